@@ -1,0 +1,235 @@
+//! Layout of the records that the kernel probes send to userspace.
+//!
+//! One versioned crate, `no_std` and free of dependencies, is compiled into both sides. The probes
+//! fill these structures inside the ring buffer; userspace decodes them **field by field** (see
+//! `observer_core::record`) and never transmutes kernel bytes into an enum. All integers are in the
+//! byte order of the machine that made them; recordings say which that was.
+//!
+//! # How loss is made visible
+//!
+//! * [`Header::seq`] counts every record that a CPU *wanted* to send. A hole in one CPU's sequence
+//!   bounds in time what was lost, whoever it belonged to.
+//! * [`Data::pos`] counts the bytes of one direction of one open file description, sent or lost, cut
+//!   or whole. A hole in a stream's positions says exactly which bytes are missing.
+#![no_std]
+
+/// Version of everything in this crate; a recording made with another version is refused or moved
+/// forward explicitly.
+pub const ABI_VERSION: u8 = 1;
+
+/// The longest payload of one record, in bytes: a 64 KiB message head in one system call fits.
+pub const MAX_PAYLOAD: usize = 64 * 1024;
+
+/// Values of [`Header::kind`].
+pub mod kind {
+    /// Bytes moved by a read or a write: [`Data`](super::Data), then the payload.
+    pub const DATA: u8 = 1;
+    /// A write moved fewer bytes than were reported when it began: [`Short`](super::Short).
+    pub const SHORT: u8 = 2;
+    /// An open file description, before its first data: [`File`](super::File).
+    pub const FILE: u8 = 3;
+    /// A watched process closed a descriptor: [`Close`](super::Close).
+    pub const CLOSE: u8 = 4;
+    /// A process was forked by a watched one: [`Task`](super::Task) names the child.
+    pub const FORK: u8 = 5;
+    /// A thread was created by a watched one: [`Task`](super::Task) names the thread.
+    pub const SPAWN: u8 = 6;
+    /// A process replaced its program: [`Task`](super::Task) names the process.
+    pub const EXEC: u8 = 7;
+    /// A thread ended: [`Task`](super::Task) names it.
+    pub const EXIT: u8 = 8;
+}
+
+/// Bits of [`Header::waited`]: what the thread waited for since its previous record.
+pub mod waited {
+    /// `epoll_wait`, `epoll_pwait`, `epoll_pwait2`, `io_uring_enter`: the thread went to an event loop.
+    pub const EVENT_LOOP: u8 = 1;
+    /// `poll`, `ppoll` on at most two descriptors: the thread waited for one peer.
+    pub const POLL_ONE: u8 = 2;
+    /// `poll`, `ppoll` on more than two descriptors, or `select`, `pselect6`.
+    pub const POLL_MANY: u8 = 4;
+    /// `accept`, `accept4`.
+    pub const ACCEPT: u8 = 8;
+}
+
+/// Bits of [`Header::flags`] for [`kind::DATA`].
+pub mod data_flag {
+    /// Bytes went from the process to the file; otherwise they came from it.
+    pub const WRITE: u8 = 1;
+    /// The call could not block: `O_NONBLOCK` on the description or `MSG_DONTWAIT` in the call.
+    pub const NONBLOCK: u8 = 2;
+    /// The payload could not be read from the process's memory; the bytes count as cut.
+    pub const FAULT: u8 = 4;
+    /// Another record of the same system call follows (vectored input and output).
+    pub const MORE: u8 = 8;
+    /// A read met the end of the stream (returned 0).
+    pub const EOF: u8 = 16;
+    /// A read failed for good (for example `ECONNRESET`); [`Data::errno`](super::Data::errno) says why.
+    pub const ERROR: u8 = 32;
+    /// A pipe was empty when this write began: everything written before has been read.
+    pub const PIPE_EMPTY: u8 = 64;
+    /// Reported when the call returned, because the payload was not readable when it began.
+    pub const LATE: u8 = 128;
+}
+
+/// Values of [`Data::class`] and [`File::class`]: what kind of open file description it is.
+pub mod class {
+    /// Not observed.
+    pub const OTHER: u8 = 0;
+    /// TCP over IPv4.
+    pub const TCP4: u8 = 1;
+    /// TCP over IPv6, IPv4-mapped addresses included.
+    pub const TCP6: u8 = 2;
+    /// A Unix stream or seqpacket socket, socket pairs included.
+    pub const UNIX: u8 = 3;
+    /// A pipe or FIFO; both ends have the same [`File::ino`](super::File::ino).
+    pub const PIPE: u8 = 4;
+    /// A terminal.
+    pub const TTY: u8 = 5;
+    /// A regular file opened for append, or standard output or standard error of the process.
+    pub const LOG: u8 = 6;
+}
+
+/// Start of every record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Header {
+    /// What follows: one of [`kind`].
+    pub kind: u8,
+    /// Bits whose meaning depends on the kind.
+    pub flags: u8,
+    /// Bits of [`waited`].
+    pub waited: u8,
+    /// [`ABI_VERSION`].
+    pub abi: u8,
+    /// Valid bytes of this record, header included; the ring's slot may be longer.
+    pub len: u32,
+    /// `CLOCK_MONOTONIC`, nanoseconds: when a write began or a read ended.
+    pub time: u64,
+    /// Process (thread group) of the thread that caused the record, in the initial pid namespace.
+    pub tgid: u32,
+    /// The thread that caused it.
+    pub tid: u32,
+    /// The CPU it was recorded on.
+    pub cpu: u32,
+    /// Position in that CPU's sequence of records, lost ones included; wraps.
+    pub seq: u32,
+}
+
+/// Bytes moved by one read or write (or one element of a vectored one); the payload follows.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Data {
+    /// Start of the record.
+    pub header: Header,
+    /// Identity of the open file description: unique while the observer runs, whatever descriptor
+    /// numbers, processes or `struct file` addresses are used again.
+    pub file: u64,
+    /// Bytes of this direction before the first one of this record, since the description was first seen.
+    pub pos: u64,
+    /// Bytes moved (a read) or offered (a write; a [`Short`] follows if fewer moved).
+    pub len: u32,
+    /// Bytes of payload in this record, at most `len`.
+    pub captured: u32,
+    /// Descriptor number used.
+    pub fd: i32,
+    /// Positive error number with [`data_flag::ERROR`], else 0.
+    pub errno: u16,
+    /// One of [`class`].
+    pub class: u8,
+    /// Unused, zero.
+    pub reserved: u8,
+}
+
+/// A write that moved fewer bytes than offered (or none, on an error).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Short {
+    /// Start of the record.
+    pub header: Header,
+    /// As in [`Data::file`].
+    pub file: u64,
+    /// Bytes of the write direction that have moved after this call: the next write's [`Data::pos`]
+    /// when no other thread wrote meanwhile.
+    pub pos: u64,
+    /// Bytes that the call's records offered.
+    pub offered: u32,
+    /// What the call returned: bytes moved, or a negative error number.
+    pub ret: i32,
+}
+
+/// Longest Unix socket address, `sizeof(sockaddr_un.sun_path)`.
+pub const UNIX_PATH: usize = 108;
+
+/// Description of an open file description, sent before its first data.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct File {
+    /// Start of the record.
+    pub header: Header,
+    /// As in [`Data::file`].
+    pub file: u64,
+    /// Inode number: of the socket, of the pipe (the same at both ends), of the file.
+    pub ino: u64,
+    /// Inode number of the socket at the other end of a Unix stream, 0 when unknown.
+    pub peer_ino: u64,
+    /// Descriptor number used.
+    pub fd: i32,
+    /// `f_flags` of the description.
+    pub open_flags: u32,
+    /// Local address; an IPv4 address fills the first four bytes.
+    pub local_addr: [u8; 16],
+    /// Remote address, likewise.
+    pub remote_addr: [u8; 16],
+    /// Local port, host byte order.
+    pub local_port: u16,
+    /// Remote port, host byte order.
+    pub remote_port: u16,
+    /// One of [`class`].
+    pub class: u8,
+    /// Unused, zero.
+    pub reserved: u8,
+    /// Valid bytes of `path`.
+    pub path_len: u16,
+    /// Unix socket: the address it or its peer is bound to (a leading NUL means abstract).
+    pub path: [u8; UNIX_PATH],
+    /// Unused, zero.
+    pub tail: u32,
+}
+
+/// A watched process closed a descriptor of a known description.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Close {
+    /// Start of the record.
+    pub header: Header,
+    /// As in [`Data::file`].
+    pub file: u64,
+    /// Descriptor number closed.
+    pub fd: i32,
+    /// 1 if no other descriptor referred to the description, so that it ends here; 0 if others may.
+    pub last: u32,
+}
+
+/// Something that happened to a thread or process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Task {
+    /// Start of the record: the thread that acted.
+    pub header: Header,
+    /// Process acted upon: the child, the executing process, the exiting thread's process.
+    pub tgid: u32,
+    /// Thread acted upon.
+    pub tid: u32,
+    /// Its `comm`, NUL-padded.
+    pub comm: [u8; 16],
+}
+
+const _: () = {
+    assert!(size_of::<Header>() == 32);
+    assert!(size_of::<Data>() == 64);
+    assert!(size_of::<Short>() == 56);
+    assert!(size_of::<File>() == 216);
+    assert!(size_of::<Close>() == 48);
+    assert!(size_of::<Task>() == 56);
+};
