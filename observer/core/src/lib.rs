@@ -1,1 +1,11 @@
-//! core
+//! The pure pipeline of the observer: records in, judged exchanges and log lines out.
+//!
+//! Modules are the stages, in the order in which data flows:
+//! `record → stream → message (with its context) → exchange → attribution → verdict`; `engine` runs
+//! them. Nothing here does I/O, reads a clock, draws a random number or keeps global state: the same
+//! inputs give the same outputs, so that a recording of a live session replays to the same bytes.
+
+pub mod context;
+pub mod ids;
+pub mod message;
+pub mod record;

@@ -1,0 +1,57 @@
+//! Trace and span ids in the widths that formats carry.
+
+use std::fmt;
+
+/// A trace id. Formats carry 128 bits, the lower 64 of them, or text of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TraceId {
+    /// 128 bits, never zero.
+    Wide(u128),
+    /// The lower 64 bits only, never zero (Datadog, 64-bit B3 and Jaeger).
+    Narrow(u64),
+    /// Text of the format's own (SkyWalking), at most 128 bytes, printable.
+    Text(String),
+}
+
+impl TraceId {
+    /// Whether both name the same trace: a narrow id equals a wide one with the same lower 64 bits.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the lower 64 bits are what is compared"
+    )]
+    pub fn same_trace(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Wide(a), Self::Narrow(b)) | (Self::Narrow(b), Self::Wide(a)) => *a as u64 == *b,
+            (a, b) => a == b,
+        }
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wide(id) => write!(f, "{id:032x}"),
+            Self::Narrow(id) => write!(f, "{id:016x}"),
+            Self::Text(id) => f.write_str(id),
+        }
+    }
+}
+
+/// A span id: 64 bits, or text of the format's own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SpanId {
+    /// 64 bits, never zero.
+    Bits(u64),
+    /// Text of the format's own (SkyWalking), at most 128 bytes, printable.
+    Text(String),
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bits(id) => write!(f, "{id:016x}"),
+            Self::Text(id) => f.write_str(id),
+        }
+    }
+}

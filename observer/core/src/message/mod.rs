@@ -1,0 +1,133 @@
+//! Messages: what the bytes of a stream say.
+//!
+//! A connection is fed the chunks of both directions of one connection and yields
+//! [`HttpEvent`]s; a log is fed the writes to one log and yields [`LogLine`]s.
+
+use crate::context::Carrier;
+use crate::ids::{KernelNanos, Tid};
+use crate::record::Direction;
+
+/// Bytes of one direction of one stream, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Chunk<'a> {
+    /// The thread that moved them.
+    pub tid: Tid,
+    /// When.
+    pub time: KernelNanos,
+    /// Position of the first byte in its direction.
+    pub pos: u64,
+    /// Bytes moved.
+    pub len: u32,
+    /// The first of them, as many as were captured (`bytes.len() <= len`).
+    pub bytes: &'a [u8],
+    /// Whether the call could not block.
+    pub nonblocking: bool,
+}
+
+/// What moved a part of a message: who, when and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The thread; of the last part of what is described.
+    pub tid: Tid,
+    /// Whether one thread moved all parts of what is described.
+    pub one_thread: bool,
+    /// When the last part moved.
+    pub time: KernelNanos,
+    /// When the first part moved.
+    pub since: KernelNanos,
+    /// Whether any part was moved by a call that could not block.
+    pub nonblocking: bool,
+}
+
+/// Something that the bytes of a connection showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpEvent {
+    /// The head of a request is complete. A read one is served here, a written one is a call.
+    Request {
+        /// Which way the request travelled.
+        direction: Direction,
+        /// What it says.
+        head: Box<RequestHead>,
+        /// Who moved the head.
+        moved: Moved,
+    },
+    /// The last byte of the oldest request whose end was not told yet has moved.
+    RequestEnd {
+        /// Who moved its last part.
+        moved: Moved,
+    },
+    /// The head of a final response (not 1xx, except 101) is complete; it answers the oldest unanswered request.
+    Response {
+        /// Status code, 101 and 200–599 (others as the peer sent them, at most 999).
+        status: u16,
+        /// Who moved the head.
+        moved: Moved,
+    },
+    /// The last byte of that response has moved: the exchange is complete. `moved` covers head and body.
+    ResponseEnd {
+        /// Who moved it.
+        moved: Moved,
+    },
+    /// What comes next was lost or cut where it mattered: exchanges that are open on this
+    /// connection can no longer be completed, and parsing starts anew at the next message head.
+    Lost,
+    /// The connection carries something that is not observed; nothing more will be told.
+    Ignored(Protocol),
+}
+
+/// What a request head says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// Method token, at most 32 bytes.
+    pub method: String,
+    /// Request target as sent, at most 4096 bytes kept, not yet redacted or escaped.
+    pub target: String,
+    /// `Host`, if present, at most 255 bytes.
+    pub host: Option<String>,
+    /// Propagation fields.
+    pub carrier: Carrier,
+    /// 10 or 11.
+    pub version: u8,
+    /// The request delivers telemetry (OTLP, Zipkin, Jaeger, Datadog, …), recognised by path,
+    /// content type or user agent: such calls carry no context by design.
+    pub telemetry: bool,
+}
+
+/// What a connection carries, as far as it was recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// HTTP/1.0 or 1.1.
+    Http1,
+    /// HTTP/2 with prior knowledge, or after an upgrade.
+    Http2,
+    /// TLS.
+    Tls,
+    /// After `CONNECT` or `Upgrade` (WebSocket and others).
+    Upgraded,
+    /// FastCGI.
+    FastCgi,
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL.
+    Mysql,
+    /// Redis.
+    Redis,
+    /// Not recognised.
+    Unknown,
+}
+
+/// One logged event: a line, with its continuation lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// Text without its final line break, at most 16 KiB, not escaped; invalid UTF-8 replaced.
+    pub text: String,
+    /// Bytes of it were lost or cut: what it carries can't be known.
+    pub cut: bool,
+    /// Who wrote it.
+    pub moved: Moved,
+    /// Other events were written by the same call, so the writer may have flushed a buffer that
+    /// other work filled.
+    pub batched: bool,
+    /// A unique number of the write that completed it, counted per log: lines of one write share it.
+    pub write: u64,
+}

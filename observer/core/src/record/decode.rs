@@ -1,0 +1,253 @@
+//! From the bytes of the ring buffer, or of a recording, to a [`Record`].
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use observer_abi::{self as abi, class, data_flag, kind};
+
+use super::{
+    Class, Data, Direction, End, Event, File, Record, Short, TcpAddresses, Waited, canonical,
+};
+use crate::ids::{FileId, KernelNanos, Tgid, Tid};
+
+/// Why bytes are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Fewer bytes than the record's kind or its own length needs.
+    #[error("record of {have} bytes is cut short ({need} needed)")]
+    Truncated {
+        /// Bytes present.
+        have: usize,
+        /// Bytes needed.
+        need: usize,
+    },
+    /// Made by probes of another layout.
+    #[error("record has layout version {0}, this program reads version {expected}", expected = abi::ABI_VERSION)]
+    Version(u8),
+    /// A kind that this version does not know.
+    #[error("record kind {0} is unknown")]
+    Kind(u8),
+    /// A class that this version does not know.
+    #[error("descriptor class {0} is unknown")]
+    Class(u8),
+    /// A field contradicts another.
+    #[error("record field `{0}` is out of range")]
+    Field(&'static str),
+}
+
+/// Reads fields at fixed offsets; the caller has checked the length.
+struct Fields<'a>(&'a [u8]);
+
+macro_rules! offset {
+    ($record:ty, $field:ident) => {
+        std::mem::offset_of!($record, $field)
+    };
+}
+
+impl<'a> Fields<'a> {
+    fn need(bytes: &'a [u8], need: usize) -> Result<Self, DecodeError> {
+        if bytes.len() < need {
+            return Err(DecodeError::Truncated {
+                have: bytes.len(),
+                need,
+            });
+        }
+        Ok(Self(bytes))
+    }
+
+    fn array<const N: usize>(&self, at: usize) -> [u8; N] {
+        let mut out = [0; N];
+        out.copy_from_slice(&self.0[at..at + N]);
+        out
+    }
+
+    fn u8(&self, at: usize) -> u8 {
+        self.0[at]
+    }
+
+    fn u16(&self, at: usize) -> u16 {
+        u16::from_ne_bytes(self.array(at))
+    }
+
+    fn u32(&self, at: usize) -> u32 {
+        u32::from_ne_bytes(self.array(at))
+    }
+
+    fn i32(&self, at: usize) -> i32 {
+        i32::from_ne_bytes(self.array(at))
+    }
+
+    fn u64(&self, at: usize) -> u64 {
+        u64::from_ne_bytes(self.array(at))
+    }
+}
+
+/// Decodes one record.
+///
+/// # Errors
+///
+/// See [`DecodeError`]; nothing is guessed from bytes that do not fit.
+pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
+    let header = Fields::need(bytes, size_of::<abi::Header>())?;
+    let version = header.u8(offset!(abi::Header, abi));
+    if version != abi::ABI_VERSION {
+        return Err(DecodeError::Version(version));
+    }
+    let len = header.u32(offset!(abi::Header, len)) as usize;
+    if len > bytes.len() {
+        return Err(DecodeError::Truncated {
+            have: bytes.len(),
+            need: len,
+        });
+    }
+    let body = &bytes[..len];
+    let event = match header.u8(offset!(abi::Header, kind)) {
+        kind::DATA => data(body, header.u8(offset!(abi::Header, flags)))?,
+        kind::SHORT => short(body)?,
+        kind::FILE => file(body)?,
+        kind::CLOSE => {
+            let f = Fields::need(body, size_of::<abi::Close>())?;
+            Event::Close {
+                file: FileId(f.u64(offset!(abi::Close, file))),
+                last: f.u32(offset!(abi::Close, last)) != 0,
+            }
+        }
+        kind::FORK => Event::Fork {
+            child: Tgid(task(body)?.u32(offset!(abi::Task, tgid))),
+        },
+        kind::SPAWN => Event::Spawn {
+            child: Tid(task(body)?.u32(offset!(abi::Task, tid))),
+        },
+        kind::EXEC => {
+            task(body)?;
+            Event::Exec
+        }
+        kind::EXIT => {
+            task(body)?;
+            Event::Exit
+        }
+        other => return Err(DecodeError::Kind(other)),
+    };
+    Ok(Record {
+        time: KernelNanos(header.u64(offset!(abi::Header, time))),
+        tgid: Tgid(header.u32(offset!(abi::Header, tgid))),
+        tid: Tid(header.u32(offset!(abi::Header, tid))),
+        cpu: header.u32(offset!(abi::Header, cpu)),
+        seq: header.u32(offset!(abi::Header, seq)),
+        waited: Waited(header.u8(offset!(abi::Header, waited))),
+        event,
+    })
+}
+
+fn task(body: &[u8]) -> Result<Fields<'_>, DecodeError> {
+    Fields::need(body, size_of::<abi::Task>())
+}
+
+fn class_of(value: u8) -> Result<Class, DecodeError> {
+    Ok(match value {
+        class::TCP4 | class::TCP6 => Class::Tcp,
+        class::UNIX => Class::Unix,
+        class::PIPE => Class::Pipe,
+        class::TTY => Class::Tty,
+        class::LOG => Class::Log,
+        other => return Err(DecodeError::Class(other)),
+    })
+}
+
+fn data(body: &[u8], flags: u8) -> Result<Event<'_>, DecodeError> {
+    let f = Fields::need(body, size_of::<abi::Data>())?;
+    let captured = f.u32(offset!(abi::Data, captured)) as usize;
+    let len = f.u32(offset!(abi::Data, len));
+    let start = size_of::<abi::Data>();
+    if captured > len as usize {
+        return Err(DecodeError::Field("captured"));
+    }
+    let Some(payload) = body.get(start..start + captured) else {
+        return Err(DecodeError::Truncated {
+            have: body.len(),
+            need: start + captured,
+        });
+    };
+    let end = if flags & data_flag::ERROR != 0 {
+        Some(End::Error(f.u16(offset!(abi::Data, errno))))
+    } else if flags & data_flag::EOF != 0 {
+        Some(End::Eof)
+    } else {
+        None
+    };
+    let direction = if flags & data_flag::WRITE != 0 {
+        Direction::Write
+    } else {
+        Direction::Read
+    };
+    Ok(Event::Data(Data {
+        file: FileId(f.u64(offset!(abi::Data, file))),
+        class: class_of(f.u8(offset!(abi::Data, class)))?,
+        direction,
+        pos: f.u64(offset!(abi::Data, pos)),
+        len,
+        payload: if flags & data_flag::FAULT != 0 {
+            &[]
+        } else {
+            payload
+        },
+        fd: f.i32(offset!(abi::Data, fd)),
+        nonblocking: flags & data_flag::NONBLOCK != 0,
+        more: flags & data_flag::MORE != 0,
+        pipe_empty: flags & data_flag::PIPE_EMPTY != 0,
+        end,
+    }))
+}
+
+fn short(body: &[u8]) -> Result<Event<'_>, DecodeError> {
+    let f = Fields::need(body, size_of::<abi::Short>())?;
+    let offered = f.u32(offset!(abi::Short, offered));
+    let moved = u32::try_from(f.i32(offset!(abi::Short, ret)).max(0)).unwrap_or(0);
+    let missing = offered
+        .checked_sub(moved)
+        .ok_or(DecodeError::Field("ret"))?;
+    Ok(Event::Short(Short {
+        file: FileId(f.u64(offset!(abi::Short, file))),
+        pos: f.u64(offset!(abi::Short, pos)),
+        missing,
+    }))
+}
+
+fn file(body: &[u8]) -> Result<Event<'_>, DecodeError> {
+    let f = Fields::need(body, size_of::<abi::File>())?;
+    let raw_class = f.u8(offset!(abi::File, class));
+    let path_len = usize::from(f.u16(offset!(abi::File, path_len)));
+    if path_len > abi::UNIX_PATH {
+        return Err(DecodeError::Field("path_len"));
+    }
+    let path_at = offset!(abi::File, path);
+    let peer_ino = f.u64(offset!(abi::File, peer_ino));
+    Ok(Event::File(File {
+        file: FileId(f.u64(offset!(abi::File, file))),
+        class: class_of(raw_class)?,
+        fd: f.i32(offset!(abi::File, fd)),
+        ino: f.u64(offset!(abi::File, ino)),
+        peer_ino: (peer_ino != 0).then_some(peer_ino),
+        tcp: tcp_addresses(&f, raw_class),
+        path: &body[path_at..path_at + path_len],
+    }))
+}
+
+fn tcp_addresses(f: &Fields<'_>, raw_class: u8) -> Option<TcpAddresses> {
+    let address = |at: usize| -> Option<IpAddr> {
+        match raw_class {
+            class::TCP4 => Some(IpAddr::V4(Ipv4Addr::from(f.array::<4>(at)))),
+            class::TCP6 => Some(IpAddr::V6(Ipv6Addr::from(f.array::<16>(at)))),
+            _ => None,
+        }
+    };
+    Some(TcpAddresses {
+        local: canonical(
+            address(offset!(abi::File, local_addr))?,
+            f.u16(offset!(abi::File, local_port)),
+        ),
+        remote: canonical(
+            address(offset!(abi::File, remote_addr))?,
+            f.u16(offset!(abi::File, remote_port)),
+        ),
+    })
+}

@@ -1,0 +1,199 @@
+//! Records: events from the kernel probes, decoded field by field and validated.
+
+mod decode;
+
+use std::net::{IpAddr, SocketAddr};
+
+pub use decode::{DecodeError, decode};
+
+use crate::ids::{FileId, KernelNanos, Tgid, Tid};
+
+/// Which way bytes moved, seen from the observed process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the file into the process.
+    Read,
+    /// From the process into the file.
+    Write,
+}
+
+/// What kind of open file description something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// TCP over IPv4 or IPv6.
+    Tcp,
+    /// A Unix stream socket, socket pairs included.
+    Unix,
+    /// A pipe or FIFO.
+    Pipe,
+    /// A terminal.
+    Tty,
+    /// A regular file that is appended to, or standard output or error.
+    Log,
+}
+
+/// What a thread waited for since its previous record (`observer_abi::waited`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waited(pub u8);
+
+impl Waited {
+    /// The thread went to an event loop (`epoll_wait`, `io_uring_enter`).
+    #[must_use]
+    pub fn event_loop(self) -> bool {
+        self.0 & observer_abi::waited::EVENT_LOOP != 0
+    }
+
+    /// The thread waited for several descriptors at once (`poll` on more than two, `select`).
+    #[must_use]
+    pub fn poll_many(self) -> bool {
+        self.0 & observer_abi::waited::POLL_MANY != 0
+    }
+
+    /// The thread waited for a new connection.
+    #[must_use]
+    pub fn accept(self) -> bool {
+        self.0 & observer_abi::waited::ACCEPT != 0
+    }
+}
+
+/// One event from a kernel probe.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// When a write began, a read ended, or the event happened.
+    pub time: KernelNanos,
+    /// Process of the thread that caused it.
+    pub tgid: Tgid,
+    /// The thread that caused it.
+    pub tid: Tid,
+    /// CPU that recorded it.
+    pub cpu: u32,
+    /// Position in that CPU's sequence, lost records included; wraps.
+    pub seq: u32,
+    /// What the thread waited for since its previous record.
+    pub waited: Waited,
+    /// What happened.
+    pub event: Event<'a>,
+}
+
+/// What a record tells.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// Bytes moved.
+    Data(Data<'a>),
+    /// A write moved less than its records offered.
+    Short(Short),
+    /// An open file description, before its first data.
+    File(File<'a>),
+    /// A descriptor was closed.
+    Close {
+        /// The description it referred to.
+        file: FileId,
+        /// Whether that ended the description.
+        last: bool,
+    },
+    /// A watched process forked.
+    Fork {
+        /// The new process.
+        child: Tgid,
+    },
+    /// A watched process started a thread.
+    Spawn {
+        /// The new thread.
+        child: Tid,
+    },
+    /// A process replaced its program.
+    Exec,
+    /// A thread ended (the one that caused the record).
+    Exit,
+}
+
+/// Bytes moved by one read or write.
+#[derive(Clone, Copy, Debug)]
+pub struct Data<'a> {
+    /// The description that was used.
+    pub file: FileId,
+    /// What kind it is.
+    pub class: Class,
+    /// Which way the bytes moved.
+    pub direction: Direction,
+    /// Bytes of this direction before the first one of this record.
+    pub pos: u64,
+    /// Bytes moved or offered.
+    pub len: u32,
+    /// The first of these bytes, as many as were captured.
+    pub payload: &'a [u8],
+    /// Descriptor number.
+    pub fd: i32,
+    /// Whether the call could not block.
+    pub nonblocking: bool,
+    /// Another record of the same call follows.
+    pub more: bool,
+    /// The pipe was empty when this write began.
+    pub pipe_empty: bool,
+    /// How the stream ended, if it did.
+    pub end: Option<End>,
+}
+
+/// How a read direction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The other side closed it.
+    Eof,
+    /// A call failed with this error number.
+    Error(u16),
+}
+
+/// A write that moved less than its records offered.
+#[derive(Clone, Copy, Debug)]
+pub struct Short {
+    /// The description that was used.
+    pub file: FileId,
+    /// Position after the call.
+    pub pos: u64,
+    /// Bytes that did not move although they were reported.
+    pub missing: u32,
+}
+
+/// What an open file description is.
+#[derive(Clone, Copy, Debug)]
+pub struct File<'a> {
+    /// Its identity.
+    pub file: FileId,
+    /// Its kind.
+    pub class: Class,
+    /// Descriptor number first used.
+    pub fd: i32,
+    /// Inode number; both ends of a pipe have the same.
+    pub ino: u64,
+    /// Inode number of the socket at the other end of a Unix stream, if known.
+    pub peer_ino: Option<u64>,
+    /// Addresses of a TCP connection.
+    pub tcp: Option<TcpAddresses>,
+    /// Path of a Unix socket, of either side.
+    pub path: &'a [u8],
+}
+
+/// Both ends of a TCP connection, as one side sees them. IPv4-mapped addresses are shown as IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TcpAddresses {
+    /// The observed process's side.
+    pub local: SocketAddr,
+    /// The other side.
+    pub remote: SocketAddr,
+}
+
+impl TcpAddresses {
+    /// The same connection as the other side sees it.
+    #[must_use]
+    pub fn swapped(self) -> Self {
+        Self {
+            local: self.remote,
+            remote: self.local,
+        }
+    }
+}
+
+/// An address as the kernel holds it: IPv4-mapped ones become IPv4.
+fn canonical(addr: IpAddr, port: u16) -> SocketAddr {
+    SocketAddr::new(addr.to_canonical(), port)
+}
