@@ -1,0 +1,5 @@
+//! Tests of connections.
+
+mod framing;
+mod loss;
+mod wire;
