@@ -42,5 +42,8 @@ impl Correlations {
 }
 
 fn identities(carrier: &Carrier) -> impl Iterator<Item = &(String, String)> {
-    carrier.correlation.iter().filter(|(_, value)| value.len() >= MIN_LENGTH)
+    carrier
+        .correlation
+        .iter()
+        .filter(|(_, value)| value.len() >= MIN_LENGTH)
 }

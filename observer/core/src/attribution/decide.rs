@@ -37,7 +37,9 @@ pub struct Owner {
 impl Decision {
     /// The request for which a message was written, if that is known from execution evidence.
     pub(super) fn message_owner(&self) -> Option<Seq> {
-        self.owner.filter(|o| matches!(o.tier, Tier::Execution | Tier::HandOff)).map(|o| o.request)
+        self.owner
+            .filter(|o| matches!(o.tier, Tier::Execution | Tier::HandOff))
+            .map(|o| o.request)
     }
 
     /// Whether no request was in flight.
@@ -61,8 +63,9 @@ impl Attributor {
             return undecided(Reason::NoRequest);
         };
         let same_trace = same_trace(process, subject);
-        let ids_certain =
-            !self.losses.overlap(before(subject.time, RETENTION), subject.time);
+        let ids_certain = !self
+            .losses
+            .overlap(before(subject.time, RETENTION), subject.time);
         if let Work::Call(call) = &subject.work
             && call.begun.head.telemetry
         {
@@ -76,9 +79,16 @@ impl Attributor {
         let owner = request.zip(attribution.tier).map(|(request, tier)| Owner {
             request,
             tier,
-            same_thread: process.served(request).is_some_and(|s| s.tid == subject.tid),
+            same_thread: process
+                .served(request)
+                .is_some_and(|s| s.tid == subject.tid),
         });
-        Decision { owner, same_trace, ids_certain, attribution }
+        Decision {
+            owner,
+            same_trace,
+            ids_certain,
+            attribution,
+        }
     }
 
     fn weigh(
@@ -103,9 +113,12 @@ impl Attributor {
             (false, Some(link)) => linked(std::iter::once(link).chain(strong).collect()),
             (false, None) => linked(strong),
             (true, Some(link)) => linked(vec![link]),
-            (true, None) if !same_trace.is_empty() => {
-                (Attribution::none(Reason::SameIdTwice { candidates: names(same_trace) }), None)
-            }
+            (true, None) if !same_trace.is_empty() => (
+                Attribution::none(Reason::SameIdTwice {
+                    candidates: names(same_trace),
+                }),
+                None,
+            ),
             (true, None) => self.alone(process, subject, reason),
         }
     }
@@ -158,7 +171,10 @@ impl Attributor {
         subject: &Subject,
         reason: Option<Reason>,
     ) -> (Attribution, Option<Seq>) {
-        if self.losses.overlap(before(subject.time, PATIENCE), subject.time) {
+        if self
+            .losses
+            .overlap(before(subject.time, PATIENCE), subject.time)
+        {
             return (Attribution::none(Reason::RecordsLost), None);
         }
         if let Work::Line(line) = &subject.work {
@@ -178,7 +194,9 @@ impl Attributor {
             (Hold::Messages(messages), _) if !self.pipes.for_nothing(messages) => {
                 Reason::UnknownMessage
             }
-            _ if subject.in_flight > 1 => Reason::ManyInFlight { requests: subject.in_flight },
+            _ if subject.in_flight > 1 => Reason::ManyInFlight {
+                requests: subject.in_flight,
+            },
             _ if subject.in_flight == 1 => Reason::OneInFlightUnproven,
             _ if process.just_ended(subject.time) => Reason::AfterAnswer,
             _ => Reason::NoRequest,
@@ -205,7 +223,9 @@ fn names(requests: &[Seq]) -> Vec<ExchangeId> {
 }
 
 fn conflict(requests: [Seq; 2]) -> Attribution {
-    Attribution::none(Reason::Conflict { candidates: names(&requests) })
+    Attribution::none(Reason::Conflict {
+        candidates: names(&requests),
+    })
 }
 
 /// Agreeing links, the one that decides first.
@@ -235,16 +255,22 @@ fn confirmed(process: &Process, request: Seq) -> Result<Tid, Option<Reason>> {
 }
 
 fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
-    let Work::Call(call) = &subject.work else { return Err(None) };
+    let Work::Call(call) = &subject.work else {
+        return Err(None);
+    };
     match process.correlations.named_by(&call.begun.head.carrier) {
         None | Some((_, [])) => Err(None),
         Some((header, [request])) => Ok(Link {
             request: *request,
             tier: Tier::Declared,
             confidence: 0.995,
-            evidence: Evidence::SameCorrelationId { header: header.to_owned() },
+            evidence: Evidence::SameCorrelationId {
+                header: header.to_owned(),
+            },
         }),
-        Some((_, several)) => Err(Some(Reason::SameIdTwice { candidates: names(several) })),
+        Some((_, several)) => Err(Some(Reason::SameIdTwice {
+            candidates: names(several),
+        })),
     }
 }
 
@@ -257,12 +283,16 @@ fn same_trace(process: &Process, subject: &Subject) -> Vec<Seq> {
                 .traces
                 .candidates(own.iter().map(|c| key(&c.trace_id)))
                 .filter(|r| {
-                    process.served(*r).is_some_and(|s| share_trace(own, &s.head.carrier.contexts))
+                    process
+                        .served(*r)
+                        .is_some_and(|s| share_trace(own, &s.head.carrier.contexts))
                 })
                 .collect()
         }
         Work::Line(line) => {
-            let LineId::Id { trace, .. } = &line.context.id else { return Vec::new() };
+            let LineId::Id { trace, .. } = &line.context.id else {
+                return Vec::new();
+            };
             process
                 .traces
                 .candidates(trace.keys())
@@ -278,7 +308,9 @@ fn same_trace(process: &Process, subject: &Subject) -> Vec<Seq> {
 
 fn names_trace_of(trace: &LineTraceId, served: &Served) -> bool {
     let contexts = &served.head.carrier.contexts;
-    contexts.iter().any(|c| relation(trace, &c.trace_id) != Relation::Different)
+    contexts
+        .iter()
+        .any(|c| relation(trace, &c.trace_id) != Relation::Different)
 }
 
 fn by_trace(same_trace: &[Seq], strong: Option<Seq>) -> Option<Link> {
@@ -287,7 +319,12 @@ fn by_trace(same_trace: &[Seq], strong: Option<Seq>) -> Option<Link> {
         (None, [only]) => *only,
         (None, _) => return None,
     };
-    Some(Link { request, tier: Tier::Context, confidence: 0.999, evidence: Evidence::SameTrace })
+    Some(Link {
+        request,
+        tier: Tier::Context,
+        confidence: 0.999,
+        evidence: Evidence::SameTrace,
+    })
 }
 
 fn only_request(process: &Process, subject: &Subject) -> Option<Link> {

@@ -49,7 +49,13 @@ pub(super) struct Exclusive {
 impl Exclusive {
     pub(super) fn new(now: KernelNanos) -> Self {
         const LIMIT: NonZeroUsize = NonZeroUsize::new(MAX_TEMPLATES).expect("not zero");
-        Self { seen: LruCache::new(LIMIT), busy: 0, idle: 0, changed: now, in_flight: false }
+        Self {
+            seen: LruCache::new(LIMIT),
+            busy: 0,
+            idle: 0,
+            changed: now,
+            in_flight: false,
+        }
     }
 
     pub(super) fn busy(&mut self, now: KernelNanos) {
@@ -66,7 +72,11 @@ impl Exclusive {
 
     pub(super) fn saw(&mut self, template: u64, with_request: bool) {
         let seen = self.seen.get_or_insert_mut(template, Seen::default);
-        let count = if with_request { &mut seen.with_request } else { &mut seen.without };
+        let count = if with_request {
+            &mut seen.with_request
+        } else {
+            &mut seen.without
+        };
         *count = count.saturating_add(1);
     }
 
@@ -76,7 +86,10 @@ impl Exclusive {
         if seen.without > 0 || seen.with_request < MIN_SEEN || self.idle < MIN_IDLE {
             return None;
         }
-        #[expect(clippy::cast_precision_loss, reason = "a share of time needs no more precision")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a share of time needs no more precision"
+        )]
         let busy = self.busy as f64 / (self.busy + self.idle) as f64;
         let chance = busy.powf(f64::from(seen.with_request));
         (chance < MAX_CHANCE).then_some(seen.with_request)
@@ -88,7 +101,12 @@ pub(super) fn call_template(begun: &Begun) -> u64 {
     let mut hasher = DefaultHasher::new();
     begun.head.method.hash(&mut hasher);
     begun.head.host.hash(&mut hasher);
-    let path = begun.head.target.split(['?', '#']).next().unwrap_or_default();
+    let path = begun
+        .head
+        .target
+        .split(['?', '#'])
+        .next()
+        .unwrap_or_default();
     for segment in path.split('/') {
         let value = segment.bytes().any(|b| b.is_ascii_digit());
         (if value { "#" } else { segment }).hash(&mut hasher);

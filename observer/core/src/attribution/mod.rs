@@ -32,7 +32,7 @@ use hashbrown::HashMap;
 pub use pipes::PipeKey;
 use process::Process;
 pub use served::{Claim, Served};
-pub use subject::{Hold, Subject, Work};
+pub use subject::{Call, Hold, Line, Subject, Work};
 
 use crate::exchange::{Begun, Ended};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
@@ -84,27 +84,39 @@ impl Attributor {
 
     /// An exchange's request is known.
     pub fn begun(&mut self, begun: &Begun) {
-        let process = self.processes.entry(begun.tgid).or_insert_with(|| Process::new(begun.moved.since));
+        let process = self
+            .processes
+            .entry(begun.tgid)
+            .or_insert_with(|| Process::new(begun.moved.since));
         if begun.role == Role::Server {
             let held = self.threads.read_request(begun);
             if let Some(interrupted) = held.interrupted {
                 process.break_claim(interrupted, served::Broken::Interleaved);
             }
             self.stay_ended(begun.moved.tid, begun.file);
-            let process = self.processes.entry(begun.tgid).or_insert_with(|| Process::new(begun.moved.since));
+            let process = self
+                .processes
+                .entry(begun.tgid)
+                .or_insert_with(|| Process::new(begun.moved.since));
             process.serve(begun, held.claim);
         }
     }
 
     /// An exchange is over.
     pub fn ended(&mut self, tgid: Tgid, ended: &Ended) {
-        let Some(process) = self.processes.get_mut(&tgid) else { return };
-        let Some(served) = process.end(ended) else { return };
+        let Some(process) = self.processes.get_mut(&tgid) else {
+            return;
+        };
+        let Some(served) = process.end(ended) else {
+            return;
+        };
         let file = served.file;
         let confirmed = served.confirm(ended);
         self.ended.push_back((ended.time, tgid, ended.seq));
         let writer = ended.outcome.ok().map(|m| m.tid).or(ended.closed_by);
-        let interrupted = self.threads.request_ended(ended.seq, file, writer, confirmed);
+        let interrupted = self
+            .threads
+            .request_ended(ended.seq, file, writer, confirmed);
         if let Some(other) = interrupted
             && let Some(process) = self.processes.get_mut(&tgid)
         {
@@ -114,7 +126,10 @@ impl Attributor {
 
     /// A connection carries something that is not observed, so that requests may be in flight unseen.
     pub fn blind(&mut self, tgid: Tgid, now: KernelNanos) {
-        self.processes.entry(tgid).or_insert_with(|| Process::new(now)).blind = true;
+        self.processes
+            .entry(tgid)
+            .or_insert_with(|| Process::new(now))
+            .blind = true;
     }
 
     /// A thread read from a connection, or closed it: if it had answered a request on it, it has
@@ -145,14 +160,30 @@ impl Attributor {
 
     /// Takes in something that was done for a request, or for none.
     pub fn take(&mut self, seq: Seq, tgid: Tgid, tid: Tid, time: KernelNanos, work: Work) {
-        let process = self.processes.entry(tgid).or_insert_with(|| Process::new(time));
+        let process = self
+            .processes
+            .entry(tgid)
+            .or_insert_with(|| Process::new(time));
         let (in_flight, sole) = process.in_flight();
         let template = work.template();
         if let Some(template) = template {
             process.exclusive.saw(template, in_flight > 0);
         }
         let hold = self.threads.hold(tid, seq);
-        self.waiting.insert(seq, Subject { seq, tgid, tid, time, in_flight, sole, template, hold, work });
+        self.waiting.insert(
+            seq,
+            Subject {
+                seq,
+                tgid,
+                tid,
+                time,
+                in_flight,
+                sole,
+                template,
+                hold,
+                work,
+            },
+        );
     }
 
     /// Takes in bytes that moved through a pipe, or through a socket pair that carries no HTTP.
@@ -195,7 +226,9 @@ impl Attributor {
             .map(|(_, s)| s.seq)
             .collect();
         for seq in due {
-            let Some(subject) = self.waiting.remove(&seq) else { continue };
+            let Some(subject) = self.waiting.remove(&seq) else {
+                continue;
+            };
             let decision = self.decision(&subject);
             if matches!(subject.work, Work::Message) {
                 self.pipes.resolve(seq, &decision);
@@ -215,9 +248,9 @@ impl Attributor {
             return false;
         }
         match &subject.hold {
-            Hold::Serving(request) => {
-                self.served(subject.tgid, *request).is_none_or(|s| s.claim.is_settled())
-            }
+            Hold::Serving(request) => self
+                .served(subject.tgid, *request)
+                .is_none_or(|s| s.claim.is_settled()),
             Hold::After(_) => now.since(subject.time) > subject::STAY_PATIENCE,
             Hold::Messages(messages) => !messages.iter().any(|m| self.waiting.contains_key(m)),
             Hold::Stayed(_) | Hold::Nothing(_) => true,
@@ -226,7 +259,11 @@ impl Attributor {
 
     /// A client exchange that was taken in is over.
     pub fn call_ended(&mut self, ended: &Ended) {
-        if let Some(Subject { work: Work::Call(call), .. }) = self.waiting.get_mut(&ended.seq) {
+        if let Some(Subject {
+            work: Work::Call(call),
+            ..
+        }) = self.waiting.get_mut(&ended.seq)
+        {
             call.ended = Some(*ended);
         }
     }

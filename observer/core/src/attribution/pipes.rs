@@ -80,7 +80,10 @@ impl Default for Pipes {
     fn default() -> Self {
         const PIPES: NonZeroUsize = NonZeroUsize::new(MAX_PIPES).expect("not zero");
         const RESOLVED: NonZeroUsize = NonZeroUsize::new(MAX_RESOLVED).expect("not zero");
-        Self { pipes: LruCache::new(PIPES), resolved: LruCache::new(RESOLVED) }
+        Self {
+            pipes: LruCache::new(PIPES),
+            resolved: LruCache::new(RESOLVED),
+        }
     }
 }
 
@@ -101,7 +104,9 @@ impl Pipes {
     /// nobody in this process was seen to write to it.
     pub(super) fn read(&mut self, key: PipeKey, tgid: Tgid, data: &Data<'_>) -> Option<Carried> {
         let pipe = self.pipes.get_mut(&(tgid, key))?;
-        Some(Carried { messages: pipe.take(data.payload, u64::from(data.len)) })
+        Some(Carried {
+            messages: pipe.take(data.payload, u64::from(data.len)),
+        })
     }
 
     /// A message was decided.
@@ -125,11 +130,18 @@ impl Pipes {
 
     /// Whether all of these messages were written for no request.
     pub(super) fn for_nothing(&self, messages: &[Seq]) -> bool {
-        messages.iter().all(|m| self.resolved.peek(m) == Some(&Resolved::Nothing))
+        messages
+            .iter()
+            .all(|m| self.resolved.peek(m) == Some(&Resolved::Nothing))
     }
 
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
-        let gone: Vec<_> = self.pipes.iter().map(|(k, _)| *k).filter(|k| k.0 == tgid).collect();
+        let gone: Vec<_> = self
+            .pipes
+            .iter()
+            .map(|(k, _)| *k)
+            .filter(|k| k.0 == tgid)
+            .collect();
         for key in gone {
             self.pipes.pop(&key);
         }
@@ -192,7 +204,10 @@ impl Pipe {
 impl Segment {
     /// Whether `bytes` are what comes next, as far as it was kept.
     fn matches(&self, bytes: &[u8]) -> bool {
-        let Some(rest) = usize::try_from(self.taken).ok().and_then(|at| self.start.get(at..)) else {
+        let Some(rest) = usize::try_from(self.taken)
+            .ok()
+            .and_then(|at| self.start.get(at..))
+        else {
             return true;
         };
         let n = rest.len().min(bytes.len());

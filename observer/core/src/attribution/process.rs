@@ -67,7 +67,11 @@ impl Process {
 
     /// How many requests are in flight, and which one if it is only one.
     pub(super) fn in_flight(&self) -> (usize, Option<Seq>) {
-        let sole = if self.open.len() == 1 { self.open.first().copied() } else { None };
+        let sole = if self.open.len() == 1 {
+            self.open.first().copied()
+        } else {
+            None
+        };
         (self.open.len(), sole)
     }
 

@@ -85,7 +85,9 @@ impl Served {
     /// The request has ended: settles the claim. Returns whether it is confirmed.
     pub(super) fn confirm(&mut self, ended: &Ended) -> bool {
         self.until = Some(ended.time);
-        let Claim::Held(tid) = self.claim else { return false };
+        let Claim::Held(tid) = self.claim else {
+            return false;
+        };
         self.claim = match ended.outcome {
             Ok(response) if response.tid == tid && response.one_thread => Claim::Confirmed(tid),
             Ok(_) => Claim::Broken(Broken::AnsweredElsewhere),

@@ -1,6 +1,6 @@
 //! Subjects: what is to be attributed.
 
-use crate::context::line::{LineContext, LineId};
+use crate::context::line::LineContext;
 use crate::exchange::{Begun, Ended};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::judged::Reason;
@@ -100,14 +100,6 @@ impl Work {
             Self::Call(call) => Some(super::exclusive::call_template(&call.begun)),
             Self::Line(line) => Some(super::exclusive::line_template(&line.line.text)),
             Self::Message => None,
-        }
-    }
-
-    /// The id that a line carries, if it does.
-    pub(super) fn line_id(&self) -> Option<&LineId> {
-        match self {
-            Self::Line(line) => Some(&line.context.id),
-            _ => None,
         }
     }
 }

@@ -44,7 +44,11 @@ enum Doing {
     /// It has read a request, and nothing speaks against its serving that one alone.
     Serving(Seq),
     /// It has answered a request; these subjects came after.
-    Answered { request: Seq, file: FileId, since: Vec<Seq> },
+    Answered {
+        request: Seq,
+        file: FileId,
+        since: Vec<Seq>,
+    },
     /// It serves several requests at once.
     Shared,
 }
@@ -61,7 +65,10 @@ impl Threads {
     pub(super) fn read_request(&mut self, begun: &Begun) -> Held {
         let moved = &begun.moved;
         let Some(thread) = self.thread(moved.tid) else {
-            return Held { claim: Claim::Broken(Broken::Shared), interrupted: None };
+            return Held {
+                claim: Claim::Broken(Broken::Shared),
+                interrupted: None,
+            };
         };
         thread.carries = None;
         let interrupted = match thread.doing {
@@ -95,7 +102,11 @@ impl Threads {
         match thread.doing {
             Doing::Serving(current) if current == request => {
                 thread.doing = if confirmed {
-                    Doing::Answered { request, file, since: Vec::new() }
+                    Doing::Answered {
+                        request,
+                        file,
+                        since: Vec::new(),
+                    }
                 } else {
                     Doing::Unknown
                 };
@@ -145,7 +156,9 @@ impl Threads {
     /// A thread used a connection: what it did since it answered there, in order.
     pub(super) fn stayed(&mut self, tid: Tid, file: FileId) -> Vec<Seq> {
         match self.threads.get_mut(&tid).map(|t| &mut t.doing) {
-            Some(Doing::Answered { file: own, since, .. }) if *own == file => std::mem::take(since),
+            Some(Doing::Answered {
+                file: own, since, ..
+            }) if *own == file => std::mem::take(since),
             _ => Vec::new(),
         }
     }

@@ -45,7 +45,10 @@ impl Traces {
 }
 
 /// Equal for ids that may name the same trace, whatever their width.
-#[expect(clippy::cast_possible_truncation, reason = "formats share the lower 64 bits")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "formats share the lower 64 bits"
+)]
 pub(super) fn key(id: &TraceId) -> u64 {
     match id {
         TraceId::Wide(id) => *id as u64,
@@ -60,5 +63,6 @@ pub(super) fn key(id: &TraceId) -> u64 {
 
 /// Whether any of these contexts is of the same trace as any of those.
 pub(super) fn share_trace(a: &[Context], b: &[Context]) -> bool {
-    a.iter().any(|a| b.iter().any(|b| a.trace_id.same_trace(&b.trace_id)))
+    a.iter()
+        .any(|a| b.iter().any(|b| a.trace_id.same_trace(&b.trace_id)))
 }

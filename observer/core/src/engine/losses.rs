@@ -28,6 +28,8 @@ impl Losses {
     /// Whether anything may have been lost between two moments.
     #[must_use]
     pub fn overlap(&self, since: KernelNanos, until: KernelNanos) -> bool {
-        self.intervals.iter().any(|(from, to)| *from <= until && *to >= since)
+        self.intervals
+            .iter()
+            .any(|(from, to)| *from <= until && *to >= since)
     }
 }

@@ -8,8 +8,9 @@ use crate::engine::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Address, Role, Unfinished};
 use crate::message::connection::Connection;
-use crate::message::{Chunk, HttpEvent, Moved};
+use crate::message::{HttpEvent, Moved};
 use crate::record::{Direction, End};
+use crate::stream::Chunk;
 
 /// Whose bytes are taken in.
 #[derive(Clone, Copy, Debug)]
@@ -77,12 +78,26 @@ impl Conn {
         if self.ignored {
             return;
         }
-        let Self { http, open, endpoint, ignored, .. } = self;
+        let Self {
+            http,
+            open,
+            endpoint,
+            ignored,
+            ..
+        } = self;
         let (tgid, file, time) = (self.tgid, self.file, chunk.time);
-        http.chunk(direction, chunk, &mut |event| match event {
-            HttpEvent::Request { direction, head, moved } => {
+        http.chunk(direction, &chunk, &mut |event| match event {
+            HttpEvent::Request {
+                direction,
+                head,
+                moved,
+            } => {
                 let begun = begin(tgid, file, endpoint, direction, head, moved, links, seq());
-                open.push_back(Open { seq: begun.seq, moved, status: None });
+                open.push_back(Open {
+                    seq: begun.seq,
+                    moved,
+                    status: None,
+                });
                 emit(ExchangeEvent::Begun(Box::new(begun)));
             }
             HttpEvent::RequestEnd { .. } => {}
@@ -122,7 +137,11 @@ impl Conn {
             && self.skipped[direction as usize] < pos
         {
             self.skipped[direction as usize] = pos;
-            out.push(Feedback::SkipUntil { file, direction, pos });
+            out.push(Feedback::SkipUntil {
+                file,
+                direction,
+                pos,
+            });
         }
     }
 
@@ -133,13 +152,13 @@ impl Conn {
         time: KernelNanos,
         emit: &mut impl FnMut(ExchangeEvent),
     ) {
-        self.ended(Direction::Read, tid, time, emit);
+        self.ended(Direction::Read, end, emit);
         let why = match end {
             End::Eof => Unfinished::Closed,
             End::Error(_) => Unfinished::Reset,
         };
         // A server may still answer a client that has closed its sending side.
-        if self.http.request_direction() != Some(Direction::Read) || matches!(end, End::Error(_)) {
+        if self.http.requests() != Some(Direction::Read) || matches!(end, End::Error(_)) {
             abandon(&mut self.open, why, time, Some(tid), emit);
         }
     }
@@ -150,12 +169,12 @@ impl Conn {
         time: KernelNanos,
         emit: &mut impl FnMut(ExchangeEvent),
     ) {
-        self.ended(Direction::Write, tid, time, emit);
+        self.ended(Direction::Write, End::Eof, emit);
         abandon(&mut self.open, Unfinished::Closed, time, Some(tid), emit);
     }
 
     pub(super) fn lost(&mut self, time: KernelNanos, emit: &mut impl FnMut(ExchangeEvent)) {
-        self.http.lost();
+        self.http.lost(Direction::Write, &mut |_| {});
         if !self.open.is_empty() {
             emit(ExchangeEvent::Lost { tgid: self.tgid });
         }
@@ -172,15 +191,9 @@ impl Conn {
     }
 
     /// A response whose body lasts until the connection ends is complete now.
-    fn ended(
-        &mut self,
-        direction: Direction,
-        tid: Tid,
-        time: KernelNanos,
-        emit: &mut impl FnMut(ExchangeEvent),
-    ) {
+    fn ended(&mut self, direction: Direction, end: End, emit: &mut impl FnMut(ExchangeEvent)) {
         let Self { http, open, .. } = self;
-        http.end(direction, tid, time, &mut |event| {
+        http.end(direction, end, &mut |event| {
             if let HttpEvent::ResponseEnd { moved } = event {
                 complete(open, moved, emit);
             }
@@ -188,7 +201,10 @@ impl Conn {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of a connection, borrowed one by one")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of a connection, borrowed one by one"
+)]
 fn begin(
     tgid: Tgid,
     file: FileId,
@@ -206,7 +222,16 @@ fn begin(
             (Role::Client, None)
         }
     };
-    Begun { seq, role, tgid, file, head, moved, endpoint: endpoint.clone(), other_end }
+    Begun {
+        seq,
+        role,
+        tgid,
+        file,
+        head,
+        moved,
+        endpoint: endpoint.clone(),
+        other_end,
+    }
 }
 
 fn complete(open: &mut VecDeque<Open>, moved: Moved, emit: &mut impl FnMut(ExchangeEvent)) {

@@ -32,14 +32,18 @@ enum Key {
 impl Default for Links {
     fn default() -> Self {
         const LIMIT: NonZeroUsize = NonZeroUsize::new(super::MAX_CONNECTIONS).expect("not zero");
-        Self { unread: LruCache::new(LIMIT) }
+        Self {
+            unread: LruCache::new(LIMIT),
+        }
     }
 }
 
 impl Links {
     /// A client wrote a request.
     pub(super) fn written(&mut self, endpoint: &Endpoint, head: &RequestHead, seq: Seq) {
-        let Some(key) = key(endpoint, false) else { return };
+        let Some(key) = key(endpoint, false) else {
+            return;
+        };
         let unread = self.unread.get_or_insert_mut(key, VecDeque::new);
         if unread.len() == MAX_UNREAD {
             unread.pop_front();
@@ -64,10 +68,18 @@ impl Links {
 
 fn key(endpoint: &Endpoint, server: bool) -> Option<Key> {
     if let (Address::Tcp(local), Address::Tcp(remote)) = (&endpoint.local, &endpoint.peer) {
-        return Some(if server { Key::Tcp(*remote, *local) } else { Key::Tcp(*local, *remote) });
+        return Some(if server {
+            Key::Tcp(*remote, *local)
+        } else {
+            Key::Tcp(*local, *remote)
+        });
     }
     let (own, peer) = endpoint.unix_inodes?;
-    Some(if server { Key::Unix(peer, own) } else { Key::Unix(own, peer) })
+    Some(if server {
+        Key::Unix(peer, own)
+    } else {
+        Key::Unix(own, peer)
+    })
 }
 
 /// Equal for equal heads; both ends of a connection see the same bytes.

@@ -5,16 +5,17 @@ mod links;
 
 use std::num::NonZeroUsize;
 
-pub use connection::{Endpoint, Source};
 use connection::{Conn, Open};
+pub use connection::{Endpoint, Source};
 use links::Links;
 use lru::LruCache;
 
 use crate::engine::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Role, Unfinished};
-use crate::message::{Chunk, Moved, Protocol, RequestHead};
+use crate::message::{Moved, Protocol, RequestHead};
 use crate::record::{Direction, End};
+use crate::stream::Chunk;
 
 /// Connections that are followed at once; the one unused longest is given up first.
 pub const MAX_CONNECTIONS: usize = 65_536;
@@ -113,7 +114,10 @@ impl Exchanges {
         seq: &mut impl FnMut() -> Seq,
         emit: &mut impl FnMut(ExchangeEvent),
     ) {
-        let conn = self.conn(source, emit);
+        self.follow(source, emit);
+        let Some(conn) = self.connections.get_mut(&source.file) else {
+            return;
+        };
         conn.tgid = source.tgid;
         conn.chunk(direction, chunk, &mut self.links, seq, emit);
         conn.feedback(source.file, direction, &mut self.feedback);
@@ -165,8 +169,12 @@ impl Exchanges {
         time: KernelNanos,
         emit: &mut impl FnMut(ExchangeEvent),
     ) {
-        let mut gone: Vec<FileId> =
-            self.connections.iter().filter(|(_, c)| c.tgid == tgid).map(|(f, _)| *f).collect();
+        let mut gone: Vec<FileId> = self
+            .connections
+            .iter()
+            .filter(|(_, c)| c.tgid == tgid)
+            .map(|(f, _)| *f)
+            .collect();
         gone.sort_unstable();
         for file in gone {
             if let Some(mut conn) = self.connections.pop(&file) {
@@ -209,21 +217,19 @@ impl Exchanges {
         std::mem::take(&mut self.feedback)
     }
 
-    fn conn(
-        &mut self,
-        source: Source<'_>,
-        emit: &mut impl FnMut(ExchangeEvent),
-    ) -> &mut Box<Conn> {
+    fn follow(&mut self, source: Source<'_>, emit: &mut impl FnMut(ExchangeEvent)) {
         if !self.connections.contains(&source.file) {
             let conn = Box::new(Conn::new(source));
             if let Some((_, mut old)) = self.connections.push(source.file, conn)
                 && !old.open.is_empty()
             {
                 emit(ExchangeEvent::Evicted { tgid: old.tgid });
-                let since = old.open.front().map_or_else(KernelNanos::default, |o| o.moved.time);
+                let since = old
+                    .open
+                    .front()
+                    .map_or_else(KernelNanos::default, |o| o.moved.time);
                 old.give_up(Unfinished::Lost, since, emit);
             }
         }
-        self.connections.get_mut(&source.file).expect("just inserted")
     }
 }

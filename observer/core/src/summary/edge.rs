@@ -13,6 +13,8 @@ const SAMPLES: usize = 3;
 pub(super) struct Edge {
     calls: u64,
     pub(super) verdicts: Counts<Verdict>,
+    /// Calls for requests that came in without context.
+    uninvited: u64,
     /// Restarted calls that carry a format which did not come in.
     other_format: u64,
     dropped: ByThread,
@@ -29,7 +31,11 @@ struct ByThread {
 
 impl ByThread {
     fn add(&mut self, same: bool) {
-        *(if same { &mut self.same } else { &mut self.other }) += 1;
+        *(if same {
+            &mut self.same
+        } else {
+            &mut self.other
+        }) += 1;
     }
 }
 
@@ -43,6 +49,9 @@ impl Edge {
                 self.carried.add(how.same_thread);
             }
             Verdict::Restarted if !how.same_format => self.other_format += 1,
+            Verdict::Originated | Verdict::Absent if exchange.request.is_some() => {
+                self.uninvited += 1;
+            }
             _ => {}
         }
         let samples = self.samples.entry(verdict).or_default();
@@ -53,9 +62,9 @@ impl Edge {
 
     /// Whether any call on it carries a context that this service may have made or passed on.
     pub(super) fn carries_any(&self) -> bool {
-        self.verdicts.of(|v| {
-            v.is_judged() && v != Verdict::Dropped || v == Verdict::Originated
-        }) > 0
+        self.verdicts
+            .of(|v| v.is_judged() && v != Verdict::Dropped || v == Verdict::Originated)
+            > 0
     }
 
     pub(super) fn summary(
@@ -68,7 +77,10 @@ impl Edge {
             peer: peer.to_owned(),
             calls: self.calls,
             verdicts: self.verdicts.clone(),
-            loss: rate(self.verdicts.of(Verdict::is_loss), self.verdicts.of(Verdict::is_judged)),
+            loss: rate(
+                self.verdicts.of(Verdict::is_loss),
+                self.verdicts.of(Verdict::is_judged),
+            ),
             why: self.why(runtime, service_carries),
         }
     }
@@ -77,7 +89,10 @@ impl Edge {
         let mut why = Vec::new();
         let mut explain = |cause: Cause, count: u64, verdicts: &[Verdict]| {
             if count > 0 {
-                let samples = verdicts.iter().filter_map(|v| self.samples.get(v)).flatten();
+                let samples = verdicts
+                    .iter()
+                    .filter_map(|v| self.samples.get(v))
+                    .flatten();
                 why.push(WhyCount {
                     cause,
                     count,
@@ -89,19 +104,39 @@ impl Edge {
         };
         let count = |verdict| self.verdicts.of(|v| v == verdict);
         let restarted = count(Verdict::Restarted);
-        explain(self.why_dropped(runtime, service_carries), count(Verdict::Dropped), &[Verdict::Dropped]);
-        explain(Cause::NewTrace, restarted - self.other_format, &[Verdict::Restarted]);
+        explain(
+            self.why_dropped(runtime, service_carries),
+            count(Verdict::Dropped),
+            &[Verdict::Dropped],
+        );
+        explain(
+            Cause::NewTrace,
+            restarted - self.other_format,
+            &[Verdict::Restarted],
+        );
         explain(
             Cause::FormatMismatch,
             self.other_format + count(Verdict::Translated),
             &[Verdict::Translated, Verdict::Restarted],
         );
-        explain(Cause::LeakedContext, count(Verdict::Crossed), &[Verdict::Crossed]);
-        explain(Cause::MalformedWriter, count(Verdict::Mangled), &[Verdict::Mangled]);
-        explain(Cause::PassedThrough, count(Verdict::Forwarded), &[Verdict::Forwarded]);
+        explain(
+            Cause::LeakedContext,
+            count(Verdict::Crossed),
+            &[Verdict::Crossed],
+        );
+        explain(
+            Cause::MalformedWriter,
+            count(Verdict::Mangled),
+            &[Verdict::Mangled],
+        );
+        explain(
+            Cause::PassedThrough,
+            count(Verdict::Forwarded),
+            &[Verdict::Forwarded],
+        );
         explain(
             Cause::TrustBoundary,
-            count(Verdict::Originated) + count(Verdict::Absent),
+            self.uninvited,
             &[Verdict::Originated, Verdict::Absent],
         );
         why.sort_by(|a, b| b.count.cmp(&a.count).then(a.cause.cmp(&b.cause)));

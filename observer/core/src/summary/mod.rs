@@ -68,7 +68,9 @@ impl Counter {
                 service.served_with_context += u64::from(exchange.context.is_some());
             }
             Role::Client => {
-                let Some(verdict) = exchange.verdict else { return };
+                let Some(verdict) = exchange.verdict else {
+                    return;
+                };
                 let peer = peer_name(exchange);
                 service.edge(peer).add(exchange, verdict, circumstances);
                 if verdict == Verdict::Inconclusive {
@@ -92,9 +94,18 @@ impl Counter {
 
     /// Counts a connection that is not observed.
     pub fn not_observed(&mut self, service: &str, protocol: Protocol) {
-        let known = self.not_observed.contains_key(&(service.to_owned(), protocol));
-        let service = if known || self.not_observed.len() < MAX_SERVICES { service } else { OTHER };
-        *self.not_observed.entry((service.to_owned(), protocol)).or_default() += 1;
+        let known = self
+            .not_observed
+            .contains_key(&(service.to_owned(), protocol));
+        let service = if known || self.not_observed.len() < MAX_SERVICES {
+            service
+        } else {
+            OTHER
+        };
+        *self
+            .not_observed
+            .entry((service.to_owned(), protocol))
+            .or_default() += 1;
     }
 
     /// Verdicts on all calls and all logged events.
@@ -117,32 +128,52 @@ impl Counter {
     /// Services by name.
     #[must_use]
     pub fn services(&self) -> Vec<ServiceSummary> {
-        self.services.iter().map(|(name, service)| service.summary(name)).collect()
+        self.services
+            .iter()
+            .map(|(name, service)| service.summary(name))
+            .collect()
     }
 
     fn service(&mut self, name: &str, runtime: Option<Runtime>) -> &mut Service {
         let known = self.services.contains_key(name) || self.services.len() < MAX_SERVICES;
-        let service = self.services.entry(if known { name } else { OTHER }.to_owned()).or_default();
+        let service = self
+            .services
+            .entry(if known { name } else { OTHER }.to_owned())
+            .or_default();
         service.runtime = service.runtime.or(runtime);
         service
     }
 }
 
 fn peer_name(exchange: &Exchange) -> String {
-    exchange.peer_service.clone().unwrap_or_else(|| exchange.peer.to_string())
+    exchange
+        .peer_service
+        .clone()
+        .unwrap_or_else(|| exchange.peer.to_string())
 }
 
 impl Service {
     fn edge(&mut self, peer: String) -> &mut Edge {
         let known = self.edges.contains_key(&peer) || self.edges.len() < MAX_EDGES;
-        self.edges.entry(if known { peer } else { OTHER.to_owned() }).or_default()
+        self.edges
+            .entry(if known { peer } else { OTHER.to_owned() })
+            .or_default()
     }
 
     fn reason(&mut self, attribution: Option<&crate::judged::Attribution>, findings: &[Finding]) {
-        let reason = attribution.and_then(|a| a.reason.as_ref()).map_or("ids can't be checked", |r| r.kind());
-        let reason = if findings.contains(&Finding::TelemetryExport) { "telemetry export" } else { reason };
+        let reason = attribution
+            .and_then(|a| a.reason.as_ref())
+            .map_or("ids can't be checked", |r| r.kind());
+        let reason = if findings.contains(&Finding::TelemetryExport) {
+            "telemetry export"
+        } else {
+            reason
+        };
         let known = self.inconclusive.contains_key(reason) || self.inconclusive.len() < MAX_REASONS;
-        *self.inconclusive.entry(if known { reason } else { OTHER }.to_owned()).or_default() += 1;
+        *self
+            .inconclusive
+            .entry(if known { reason } else { OTHER }.to_owned())
+            .or_default() += 1;
     }
 
     fn summary(&self, name: &str) -> ServiceSummary {
@@ -152,10 +183,21 @@ impl Service {
             .iter()
             .map(|(peer, edge)| edge.summary(peer, self.runtime, carries_any))
             .collect();
-        let lost = self.edges.values().map(|e| e.verdicts.of(Verdict::is_loss)).sum();
-        let judged = self.edges.values().map(|e| e.verdicts.of(Verdict::is_judged)).sum();
-        let mut inconclusive: Vec<(String, u64)> =
-            self.inconclusive.iter().map(|(r, n)| (r.clone(), *n)).collect();
+        let lost = self
+            .edges
+            .values()
+            .map(|e| e.verdicts.of(Verdict::is_loss))
+            .sum();
+        let judged = self
+            .edges
+            .values()
+            .map(|e| e.verdicts.of(Verdict::is_judged))
+            .sum();
+        let mut inconclusive: Vec<(String, u64)> = self
+            .inconclusive
+            .iter()
+            .map(|(r, n)| (r.clone(), *n))
+            .collect();
         inconclusive.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         ServiceSummary {
             service: name.to_owned(),
@@ -174,6 +216,9 @@ impl Service {
     }
 
     fn log_loss(&self) -> Rate {
-        rate(self.log_verdicts.of(LogVerdict::is_loss), self.log_verdicts.of(LogVerdict::is_judged))
+        rate(
+            self.log_verdicts.of(LogVerdict::is_loss),
+            self.log_verdicts.of(LogVerdict::is_judged),
+        )
     }
 }

@@ -32,7 +32,10 @@ pub fn judge_call(judgement: &CallJudgement<'_>) -> (Verdict, Vec<Finding>) {
     if judgement.reason == Some(&Reason::TelemetryExport) {
         findings.push(Finding::TelemetryExport);
     }
-    let carried = matches!(verdict, Verdict::Propagated | Verdict::Forwarded | Verdict::Translated);
+    let carried = matches!(
+        verdict,
+        Verdict::Propagated | Verdict::Forwarded | Verdict::Translated
+    );
     if let Some(inbound) = judgement.inbound.filter(|_| carried) {
         changes(inbound, outbound, &mut findings);
     }
@@ -46,7 +49,11 @@ fn against(inbound: &Carrier, judgement: &CallJudgement<'_>) -> Verdict {
         return without_inbound(inbound, outbound);
     }
     if outbound.contexts.is_empty() {
-        return if outbound.invalid.is_empty() { Verdict::Dropped } else { Verdict::Mangled };
+        return if outbound.invalid.is_empty() {
+            Verdict::Dropped
+        } else {
+            Verdict::Mangled
+        };
     }
     if let Some(verdict) = same(inbound, outbound) {
         return verdict;
@@ -54,7 +61,11 @@ fn against(inbound: &Carrier, judgement: &CallJudgement<'_>) -> Verdict {
     if !judgement.same_trace.is_empty() {
         return Verdict::Crossed;
     }
-    if judgement.ids_certain { Verdict::Restarted } else { Verdict::Inconclusive }
+    if judgement.ids_certain {
+        Verdict::Restarted
+    } else {
+        Verdict::Inconclusive
+    }
 }
 
 /// Nothing valid came in.
@@ -62,15 +73,25 @@ fn without_inbound(inbound: &Carrier, outbound: &Carrier) -> Verdict {
     if !outbound.contexts.is_empty() {
         return Verdict::Originated;
     }
-    let made_here =
-        outbound.invalid.iter().any(|out| !inbound.invalid.iter().any(|i| i.raw == out.raw));
-    if made_here { Verdict::Mangled } else { Verdict::Absent }
+    let made_here = outbound
+        .invalid
+        .iter()
+        .any(|out| !inbound.invalid.iter().any(|i| i.raw == out.raw));
+    if made_here {
+        Verdict::Mangled
+    } else {
+        Verdict::Absent
+    }
 }
 
 /// The call's trace is known, but it is one of several requests that came in with it.
 fn among(requests: &[&Carrier], outbound: &Carrier) -> Verdict {
-    let mut verdicts = requests.iter().filter_map(|inbound| same(inbound, outbound));
-    let Some(first) = verdicts.next() else { return Verdict::Inconclusive };
+    let mut verdicts = requests
+        .iter()
+        .filter_map(|inbound| same(inbound, outbound));
+    let Some(first) = verdicts.next() else {
+        return Verdict::Inconclusive;
+    };
     if first == Verdict::Forwarded || verdicts.any(|v| v == Verdict::Forwarded) {
         return Verdict::Forwarded;
     }
@@ -78,13 +99,20 @@ fn among(requests: &[&Carrier], outbound: &Carrier) -> Verdict {
 }
 
 fn for_nothing(outbound: &Carrier) -> Verdict {
-    if outbound.contexts.is_empty() { Verdict::Absent } else { Verdict::Originated }
+    if outbound.contexts.is_empty() {
+        Verdict::Absent
+    } else {
+        Verdict::Originated
+    }
 }
 
 /// How the inbound trace went out; nothing if it did not.
 fn same(inbound: &Carrier, outbound: &Carrier) -> Option<Verdict> {
-    let mut carried =
-        outbound.contexts.iter().filter(|o| inbound.contexts.iter().any(|i| same_trace(i, o))).peekable();
+    let mut carried = outbound
+        .contexts
+        .iter()
+        .filter(|o| inbound.contexts.iter().any(|i| same_trace(i, o)))
+        .peekable();
     carried.peek()?;
     let mut verdict = Verdict::Translated;
     for out in carried {
@@ -107,10 +135,17 @@ fn findings(outbound: &Carrier) -> Vec<Finding> {
     let mut findings: Vec<Finding> = outbound
         .invalid
         .iter()
-        .map(|i| Finding::InvalidContext { format: i.format, rule: i.rule, raw: i.raw.clone() })
+        .map(|i| Finding::InvalidContext {
+            format: i.format,
+            rule: i.rule,
+            raw: i.raw.clone(),
+        })
         .collect();
     findings.extend(
-        outbound.duplicates.iter().map(|h| Finding::DuplicateHeader { header: h.clone() }),
+        outbound
+            .duplicates
+            .iter()
+            .map(|h| Finding::DuplicateHeader { header: h.clone() }),
     );
     if outbound.formats_disagree() {
         findings.push(Finding::FormatsDisagree);
@@ -125,14 +160,20 @@ fn changes(inbound: &Carrier, outbound: &Carrier, findings: &mut Vec<Finding>) {
         outbound.context().and_then(|c| c.sampled),
     ) && i != o
     {
-        findings.push(Finding::SampledChanged { inbound: i, outbound: o });
+        findings.push(Finding::SampledChanged {
+            inbound: i,
+            outbound: o,
+        });
     }
-    if compare::tracestate_lost(inbound, outbound) {
-        findings.push(Finding::TracestateLost);
+    let owned = |keys: Vec<&str>| keys.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let keys = owned(compare::tracestate_lost(inbound, outbound));
+    if !keys.is_empty() {
+        findings.push(Finding::TracestateLost { keys });
     } else if compare::tracestate_reordered(inbound, outbound) {
         findings.push(Finding::TracestateReordered);
     }
-    if compare::baggage_lost(inbound, outbound) {
-        findings.push(Finding::BaggageLost);
+    let keys = owned(compare::baggage_lost(inbound, outbound));
+    if !keys.is_empty() {
+        findings.push(Finding::BaggageLost { keys });
     }
 }

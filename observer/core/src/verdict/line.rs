@@ -37,7 +37,9 @@ pub fn judge_line(judgement: &LineJudgement<'_>) -> LogVerdict {
         };
     };
     match judgement.id {
-        _ if judgement.cut && !matches!(judgement.id, LineId::Id { .. }) => LogVerdict::Inconclusive,
+        _ if judgement.cut && !matches!(judgement.id, LineId::Id { .. }) => {
+            LogVerdict::Inconclusive
+        }
         LineId::None | LineId::Zero if inbound.contexts.is_empty() => LogVerdict::Absent,
         LineId::None => LogVerdict::Missing,
         LineId::Zero => LogVerdict::Zero,
@@ -50,7 +52,11 @@ pub fn judge_line(judgement: &LineJudgement<'_>) -> LogVerdict {
                 Some(Relation::Same) => LogVerdict::Linked,
                 Some(Relation::Reencoded(_)) => LogVerdict::Reencoded,
                 _ if judgement.known => LogVerdict::Crossed,
-                None if judgement.own_traces.iter().any(|t| related(t) != Relation::Different) => {
+                None if judgement
+                    .own_traces
+                    .iter()
+                    .any(|t| related(t) != Relation::Different) =>
+                {
                     LogVerdict::Linked
                 }
                 None => LogVerdict::Inconclusive,
