@@ -6,6 +6,9 @@
 //! inputs give the same outputs, so that a recording of a live session replays to the same bytes.
 
 pub mod context;
+pub mod engine;
+pub mod facts;
 pub mod ids;
+pub mod judged;
 pub mod message;
 pub mod record;

@@ -94,7 +94,8 @@ pub struct RequestHead {
 }
 
 /// What a connection carries, as far as it was recognised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// HTTP/1.0 or 1.1.
     Http1,

@@ -1,0 +1,50 @@
+//! What the pipeline is fed, in the order in which it happened. A recording is the sequence of
+//! these inputs; feeding it again gives the same output.
+
+use crate::facts::{FileFacts, ProcessFacts};
+use crate::ids::{FileId, KernelNanos};
+use crate::record::Direction;
+
+/// One input.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A record as the kernel wrote it.
+    Record(&'a [u8]),
+    /// What is known about a process; before its first record where possible, and again when it changes.
+    Process(ProcessFacts),
+    /// What is known about an open file description.
+    File(FileFacts),
+    /// The time is now `now`. Judgement happens only here: a verdict is final when a tick later
+    /// than everything that it rests on has confirmed that nothing was lost meanwhile.
+    Tick {
+        /// `CLOCK_MONOTONIC`, later than all records drained so far.
+        now: KernelNanos,
+        /// Records lost by the kernel since capturing began.
+        lost: u64,
+    },
+}
+
+/// What the pipeline asks of the probes. Advice: ignoring it costs time, never correctness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feedback {
+    /// Nothing more is wanted of this description.
+    Ignore(FileId),
+    /// Payload before this position is not wanted.
+    SkipUntil {
+        /// The description.
+        file: FileId,
+        /// The direction.
+        direction: Direction,
+        /// Position of the first byte that is wanted again.
+        pos: u64,
+    },
+}
+
+/// How the pipeline works; part of a recording's header where it changes what is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Config {
+    /// Ties record times to the wall clock.
+    pub anchor: crate::judged::ClockAnchor,
+    /// Show query values in targets instead of redacting them.
+    pub show_query: bool,
+}

@@ -1,0 +1,218 @@
+//! Attributions: for which request something was done, and how that is known.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::ExchangeId;
+use crate::ids::Tid;
+
+/// Kind of evidence that carried an attribution, strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tier {
+    /// The trace-ids are equal.
+    Context,
+    /// A correlation id that came in went out.
+    Declared,
+    /// The same execution did both.
+    Execution,
+    /// The work was seen to move from one execution to another.
+    HandOff,
+    /// Both are ends of one connection, or of one exchange on it.
+    Connection,
+    /// No other request was in flight.
+    Exclusive,
+}
+
+/// For which request something was done, or why that is not known.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Attribution {
+    /// The evidence that decided; absent when none did.
+    pub tier: Option<Tier>,
+    /// Probability that the link is right, 0–1; 0 without a link.
+    pub confidence: f32,
+    /// All evidence for the link.
+    pub evidence: Vec<Evidence>,
+    /// Why there is no link.
+    pub reason: Option<Reason>,
+}
+
+impl Attribution {
+    /// No link, for `reason`.
+    #[must_use]
+    pub fn none(reason: Reason) -> Self {
+        Self {
+            tier: None,
+            confidence: 0.0,
+            evidence: Vec::new(),
+            reason: Some(reason),
+        }
+    }
+}
+
+/// A fact that speaks for a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Carries the trace-id that the request came in with.
+    SameTrace,
+    /// Carries the request's correlation id.
+    SameCorrelationId {
+        /// Lower-case header name.
+        header: String,
+    },
+    /// The thread read the request, did nothing else in between, and wrote the response.
+    ServingThread(Tid),
+    /// The thread answered the request and then went on with the same connection.
+    AfterResponse(Tid),
+    /// The thread took a message, which the request's thread had written, from an in-process pipe or socket pair.
+    PipeMessage {
+        /// The thread that wrote the message.
+        writer: Tid,
+    },
+    /// No other request was in flight, and work of this kind was never seen without one.
+    OnlyRequest {
+        /// How often such work was seen.
+        seen: u32,
+    },
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SameTrace => f.write_str("carries the request's trace-id"),
+            Self::SameCorrelationId { header } => write!(f, "carries the request's {header}"),
+            Self::ServingThread(tid) => {
+                write!(
+                    f,
+                    "thread {tid} read the request, served nothing else, and wrote its response"
+                )
+            }
+            Self::AfterResponse(tid) => {
+                write!(
+                    f,
+                    "thread {tid} wrote the response and stayed with its connection"
+                )
+            }
+            Self::PipeMessage { writer } => {
+                write!(
+                    f,
+                    "came through an in-process pipe from thread {writer}, which served the request"
+                )
+            }
+            Self::OnlyRequest { seen } => write!(
+                f,
+                "the only request in flight; such work was seen {seen} times, never without a request"
+            ),
+        }
+    }
+}
+
+impl Serialize for Evidence {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Why there is no link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// No request was in flight: start-up, timers, background work.
+    NoRequest,
+    /// Several requests were in flight and nothing tells them apart.
+    ManyInFlight {
+        /// How many.
+        requests: usize,
+    },
+    /// One request was in flight, but that alone is not yet evidence.
+    OneInFlightUnproven,
+    /// The thread serves several requests at once, so it tells nothing.
+    SharedThread,
+    /// The request's response was written by another thread than the one that read it.
+    AnsweredElsewhere,
+    /// The thread read another request before it had answered this one.
+    Interleaved,
+    /// The request was never answered, so its thread can't be confirmed.
+    Unanswered,
+    /// The request had not ended when the observer stopped waiting.
+    StillOpen,
+    /// Several requests carry the same id.
+    SameIdTwice {
+        /// The requests.
+        candidates: Vec<ExchangeId>,
+    },
+    /// Two kinds of evidence name different requests.
+    Conflict {
+        /// The requests.
+        candidates: Vec<ExchangeId>,
+    },
+    /// Records were lost while it happened.
+    RecordsLost,
+    /// One write held several events, so a buffer may have been flushed for other requests.
+    Batched,
+    /// The bytes that would tell were cut or lost.
+    Cut,
+    /// The request that it belongs to had no context, so an id in it can't be checked.
+    NoInboundContext,
+    /// Telemetry on its way to a collector.
+    TelemetryExport,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRequest => f.write_str("no request was in flight"),
+            Self::ManyInFlight { requests } => {
+                write!(
+                    f,
+                    "{requests} requests were in flight and nothing tells for which one"
+                )
+            }
+            Self::OneInFlightUnproven => f.write_str(
+                "one request was in flight, but background work can't be told from its work yet",
+            ),
+            Self::SharedThread => f.write_str("its thread serves several requests at once"),
+            Self::AnsweredElsewhere => {
+                f.write_str("the request was answered by another thread than the one that read it")
+            }
+            Self::Interleaved => {
+                f.write_str("its thread took up other work before it had answered")
+            }
+            Self::Unanswered => f.write_str("the request was never answered by its thread"),
+            Self::StillOpen => f.write_str("the request had not ended when judgement was due"),
+            Self::SameIdTwice { candidates } => {
+                f.write_str("several requests carry the same id: ")?;
+                list(f, candidates)
+            }
+            Self::Conflict { candidates } => {
+                f.write_str("evidence disagrees between requests ")?;
+                list(f, candidates)
+            }
+            Self::RecordsLost => f.write_str("records were lost meanwhile"),
+            Self::Batched => {
+                f.write_str("one write held several events, perhaps of several requests")
+            }
+            Self::Cut => f.write_str("bytes that would tell were cut or lost"),
+            Self::NoInboundContext => {
+                f.write_str("the request came without a context, so the id can't be checked")
+            }
+            Self::TelemetryExport => f.write_str("telemetry on its way to a collector"),
+        }
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, ids: &[ExchangeId]) -> fmt::Result {
+    for (i, id) in ids.iter().enumerate() {
+        if i > 0 {
+            f.write_str(", ")?;
+        }
+        write!(f, "{id}")?;
+    }
+    Ok(())
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

@@ -1,0 +1,221 @@
+//! Judged things: what the pipeline tells the sinks. Their JSON form is the output contract
+//! (docs/output.md): every object has `kind`; fields may be added, none is renamed.
+
+mod attribution;
+mod cause;
+mod loss;
+mod summary;
+mod time;
+mod verdict;
+
+use std::net::SocketAddr;
+
+pub use attribution::{Attribution, Evidence, Reason, Tier};
+pub use cause::Cause;
+pub use loss::{Loss, LossKind};
+use serde::{Deserialize, Serialize, Serializer};
+pub use summary::{
+    Counts, EdgeSummary, LogSummary, NotObserved, Rate, ServiceSummary, Summary, WhyCount,
+};
+pub use time::{ClockAnchor, WallTime};
+pub use verdict::{Finding, LogVerdict, Verdict};
+
+use crate::context;
+use crate::ids::{Seq, Tgid, Tid};
+
+/// One thing that the pipeline tells.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Judged {
+    /// A request and its response as one process saw them.
+    Exchange(Box<Exchange>),
+    /// A logged event.
+    Log(Box<Log>),
+    /// Something that was not seen.
+    Loss(Loss),
+    /// Counts of everything told; the last object.
+    Summary(Box<Summary>),
+}
+
+/// Side of an exchange that a process is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It read the request and wrote the response.
+    Server,
+    /// It wrote the request and read the response.
+    Client,
+}
+
+/// Why an exchange has no complete response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unfinished {
+    /// The connection was closed first.
+    Closed,
+    /// The connection was reset, or failed otherwise.
+    Reset,
+    /// The process ended.
+    Exited,
+    /// No answer within the time that the observer waits.
+    TimedOut,
+    /// Bytes were lost or cut where the exchange's end would have been seen.
+    Lost,
+    /// The observer stopped first.
+    Stopped,
+}
+
+/// Address of one end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket's path, escaped for printing; empty when unnamed.
+    Unix(String),
+    /// Not known.
+    Unknown,
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(addr) => addr.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{path}"),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The name of an exchange in the output: `x` and its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExchangeId(pub Seq);
+
+impl std::fmt::Display for ExchangeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "x{}", self.0)
+    }
+}
+
+impl Serialize for ExchangeId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A context as the output shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ContextView {
+    /// Format it was carried in.
+    pub format: context::Format,
+    /// Trace id in the format's own notation (lower-case hex where it is a number).
+    pub trace_id: String,
+    /// The caller's span id.
+    pub parent_id: Option<String>,
+    /// Whether the caller recorded.
+    pub sampled: Option<bool>,
+    /// Header value, escaped.
+    pub raw: String,
+}
+
+impl From<&context::Context> for ContextView {
+    fn from(context: &context::Context) -> Self {
+        Self {
+            format: context.format,
+            trace_id: context.trace_id.to_string(),
+            parent_id: context.parent_id.as_ref().map(ToString::to_string),
+            sampled: context.sampled,
+            raw: context.raw.clone(),
+        }
+    }
+}
+
+/// A request and its response as one process saw them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exchange {
+    /// Its name, unique in this output.
+    pub id: ExchangeId,
+    /// Side that the process is on.
+    pub role: Role,
+    /// The process.
+    pub pid: Tgid,
+    /// The thread that read (server) or wrote (client) the request.
+    pub tid: Tid,
+    /// Name of the process's service.
+    pub service: String,
+    /// Protocol with version: `http/1.1`.
+    pub protocol: &'static str,
+    /// Whether the bytes were encrypted on the wire.
+    pub tls: bool,
+    /// When the first byte of the request moved.
+    pub start: WallTime,
+    /// From the first byte of the request to the last of the response, nanoseconds; absent if unfinished.
+    pub duration_ns: Option<u64>,
+    /// Request method.
+    pub method: String,
+    /// Request target, escaped; query values redacted unless asked for.
+    pub target: String,
+    /// `Host` of the request, escaped.
+    pub host: Option<String>,
+    /// Response status; absent if none was seen.
+    pub status: Option<u16>,
+    /// This side's address.
+    pub local: Address,
+    /// The other side's address.
+    pub peer: Address,
+    /// The service at the other side, when it is observed as well.
+    pub peer_service: Option<String>,
+    /// Context that the request carried.
+    pub context: Option<ContextView>,
+    /// Client: the server exchange that it was done for.
+    pub request: Option<ExchangeId>,
+    /// Server: the client exchange at the other end of the connection, when it is observed as well.
+    pub parent: Option<ExchangeId>,
+    /// Client: how `request` was found, or why not.
+    pub attribution: Option<Attribution>,
+    /// Client: the judgement.
+    pub verdict: Option<Verdict>,
+    /// Facts beside the verdict.
+    pub findings: Vec<Finding>,
+    /// Why there is no complete response.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// A logged event.
+#[derive(Clone, Debug, Serialize)]
+pub struct Log {
+    /// The process that wrote it.
+    pub pid: Tgid,
+    /// The thread that wrote it.
+    pub tid: Tid,
+    /// Name of the process's service.
+    pub service: String,
+    /// `stdout`, `stderr` or `file:PATH`, escaped.
+    pub source: String,
+    /// When it was written.
+    pub time: WallTime,
+    /// The text, escaped for printing except for line breaks.
+    pub line: String,
+    /// The id that it carries.
+    pub context: Option<LogContext>,
+    /// The server exchange that it was written for.
+    pub request: Option<ExchangeId>,
+    /// How `request` was found, or why not.
+    pub attribution: Attribution,
+    /// The judgement.
+    pub verdict: LogVerdict,
+}
+
+/// What a line says about its trace.
+#[derive(Clone, Debug, Serialize)]
+pub struct LogContext {
+    /// Field that holds the id.
+    pub field: String,
+    /// The id as written, escaped.
+    pub trace_id: String,
+}

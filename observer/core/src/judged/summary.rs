@@ -1,0 +1,137 @@
+//! Counts of everything told.
+
+use serde::Serialize;
+
+use super::{Cause, ExchangeId, LogVerdict, Loss, Verdict, WallTime};
+use crate::facts::Runtime;
+use crate::message::Protocol;
+
+/// How many of each value were told, without those never told, in a fixed order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Counts<K: Ord>(pub std::collections::BTreeMap<K, u64>);
+
+impl<K: Ord + Copy> Counts<K> {
+    /// Counts one more.
+    pub fn add(&mut self, key: K) {
+        *self.0.entry(key).or_default() += 1;
+    }
+
+    /// How many were counted of those that satisfy `which`.
+    pub fn of(&self, which: impl Fn(K) -> bool) -> u64 {
+        self.0
+            .iter()
+            .filter(|(k, _)| which(**k))
+            .map(|(_, n)| n)
+            .sum()
+    }
+}
+
+/// A share with its 95 % Wilson score interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rate {
+    /// Cases counted.
+    pub hits: u64,
+    /// Of how many.
+    pub n: u64,
+    /// `hits / n`; 0 when `n` is 0.
+    pub rate: f64,
+    /// Lower end of the interval.
+    pub low: f64,
+    /// Upper end of the interval.
+    pub high: f64,
+}
+
+/// A cause with how many verdicts it explains.
+#[derive(Clone, Debug, Serialize)]
+pub struct WhyCount {
+    /// The cause.
+    pub cause: Cause,
+    /// Verdicts that it explains.
+    pub count: u64,
+    /// The cause in a sentence.
+    pub explanation: &'static str,
+    /// What mends it, in words of the service's runtime.
+    pub fix: &'static str,
+    /// Exchanges that show it.
+    pub samples: Vec<ExchangeId>,
+}
+
+/// Calls from a service to a peer.
+#[derive(Clone, Debug, Serialize)]
+pub struct EdgeSummary {
+    /// The other side: its service when observed, else host and port.
+    pub peer: String,
+    /// Calls.
+    pub calls: u64,
+    /// Verdicts on them.
+    pub verdicts: Counts<Verdict>,
+    /// Share of the judged calls on which context was lost.
+    pub loss: Rate,
+    /// Why.
+    pub why: Vec<WhyCount>,
+}
+
+/// Logged events of a service.
+#[derive(Clone, Debug, Serialize)]
+pub struct LogSummary {
+    /// Events.
+    pub lines: u64,
+    /// Verdicts on them.
+    pub verdicts: Counts<LogVerdict>,
+    /// Share of the judged events that do not carry their request's trace-id.
+    pub loss: Rate,
+}
+
+/// One service.
+#[derive(Clone, Debug, Serialize)]
+pub struct ServiceSummary {
+    /// Its name.
+    pub service: String,
+    /// What it runs on, where recognised.
+    pub runtime: Option<Runtime>,
+    /// Requests that it served.
+    pub served: u64,
+    /// Of these: how many came with a valid context.
+    pub served_with_context: u64,
+    /// Its calls, by peer.
+    pub edges: Vec<EdgeSummary>,
+    /// Its logged events.
+    pub logs: LogSummary,
+    /// Share of the judged calls, over all edges, on which context was lost.
+    pub loss: Rate,
+    /// Calls and events that could not be judged, by reason.
+    pub inconclusive: Vec<(String, u64)>,
+}
+
+/// Traffic that was seen but not observed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotObserved {
+    /// The service.
+    pub service: String,
+    /// What the connections carry.
+    pub protocol: Protocol,
+    /// How many connections.
+    pub connections: u64,
+}
+
+/// Counts of everything told; the last object of the output.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// When watching began.
+    pub start: WallTime,
+    /// When it ended.
+    pub end: WallTime,
+    /// Services, by name.
+    pub services: Vec<ServiceSummary>,
+    /// Verdicts on all calls.
+    pub verdicts: Counts<Verdict>,
+    /// Verdicts on all logged events.
+    pub log_verdicts: Counts<LogVerdict>,
+    /// What was not observed.
+    pub not_observed: Vec<NotObserved>,
+    /// What was lost, by kind.
+    pub losses: Vec<Loss>,
+    /// Records that the pipeline took in.
+    pub records: u64,
+}
