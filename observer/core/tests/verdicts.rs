@@ -1,5 +1,7 @@
 //! Whole stories: what threads do, and what the pipeline says about it.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod world;
 
 use observer_abi::waited;
@@ -21,8 +23,16 @@ fn one_call(inbound: &str, outbound: &str) -> (Verdict, Option<Tier>) {
     w.tick();
     let told = w.told();
     let call = told.call("/out");
-    assert_eq!(call.request, Some(told.served("/in").id), "{:#?}", told.json());
-    (call.verdict.unwrap(), call.attribution.as_ref().unwrap().tier)
+    assert_eq!(
+        call.request,
+        Some(told.served("/in").id),
+        "{:#?}",
+        told.json()
+    );
+    (
+        call.verdict.unwrap(),
+        call.attribution.as_ref().unwrap().tier,
+    )
 }
 
 #[test]
@@ -33,10 +43,22 @@ fn every_verdict_of_a_thread_that_serves_alone() {
         (traceparent(1, 2), Verdict::Forwarded, Tier::Context),
         (String::new(), Verdict::Dropped, Tier::Execution),
         (traceparent(9, 3), Verdict::Restarted, Tier::Execution),
-        ("traceparent: 00-xyz\r\n".to_owned(), Verdict::Mangled, Tier::Execution),
-        (format!("b3: {:032x}-{:016x}-1\r\n", 1, 5), Verdict::Translated, Tier::Context),
+        (
+            "traceparent: 00-xyz\r\n".to_owned(),
+            Verdict::Mangled,
+            Tier::Execution,
+        ),
+        (
+            format!("b3: {:032x}-{:016x}-1\r\n", 1, 5),
+            Verdict::Translated,
+            Tier::Context,
+        ),
     ] {
-        assert_eq!(one_call(&inbound, &outbound), (verdict, Some(tier)), "{outbound}");
+        assert_eq!(
+            one_call(&inbound, &outbound),
+            (verdict, Some(tier)),
+            "{outbound}"
+        );
     }
     assert_eq!(one_call("", &traceparent(9, 3)).0, Verdict::Originated);
     assert_eq!(one_call("", "").0, Verdict::Absent);
@@ -74,7 +96,10 @@ fn a_thread_that_cannot_block_is_no_evidence() {
     w.tick();
     let told = w.told();
     let call = told.call("/out");
-    assert_eq!((call.verdict, call.request), (Some(Verdict::Inconclusive), None));
+    assert_eq!(
+        (call.verdict, call.request),
+        (Some(Verdict::Inconclusive), None)
+    );
 }
 
 #[test]
@@ -90,8 +115,16 @@ fn an_event_loop_in_between_breaks_the_claim() {
     w.tick();
     let told = w.told();
     let call = told.call("/out");
-    assert_eq!(call.verdict, Some(Verdict::Inconclusive), "{:#?}", told.json());
-    assert_ne!(call.attribution.as_ref().unwrap().reason, Some(Reason::NoRequest));
+    assert_eq!(
+        call.verdict,
+        Some(Verdict::Inconclusive),
+        "{:#?}",
+        told.json()
+    );
+    assert_ne!(
+        call.attribution.as_ref().unwrap().reason,
+        Some(Reason::NoRequest)
+    );
 }
 
 #[test]
@@ -107,7 +140,10 @@ fn a_response_by_another_thread_breaks_the_claim() {
     let told = w.told();
     let call = told.call("/out");
     assert_eq!(call.verdict, Some(Verdict::Inconclusive));
-    assert_eq!(call.attribution.as_ref().unwrap().reason, Some(Reason::AnsweredElsewhere));
+    assert_eq!(
+        call.attribution.as_ref().unwrap().reason,
+        Some(Reason::AnsweredElsewhere)
+    );
 }
 
 #[test]
@@ -186,7 +222,12 @@ fn a_log_queue_in_a_pipe_is_followed() {
     let told = w.told();
     for (text, target) in [("line of a", "/a"), ("line of b", "/b")] {
         let line = told.line(text);
-        assert_eq!(line.request, Some(told.served(target).id), "{:?}", line.attribution);
+        assert_eq!(
+            line.request,
+            Some(told.served(target).id),
+            "{:?}",
+            line.attribution
+        );
         assert_eq!(line.attribution.tier, Some(Tier::HandOff));
         assert_eq!(line.verdict, LogVerdict::Missing);
     }
@@ -233,7 +274,10 @@ fn correlation_ids_join_across_threads() {
     let told = w.told();
     let call = told.call("/out");
     assert_eq!(call.request, Some(told.served("/b").id));
-    assert_eq!((call.verdict, call.attribution.as_ref().unwrap().tier), (Some(Verdict::Dropped), Some(Tier::Declared)));
+    assert_eq!(
+        (call.verdict, call.attribution.as_ref().unwrap().tier),
+        (Some(Verdict::Dropped), Some(Tier::Declared))
+    );
 }
 
 #[test]
@@ -243,7 +287,11 @@ fn the_only_request_is_evidence_once_background_work_is_ruled_out() {
     let client = w.tcp(SHOP, 6000, 90, true);
     for n in 0..5 {
         w.sleep(1_000_000_000);
-        w.read(SHOP, server, request(&format!("/in/{n}"), &traceparent(n + 1, 2)));
+        w.read(
+            SHOP,
+            server,
+            request(&format!("/in/{n}"), &traceparent(n + 1, 2)),
+        );
         w.sleep(1_000_000);
         w.write(SHOP, client, request(&format!("/out/{n}"), ""));
         w.read(SHOP, client, response());
@@ -253,6 +301,12 @@ fn the_only_request_is_evidence_once_background_work_is_ruled_out() {
     let told = w.told();
     assert_eq!(told.call("/out/0").verdict, Some(Verdict::Inconclusive));
     let last = told.call("/out/4");
-    assert_eq!((last.verdict, last.request), (Some(Verdict::Dropped), Some(told.served("/in/4").id)));
-    assert_eq!(last.attribution.as_ref().unwrap().tier, Some(Tier::Exclusive));
+    assert_eq!(
+        (last.verdict, last.request),
+        (Some(Verdict::Dropped), Some(told.served("/in/4").id))
+    );
+    assert_eq!(
+        last.attribution.as_ref().unwrap().tier,
+        Some(Tier::Exclusive)
+    );
 }

@@ -5,7 +5,7 @@ use super::process::Process;
 use super::subject::{Hold, Subject, Work};
 use super::traces::{key, share_trace};
 use super::{Attributor, Claim, PATIENCE, RETENTION, Served};
-use crate::context::line::{LineId, LineTraceId, Relation, relation};
+use crate::context::line::{LineTraceId, Relation, relation};
 use crate::ids::{KernelNanos, Seq, Tid};
 use crate::judged::{Attribution, Evidence, ExchangeId, Reason, Tier};
 
@@ -290,13 +290,13 @@ fn same_trace(process: &Process, subject: &Subject) -> Vec<Seq> {
                 .collect()
         }
         Work::Line(line) => {
-            let LineId::Id { trace, .. } = &line.context.id else {
-                return Vec::new();
-            };
+            let ids = || line.context.ids();
+            let keys = ids().flat_map(|id| id.candidates().map(|c| key(&c)).collect::<Vec<_>>());
+            let named = |s: &Served| ids().any(|id| names_trace_of(id, s));
             process
                 .traces
-                .candidates(trace.keys())
-                .filter(|r| process.served(*r).is_some_and(|s| names_trace_of(trace, s)))
+                .candidates(keys)
+                .filter(|r| process.served(*r).is_some_and(named))
                 .collect()
         }
         Work::Message => Vec::new(),

@@ -7,6 +7,7 @@ use lru::LruCache;
 
 use super::Config;
 use crate::attribution::{Attributor, Call, Decision, Line, Served, Subject, Work};
+use crate::context::line::LineId;
 use crate::context::{Carrier, Context, TraceId};
 use crate::exchange::{Begun, Ended};
 use crate::facts::{ProcessFacts, Runtime};
@@ -209,7 +210,7 @@ impl Teller {
             own_traces,
             known: !decision.same_trace.is_empty(),
             ids_certain: decision.ids_certain,
-            id: &line.context.id,
+            carries: &line.context,
             cut: line.line.cut,
             reason: decision.attribution.reason.as_ref(),
         });
@@ -337,9 +338,14 @@ fn shares_format(inbound: &Carrier, outbound: &Carrier) -> bool {
 }
 
 fn log_context(line: &Line) -> Option<LogContext> {
-    let (field, id) = line.context.shown()?;
+    let (field, trace_id) = match &line.context.id {
+        LineId::None => return None,
+        LineId::Zero { field } => (field, "0"),
+        LineId::Id { trace, field } => (field, trace.raw()),
+        LineId::Malformed { raw, field } => (field, raw.as_str()),
+    };
     Some(LogContext {
-        field: printable(field).into_owned(),
-        trace_id: printable(id).into_owned(),
+        field: field.clone(),
+        trace_id: printable(trace_id).into_owned(),
     })
 }

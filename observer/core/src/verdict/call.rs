@@ -1,6 +1,6 @@
 //! The judgement on a client exchange: what came in, against what went out.
 
-use crate::context::{Carrier, Context, compare};
+use crate::context::{Carrier, Context, baggage_lost, tracestate_lost, tracestate_reordered};
 use crate::judged::{Finding, Reason, Verdict};
 
 /// What is known when a call is judged.
@@ -166,13 +166,13 @@ fn changes(inbound: &Carrier, outbound: &Carrier, findings: &mut Vec<Finding>) {
         });
     }
     let owned = |keys: Vec<&str>| keys.into_iter().map(str::to_owned).collect::<Vec<_>>();
-    let keys = owned(compare::tracestate_lost(inbound, outbound));
+    let keys = owned(tracestate_lost(inbound, outbound));
     if !keys.is_empty() {
         findings.push(Finding::TracestateLost { keys });
-    } else if compare::tracestate_reordered(inbound, outbound) {
+    } else if tracestate_reordered(inbound, outbound) {
         findings.push(Finding::TracestateReordered);
     }
-    let keys = owned(compare::baggage_lost(inbound, outbound));
+    let keys = owned(baggage_lost(inbound, outbound));
     if !keys.is_empty() {
         findings.push(Finding::BaggageLost { keys });
     }

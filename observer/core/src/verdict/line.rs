@@ -1,6 +1,6 @@
 //! The judgement on a logged event.
 
-use crate::context::line::{LineId, Relation, relation};
+use crate::context::line::{LineContext, LineId, Relation, relation};
 use crate::context::{Carrier, TraceId};
 use crate::judged::{LogVerdict, Reason};
 
@@ -16,7 +16,7 @@ pub struct LineJudgement<'a> {
     /// Whether an id that no remembered request came in with is certainly unknown.
     pub ids_certain: bool,
     /// What the line carries.
-    pub id: &'a LineId,
+    pub carries: &'a LineContext,
     /// Bytes of the line were cut.
     pub cut: bool,
     /// Why it is not known for which request it was written.
@@ -36,18 +36,24 @@ pub fn judge_line(judgement: &LineJudgement<'_>) -> LogVerdict {
             LogVerdict::Inconclusive
         };
     };
-    match judgement.id {
-        _ if judgement.cut && !matches!(judgement.id, LineId::Id { .. }) => {
-            LogVerdict::Inconclusive
-        }
-        LineId::None | LineId::Zero if inbound.contexts.is_empty() => LogVerdict::Absent,
+    let id = &judgement.carries.id;
+    match id {
+        _ if judgement.cut && !matches!(id, LineId::Id { .. }) => LogVerdict::Inconclusive,
+        LineId::None | LineId::Zero { .. } if inbound.contexts.is_empty() => LogVerdict::Absent,
         LineId::None => LogVerdict::Missing,
-        LineId::Zero => LogVerdict::Zero,
+        LineId::Zero { .. } => LogVerdict::Zero,
         LineId::Malformed { .. } if inbound.contexts.is_empty() => LogVerdict::Inconclusive,
         LineId::Malformed { .. } => LogVerdict::Foreign,
-        LineId::Id { trace, .. } => {
-            let related = |id: &TraceId| relation(trace, id);
-            let best = inbound.contexts.iter().map(|c| related(&c.trace_id)).min();
+        LineId::Id { .. } => {
+            let related = |id: &TraceId| {
+                let relations = judgement.carries.ids().map(|own| relation(own, id));
+                relations.min_by_key(rank).unwrap_or(Relation::Different)
+            };
+            let best = inbound
+                .contexts
+                .iter()
+                .map(|c| related(&c.trace_id))
+                .min_by_key(rank);
             match best {
                 Some(Relation::Same) => LogVerdict::Linked,
                 Some(Relation::Reencoded(_)) => LogVerdict::Reencoded,
@@ -64,5 +70,14 @@ pub fn judge_line(judgement: &LineJudgement<'_>) -> LogVerdict {
                 Some(Relation::Different) => LogVerdict::Inconclusive,
             }
         }
+    }
+}
+
+/// Closer relations first.
+fn rank(relation: &Relation) -> u8 {
+    match relation {
+        Relation::Same => 0,
+        Relation::Reencoded(_) => 1,
+        Relation::Different => 2,
     }
 }

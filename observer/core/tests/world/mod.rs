@@ -1,6 +1,6 @@
 //! A small world whose threads make the records that the probes would make.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part; a test may panic")]
 
 use observer_abi as abi;
 use observer_core::engine::{Config, Engine, Input};
@@ -96,7 +96,13 @@ impl World {
         *self.waited.entry(tid).or_default() |= waited;
     }
 
-    fn describe(&mut self, tgid: u32, class: u8, fd: i32, fill: impl FnOnce(&mut abi::File)) -> u64 {
+    fn describe(
+        &mut self,
+        tgid: u32,
+        class: u8,
+        fd: i32,
+        fill: impl FnOnce(&mut abi::File),
+    ) -> u64 {
         self.next_file += 1;
         let file = self.next_file;
         let header = self.header(abi::kind::FILE, 0, tgid, tgid, size_of::<abi::File>());
@@ -130,14 +136,24 @@ impl World {
             f.remote_addr[..4].copy_from_slice(&[127, 0, 0, 1]);
             (f.local_port, f.remote_port) = (local, remote);
         });
-        Socket { file, tgid, nonblocking, class }
+        Socket {
+            file,
+            tgid,
+            nonblocking,
+            class,
+        }
     }
 
     /// Standard output of a process.
     pub fn stdout(&mut self, tgid: u32) -> Socket {
         let class = abi::class::LOG;
         let file = self.describe(tgid, class, 1, |_| {});
-        Socket { file, tgid, nonblocking: false, class }
+        Socket {
+            file,
+            tgid,
+            nonblocking: false,
+            class,
+        }
     }
 
     /// Both ends of a pipe: to read from, and to write to.
@@ -145,14 +161,23 @@ impl World {
         let class = abi::class::PIPE;
         let reader = self.describe(tgid, class, 9, |_| {});
         let writer = self.describe(tgid, class, 10, |f| f.ino = reader);
-        let end = |file| Socket { file, tgid, nonblocking: false, class };
+        let end = |file| Socket {
+            file,
+            tgid,
+            nonblocking: false,
+            class,
+        };
         (end(reader), end(writer))
     }
 
     fn data(&mut self, tid: u32, socket: Socket, flags: u8, bytes: &[u8]) {
         let len = size_of::<abi::Data>() + bytes.len();
         let write = flags & abi::data_flag::WRITE != 0;
-        let nonblock = if socket.nonblocking { abi::data_flag::NONBLOCK } else { 0 };
+        let nonblock = if socket.nonblocking {
+            abi::data_flag::NONBLOCK
+        } else {
+            0
+        };
         let header = self.header(abi::kind::DATA, flags | nonblock, socket.tgid, tid, len);
         let pos = self.positions.entry((socket.file, write)).or_default();
         let moved = u32::try_from(bytes.len()).unwrap();
@@ -162,7 +187,11 @@ impl World {
             pos: *pos,
             len: moved,
             captured: moved,
-            fd: if socket.class == abi::class::LOG { 1 } else { 7 },
+            fd: if socket.class == abi::class::LOG {
+                1
+            } else {
+                7
+            },
             errno: 0,
             class: socket.class,
             reserved: 0,
@@ -187,12 +216,28 @@ impl World {
 
     /// A write to a pipe that was empty.
     pub fn write_first(&mut self, tid: u32, pipe: Socket, bytes: impl AsRef<[u8]>) {
-        self.data(tid, pipe, abi::data_flag::WRITE | abi::data_flag::PIPE_EMPTY, bytes.as_ref());
+        self.data(
+            tid,
+            pipe,
+            abi::data_flag::WRITE | abi::data_flag::PIPE_EMPTY,
+            bytes.as_ref(),
+        );
     }
 
     pub fn close(&mut self, tid: u32, socket: Socket) {
-        let header = self.header(abi::kind::CLOSE, 0, socket.tgid, tid, size_of::<abi::Close>());
-        let record = abi::Close { header, file: socket.file, fd: 7, last: 1 };
+        let header = self.header(
+            abi::kind::CLOSE,
+            0,
+            socket.tgid,
+            tid,
+            size_of::<abi::Close>(),
+        );
+        let record = abi::Close {
+            header,
+            file: socket.file,
+            fd: 7,
+            last: 1,
+        };
         self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
@@ -204,14 +249,23 @@ impl World {
 
 /// What the pipeline tells about these inputs, when `lost` records were lost.
 pub fn tell(inputs: &[Fed], lost: u64) -> Told {
-    let anchor = ClockAnchor { monotonic: KernelNanos(1_000_000_000), wall: 1_700_000_000_000_000_000 };
-    let mut engine = Engine::new(Config { anchor, show_query: true });
+    let anchor = ClockAnchor {
+        monotonic: KernelNanos(1_000_000_000),
+        wall: 1_700_000_000_000_000_000,
+    };
+    let mut engine = Engine::new(Config {
+        anchor,
+        show_query: true,
+    });
     let mut out = Vec::new();
     for input in inputs {
         let input = match input {
             Fed::Record(raw) => Input::Record(raw),
             Fed::Process(facts) => Input::Process(facts.clone()),
-            Fed::Tick(now) => Input::Tick { now: KernelNanos(*now), lost },
+            Fed::Tick(now) => Input::Tick {
+                now: KernelNanos(*now),
+                lost,
+            },
         };
         engine.input(input, &mut out);
     }
@@ -224,30 +278,39 @@ pub struct Told(pub Vec<Judged>);
 
 impl Told {
     pub fn json(&self) -> Vec<String> {
-        self.0.iter().map(|j| serde_json::to_string(j).unwrap()).collect()
+        self.0
+            .iter()
+            .map(|j| serde_json::to_string(j).unwrap())
+            .collect()
     }
 
-    pub fn exchanges(&self, role: Role) -> Vec<&Exchange> {
-        let exchange = |j| match j {
-            &Judged::Exchange(ref x) if x.role == role => Some(x.as_ref()),
+    pub fn exchanges<'a>(&'a self, role: Role) -> Vec<&'a Exchange> {
+        let exchange = |j: &'a Judged| match j {
+            Judged::Exchange(x) if x.role == role => Some(x.as_ref()),
             _ => None,
         };
         self.0.iter().filter_map(exchange).collect()
     }
 
     pub fn call(&self, target: &str) -> &Exchange {
-        let found = self.exchanges(Role::Client).into_iter().find(|x| x.target == target);
+        let found = self
+            .exchanges(Role::Client)
+            .into_iter()
+            .find(|x| x.target == target);
         found.unwrap_or_else(|| panic!("no call of {target} in {:#?}", self.json()))
     }
 
     pub fn served(&self, target: &str) -> &Exchange {
-        let found = self.exchanges(Role::Server).into_iter().find(|x| x.target == target);
+        let found = self
+            .exchanges(Role::Server)
+            .into_iter()
+            .find(|x| x.target == target);
         found.unwrap_or_else(|| panic!("no request {target} in {:#?}", self.json()))
     }
 
-    pub fn lines(&self) -> Vec<&Log> {
-        let log = |j| match j {
-            &Judged::Log(ref l) => Some(l.as_ref()),
+    pub fn lines<'a>(&'a self) -> Vec<&'a Log> {
+        let log = |j: &'a Judged| match j {
+            Judged::Log(l) => Some(l.as_ref()),
             _ => None,
         };
         self.0.iter().filter_map(log).collect()
