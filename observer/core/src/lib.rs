@@ -12,3 +12,5 @@ pub mod ids;
 pub mod judged;
 pub mod message;
 pub mod record;
+pub mod recording;
+pub mod text;
