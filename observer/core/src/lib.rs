@@ -14,6 +14,7 @@ pub mod ids;
 pub mod judged;
 pub mod message;
 pub mod record;
+pub mod recording;
 pub mod redact;
 pub mod stream;
 pub mod summary;
