@@ -87,14 +87,14 @@ pub(super) fn request(bytes: &[u8]) -> Parsed<Request> {
             12 if is(name, "content-type") => told.content_type = value,
             14 if is(name, "content-length") => body.content_length(value),
             17 if is(name, "transfer-encoding") => body.transfer_encoding(value),
-            _ => carried |= carrier::is_carrier(name),
+            _ => carried |= carrier::is_carrier(name.as_bytes()),
         }
     }
     let Some(framing) = body.of_request(version) else {
         return Parsed::Invalid;
     };
     let carrier = if carried {
-        carrier::extract(parsed.headers.iter().map(|f| (f.name, f.value)))
+        carrier::extract(parsed.headers.iter().map(|f| (f.name.as_bytes(), f.value)))
     } else {
         context::Carrier::default()
     };
