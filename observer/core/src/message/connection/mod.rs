@@ -2,7 +2,6 @@
 
 mod asked;
 mod body;
-mod carrier;
 mod half;
 mod head;
 mod start;
