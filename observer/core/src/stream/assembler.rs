@@ -1,5 +1,7 @@
 //! How the chunks of one direction follow each other.
 
+use std::cmp::Ordering;
+
 use super::Chunk;
 
 /// Orders the chunks of one direction by their positions.
@@ -7,15 +9,19 @@ use super::Chunk;
 /// Keeps no bytes: the kernel numbers and reports the bytes of one stream in the order in which they
 /// move, so a chunk ahead of its turn means that records were lost, and a chunk behind it that a
 /// write was told before it was known how much of it moved. Neither gets better by waiting.
+///
+/// Positions count from 0 when a description is first seen, so a direction whose first chunk is
+/// further on has lost its beginning.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Assembler {
-    next: Option<u64>,
+    next: u64,
+    begun: bool,
 }
 
 /// How a chunk follows what was seen of its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Break {
-    /// It is the first one, or continues where the last one ended.
+    /// It continues where the last one ended.
     None,
     /// This many bytes before it were not seen.
     Gap(u64),
@@ -35,17 +41,18 @@ pub struct Step<'a> {
 }
 
 impl Assembler {
-    /// Takes the next chunk. The first chunk of a direction may have any position.
+    /// Takes the next chunk.
     pub fn step<'a>(&mut self, chunk: &Chunk<'a>) -> Step<'a> {
         let len = u64::from(chunk.len);
         let captured = chunk.bytes.len().min(chunk.len as usize);
         let bytes = &chunk.bytes[..captured];
-        let before = match self.next {
-            Some(next) if chunk.pos > next => Break::Gap(chunk.pos - next),
-            Some(next) if chunk.pos < next => Break::Overlap,
-            _ => Break::None,
+        let before = match chunk.pos.cmp(&self.next) {
+            Ordering::Equal => Break::None,
+            Ordering::Greater => Break::Gap(chunk.pos - self.next),
+            Ordering::Less => Break::Overlap,
         };
-        self.next = Some(chunk.pos.saturating_add(len));
+        self.next = chunk.pos.saturating_add(len);
+        self.begun = true;
         Step {
             before,
             bytes,
@@ -53,10 +60,16 @@ impl Assembler {
         }
     }
 
-    /// Position after the last chunk; `None` before the first.
+    /// Position after the last chunk.
     #[must_use]
-    pub fn next(&self) -> Option<u64> {
+    pub fn next(&self) -> u64 {
         self.next
+    }
+
+    /// Whether any chunk came.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.begun
     }
 }
 
@@ -77,12 +90,20 @@ mod tests {
     }
 
     #[test]
-    fn the_first_chunk_sets_the_base_and_the_next_continues_it() {
+    fn chunks_continue_each_other() {
         let mut a = Assembler::default();
-        assert_eq!(a.next(), None);
-        assert_eq!(a.step(&chunk(1000, 3, b"abc")).before, Break::None);
-        assert_eq!(a.step(&chunk(1003, 1, b"d")).before, Break::None);
-        assert_eq!(a.next(), Some(1004));
+        assert!(!a.has_begun());
+        assert_eq!(a.step(&chunk(0, 3, b"abc")).before, Break::None);
+        assert_eq!(a.step(&chunk(3, 1, b"d")).before, Break::None);
+        assert_eq!(a.next(), 4);
+        assert!(a.has_begun());
+    }
+
+    #[test]
+    fn a_first_chunk_that_is_not_at_the_beginning_follows_a_gap() {
+        let mut a = Assembler::default();
+        assert_eq!(a.step(&chunk(10, 1, b"x")).before, Break::Gap(10));
+        assert_eq!(a.step(&chunk(11, 1, b"x")).before, Break::None);
     }
 
     #[test]
@@ -114,7 +135,7 @@ mod tests {
     fn positions_at_the_end_of_their_range_do_not_wrap() {
         let mut a = Assembler::default();
         a.step(&chunk(u64::MAX - 1, 100, b"abc"));
-        assert_eq!(a.next(), Some(u64::MAX));
+        assert_eq!(a.next(), u64::MAX);
         assert_eq!(a.step(&chunk(0, 1, b"x")).before, Break::Overlap);
     }
 }

@@ -132,7 +132,7 @@ impl Half {
 
     /// Whether a head may go on with `bytes` after what is in the buffer.
     pub fn may_go_on(&self, bytes: &[u8], request: bool, response: bool) -> bool {
-        if self.buffer.len() >= start::ENOUGH || self.buffer.contains(&b'\n') {
+        if self.buffer.len() >= start::ENOUGH {
             return true;
         }
         let mut first = [0; 2 * start::ENOUGH];
@@ -141,12 +141,12 @@ impl Half {
         first[..self.buffer.len()].copy_from_slice(&self.buffer);
         first[self.buffer.len()..len].copy_from_slice(&bytes[..added]);
         let first = &first[..len];
-        (request && start::has_known_method(first)) || (response && start::may_be_response(first))
+        (request && start::may_be_request(first)) || (response && start::may_be_response(first))
     }
 
     /// Position up to which payload is of no interest.
     pub fn skip_until(&self) -> Option<u64> {
-        let next = self.assembler.next()?;
+        let next = self.assembler.next();
         let left = match self.state {
             _ if self.guess => return None,
             State::Close => return Some(u64::MAX),

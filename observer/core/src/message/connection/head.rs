@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use httparse::{Header, ParserConfig, Status};
 
 use super::body::{BodyFields, Framing};
-use crate::context;
+use crate::context::Extractor;
 use crate::message::{RequestHead, telemetry};
 
 /// Fields in a head; real servers allow at most 100–200.
@@ -77,7 +77,7 @@ pub(super) fn request(bytes: &[u8]) -> Parsed<Request> {
     let mut body = BodyFields::default();
     let mut host = None;
     let mut told = telemetry::Told::default();
-    let mut carried = false;
+    let mut carrier = Extractor::default();
     for field in parsed.headers.iter() {
         let (name, value) = (field.name, field.value);
         match name.len() {
@@ -86,22 +86,17 @@ pub(super) fn request(bytes: &[u8]) -> Parsed<Request> {
             12 if is(name, "content-type") => told.content_type = value,
             14 if is(name, "content-length") => body.content_length(value),
             17 if is(name, "transfer-encoding") => body.transfer_encoding(value),
-            _ => carried |= context::is_carrier(name.as_bytes()),
+            _ => carrier.push(name.as_bytes(), value),
         }
     }
     let Some(framing) = body.of_request(version) else {
         return Parsed::Invalid;
     };
-    let carrier = if carried {
-        context::extract(parsed.headers.iter().map(|f| (f.name.as_bytes(), f.value)))
-    } else {
-        context::Carrier::default()
-    };
     let head = RequestHead {
         method: keep(method, MAX_METHOD),
         target: keep(target, MAX_TARGET),
         host,
-        carrier,
+        carrier: carrier.finish(),
         version,
         telemetry: telemetry::is_delivery(method, target, &told),
     };

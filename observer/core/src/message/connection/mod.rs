@@ -179,9 +179,15 @@ impl Connection {
         by: Option<By>,
         sink: &mut impl FnMut(HttpEvent),
     ) {
+        let is_open = self.waiting.is_open();
         let half = self.half(direction);
-        if half.state == State::Tentative {
-            return half.unsync();
+        if matches!(half.state, State::Unsynced | State::Tentative) {
+            half.unsync();
+            if is_open {
+                // What was not seen may have been the answer.
+                self.lost(direction, sink);
+            }
+            return;
         }
         half.moved_by(by);
         match half.gap(n) {
@@ -355,7 +361,7 @@ impl Connection {
         if self.requests.is_none() {
             self.requests = Some(requests);
             let responses = self.half(other(requests));
-            if responses.assembler.next().is_none() {
+            if !responses.assembler.has_begun() {
                 // Seen from its first byte: what comes must be a response.
                 responses.state = State::Head;
             }

@@ -22,7 +22,7 @@ pub(super) enum Follows {
 /// The positions of one log that were not seen.
 #[derive(Debug, Default)]
 pub(super) struct Holes {
-    next: Option<u64>,
+    next: u64,
     open: Vec<(u64, u64)>,
     /// When the last hole opened that was not filled.
     since: Option<KernelNanos>,
@@ -36,17 +36,17 @@ impl Holes {
             return Follows::InOrder;
         }
         let end = chunk.pos.saturating_add(u64::from(chunk.len));
-        let next = self.next.unwrap_or(chunk.pos);
+        let next = self.next;
         if chunk.pos < next {
             if self.fill(chunk.pos, end) {
                 return Follows::InOrder;
             }
-            self.next = Some(end);
+            self.next = end;
             self.open.clear();
             self.since = Some(chunk.time);
             return Follows::Again;
         }
-        self.next = Some(end);
+        self.next = end;
         if chunk.pos == next {
             return Follows::InOrder;
         }

@@ -2,4 +2,6 @@
 
 mod framing;
 mod loss;
+mod model;
+mod properties;
 mod wire;
