@@ -58,6 +58,14 @@ impl App {
     /// Services in which requests share threads.
     pub const SHARED_THREADS: [Self; 4] = [Self::Express, Self::Aiohttp, Self::Go, Self::Axum];
 
+    /// Services whose SDK propagates, with their way of exporting.
+    pub const OPENTELEMETRY: [Self; 4] = [
+        Self::OtelPythonSimple,
+        Self::OtelPythonBatch,
+        Self::OtelNodeSimple,
+        Self::OtelNodeBatch,
+    ];
+
     /// Name for messages and truth ids.
     #[must_use]
     pub fn name(self) -> &'static str {

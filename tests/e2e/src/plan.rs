@@ -184,6 +184,15 @@ impl Mix {
         }
     }
 
+    /// Requests whose context an SDK propagates and writes into every line.
+    #[must_use]
+    pub fn sdk() -> Self {
+        Self {
+            logs: vec![LogMode::Linked],
+            ..Self::only(Mode::Propagate)
+        }
+    }
+
     /// Every mode and kind of line, and requests without a valid context among them.
     #[must_use]
     pub fn everything() -> Self {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::app::{App, root};
-use crate::driver::drive;
+use crate::driver::Clients;
 use crate::observer::{Observer, unavailable};
 use crate::plan::{Mix, Planned};
 use crate::score::truth::{Truth, check_service};
@@ -81,7 +81,7 @@ impl Case {
         let downstream = Downstream::start(self.delay)?;
         let service = self.app.start(downstream.address(), self.clients)?;
         let plan = self.plan();
-        let took = drive(service.address, &plan, self.clients)?;
+        let took = Clients::new(self.clients).drive(service.address, &plan)?;
         let printed = service.process.stop(Signal::TERM, ENDING)?.out;
         let received = downstream.take();
         eprintln!("{}: {} requests in {took:?}", self.name(), plan.len());
@@ -108,7 +108,7 @@ impl Case {
         }
         let observer = Observer::watch(args)?;
         let plan = self.plan();
-        let took = drive(service.address, &plan, self.clients)?;
+        let took = Clients::new(self.clients).drive(service.address, &plan)?;
         let told = observer.stop()?;
         ensure!(
             told.status.success(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
-use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::get;
 use observer_e2e::workload::{Work, background_line, background_url, env_number};
 
@@ -36,7 +36,7 @@ async fn main() -> Result<()> {
 
 async fn work(
     State(app): State<App>,
-    OriginalUri(uri): OriginalUri,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<&'static str, StatusCode> {
     let traceparent = headers.get("traceparent").and_then(|v| v.to_str().ok());

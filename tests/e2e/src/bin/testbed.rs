@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
-use observer_e2e::driver::drive;
+use observer_e2e::driver::Clients;
 use observer_e2e::plan::Mix;
 use observer_e2e::server::{Delay, Downstream};
 use observer_e2e::workload::env_number;
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
         ["drive", address, count, clients] => {
             let address: SocketAddr = address.parse().context("ADDRESS is not IP:PORT")?;
             let plan = Mix::everything().plan("q", count.parse()?, 1);
-            let took = drive(address, &plan, clients.parse()?)?;
+            let took = Clients::new(clients.parse()?).drive(address, &plan)?;
             println!("{} requests in {took:?}", plan.len());
             Ok(())
         }

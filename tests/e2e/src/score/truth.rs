@@ -165,3 +165,62 @@ fn says(planned: &Planned, line: &str) -> bool {
         _ => !line.contains("trace_id"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Mix;
+    use crate::workload::Work;
+
+    /// What the workload's own definition would send and print for `plan`.
+    fn done(plan: &[Planned]) -> (Vec<Received>, Vec<String>) {
+        let mut received = Vec::new();
+        let mut lines = Vec::new();
+        for planned in plan {
+            let work = Work::new(&planned.target(), planned.inbound.header());
+            for n in 1..=planned.calls {
+                let headers = work.headers();
+                let values = |wanted: &str| -> Vec<String> {
+                    let same = headers.iter().filter(|(name, _)| *name == wanted);
+                    same.map(|(_, value)| value.clone()).collect()
+                };
+                let single = values("b3").pop().map(|v| v[..32].to_owned());
+                received.push(Received {
+                    target: work.url("", n),
+                    traceparent: values("traceparent"),
+                    b3_trace: single.or(values("X-B3-TraceId").pop()),
+                });
+            }
+            lines.extend((0..4).map(|k| work.line(k)));
+        }
+        (received, lines)
+    }
+
+    #[test]
+    fn a_right_service_passes_and_every_fault_is_noticed() {
+        let plan = Mix::everything().plan("q", 300, 3);
+        let (received, lines) = done(&plan);
+        check_service(&plan, &received, &lines).unwrap();
+        assert_eq!(
+            Truth::new(&plan, &received, &lines).lines.len(),
+            lines.len()
+        );
+
+        assert!(
+            check_service(&plan, &received[1..], &lines).is_err(),
+            "a lost call"
+        );
+        assert!(
+            check_service(&plan, &received, &lines[1..]).is_err(),
+            "a lost line"
+        );
+        for i in 0..received.len() {
+            let mut spoiled = received.clone();
+            spoiled[i].traceparent = vec!["00-1-2-3".to_owned(); 2];
+            assert!(
+                check_service(&plan, &spoiled, &lines).is_err(),
+                "a wrong header"
+            );
+        }
+    }
+}
