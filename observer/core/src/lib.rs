@@ -12,3 +12,4 @@ pub mod ids;
 pub mod judged;
 pub mod message;
 pub mod record;
+pub mod stream;

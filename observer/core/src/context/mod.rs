@@ -1,8 +1,20 @@
 //! Contexts: what propagation headers and log lines say about the trace they belong to.
 
+mod compare;
+mod escape;
+mod extract;
+mod fields;
+mod formats;
+mod hex;
 mod id;
+mod rule;
+#[cfg(test)]
+mod tests;
 
+pub use compare::{baggage_lost, random_flag_changed, tracestate_lost, tracestate_reordered};
+pub use extract::{Extractor, extract, is_carrier};
 pub use id::{SpanId, TraceId};
+pub use rule::{Rule, find_rule, rules};
 use serde::Serialize;
 
 /// Format in which a context is carried.
@@ -49,10 +61,18 @@ pub struct Context {
 pub struct Invalid {
     /// The format whose rule is broken.
     pub format: Format,
-    /// The rule, named in kebab-case and stable: for example `trace-id-all-zero`.
+    /// The rule, named in kebab-case and stable: for example `trace-id-all-zero`. [`find_rule`] explains it.
     pub rule: &'static str,
     /// The header value, at most 512 bytes, escaped for printing.
     pub raw: String,
+}
+
+impl Invalid {
+    /// Whether the ids are lost. A broken `tracestate` or `baggage` leaves those of `traceparent` valid.
+    #[must_use]
+    pub fn breaks_context(&self) -> bool {
+        !self.rule.starts_with("tracestate-") && !self.rule.starts_with("baggage-")
+    }
 }
 
 /// Everything about propagation that one message head carries.
@@ -70,6 +90,12 @@ pub struct Carrier {
     pub correlation: Vec<(String, String)>,
     /// Carrier headers that came more than once although only one is allowed, lower-case.
     pub duplicates: Vec<String>,
+    /// A sampling decision that came without any ids (`b3: 0`, `X-B3-Sampled: 0` alone): B3's way of
+    /// saying that there is deliberately nothing to propagate.
+    pub decision: Option<bool>,
+    /// Carrier headers that came too often to be considered: of a header that may come once, all but
+    /// the first two; of `tracestate` and `baggage`, all but the first 64.
+    pub excess: u32,
 }
 
 impl Carrier {
@@ -77,5 +103,27 @@ impl Carrier {
     #[must_use]
     pub fn context(&self) -> Option<&Context> {
         self.contexts.first()
+    }
+
+    /// The first format that was present but whose ids can't be read.
+    #[must_use]
+    pub fn broken(&self) -> Option<&Invalid> {
+        self.invalid.iter().find(|invalid| invalid.breaks_context())
+    }
+
+    /// Whether two formats name different traces. Contexts without a parent are left out: gateways
+    /// mint them (`X-Amzn-Trace-Id: Root=…`) beside the caller's own.
+    #[must_use]
+    pub fn formats_disagree(&self) -> bool {
+        let mut ids = self
+            .contexts
+            .iter()
+            .filter(|context| context.parent_id.is_some())
+            .map(|context| &context.trace_id)
+            .filter(|id| !matches!(id, TraceId::Text(_)));
+        let Some(first) = ids.next() else {
+            return false;
+        };
+        ids.any(|id| !id.same_trace(first))
     }
 }

@@ -1,0 +1,143 @@
+//! From the header fields of one message head to what they carry.
+
+use super::fields::Fields;
+use super::formats::{Found, Repeats, Row, TABLE};
+use super::{Carrier, Context, Format, Invalid};
+
+/// Longest name of a carrier header, in bytes.
+const LONGEST_NAME: usize = 27;
+
+/// For each length of a name, a bit for each first letter that a carrier name of that length has.
+static FIRST_LETTERS: [u32; LONGEST_NAME + 1] = first_letters();
+
+const fn first_letters() -> [u32; LONGEST_NAME + 1] {
+    let mut letters = [0; LONGEST_NAME + 1];
+    let mut row = 0;
+    while row < TABLE.len() {
+        let names = TABLE[row].names;
+        let mut index = 0;
+        while index < names.len() {
+            letters[names[index].len()] |= letter(names[index].as_bytes()[0]);
+            index += 1;
+        }
+        row += 1;
+    }
+    letters
+}
+
+/// The bit of a letter, whatever its case. Some other bytes share a letter's bit.
+const fn letter(byte: u8) -> u32 {
+    1 << (byte & 31)
+}
+
+/// Whether a header of this name can carry a part of a context. Cheap for those that can't.
+#[must_use]
+pub fn is_carrier(name: &[u8]) -> bool {
+    find(name).is_some()
+}
+
+/// The row of a header, and its name as it stands there.
+fn find(name: &[u8]) -> Option<(usize, &'static str)> {
+    let letters = FIRST_LETTERS.get(name.len())?;
+    if letters & letter(*name.first()?) == 0 {
+        return None;
+    }
+    TABLE.iter().enumerate().find_map(|(index, row)| {
+        let mut names = row.names.iter();
+        names
+            .find(|known| known.as_bytes().eq_ignore_ascii_case(name))
+            .map(|known| (index, *known))
+    })
+}
+
+/// What the header fields of one message head carry: names and values as sent.
+///
+/// Fields that carry nothing are ignored, and nothing is allocated when there are no others.
+pub fn extract<'a>(fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Carrier {
+    let mut extractor = Extractor::default();
+    for (name, value) in fields {
+        extractor.push(name, value);
+    }
+    extractor.finish()
+}
+
+/// Collects the carrier fields of one message head.
+#[derive(Clone, Debug, Default)]
+pub struct Extractor<'a> {
+    fields: Fields<'a>,
+    /// A bit for each row of the table whose headers were seen.
+    rows: u32,
+    excess: u32,
+}
+
+impl<'a> Extractor<'a> {
+    /// Takes the next header field, as sent: case of the name and white space around the value don't matter.
+    pub fn push(&mut self, name: &[u8], value: &'a [u8]) {
+        let Some((index, name)) = find(name) else {
+            return;
+        };
+        self.rows |= 1 << index;
+        let list = TABLE[index].repeats == Repeats::List;
+        if !self.fields.push(name, list, value) {
+            self.excess = self.excess.saturating_add(1);
+        }
+    }
+
+    /// What the fields carry.
+    #[must_use]
+    pub fn finish(self) -> Carrier {
+        let mut carrier = Carrier {
+            excess: self.excess,
+            ..Carrier::default()
+        };
+        for row in self.seen() {
+            read(row, &self.fields, &mut carrier);
+        }
+        if carrier.contexts.first().map(|context| context.format) != Some(Format::W3c) {
+            // Without a valid traceparent, a tracestate must not even be parsed (§3.3).
+            carrier.tracestate.clear();
+            carrier
+                .invalid
+                .retain(|invalid| !invalid.rule.starts_with("tracestate-"));
+        }
+        carrier
+    }
+
+    /// The rows whose headers were seen.
+    pub(super) fn seen(&self) -> impl Iterator<Item = &'static Row> {
+        let rows = self.rows;
+        let numbered = TABLE.iter().enumerate();
+        numbered
+            .filter(move |(index, _)| rows & 1 << index != 0)
+            .map(|(_, row)| row)
+    }
+}
+
+/// Adds what the headers of one format say.
+fn read(row: &Row, fields: &Fields<'_>, carrier: &mut Carrier) {
+    if row.repeats == Repeats::Fault {
+        let repeated = row.names.iter().filter(|name| fields.count(name) > 1);
+        carrier
+            .duplicates
+            .extend(repeated.map(|name| (*name).to_owned()));
+    }
+    match (row.read)(fields) {
+        Ok(None) => {}
+        Ok(Some(Found::Ids(ids))) => carrier.contexts.push(Context {
+            format: row.format,
+            trace_id: ids.trace_id,
+            parent_id: ids.parent_id,
+            sampled: ids.sampled,
+            raw: fields.raw(row.names),
+        }),
+        Ok(Some(Found::Decision(sampled))) => carrier.decision = carrier.decision.or(Some(sampled)),
+        Ok(Some(Found::Tracestate(members))) => carrier.tracestate = members,
+        Ok(Some(Found::Baggage(members))) => carrier.baggage = members,
+        Ok(Some(Found::Correlation(ids))) => carrier.correlation = ids,
+        Err(broken) => carrier.invalid.push(Invalid {
+            format: row.format,
+            rule: broken.rule.name,
+            raw: fields.raw(row.names),
+        }),
+    }
+}

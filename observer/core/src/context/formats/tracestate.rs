@@ -1,0 +1,144 @@
+//! W3C Trace Context `tracestate` (Level 2, §3.3).
+//!
+//! Level 1 told simple keys from multi-tenant ones (`tenant@system`, 241 and 14 characters); Level 2
+//! allows any key of at most 256 characters, which includes both. Here the wider grammar counts, so
+//! that no sender of either level is blamed.
+
+use super::super::Format;
+use super::super::fields::{Fields, offset, trim};
+use super::super::rule::{Broken, declare_rules};
+use super::{Detail, Found, Reading, Repeats, Row};
+
+const NAME: &str = "tracestate";
+
+pub(super) const ROW: Row = Row {
+    format: Format::W3c,
+    title: "W3C tracestate",
+    names: &[NAME],
+    repeats: Repeats::List,
+    read,
+    details,
+};
+
+/// Most members of a list (§3.3.1.1).
+pub(in crate::context) const MAX_MEMBERS: usize = 32;
+/// Longest key, and longest value, in characters (§3.3.1.3).
+const MAX_PART: usize = 256;
+
+declare_rules! {
+    NO_EQUALS = "tracestate-member-without-equals",
+        "A list member is not of the form key=value.",
+        "W3C Trace Context §3.3.1.1";
+    KEY_EMPTY = "tracestate-key-empty",
+        "A list member has no key.",
+        "W3C Trace Context §3.3.1.3.1";
+    KEY_START = "tracestate-key-start",
+        "A key does not begin with a lower-case letter or a digit.",
+        "W3C Trace Context §3.3.1.3.1";
+    KEY_ILLEGAL = "tracestate-key-illegal-character",
+        "A key has a character other than a-z, 0-9, _, -, *, / and @.",
+        "W3C Trace Context §3.3.1.3.1";
+    KEY_LENGTH = "tracestate-key-length",
+        "A key is longer than 256 characters.",
+        "W3C Trace Context §3.3.1.3.1";
+    VALUE_EMPTY = "tracestate-value-empty",
+        "A list member has no value.",
+        "W3C Trace Context §3.3.1.3.2";
+    VALUE_ILLEGAL = "tracestate-value-illegal-character",
+        "A value has an equals sign or something that is not printable ASCII.",
+        "W3C Trace Context §3.3.1.3.2";
+    VALUE_LENGTH = "tracestate-value-length",
+        "A value is longer than 256 characters.",
+        "W3C Trace Context §3.3.1.3.2";
+    TOO_MANY = "tracestate-too-many-members",
+        "The list has more than 32 members.",
+        "W3C Trace Context §3.3.1";
+}
+
+/// Members of all `tracestate` headers in order. Of members with one key the left-most counts: it is
+/// the most recent, and a receiver may discard the others.
+fn read(fields: &Fields<'_>) -> Reading {
+    let mut members: Vec<(String, String)> = Vec::new();
+    let mut count = 0;
+    for (key, value) in list(fields) {
+        let (key, value) = member(key, value)?;
+        count += 1;
+        if count > MAX_MEMBERS {
+            return Err(Broken::whole(&TOO_MANY, NAME));
+        }
+        if members.iter().all(|(seen, _)| seen != key) {
+            members.push((key.to_owned(), value.to_owned()));
+        }
+    }
+    Ok((count > 0).then_some(Found::Tracestate(members)))
+}
+
+/// The non-empty members of all headers, each with its place in its header's value.
+fn list<'a>(fields: &Fields<'a>) -> impl Iterator<Item = (&'a [u8], usize)> {
+    fields.all(NAME).flat_map(|value| {
+        let members = value.split(|byte| *byte == b',').map(trim);
+        members
+            .filter(|member| !member.is_empty())
+            .map(move |member| (member, offset(value, member)))
+    })
+}
+
+/// Key and value of a member that stands at byte `at` of its header.
+fn member(member: &[u8], at: usize) -> Result<(&str, &str), Broken> {
+    let Some(equals) = memchr::memchr(b'=', member) else {
+        return Err(Broken::at(&NO_EQUALS, NAME, at));
+    };
+    let (key, value) = (&member[..equals], &member[equals + 1..]);
+    check_key(key, at)?;
+    check_value(value, at + equals + 1)?;
+    // Both are ASCII, or they would have been refused.
+    Ok((
+        std::str::from_utf8(key).unwrap_or_default(),
+        std::str::from_utf8(value).unwrap_or_default(),
+    ))
+}
+
+fn check_key(key: &[u8], at: usize) -> Result<(), Broken> {
+    let starts = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let continues = |byte: &u8| starts(byte) || b"_-*/@".contains(byte);
+    if let Some(illegal) = key.iter().position(|byte| !continues(byte)) {
+        return Err(Broken::at(&KEY_ILLEGAL, NAME, at + illegal));
+    }
+    match key.first() {
+        None => Err(Broken::at(&KEY_EMPTY, NAME, at)),
+        Some(first) if !starts(first) => Err(Broken::at(&KEY_START, NAME, at)),
+        Some(_) if key.len() > MAX_PART => Err(Broken::at(&KEY_LENGTH, NAME, at)),
+        Some(_) => Ok(()),
+    }
+}
+
+fn check_value(value: &[u8], at: usize) -> Result<(), Broken> {
+    let allowed = |byte: &u8| matches!(byte, b' '..=b'~') && !b",=".contains(byte);
+    if let Some(illegal) = value.iter().position(|byte| !allowed(byte)) {
+        return Err(Broken::at(&VALUE_ILLEGAL, NAME, at + illegal));
+    }
+    if value.is_empty() {
+        return Err(Broken::at(&VALUE_EMPTY, NAME, at));
+    }
+    if value.len() > MAX_PART {
+        return Err(Broken::at(&VALUE_LENGTH, NAME, at));
+    }
+    Ok(())
+}
+
+/// Keys that stand more than once.
+fn details(fields: &Fields<'_>) -> Vec<Detail> {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut out = Vec::new();
+    for (text, at) in list(fields) {
+        let Ok((key, _)) = member(text, at) else {
+            continue;
+        };
+        if seen.contains(&key) {
+            let meaning = "stands more than once; the left-most counts";
+            out.push(("key", key.to_owned(), meaning));
+        }
+        seen.push(key);
+    }
+    out
+}
