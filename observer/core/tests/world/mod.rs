@@ -247,6 +247,22 @@ impl World {
     }
 }
 
+/// The same records, numbered by their new order as one CPU would number them.
+pub fn resequence(inputs: &[Fed]) -> Vec<Fed> {
+    let at = std::mem::offset_of!(abi::Header, seq);
+    let mut seq = 0_u32;
+    let renumber = |input: &Fed| match input {
+        Fed::Record(raw) => {
+            let mut raw = raw.clone();
+            raw[at..at + 4].copy_from_slice(&seq.to_ne_bytes());
+            seq += 1;
+            Fed::Record(raw)
+        }
+        other => other.clone(),
+    };
+    inputs.iter().map(renumber).collect()
+}
+
 /// What the pipeline tells about these inputs, when `lost` records were lost.
 pub fn tell(inputs: &[Fed], lost: u64) -> Told {
     let anchor = ClockAnchor {
