@@ -24,8 +24,11 @@ struct Work {
 }
 
 fn work() -> impl Strategy<Value = Work> {
-    (0..4_u8, any::<bool>(), any::<bool>())
-        .prop_map(|(call, logs_id, shared)| Work { call, logs_id, shared })
+    (0..4_u8, any::<bool>(), any::<bool>()).prop_map(|(call, logs_id, shared)| Work {
+        call,
+        logs_id,
+        shared,
+    })
 }
 
 /// Requests that overlap in pairs, on connections that are used again.
@@ -44,7 +47,11 @@ fn story(works: &[Work]) -> World {
         for (i, work) in works.iter().enumerate() {
             let (server, tid) = place(&lanes, work, i);
             let n = with(i);
-            w.read(tid, server, request(&format!("/in/{n}"), &traceparent(n, n)));
+            w.read(
+                tid,
+                server,
+                request(&format!("/in/{n}"), &traceparent(n, n)),
+            );
         }
         for (i, work) in works.iter().enumerate() {
             let (_, tid) = place(&lanes, work, i);
@@ -57,7 +64,11 @@ fn story(works: &[Work]) -> World {
             };
             w.write(tid, lanes[i].2, request(&format!("/out/{n}"), &headers));
             w.read(tid, lanes[i].2, response());
-            let id = if work.logs_id { format!("trace_id={n:032x} ") } else { String::new() };
+            let id = if work.logs_id {
+                format!("trace_id={n:032x} ")
+            } else {
+                String::new()
+            };
             w.write(tid, stdout, format!("{id}line-{n}\n"));
         }
         for (i, work) in works.iter().enumerate() {
@@ -72,7 +83,11 @@ fn story(works: &[Work]) -> World {
 type Lane = (world::Socket, world::Socket, world::Socket);
 
 fn place(lanes: &[Lane], work: &Work, i: usize) -> (world::Socket, u32) {
-    if work.shared { (lanes[i].1, SHOP) } else { (lanes[i].0, 20 + u32::try_from(i).unwrap()) }
+    if work.shared {
+        (lanes[i].1, SHOP)
+    } else {
+        (lanes[i].0, 20 + u32::try_from(i).unwrap())
+    }
 }
 
 /// Calls and lines that are accused, with the accusation.
@@ -82,9 +97,10 @@ fn accusations(told: &Told) -> BTreeMap<String, String> {
             let verdict = x.verdict.filter(|v| v.is_loss())?;
             Some((x.target.clone(), verdict.name().to_owned()))
         }
-        Judged::Log(l) if l.verdict.is_loss() => {
-            Some((l.line.rsplit(' ').next().unwrap().to_owned(), l.verdict.name().to_owned()))
-        }
+        Judged::Log(l) if l.verdict.is_loss() => Some((
+            l.line.rsplit(' ').next().unwrap().to_owned(),
+            l.verdict.name().to_owned(),
+        )),
         _ => None,
     };
     told.0.iter().filter_map(of).collect()
@@ -119,7 +135,7 @@ proptest! {
         at in proptest::collection::vec(any::<prop::sample::Index>(), 1..20),
     ) {
         let world = story(&works);
-        let mut other = World::new();
+        let mut other = World::with_files(9_000);
         let socket = other.tcp(99, 81, 7000, true);
         other.read(98, socket, request("/unrelated", ""));
         let mut mixed = world.inputs.clone();

@@ -1,6 +1,10 @@
 //! A small world whose threads make the records that the probes would make.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part; a test may panic")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part; a test may panic"
+)]
 
 use observer_abi as abi;
 use observer_core::engine::{Config, Engine, Input};
@@ -45,11 +49,16 @@ fn bytes_of<T>(value: &T) -> &[u8] {
 
 impl World {
     pub fn new() -> Self {
+        Self::with_files(100)
+    }
+
+    /// A world that numbers its descriptions from here, so that it can be mixed with another.
+    pub fn with_files(next_file: u64) -> Self {
         Self {
             inputs: Vec::new(),
             now: 1_000_000_000,
             seq: 0,
-            next_file: 100,
+            next_file,
             positions: std::collections::BTreeMap::new(),
             waited: std::collections::BTreeMap::new(),
         }
