@@ -41,8 +41,9 @@ impl Stages {
             Event::Short(short) => self.corrected(short.file, record.time),
             Event::Close { file, last } => self.close(*file, *last, record),
             Event::Exit => self.exit(record.tgid, record.tid, record.time),
-            Event::Exec => self.attributor.process_ended(record.tgid),
-            Event::Fork { .. } | Event::Spawn { .. } => {}
+            Event::Exec => self.attributor.process_ended(record.tgid, record.time),
+            Event::Fork { child } => self.attributor.process_began(*child),
+            Event::Spawn { .. } => {}
         }
     }
 
@@ -246,7 +247,7 @@ impl Stages {
             self.exchanges
                 .process_ended(tgid, time, &mut |e| events.push(e));
             self.exchange_events(events);
-            self.attributor.process_ended(tgid);
+            self.attributor.process_ended(tgid, time);
         }
     }
 
