@@ -1,2 +1,4 @@
 //! The program.
+mod cli;
+mod facts;
 fn main() {}
