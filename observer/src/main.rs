@@ -1,4 +1,5 @@
 //! The program.
 mod cli;
 mod facts;
+mod sink;
 fn main() {}
