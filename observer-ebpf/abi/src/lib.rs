@@ -13,6 +13,8 @@
 //!   or whole. A hole in a stream's positions says exactly which bytes are missing.
 #![no_std]
 
+pub mod control;
+
 /// Version of everything in this crate; a recording made with another version is refused or moved
 /// forward explicitly.
 pub const ABI_VERSION: u8 = 1;

@@ -7,6 +7,7 @@ mod fields;
 mod formats;
 mod hex;
 mod id;
+pub mod line;
 mod rule;
 #[cfg(test)]
 mod tests;

@@ -3,26 +3,16 @@
 //! A connection is fed the chunks of both directions of one connection and yields
 //! [`HttpEvent`]s; a log is fed the writes to one log and yields [`LogLine`]s.
 
+pub mod connection;
+pub mod lines;
+mod moved;
+mod sniff;
+mod telemetry;
+
 use crate::context::Carrier;
 use crate::ids::{KernelNanos, Tid};
 use crate::record::Direction;
-
-/// Bytes of one direction of one stream, in order.
-#[derive(Clone, Copy, Debug)]
-pub struct Chunk<'a> {
-    /// The thread that moved them.
-    pub tid: Tid,
-    /// When.
-    pub time: KernelNanos,
-    /// Position of the first byte in its direction.
-    pub pos: u64,
-    /// Bytes moved.
-    pub len: u32,
-    /// The first of them, as many as were captured (`bytes.len() <= len`).
-    pub bytes: &'a [u8],
-    /// Whether the call could not block.
-    pub nonblocking: bool,
-}
+pub use crate::stream::Chunk;
 
 /// What moved a part of a message: who, when and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

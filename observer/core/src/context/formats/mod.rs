@@ -19,6 +19,7 @@ mod tracestate;
 mod xray;
 
 pub(super) use traceparent::{RANDOM, parse as parse_traceparent};
+pub(super) use xray::root as xray_root;
 
 /// What the headers of one format say.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,283 @@
+//! What userspace tells the probes: constants handed over when the object is loaded, and memory that
+//! both sides map while it runs. None of it is part of a recording.
+
+/// What the probes do with a system call; the values of the [`CALLS`] table.
+///
+/// The high half of the byte is the family, so that the probes branch on it once.
+pub mod call {
+    /// Not looked at. Zero, so that an empty table ignores everything.
+    pub const NONE: u8 = 0;
+
+    /// Mask of the family bits.
+    pub const FAMILY: u8 = 0xf0;
+    /// Family: bytes come in; reported when the call returns.
+    pub const READS: u8 = 0x10;
+    /// `read(fd, buf, count)`.
+    pub const READ: u8 = READS;
+    /// `recvfrom(fd, buf, len, flags, …)`.
+    pub const RECVFROM: u8 = READS | 1;
+    /// `readv(fd, iov, iovcnt)`.
+    pub const READV: u8 = READS | 2;
+    /// `recvmsg(fd, msg, flags)`.
+    pub const RECVMSG: u8 = READS | 3;
+    /// `recvmmsg(fd, msgvec, vlen, flags, …)`.
+    pub const RECVMMSG: u8 = READS | 4;
+
+    /// Family: bytes go out; reported when the call begins.
+    pub const WRITES: u8 = 0x20;
+    /// `write(fd, buf, count)`.
+    pub const WRITE: u8 = WRITES;
+    /// `sendto(fd, buf, len, flags, …)`.
+    pub const SENDTO: u8 = WRITES | 1;
+    /// `writev(fd, iov, iovcnt)`.
+    pub const WRITEV: u8 = WRITES | 2;
+    /// `sendmsg(fd, msg, flags)`.
+    pub const SENDMSG: u8 = WRITES | 3;
+    /// `pwrite64(fd, buf, count, offset)`; only logs are looked at.
+    pub const PWRITE: u8 = WRITES | 5;
+
+    /// Family: bytes go out, and how many is known only when the call returns.
+    pub const MOVES: u8 = 0x30;
+    /// `sendmmsg(fd, msgvec, vlen, flags)`.
+    pub const SENDMMSG: u8 = MOVES | 4;
+    /// `sendfile(out_fd, in_fd, …)`.
+    pub const SENDFILE: u8 = MOVES | 6;
+    /// `splice(fd_in, off_in, fd_out, …)`.
+    pub const SPLICE: u8 = MOVES | 7;
+    /// `vmsplice(fd, iov, …)`.
+    pub const VMSPLICE: u8 = MOVES | 8;
+
+    /// Family: a descriptor is closed.
+    pub const CLOSES: u8 = 0x40;
+    /// `close(fd)`.
+    pub const CLOSE: u8 = CLOSES;
+    /// `dup2(oldfd, newfd)`, `dup3`: closes `newfd`.
+    pub const DUP2: u8 = CLOSES | 1;
+
+    /// Family: the thread waits.
+    pub const WAITS: u8 = 0x50;
+    /// `epoll_wait`, `epoll_pwait`, `epoll_pwait2`, `io_uring_enter`.
+    pub const EVENT_LOOP: u8 = WAITS;
+    /// `poll`, `ppoll` (the second argument counts descriptors).
+    pub const POLL: u8 = WAITS | 1;
+    /// `select`, `pselect6`.
+    pub const SELECT: u8 = WAITS | 2;
+    /// `accept`, `accept4`.
+    pub const ACCEPT: u8 = WAITS | 3;
+}
+
+/// Entries of the table of system calls: numbers from here on are ignored (462 calls exist in 6.18).
+pub const CALLS: usize = 512;
+
+/// Bits of a process's cell in the `WATCH` map; the bits above [`GENERATION`](watch::GENERATION)
+/// count how often the process was selected.
+pub mod watch {
+    /// Its calls are reported.
+    pub const WATCHED: u8 = 1;
+    /// Never reported, not even when everything is watched: the observer itself.
+    pub const EXCLUDED: u8 = 2;
+    /// The lowest bit of the generation. Calls in flight when a process is selected anew belong to
+    /// an older generation, so that what their thread noted earlier is not believed.
+    pub const GENERATION: u8 = 4;
+}
+
+/// Cells in one element of the `WATCH` map: one cache line.
+pub const WATCH_CELLS: u32 = 64;
+
+/// Constants that userspace sets before loading.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// 1: every process is watched but those excluded.
+    pub all: u32,
+    /// 1: programs executed by unwatched processes are reported too.
+    pub all_execs: u32,
+    /// `max_entries` of `THREADS` less one; the number is a power of two.
+    pub thread_mask: u32,
+    /// Base-2 logarithm of `max_entries` of `POLICY`.
+    pub policy_bits: u32,
+    /// Bytes of payload that one direction of a socket may capture before the direction changes.
+    pub turn_budget: u32,
+    /// Bytes of payload captured of one write to a log or terminal.
+    pub log_bytes: u32,
+    /// Bytes of payload captured of one read from a pipe.
+    pub pipe_read_bytes: u32,
+    /// Unused, zero.
+    pub reserved: u32,
+}
+
+/// How `struct pt_regs` of a user thread in a system call is read. Words are numbered in the order
+/// in which the two blocks are copied, eight bytes each.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Registers {
+    /// Offset of the first block, bytes.
+    pub first_base: u32,
+    /// Length of the first block, bytes.
+    pub first_len: u32,
+    /// Offset of the second block, bytes.
+    pub second_base: u32,
+    /// Length of the second block, bytes; 0 when one block holds everything.
+    pub second_len: u32,
+    /// Word that holds each of the first four arguments when the call begins.
+    pub args: [u32; 4],
+    /// Word that holds the first argument when the call returns.
+    pub exit_first: u32,
+    /// Word that holds the number of the call (its low 32 bits).
+    pub number: u32,
+    /// Word that tells 64-bit code from 32-bit code.
+    pub mode: u32,
+    /// Bits of that word to look at.
+    pub mode_mask: u32,
+    /// What those bits are in 64-bit code.
+    pub mode_native: u32,
+}
+
+/// Words that the two blocks of [`Registers`] may hold together.
+pub const REGISTER_WORDS: usize = 16;
+
+/// Where the running kernel keeps what the probes read: byte offsets, from its BTF.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offsets {
+    /// `task_struct.files`.
+    pub task_files: u32,
+    /// `task_struct.pid`.
+    pub task_pid: u32,
+    /// `task_struct.tgid`.
+    pub task_tgid: u32,
+    /// `task_struct.comm`.
+    pub task_comm: u32,
+    /// `files_struct.fdt`.
+    pub files_fdt: u32,
+    /// `fdtable.max_fds`.
+    pub fdt_max_fds: u32,
+    /// `fdtable.fd`.
+    pub fdt_fd: u32,
+    /// Start of the [`FILE_BLOCK`] bytes of `struct file` that hold `f_inode` and `f_flags`.
+    pub file_block: u32,
+    /// `file.f_inode`, counted from the start of the block.
+    pub file_inode: u32,
+    /// `file.f_flags`, counted from the start of the block.
+    pub file_flags: u32,
+    /// `file.private_data`.
+    pub file_private: u32,
+    /// `file.f_count`, or `file.f_ref` from Linux 6.13.
+    pub file_count: u32,
+    /// What that counter holds while one reference exists: 1, or 0 for `f_ref`.
+    pub file_count_one: u32,
+    /// `inode.i_ino`.
+    pub inode_ino: u32,
+    /// `inode.i_mode`.
+    pub inode_mode: u32,
+    /// `inode.i_rdev`.
+    pub inode_rdev: u32,
+    /// `inode.i_pipe`.
+    pub inode_pipe: u32,
+    /// `pipe_inode_info.head`.
+    pub pipe_head: u32,
+    /// `pipe_inode_info.tail`.
+    pub pipe_tail: u32,
+    /// `socket.type`.
+    pub socket_type: u32,
+    /// `socket.sk`.
+    pub socket_sk: u32,
+    /// `socket_alloc.vfs_inode`: from a `struct socket` to its inode.
+    pub socket_inode: u32,
+    /// `sock.sk_socket`.
+    pub sock_socket: u32,
+    /// `sock_common.skc_family`.
+    pub sock_family: u32,
+    /// `sock_common.skc_daddr`.
+    pub sock_daddr: u32,
+    /// `sock_common.skc_rcv_saddr`.
+    pub sock_rcv_saddr: u32,
+    /// `sock_common.skc_dport`.
+    pub sock_dport: u32,
+    /// `sock_common.skc_num`.
+    pub sock_num: u32,
+    /// `sock_common.skc_v6_daddr`.
+    pub sock_v6_daddr: u32,
+    /// `sock_common.skc_v6_rcv_saddr`.
+    pub sock_v6_rcv_saddr: u32,
+    /// `unix_sock.addr`.
+    pub unix_addr: u32,
+    /// `unix_sock.peer`.
+    pub unix_peer: u32,
+    /// `unix_address.len`.
+    pub unix_address_len: u32,
+    /// `unix_address.name`.
+    pub unix_address_name: u32,
+}
+
+/// Bytes of `struct file` read at once.
+pub const FILE_BLOCK: usize = 64;
+
+/// What userspace wants of one open file description, in the `POLICY` map at
+/// [`policy_slot`]. Two descriptions that share a slot overwrite each other, and the one that lost
+/// is captured as if it had no policy.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// The description, as in `Data::file`; 0 while userspace writes the other fields.
+    pub file: u64,
+    /// For reads (0) and writes (1): the position before which no payload is needed. Reaching it
+    /// grants a fresh turn budget.
+    pub skip_until: [u64; 2],
+    /// 1: report nothing more.
+    pub ignore: u64,
+}
+
+/// The element of a `POLICY` map of `1 << bits` elements that is for `file`.
+#[must_use]
+#[inline(always)]
+pub const fn policy_slot(file: u64, bits: u32) -> u32 {
+    // Fibonacci hashing: ids of one CPU are consecutive above their low 16 bits. The result has at
+    // most `bits` bits, which is at most 32.
+    (file.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)) as u32
+}
+
+/// The single element of the `CONTROL` map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// Set by the reader before it sleeps: wake it once this many bytes wait in the ring. Cleared by
+    /// the probe that wakes it; 0 means that the reader is awake.
+    pub wake_at: u32,
+    /// Unused, zero.
+    pub reserved: u32,
+}
+
+/// What one CPU counted, in the `CPUS` map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuState {
+    /// The next record's `Header::seq`.
+    pub seq: u64,
+    /// Identities of open file descriptions given out.
+    pub ids: u64,
+    /// Records put into the ring.
+    pub sent: u64,
+    /// Records for which the ring had no room.
+    pub lost: u64,
+    /// Bytes of payload put into the ring.
+    pub captured: u64,
+    /// Bytes moved whose payload was not put into the ring, by policy or because they could not be read.
+    pub cut: u64,
+    /// Payloads that could not be read from the process's memory.
+    pub faults: u64,
+    /// Calls on descriptions that userspace asked to ignore.
+    pub ignored: u64,
+    /// Calls of watched processes that could not be followed from beginning to end: begun before the
+    /// process was watched, or of a thread whose place in `THREADS` was taken.
+    pub unpaired: u64,
+}
+
+const _: () = {
+    assert!(size_of::<Config>() == 32);
+    assert!(size_of::<Registers>() == 52);
+    assert!(size_of::<Offsets>() == 34 * 4);
+    assert!(size_of::<Policy>() == 32);
+    assert!(size_of::<Control>() == 8);
+    assert!(size_of::<CpuState>() == 72);
+};

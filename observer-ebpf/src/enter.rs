@@ -1,0 +1,223 @@
+//! The beginning of a system call: writes are reported, the rest is noted for the call's return.
+
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use observer_abi::{class, control::call, data_flag, waited};
+
+use crate::{
+    close,
+    config::call_of,
+    describe::announce,
+    emit::{Piece, Program},
+    file::{Direction, OpenFile, observed},
+    maps::{FileState, PENDING, ThreadState, UNREPORTED, VECTOR},
+    mem,
+    regs::Regs,
+    report::{advance, ignored, position, report},
+    ring,
+    thread::Thread,
+    vector::{self, MAX_MOVED},
+};
+
+/// `MSG_*` bits of a receive that change what it means.
+const MSG_OOB: u64 = 0x1;
+const MSG_PEEK: u64 = 0x2;
+const MSG_TRUNC: u64 = 0x20;
+const MSG_DONTWAIT: u64 = 0x40;
+const MSG_ERRQUEUE: u64 = 0x2000;
+
+/// Bit of [`ThreadState::flags`] above the `data_flag`s: the call discards what it receives.
+pub const NO_PAYLOAD: u32 = 0x100;
+
+/// Looks at system call `number` of the current thread, whose registers are at `regs`.
+#[inline(always)]
+pub fn run(regs: u64, number: u64) {
+    let call = call_of(number);
+    if call == call::NONE {
+        return;
+    }
+    let Some(thread) = Thread::watched() else {
+        return;
+    };
+    let Some(state) = thread.claim() else {
+        return;
+    };
+    if call & call::FAMILY == call::WAITS && call != call::POLL {
+        state.waited |= match call {
+            call::EVENT_LOOP => waited::EVENT_LOOP,
+            call::SELECT => waited::POLL_MANY,
+            _ => waited::ACCEPT,
+        };
+        return;
+    }
+    match call & call::FAMILY {
+        call::WAITS | call::CLOSES => aside(call, regs, state),
+        _ => {
+            if prepare(call, regs, Stage::Begins, state) {
+                begin(state);
+            }
+        }
+    }
+}
+
+/// Calls that move no bytes.
+#[inline(never)]
+fn aside(call: u8, regs: u64, state: &mut ThreadState) {
+    let Some(regs) = Regs::read(regs) else {
+        return;
+    };
+    if call == call::POLL {
+        state.waited |= if regs.arg(1) <= 2 {
+            waited::POLL_ONE
+        } else {
+            waited::POLL_MANY
+        };
+    } else {
+        close::run(call, regs.arg(0) as i32, regs.arg(1) as i32);
+    }
+}
+
+/// Where a call is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Stage {
+    /// In `sys_enter`.
+    Begins,
+    /// In `sys_exit`.
+    Returns,
+}
+
+/// Notes in `thread` what a call that moves bytes is about; false if it is not to be reported.
+/// `regs` is the address of its registers.
+#[inline(never)]
+pub fn prepare(call: u8, regs: u64, stage: Stage, thread: &mut ThreadState) -> bool {
+    let Some(regs) = Regs::read(regs) else {
+        return false;
+    };
+    thread.call = call;
+    thread.fd = match stage {
+        Stage::Begins => regs.arg(0),
+        Stage::Returns => regs.exit_first(),
+    } as i32;
+    thread.buffer = regs.arg(1);
+    thread.count = regs.arg(2);
+    let options = match call {
+        call::RECVFROM | call::RECVMMSG | call::SENDTO | call::SENDMMSG => regs.arg(3),
+        call::RECVMSG | call::SENDMSG => regs.arg(2),
+        _ => 0,
+    };
+    let reads = call & call::FAMILY == call::READS;
+    if reads && options & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
+        return false;
+    }
+    let Some(file) = OpenFile::of(thread.fd) else {
+        return false;
+    };
+    let Some(state) = file.state() else {
+        return false;
+    };
+    let (fd, other) = (thread.fd, regs.arg(2) as i32);
+    let wanted = match call & call::FAMILY {
+        call::READS => observed(state, fd, Direction::Read),
+        _ if call == call::SPLICE => prepare_splice(state, other, thread),
+        _ => observed(state, fd, Direction::Write),
+    };
+    if !wanted || ignored(state) || (call == call::PWRITE && state.class != class::LOG) {
+        return false;
+    }
+    thread.file = file.address;
+    thread.id = state.id;
+    thread.flags = 0;
+    if file.nonblocking() || options & MSG_DONTWAIT != 0 {
+        thread.flags |= u32::from(data_flag::NONBLOCK);
+    }
+    if !reads {
+        thread.flags |= u32::from(data_flag::WRITE);
+        if state.class == class::PIPE && file.pipe_empty() {
+            thread.flags |= u32::from(data_flag::PIPE_EMPTY);
+        }
+    } else if options & MSG_TRUNC != 0 && matches!(state.class, class::TCP4 | class::TCP6) {
+        thread.flags |= NO_PAYLOAD;
+    }
+    true
+}
+
+/// Notes both ends of a `splice`; true if one of them is observed.
+#[inline(always)]
+fn prepare_splice(from: &mut FileState, to_fd: i32, thread: &mut ThreadState) -> bool {
+    thread.pos = 0;
+    thread.offered = 0;
+    let mut wanted = observed(from, thread.fd, Direction::Read);
+    if let Some(file) = OpenFile::of(to_fd)
+        && let Some(to) = file.state()
+        && observed(to, to_fd, Direction::Write)
+        && !ignored(to)
+    {
+        thread.pos = file.address;
+        thread.offered = to.id;
+        wanted = true;
+    }
+    wanted
+}
+
+/// Reports a write that begins; leaves everything else to the call's return.
+#[inline(never)]
+fn begin(thread: &mut ThreadState) {
+    thread.bits = PENDING;
+    if thread.call & call::FAMILY != call::WRITES {
+        return;
+    }
+    let Some(state) = crate::file::same(thread.file, thread.id) else {
+        thread.bits = PENDING | UNREPORTED;
+        return;
+    };
+    let Some(piece) = Piece::of(Program::Enter) else {
+        return;
+    };
+    piece.program = Program::Enter;
+    let vector = match thread.call {
+        call::WRITEV => Some((thread.buffer, thread.count)),
+        call::SENDMSG => message_vector(thread.buffer),
+        _ => None,
+    };
+    let offered = match vector {
+        Some((address, count)) if count <= VECTOR as u64 => vector::load(piece, address, count),
+        None if !matches!(thread.call, call::WRITEV | call::SENDMSG) => {
+            Some(thread.count.min(MAX_MOVED))
+        }
+        // Too long to be added up, or not readable now.
+        _ => None,
+    };
+    let Some(offered) = offered else {
+        thread.bits = PENDING | UNREPORTED;
+        return;
+    };
+    if offered == 0 {
+        thread.bits = 0;
+        return;
+    }
+    piece.pid_tgid = bpf_get_current_pid_tgid();
+    piece.time = ring::now();
+    thread.pos = position(state, Direction::Write);
+    advance(state, Direction::Write, offered as i64);
+    if !announce(state, thread.file, thread.fd, piece.pid_tgid, piece.time) {
+        ring::lose();
+        thread.offered = offered | offered << 32;
+        return;
+    }
+    piece.describe(thread, state);
+    piece.pos = thread.pos;
+    piece.len = offered;
+    let reported = match vector {
+        None => report(state, piece),
+        Some(_) => vector::report_range(piece, 0, offered),
+    };
+    thread.waited = piece.waited;
+    thread.offered = offered | reported << 32;
+}
+
+/// `msg_iov` and `msg_iovlen` of the `struct user_msghdr` at `address`.
+#[inline(always)]
+pub fn message_vector(address: u64) -> Option<(u64, u64)> {
+    let [base, count]: [u64; 2] = mem::user(address.wrapping_add(16))?;
+    Some((base, count))
+}

@@ -1,0 +1,340 @@
+//! The return of a system call: reads are reported, writes corrected.
+
+use observer_abi::{Short, class, control::call, data_flag, kind};
+
+use crate::{
+    config::call_of,
+    describe::announce,
+    emit::{Piece, Program},
+    enter::{NO_PAYLOAD, Stage, message_vector, prepare},
+    file::{Direction, is_socket, same},
+    maps::{ANNOUNCED, FileState, PENDING, REGULAR, ThreadState, UNREPORTED},
+    mem,
+    regs::Regs,
+    report::{advance, position, report, report_bare},
+    ring::{self, cpu},
+    thread::Thread,
+    vector,
+};
+
+/// Messages of a `recvmmsg` or `sendmmsg` whose payload is captured; the rest is one bare piece.
+const MESSAGES: u64 = 4;
+/// Messages of one call that are counted at all, `UIO_MAXIOV`.
+const MAX_MESSAGES: u64 = 1024;
+/// `sizeof(struct mmsghdr)` and where `msg_len` lies in it.
+const MMSGHDR: u64 = 64;
+const MSG_LEN: u64 = 56;
+
+/// Looks at the return value `ret` of a system call of the current thread, whose registers are at
+/// `regs`.
+#[inline(always)]
+pub fn run(regs: u64, ret: i64) {
+    let Some(thread) = Thread::watched() else {
+        return;
+    };
+    if let Some(state) = thread.known() {
+        if state.bits & PENDING != 0 {
+            let bits = state.bits;
+            state.bits = 0;
+            finish(thread.pid_tgid, state, bits, ret);
+        }
+        return;
+    }
+    unpaired(thread, regs, ret);
+}
+
+/// The call began before its process was watched, or its thread's place was taken: nothing was
+/// reported yet, so all of it is reported now.
+#[inline(always)]
+fn unpaired(thread: Thread, regs: u64, ret: i64) {
+    let call = call_at(regs);
+    let moves = matches!(
+        call & call::FAMILY,
+        call::READS | call::WRITES | call::MOVES
+    );
+    if let Some(state) = thread.claim() {
+        if moves && prepare(call, regs, Stage::Returns, state) {
+            finish(thread.pid_tgid, state, UNREPORTED, ret);
+        }
+    }
+    if moves && let Some(cpu) = cpu() {
+        cpu.unpaired += 1;
+    }
+}
+
+/// What the call that returns is; its registers are at `regs`.
+#[inline(never)]
+fn call_at(regs: u64) -> u8 {
+    Regs::read(regs).map_or(call::NONE, |regs| call_of(regs.number()))
+}
+
+/// Reports what `call` did, now that it returned `ret`.
+#[inline(never)]
+fn finish(pid_tgid: u64, call: &mut ThreadState, bits: u8, ret: i64) {
+    let Some(state) = same(call.file, call.id) else {
+        return;
+    };
+    let Some(piece) = Piece::of(Program::Exit) else {
+        return;
+    };
+    piece.program = Program::Exit;
+    piece.pid_tgid = pid_tgid;
+    piece.time = ring::now();
+    piece.describe(call, state);
+    match call.call & call::FAMILY {
+        call::READS => read(call, state, piece, ret),
+        call::WRITES => write(call, state, piece, bits, ret),
+        _ => moved(call, state, piece, ret),
+    }
+    call.waited = piece.waited;
+}
+
+#[inline(always)]
+fn read(call: &ThreadState, state: &mut FileState, piece: &mut Piece, ret: i64) {
+    if ret > 0 {
+        if call.call == call::RECVMMSG {
+            return messages(call, state, piece, ret as u64, 0);
+        }
+        piece.pos = position(state, Direction::Read);
+        advance(state, Direction::Read, ret);
+        if introduce(call, state, piece) {
+            range(call, state, piece, 0, ret as u64);
+        }
+        return;
+    }
+    if ret == 0 && asked(call, piece) {
+        piece.flags |= data_flag::EOF;
+    } else if ret < 0 && is_socket(state.class) && fatal(-ret) {
+        piece.flags |= data_flag::ERROR;
+        piece.errno = (-ret) as u16;
+    } else {
+        return;
+    }
+    piece.pos = position(state, Direction::Read);
+    if introduce(call, state, piece) {
+        report_bare(piece);
+    }
+}
+
+#[inline(always)]
+fn write(call: &ThreadState, state: &mut FileState, piece: &mut Piece, bits: u8, ret: i64) {
+    let moved = if ret > 0 { ret as u64 } else { 0 };
+    piece.flags |= data_flag::LATE;
+    if bits & UNREPORTED != 0 {
+        if moved == 0 {
+            return;
+        }
+        piece.pos = position(state, Direction::Write);
+        advance(state, Direction::Write, moved as i64);
+        if introduce(call, state, piece) {
+            range(call, state, piece, 0, moved);
+        }
+        return;
+    }
+    let offered = call.offered & 0xffff_ffff;
+    let reported = call.offered >> 32;
+    if moved > reported {
+        piece.pos = call.pos + reported;
+        range(call, state, piece, reported, moved);
+    }
+    if moved != offered {
+        advance(state, Direction::Write, moved as i64 - offered as i64);
+    }
+    if moved < reported && state.bits & ANNOUNCED != 0 {
+        short(call, piece, call.pos + moved, reported, ret);
+    }
+}
+
+/// Calls whose size is known only now.
+#[inline(always)]
+fn moved(call: &ThreadState, state: &mut FileState, piece: &mut Piece, ret: i64) {
+    if ret <= 0 {
+        return;
+    }
+    piece.flags |= data_flag::LATE;
+    piece.len = ret as u64;
+    match call.call {
+        call::SENDMMSG => {
+            messages(call, state, piece, ret as u64, 1);
+        }
+        call::SPLICE => splice(call, state, piece),
+        _ => bare(call.file, call.fd, state, piece, Direction::Write),
+    }
+}
+
+/// Both ends of a `splice`.
+#[inline(always)]
+fn splice(call: &ThreadState, from: &mut FileState, piece: &mut Piece) {
+    if call.pos != 0
+        && let Some(to) = same(call.pos, call.offered)
+    {
+        piece.file = to.id;
+        piece.class = to.class & !REGULAR;
+        piece.flags |= data_flag::WRITE;
+        piece.fd = call.count as i32;
+        bare(call.pos, piece.fd, to, piece, Direction::Write);
+    }
+    if is_socket(from.class) || from.class == class::PIPE {
+        piece.file = from.id;
+        piece.class = from.class;
+        piece.flags &= !data_flag::WRITE;
+        piece.fd = call.fd;
+        bare(call.file, call.fd, from, piece, Direction::Read);
+    }
+}
+
+/// Reports `piece.len` bytes without payload, at the current position.
+#[inline(always)]
+fn bare(file: u64, fd: i32, state: &mut FileState, piece: &mut Piece, direction: Direction) {
+    piece.pos = position(state, direction);
+    advance(state, direction, piece.len as i64);
+    if announce(state, file, fd, piece.pid_tgid, piece.time) {
+        report_bare(piece);
+    } else {
+        ring::lose();
+    }
+}
+
+/// Reports the bytes `start..end` of the call; `piece.pos` is the position of the first.
+#[inline(always)]
+fn range(call: &ThreadState, state: &mut FileState, piece: &mut Piece, start: u64, end: u64) {
+    let vector = match call.call {
+        _ if call.flags & NO_PAYLOAD != 0 => None,
+        call::READV | call::WRITEV => Some((call.buffer, call.count)),
+        call::RECVMSG | call::SENDMSG => message_vector(call.buffer),
+        _ => {
+            piece.from = call.buffer.wrapping_add(start);
+            piece.len = end - start;
+            report(state, piece);
+            return;
+        }
+    };
+    vector_range(vector, piece, start, end);
+}
+
+/// Reports the bytes `start..end` of a vector, without payload if it is not readable.
+#[inline(always)]
+fn vector_range(vector: Option<(u64, u64)>, piece: &mut Piece, start: u64, end: u64) {
+    if let Some((address, count)) = vector
+        && vector::load(piece, address, count).is_some()
+    {
+        vector::report_range(piece, start, end);
+    } else {
+        piece.len = end - start;
+        report_bare(piece);
+    }
+}
+
+/// Reports the first of the messages that the call moved, then the rest as one piece.
+///
+/// A global function with numbers for arguments: see [`send`](crate::emit::send).
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn report_messages(write: u32) -> i32 {
+    let Some(piece) = Piece::of(Program::Exit) else {
+        return 0;
+    };
+    let Some(state) = same(piece.address, piece.file) else {
+        return 0;
+    };
+    let direction = if write == 0 {
+        Direction::Read
+    } else {
+        Direction::Write
+    };
+    let (flags, count) = (piece.flags, piece.count);
+    let mut rest = 0;
+    for index in 0..MAX_MESSAGES {
+        if index >= count {
+            break;
+        }
+        let message = piece.messages.wrapping_add(index * MMSGHDR);
+        let len = message_len(message);
+        if index >= MESSAGES {
+            rest += len;
+        } else if len > 0 {
+            piece.pos = position(state, direction);
+            advance(state, direction, len as i64);
+            piece.flags = flags;
+            vector_range(message_vector(message), piece, 0, len);
+        }
+    }
+    if rest > 0 {
+        piece.pos = position(state, direction);
+        advance(state, direction, rest as i64);
+        piece.flags = flags;
+        piece.len = rest;
+        report_bare(piece);
+    }
+    0
+}
+
+#[inline(always)]
+fn messages(call: &ThreadState, state: &mut FileState, piece: &mut Piece, count: u64, write: u32) {
+    if introduce(call, state, piece) {
+        piece.messages = call.buffer;
+        piece.count = count;
+        report_messages(write);
+    }
+}
+
+#[inline(always)]
+fn message_len(message: u64) -> u64 {
+    u64::from(mem::user::<u32>(message.wrapping_add(MSG_LEN)).unwrap_or(0))
+}
+
+/// Announces the description before its first data; counts the data as lost if that fails.
+#[inline(always)]
+fn introduce(call: &ThreadState, state: &mut FileState, piece: &Piece) -> bool {
+    let announced = announce(state, call.file, call.fd, piece.pid_tgid, piece.time);
+    if !announced {
+        ring::lose();
+    }
+    announced
+}
+
+/// Whether a read that returned 0 asked for any bytes: otherwise that is not the end.
+#[inline(always)]
+fn asked(call: &ThreadState, piece: &mut Piece) -> bool {
+    let vector = match call.call {
+        call::READV => Some((call.buffer, call.count)),
+        call::RECVMSG => message_vector(call.buffer),
+        call::RECVMMSG => None,
+        _ => return call.count > 0,
+    };
+    let total = vector.and_then(|(address, count)| vector::load(piece, address, count));
+    total.is_some_and(|total| total > 0)
+}
+
+#[inline(always)]
+fn short(call: &ThreadState, piece: &Piece, pos: u64, offered: u64, ret: i64) {
+    let Some(mut entry) = ring::reserve::<Short>() else {
+        return;
+    };
+    let len = size_of::<Short>() as u32;
+    entry.write(Short {
+        header: ring::header(kind::SHORT, len, piece.pid_tgid, piece.time),
+        file: call.id,
+        pos,
+        offered: offered as u32,
+        ret: ret as i32,
+    });
+    entry.submit(ring::wakeup());
+}
+
+/// Errors of a read after which a socket delivers nothing more; numbers of `asm-generic/errno.h`.
+#[inline(always)]
+fn fatal(errno: i64) -> bool {
+    const EIO: i64 = 5;
+    const EPIPE: i64 = 32;
+    const EPROTO: i64 = 71;
+    const ENETDOWN: i64 = 100;
+    const ECONNRESET: i64 = 104;
+    const ESHUTDOWN: i64 = 108;
+    const ETIMEDOUT: i64 = 110;
+    const EHOSTUNREACH: i64 = 113;
+    matches!(
+        errno,
+        EIO | EPIPE | EPROTO | ENETDOWN..=ECONNRESET | ESHUTDOWN | ETIMEDOUT..=EHOSTUNREACH
+    )
+}

@@ -1,0 +1,97 @@
+//! The kernel probes: raw tracepoints on system calls and on the life of tasks.
+//!
+//! | program | tracepoint | kernels |
+//! |---|---|---|
+//! | `sys_enter` | `sys_enter(struct pt_regs *regs, long id)` | 4.17 and later |
+//! | `sys_exit` | `sys_exit(struct pt_regs *regs, long ret)` | 4.17 and later |
+//! | `task_fork` | `sched_process_fork(struct task_struct *parent, struct task_struct *child)` | 4.17 and later |
+//! | `task_exec` | `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)` | 4.17 and later |
+//! | `task_exit` | `sched_process_exit(struct task_struct *p)` (a second argument from 6.16 is not read) | 4.17 and later |
+//!
+//! The ring buffer asks for 5.8. Nothing here needs a later kernel: loops are bounded, atomics do not
+//! fetch, and structures are read at offsets that userspace takes from the kernel's BTF
+//! ([`config`]), so that one object serves every kernel and architecture of the same byte order.
+//!
+//! # Order of the checks
+//!
+//! A call is dropped at the first of: its number (a table, no helper), its process (one byte of an
+//! array), its description (one cached class). Only then are payloads looked at.
+//!
+//! # Who may touch what
+//!
+//! Programs run with preemption off, so per-CPU state has one user at a time; a thread's element of
+//! `THREADS` is written by that thread alone. States in `FILES` are shared by all threads that use
+//! the description; positions change by atomic addition, the rest is advisory.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+#![expect(
+    missing_docs,
+    reason = "the attribute of a program leaves its documentation off the function that it generates"
+)]
+
+mod close;
+mod config;
+mod describe;
+mod emit;
+mod enter;
+mod exit;
+mod file;
+mod maps;
+mod mem;
+mod regs;
+mod report;
+mod ring;
+mod task;
+mod thread;
+mod vector;
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+
+/// Kernel prototype: `sys_enter(struct pt_regs *regs, long id)`, since 4.17 as a raw tracepoint.
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
+    enter::run(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+/// Kernel prototype: `sys_exit(struct pt_regs *regs, long ret)`, since 4.17 as a raw tracepoint.
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn sys_exit(ctx: RawTracePointContext) -> i32 {
+    exit::run(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+/// Kernel prototype: `sched_process_fork(struct task_struct *parent, struct task_struct *child)`,
+/// called by the parent before the child first runs.
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn task_fork(ctx: RawTracePointContext) -> i32 {
+    task::fork(ctx.arg(1));
+    0
+}
+
+/// Kernel prototype: `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm
+/// *bprm)`, called by the task once its new program is in place.
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn task_exec(ctx: RawTracePointContext) -> i32 {
+    task::exec(ctx.arg(0));
+    0
+}
+
+/// Kernel prototype: `sched_process_exit(struct task_struct *p)`, called by every ending thread.
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn task_exit(ctx: RawTracePointContext) -> i32 {
+    task::exit(ctx.arg(0));
+    0
+}
+
+/// The helpers that read memory are for programs under a licence compatible with the GPL.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+/// The verifier refuses a program that could reach this.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

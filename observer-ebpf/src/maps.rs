@@ -1,0 +1,131 @@
+//! The maps. Sizes are placeholders where userspace sets them before loading.
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    macros::map,
+    maps::{Array, LruHashMap, PerCpuArray, RingBuf},
+};
+use observer_abi::control::{Control, CpuState, Policy, WATCH_CELLS};
+
+use crate::emit::Piece;
+
+/// What is known of an open file description, keyed by the address of its `struct file`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FileState {
+    /// Inode number; another one means that the address belongs to another description now.
+    pub ino: u64,
+    /// Identity given out, `Data::file`.
+    pub id: u64,
+    /// Bytes read (0) and written (1) so far.
+    pub pos: [u64; 2],
+    /// The `Policy::skip_until` for which a fresh budget was granted last, per direction.
+    pub granted: [u64; 2],
+    /// Bytes that may still be captured in this turn, per direction.
+    pub left: [u32; 2],
+    /// `f_flags` that the class of a regular file depends on.
+    pub flags: u32,
+    /// One of `observer_abi::class`, or [`REGULAR`].
+    pub class: u8,
+    /// [`ANNOUNCED`], [`IGNORED`].
+    pub bits: u8,
+    /// Direction of the last data, 2 before any.
+    pub turn: u8,
+    /// Unused, zero.
+    pub reserved: u8,
+}
+
+/// [`FileState::class`]: a regular file, a log once it is written through descriptor 1 or 2.
+pub const REGULAR: u8 = 0x80;
+
+/// [`FileState::bits`]: a `File` record is in the ring.
+pub const ANNOUNCED: u8 = 1;
+/// [`FileState::bits`]: userspace wants to hear no more of it.
+pub const IGNORED: u8 = 2;
+
+/// What a thread is doing, so that the return of a call is paired with its beginning.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ThreadState {
+    /// The thread that owns this element; 0 if none does.
+    pub tid: u32,
+    /// The cell of its process when it was last seen: another generation is not believed.
+    pub watch: u8,
+    /// [`PENDING`] and what goes with it.
+    pub bits: u8,
+    /// `observer_abi::waited` since its last data record.
+    pub waited: u8,
+    /// The call in flight, one of `call`.
+    pub call: u8,
+    /// First argument: the descriptor.
+    pub fd: i32,
+    /// `data_flag`s that hold for the whole call.
+    pub flags: u32,
+    /// Second argument: buffer, vector or message header.
+    pub buffer: u64,
+    /// Third argument: bytes, elements or messages.
+    pub count: u64,
+    /// Address of the `struct file` in use.
+    pub file: u64,
+    /// Its identity when the call began.
+    pub id: u64,
+    /// A write: its position. `splice`: address of the `struct file` written to.
+    pub pos: u64,
+    /// A write: bytes offered, in the low half, and bytes reported at the beginning, in the high
+    /// half. `splice`: identity of the description written to.
+    pub offered: u64,
+}
+
+/// [`ThreadState::bits`]: a call whose return is to be looked at is in flight.
+pub const PENDING: u8 = 1;
+/// [`ThreadState::bits`]: nothing was reported when the call began, and no position was advanced.
+pub const UNREPORTED: u8 = 2;
+
+/// One element of a vectored call, `struct iovec`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct IoVec {
+    /// User address.
+    pub base: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+/// Elements of a vector that are read; of longer ones the rest is reported as one piece.
+pub const VECTOR: usize = 64;
+
+/// Processes: one cell of `control::watch` bits per process id, a cache line per element.
+#[map]
+pub static WATCH: Array<[u8; WATCH_CELLS as usize]> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Threads, at the element that the low bits of their id name.
+#[map]
+pub static THREADS: Array<ThreadState> = Array::with_max_entries(1, 0);
+
+/// Open file descriptions, by the address of their `struct file`.
+#[map]
+pub static FILES: LruHashMap<u64, FileState> = LruHashMap::with_max_entries(1, 0);
+
+/// What userspace wants of single descriptions.
+#[map]
+pub static POLICY: Array<Policy> = Array::with_max_entries(2, BPF_F_MMAPABLE);
+
+/// What the reader tells the probes while both run.
+#[map]
+pub static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Counters of each CPU.
+#[map]
+pub static CPUS: PerCpuArray<CpuState> = PerCpuArray::with_max_entries(1, 0);
+
+/// Room for a vector that is being walked: element 0 for `sys_enter`, 1 for `sys_exit`.
+#[map]
+pub static VECTORS: PerCpuArray<[IoVec; VECTOR]> = PerCpuArray::with_max_entries(2, 0);
+
+/// The record in the making: element 0 for `sys_enter`, 1 for `sys_exit`.
+#[map]
+pub static PIECES: PerCpuArray<Piece> = PerCpuArray::with_max_entries(2, 0);
+
+/// The records.
+#[map]
+pub static RING: RingBuf = RingBuf::with_byte_size(4096, 0);

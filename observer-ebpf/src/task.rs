@@ -1,0 +1,99 @@
+//! The life of processes and threads.
+
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use observer_abi::{Task, control::watch, kind};
+
+use crate::{
+    config::{offset, setting},
+    maps::PENDING,
+    mem, ring,
+    thread::{cell, cell_at, is_watched, slot},
+};
+
+/// The current thread made the task at `child`, which has not run yet: a child of a watched process
+/// is watched, and one of an unwatched process is not, whoever had its id before.
+#[inline(always)]
+pub fn fork(child: u64) {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let parent = (pid_tgid >> 32) as u32;
+    let (Some(tgid), Some(tid)) = (
+        mem::kernel::<u32>(child, offset!(task_tgid)),
+        mem::kernel::<u32>(child, offset!(task_pid)),
+    ) else {
+        return;
+    };
+    let inherited = cell(parent) & !watch::EXCLUDED;
+    if tgid != parent
+        && let Some(at) = cell_at(tgid)
+    {
+        let fresh = if inherited & watch::WATCHED != 0 {
+            inherited
+        } else {
+            0
+        };
+        // SAFETY: map element; the process has not run yet, so nobody else writes to it but
+        // userspace, which may select any process at any time.
+        unsafe { at.write_volatile(fresh) };
+    }
+    if !is_watched(cell(parent)) {
+        return;
+    }
+    if let Some(state) = slot(tid)
+        && (state.tid == tid || state.bits & PENDING == 0)
+    {
+        state.tid = tid;
+        state.watch = cell(tgid);
+        state.bits = 0;
+        state.waited = 0;
+    }
+    let kind = if tgid == parent {
+        kind::SPAWN
+    } else {
+        kind::FORK
+    };
+    send(kind, pid_tgid, tgid, tid, child);
+}
+
+/// The current process has replaced its program.
+#[inline(always)]
+pub fn exec(task: u64) {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let tgid = (pid_tgid >> 32) as u32;
+    let cell = cell(tgid);
+    if is_watched(cell) || (setting!(all_execs) != 0 && cell & watch::EXCLUDED == 0) {
+        send(kind::EXEC, pid_tgid, tgid, pid_tgid as u32, task);
+    }
+}
+
+/// The current thread ends.
+#[inline(always)]
+pub fn exit(task: u64) {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let (tgid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
+    if !is_watched(cell(tgid)) {
+        return;
+    }
+    if let Some(state) = slot(tid)
+        && state.tid == tid
+    {
+        state.tid = 0;
+        state.bits = 0;
+    }
+    send(kind::EXIT, pid_tgid, tgid, tid, task);
+}
+
+/// Sends a record of what the thread `pid_tgid` did to the task at `address`.
+#[inline(always)]
+fn send(kind: u8, pid_tgid: u64, tgid: u32, tid: u32, address: u64) {
+    let Some(mut entry) = ring::reserve::<Task>() else {
+        return;
+    };
+    let len = size_of::<Task>() as u32;
+    entry.write(Task {
+        header: ring::header(kind, len, pid_tgid, ring::now()),
+        tgid,
+        tid,
+        comm: mem::kernel(address, offset!(task_comm)).unwrap_or([0; 16]),
+    });
+    entry.submit(ring::wakeup());
+}

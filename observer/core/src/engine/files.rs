@@ -1,0 +1,132 @@
+//! Open file descriptions: what they are and what is fed from them to which stage.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
+use crate::attribution::PipeKey;
+use crate::exchange::Endpoint;
+use crate::ids::FileId;
+use crate::judged::Address;
+use crate::record::{Class, Direction, File, TcpAddresses};
+use crate::text::{printable, printable_bytes};
+
+/// Descriptions that are remembered; the one unused longest is forgotten first.
+const MAX_FILES: usize = 131_072;
+
+/// What is known about one description.
+#[derive(Debug)]
+pub(super) struct Description {
+    pub(super) class: Class,
+    pub(super) endpoint: Endpoint,
+    /// Unix: neither end has a name, as with a socket pair.
+    unnamed: bool,
+    ino: u64,
+    peer_ino: u64,
+    path: Option<String>,
+}
+
+/// What a record's bytes are taken as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A connection between processes.
+    Connection,
+    /// Perhaps a message between threads of one process.
+    Pipe(PipeKey),
+    /// A connection that may be either.
+    Pair(PipeKey),
+    /// A log.
+    Log,
+    /// Nothing that matters.
+    Nothing,
+}
+
+/// All descriptions that are remembered.
+#[derive(Debug)]
+pub(super) struct Files(LruCache<FileId, Description>);
+
+impl Default for Files {
+    fn default() -> Self {
+        const LIMIT: NonZeroUsize = NonZeroUsize::new(MAX_FILES).expect("not zero");
+        Self(LruCache::new(LIMIT))
+    }
+}
+
+impl Files {
+    pub(super) fn describe(&mut self, file: &File<'_>) {
+        let address = |a: fn(TcpAddresses) -> SocketAddr| file.tcp.map(a).map(Address::Tcp);
+        let path = printable_bytes(file.path);
+        let unix = (file.class == Class::Unix).then_some(Address::Unix(path));
+        let endpoint = Endpoint {
+            local: address(|t| t.local)
+                .or_else(|| unix.clone())
+                .unwrap_or(Address::Unknown),
+            peer: address(|t| t.remote).or(unix).unwrap_or(Address::Unknown),
+            unix_inodes: file
+                .peer_ino
+                .filter(|_| file.class == Class::Unix)
+                .map(|p| (file.ino, p)),
+        };
+        let description = Description {
+            class: file.class,
+            endpoint,
+            unnamed: file.path.is_empty(),
+            ino: file.ino,
+            peer_ino: file.peer_ino.unwrap_or(0),
+            path: None,
+        };
+        self.0.push(file.file, description);
+    }
+
+    pub(super) fn name(&mut self, file: FileId, path: &str) {
+        if let Some(description) = self.0.get_mut(&file) {
+            description.path = Some(printable(path).into_owned());
+        }
+    }
+
+    pub(super) fn get(&mut self, file: FileId) -> Option<&Description> {
+        self.0.get(&file)
+    }
+
+    pub(super) fn close(&mut self, file: FileId) {
+        self.0.pop(&file);
+    }
+}
+
+impl Description {
+    pub(super) fn content(&self, direction: Direction, fd: i32) -> Content {
+        let written = direction == Direction::Write;
+        match self.class {
+            Class::Tcp => Content::Connection,
+            Class::Unix if self.unnamed && self.peer_ino != 0 => Content::Pair(if written {
+                PipeKey {
+                    from: self.ino,
+                    to: self.peer_ino,
+                }
+            } else {
+                PipeKey {
+                    from: self.peer_ino,
+                    to: self.ino,
+                }
+            }),
+            Class::Unix => Content::Connection,
+            Class::Pipe if written && (fd == 1 || fd == 2) => Content::Log,
+            Class::Pipe => Content::Pipe(PipeKey {
+                from: self.ino,
+                to: self.ino,
+            }),
+            Class::Tty | Class::Log if written => Content::Log,
+            Class::Tty | Class::Log => Content::Nothing,
+        }
+    }
+
+    /// The output's name of a log.
+    pub(super) fn source(&self, fd: i32) -> String {
+        match fd {
+            1 => "stdout".to_owned(),
+            2 => "stderr".to_owned(),
+            _ => format!("file:{}", self.path.as_deref().unwrap_or("?")),
+        }
+    }
+}

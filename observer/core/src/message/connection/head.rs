@@ -1,0 +1,163 @@
+//! Message heads, over `httparse`.
+
+use std::mem::MaybeUninit;
+
+use httparse::{Header, ParserConfig, Status};
+
+use super::body::{BodyFields, Framing};
+use crate::context::Extractor;
+use crate::message::{RequestHead, telemetry};
+
+/// Fields in a head; real servers allow at most 100–200.
+const MAX_FIELDS: usize = 256;
+/// Bytes kept of a method.
+const MAX_METHOD: usize = 32;
+/// Bytes kept of a target.
+const MAX_TARGET: usize = 4096;
+/// Bytes kept of `Host`.
+const MAX_HOST: usize = 255;
+
+/// What parsing came to.
+#[derive(Debug)]
+pub(super) enum Parsed<T> {
+    /// A head of this many bytes.
+    Complete(usize, T),
+    /// The head does not end within the bytes.
+    Partial,
+    /// Not a head, or one whose fields contradict each other.
+    Invalid,
+}
+
+/// A request.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub head: Box<RequestHead>,
+    pub framing: Framing,
+}
+
+/// A response; its framing depends on the request it answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Response {
+    pub status: u16,
+    version: u8,
+    fields: BodyFields,
+    /// It switches to HTTP/2.
+    pub to_http2: bool,
+}
+
+impl Response {
+    /// Framing when the request was not `HEAD`; `None` when the fields contradict each other.
+    pub fn framing(&self) -> Option<Framing> {
+        match self.status {
+            100..=199 | 204 | 304 => Some(Framing::Empty),
+            _ => self.fields.of_response(self.version),
+        }
+    }
+}
+
+/// Fields in place, without the cost of zeroing them.
+fn fields<'a>() -> [MaybeUninit<Header<'a>>; MAX_FIELDS] {
+    [const { MaybeUninit::uninit() }; MAX_FIELDS]
+}
+
+/// Parses a request head at the start of `bytes`.
+pub(super) fn request(bytes: &[u8]) -> Parsed<Request> {
+    let mut space = fields();
+    let mut parsed = httparse::Request::new(&mut []);
+    let used = match parsed.parse_with_uninit_headers(bytes, &mut space) {
+        Ok(Status::Complete(used)) => used,
+        Ok(Status::Partial) => return Parsed::Partial,
+        Err(_) => return Parsed::Invalid,
+    };
+    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
+    else {
+        return Parsed::Invalid;
+    };
+    let version = 10 + minor;
+    let mut body = BodyFields::default();
+    let mut host = None;
+    let mut told = telemetry::Told::default();
+    let mut carrier = Extractor::default();
+    for field in parsed.headers.iter() {
+        let (name, value) = (field.name, field.value);
+        match name.len() {
+            4 if host.is_none() && is(name, "host") => host = Some(text(value, MAX_HOST)),
+            10 if is(name, "user-agent") => told.user_agent = value,
+            12 if is(name, "content-type") => told.content_type = value,
+            14 if is(name, "content-length") => body.content_length(value),
+            17 if is(name, "transfer-encoding") => body.transfer_encoding(value),
+            _ => carrier.push(name.as_bytes(), value),
+        }
+    }
+    let Some(framing) = body.of_request(version) else {
+        return Parsed::Invalid;
+    };
+    let head = RequestHead {
+        method: keep(method, MAX_METHOD),
+        target: keep(target, MAX_TARGET),
+        host,
+        carrier: carrier.finish(),
+        version,
+        telemetry: telemetry::is_delivery(method, target, &told),
+    };
+    Parsed::Complete(
+        used,
+        Request {
+            head: Box::new(head),
+            framing,
+        },
+    )
+}
+
+/// Parses a response head at the start of `bytes`.
+pub(super) fn response(bytes: &[u8]) -> Parsed<Response> {
+    let mut space = fields();
+    let mut parsed = httparse::Response::new(&mut []);
+    let mut config = ParserConfig::default();
+    // Folded fields are obsolete, but user agents must cope with them (RFC 9112 §5.2).
+    config.allow_obsolete_multiline_headers_in_responses(true);
+    let used = match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut space) {
+        Ok(Status::Complete(used)) => used,
+        Ok(Status::Partial) => return Parsed::Partial,
+        Err(_) => return Parsed::Invalid,
+    };
+    let (Some(status), Some(minor)) = (parsed.code, parsed.version) else {
+        return Parsed::Invalid;
+    };
+    if status < 100 {
+        return Parsed::Invalid;
+    }
+    let mut fields = BodyFields::default();
+    let mut to_http2 = false;
+    for field in parsed.headers.iter() {
+        match field.name.len() {
+            7 if is(field.name, "upgrade") => to_http2 = field.value.eq_ignore_ascii_case(b"h2c"),
+            14 if is(field.name, "content-length") => fields.content_length(field.value),
+            17 if is(field.name, "transfer-encoding") => fields.transfer_encoding(field.value),
+            _ => {}
+        }
+    }
+    Parsed::Complete(
+        used,
+        Response {
+            status,
+            version: 10 + minor,
+            fields,
+            to_http2,
+        },
+    )
+}
+
+fn is(name: &str, expected: &str) -> bool {
+    name.eq_ignore_ascii_case(expected)
+}
+
+/// At most `max` bytes of `text`, cut between characters.
+fn keep(text: &str, max: usize) -> String {
+    text[..text.floor_char_boundary(max)].to_owned()
+}
+
+fn text(value: &[u8], max: usize) -> String {
+    let value = String::from_utf8_lossy(&value[..value.len().min(max)]);
+    keep(&value, max)
+}

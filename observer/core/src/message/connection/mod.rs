@@ -1,0 +1,485 @@
+//! One connection that may carry HTTP/1.x (RFC 9112).
+
+mod asked;
+mod body;
+mod half;
+mod head;
+mod start;
+
+use asked::{Asked, Waiting};
+use half::{BodyStep, Half, MAX_HEAD, State};
+use head::Parsed;
+
+use super::moved::By;
+use super::sniff::{Dark, Sniffer};
+use super::{HttpEvent, Moved, Protocol};
+use crate::record::{Direction, End};
+use crate::stream::{Break, Chunk};
+
+/// Finds the messages in both directions of one connection.
+///
+/// Feed it the chunks of both directions in the order in which they moved. How the bytes were
+/// chunked does not matter, except that after a loss (and when watching began amid a connection) a
+/// message is found again only where a chunk begins with it.
+///
+/// A gap inside a body of known length is gone over; its bytes count as moved, and if the message
+/// ends with unseen bytes, the time of its end is that of its last seen part and
+/// [`Moved::one_thread`] is false. Any other gap is [`HttpEvent::Lost`].
+///
+/// An idle connection holds no buffers.
+#[derive(Debug, Default)]
+pub struct Connection {
+    read: Half,
+    write: Half,
+    /// Which way requests travel, once a head was seen. Never changes.
+    requests: Option<Direction>,
+    waiting: Waiting,
+    /// What was skipped since the last message head.
+    dark: Dark,
+    sniffer: Sniffer,
+    ignored: bool,
+}
+
+fn other(direction: Direction) -> Direction {
+    match direction {
+        Direction::Read => Direction::Write,
+        Direction::Write => Direction::Read,
+    }
+}
+
+impl Connection {
+    /// A connection of which nothing was seen yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes bytes that moved.
+    pub fn chunk(
+        &mut self,
+        direction: Direction,
+        chunk: &Chunk<'_>,
+        sink: &mut impl FnMut(HttpEvent),
+    ) {
+        if self.ignored || chunk.len == 0 {
+            return;
+        }
+        let by = By::of(chunk);
+        let step = self.half(direction).assembler.step(chunk);
+        match step.before {
+            Break::None => {}
+            Break::Gap(n) => self.gap(direction, n, None, sink),
+            Break::Overlap => self.lost(direction, sink),
+        }
+        if self.half(direction).state == State::Unsynced {
+            self.in_the_dark(direction, step.bytes, chunk.len, sink);
+        }
+        self.bytes(direction, step.bytes, by, sink);
+        if step.cut > 0 && !self.ignored {
+            self.gap(direction, step.cut, Some(by), sink);
+        }
+    }
+
+    /// A direction ended: the end of the stream, an error, or the close of the description (the
+    /// end of what was written). Only a body that ends with the connection is completed by it.
+    pub fn end(&mut self, direction: Direction, end: End, sink: &mut impl FnMut(HttpEvent)) {
+        if self.ignored {
+            return;
+        }
+        if self.half(direction).state == State::Close && end == End::Eof {
+            self.message_ends(direction, sink);
+        }
+        self.half(direction).unsync();
+    }
+
+    /// What was told about this direction may be wrong, or something of it is missing.
+    pub fn lost(&mut self, direction: Direction, sink: &mut impl FnMut(HttpEvent)) {
+        if self.ignored {
+            return;
+        }
+        self.half(direction).unsync();
+        self.half(other(direction)).silent = true;
+        self.waiting.lost();
+        if self.requests.is_some() {
+            sink(HttpEvent::Lost);
+        }
+    }
+
+    /// Position up to which the payload of a direction is of no interest; `None` when it is from
+    /// the next byte on. Valid until the next call.
+    #[must_use]
+    pub fn skip_until(&self, direction: Direction) -> Option<u64> {
+        match direction {
+            Direction::Read => self.read.skip_until(),
+            Direction::Write => self.write.skip_until(),
+        }
+    }
+
+    /// Which way requests travel, if known: what is read is served here, what is written is a call.
+    #[must_use]
+    pub fn requests(&self) -> Option<Direction> {
+        self.requests
+    }
+
+    fn half(&mut self, direction: Direction) -> &mut Half {
+        match direction {
+            Direction::Read => &mut self.read,
+            Direction::Write => &mut self.write,
+        }
+    }
+
+    fn may_carry_requests(&self, direction: Direction) -> bool {
+        self.requests.is_none_or(|d| d == direction)
+    }
+
+    fn may_carry_responses(&self, direction: Direction) -> bool {
+        self.requests.is_none_or(|d| d != direction)
+    }
+
+    fn may_begin(&self, direction: Direction, bytes: &[u8]) -> bool {
+        (self.may_carry_requests(direction) && start::may_be_request(bytes))
+            || (self.may_carry_responses(direction) && start::may_be_response(bytes))
+    }
+
+    /// A chunk of a direction whose state is unknown: perhaps it shows another protocol, or that
+    /// there is no HTTP to be found.
+    fn in_the_dark(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        len: u32,
+        sink: &mut impl FnMut(HttpEvent),
+    ) {
+        let turn = self.dark.chunk(direction, len);
+        if self.may_begin(direction, bytes) && !bytes.is_empty() {
+            return;
+        }
+        let known = if turn && self.requests.is_none() {
+            self.sniffer.look(bytes, len)
+        } else {
+            None
+        };
+        if let Some(protocol) = known.or(self.dark.is_hopeless().then_some(Protocol::Unknown)) {
+            self.ignore(protocol, sink);
+        }
+    }
+
+    fn ignore(&mut self, protocol: Protocol, sink: &mut impl FnMut(HttpEvent)) {
+        self.ignored = true;
+        self.read.unsync();
+        self.write.unsync();
+        self.waiting = Waiting::default();
+        sink(HttpEvent::Ignored(protocol));
+    }
+
+    fn gap(
+        &mut self,
+        direction: Direction,
+        n: u64,
+        by: Option<By>,
+        sink: &mut impl FnMut(HttpEvent),
+    ) {
+        let is_open = self.waiting.is_open();
+        let half = self.half(direction);
+        if matches!(half.state, State::Unsynced | State::Tentative) {
+            half.unsync();
+            if is_open {
+                // What was not seen may have been the answer.
+                self.lost(direction, sink);
+            }
+            return;
+        }
+        half.moved_by(by);
+        match half.gap(n) {
+            BodyStep::More => {}
+            BodyStep::End(_) => self.message_ends(direction, sink),
+            BodyStep::Broken => self.broken(direction, sink),
+        }
+    }
+
+    fn bytes(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        by: By,
+        sink: &mut impl FnMut(HttpEvent),
+    ) {
+        let mut rest = bytes;
+        while !rest.is_empty() && !self.ignored {
+            let begins = rest.len() == bytes.len();
+            let half = self.half(direction);
+            match half.state {
+                State::Unsynced => {
+                    if !begins || !self.may_begin(direction, rest) {
+                        return;
+                    }
+                    self.half(direction).state = State::Tentative;
+                }
+                State::Tentative | State::Head => match self.head(direction, rest, by, sink) {
+                    Some(used) => rest = &rest[used..],
+                    None => return,
+                },
+                State::Tunnel => return,
+                State::Length(_) | State::Chunked(_) | State::Close => {
+                    if begins && half.guess && start::is_response(rest) {
+                        half.unsync();
+                        continue;
+                    }
+                    half.span.add(by);
+                    match half.body(rest) {
+                        BodyStep::More => return,
+                        BodyStep::End(used) => {
+                            rest = &rest[used..];
+                            self.message_ends(direction, sink);
+                        }
+                        BodyStep::Broken => return self.broken(direction, sink),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Bytes of a head: how many were used, or `None` if the rest of the chunk is of no use.
+    fn head(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        by: By,
+        sink: &mut impl FnMut(HttpEvent),
+    ) -> Option<usize> {
+        let (requests, responses) = (
+            self.may_carry_requests(direction),
+            self.may_carry_responses(direction),
+        );
+        let half = self.half(direction);
+        if half.buffer.is_empty() {
+            let blank = bytes
+                .iter()
+                .take_while(|b| matches!(b, b'\r' | b'\n'))
+                .count();
+            if blank > 0 {
+                return Some(blank);
+            }
+            half.span.clear();
+            half.span.add(by);
+            return match self.parse(direction, bytes, sink) {
+                Parsed::Complete(used, ()) => Some(used),
+                Parsed::Partial => self.gather(direction, bytes, sink),
+                Parsed::Invalid => {
+                    self.broken(direction, sink);
+                    None
+                }
+            };
+        }
+        if half.state == State::Tentative && !half.may_go_on(bytes, requests, responses) {
+            half.unsync();
+            return Some(0);
+        }
+        half.span.add(by);
+        self.gather(direction, bytes, sink)
+    }
+
+    /// Adds to an incomplete head, and parses it when it is complete.
+    fn gather(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        sink: &mut impl FnMut(HttpEvent),
+    ) -> Option<usize> {
+        let half = self.half(direction);
+        let seen = half.buffer.len();
+        let room = MAX_HEAD.saturating_sub(seen);
+        half.buffer
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let Some(end) = start::head_end(&half.buffer, seen) else {
+            if half.buffer.len() >= MAX_HEAD {
+                self.broken(direction, sink);
+                return None;
+            }
+            return Some(bytes.len());
+        };
+        let buffer = std::mem::take(&mut half.buffer);
+        match self.parse(direction, &buffer[..end], sink) {
+            Parsed::Complete(used, ()) if used == end => Some(end - seen),
+            Parsed::Complete(..) | Parsed::Partial | Parsed::Invalid => {
+                let again = self.half(direction).state == State::Tentative
+                    && seen > 0
+                    && self.may_begin(direction, bytes);
+                self.broken(direction, sink);
+                // What began like a head was none; the chunk may begin with one of its own.
+                (again && !self.ignored).then_some(0)
+            }
+        }
+    }
+
+    /// The bytes do not fit the framing that was believed.
+    fn broken(&mut self, direction: Direction, sink: &mut impl FnMut(HttpEvent)) {
+        let half = self.half(direction);
+        if half.guess || half.state == State::Tentative {
+            half.unsync();
+        } else {
+            self.lost(direction, sink);
+        }
+    }
+
+    fn parse(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        sink: &mut impl FnMut(HttpEvent),
+    ) -> Parsed<()> {
+        let is_request = match self.requests {
+            Some(requests) => requests == direction,
+            None => !bytes.starts_with(b"HTTP/"),
+        };
+        if is_request {
+            match head::request(bytes) {
+                Parsed::Complete(used, request) => {
+                    self.request(direction, request, sink);
+                    Parsed::Complete(used, ())
+                }
+                Parsed::Partial => Parsed::Partial,
+                Parsed::Invalid => Parsed::Invalid,
+            }
+        } else {
+            match head::response(bytes) {
+                Parsed::Complete(used, response) => {
+                    if self.response(direction, response, sink) {
+                        Parsed::Complete(used, ())
+                    } else {
+                        Parsed::Invalid
+                    }
+                }
+                Parsed::Partial => Parsed::Partial,
+                Parsed::Invalid => Parsed::Invalid,
+            }
+        }
+    }
+
+    fn learn_role(&mut self, requests: Direction) {
+        self.dark = Dark::default();
+        if self.requests.is_none() {
+            self.requests = Some(requests);
+            let responses = self.half(other(requests));
+            if !responses.assembler.has_begun() {
+                // Seen from its first byte: what comes must be a response.
+                responses.state = State::Head;
+            }
+        }
+    }
+
+    fn request(
+        &mut self,
+        direction: Direction,
+        request: head::Request,
+        sink: &mut impl FnMut(HttpEvent),
+    ) {
+        self.learn_role(direction);
+        let responses = self.half(other(direction));
+        if responses.guess {
+            responses.unsync();
+        }
+        if responses.state == State::Unsynced && self.waiting.is_open() {
+            // Either the answer was missed, or it is still to come: nobody can tell.
+            self.waiting.mistrust();
+            self.waiting.lost();
+            sink(HttpEvent::Lost);
+        }
+        let asked = Asked {
+            head: request.head.method == "HEAD",
+            connect: request.head.method == "CONNECT",
+            silent: false,
+        };
+        let bounded = self.waiting.push(asked);
+        let half = self.half(direction);
+        half.silent = false;
+        if let Some(moved) = half.span.moved() {
+            sink(HttpEvent::Request {
+                direction,
+                head: request.head,
+                moved,
+            });
+        }
+        if half.enter(request.framing) {
+            self.message_ends(direction, sink);
+        }
+        if asked.connect {
+            self.half(direction).state = State::Tunnel;
+        }
+        if !bounded {
+            self.lost(direction, sink);
+        }
+    }
+
+    /// A response head is complete; `false` when its framing is contradictory.
+    fn response(
+        &mut self,
+        direction: Direction,
+        response: head::Response,
+        sink: &mut impl FnMut(HttpEvent),
+    ) -> bool {
+        let interim = (100..200).contains(&response.status) && response.status != 101;
+        let Some(mut framing) = response.framing() else {
+            return false;
+        };
+        self.learn_role(other(direction));
+        if interim {
+            let half = self.half(direction);
+            half.next_message();
+            half.state = State::Head;
+            return true;
+        }
+        if self.waiting.is_doubtful() {
+            self.waiting.lost();
+            sink(HttpEvent::Lost);
+        }
+        let asked = self.waiting.pop();
+        let silent = asked.is_none_or(|a| a.silent);
+        let tunnel = asked.is_some_and(|a| a.connect) && (200..300).contains(&response.status);
+        let upgraded = tunnel || response.status == 101;
+        if upgraded || asked.is_some_and(|a| a.head) {
+            framing = body::Framing::Empty;
+        }
+        let half = self.half(direction);
+        half.silent = silent;
+        half.guess = asked.is_none();
+        if let (false, Some(moved)) = (silent, half.span.moved()) {
+            sink(HttpEvent::Response {
+                status: response.status,
+                moved,
+            });
+        }
+        if half.enter(framing) {
+            self.message_ends(direction, sink);
+        }
+        if upgraded {
+            let protocol = if response.to_http2 {
+                Protocol::Http2
+            } else {
+                Protocol::Upgraded
+            };
+            self.ignore(protocol, sink);
+        } else if self.half(other(direction)).state == State::Tunnel {
+            self.half(other(direction)).state = State::Head;
+        }
+        true
+    }
+
+    fn message_ends(&mut self, direction: Direction, sink: &mut impl FnMut(HttpEvent)) {
+        let is_request = self.requests == Some(direction);
+        let half = self.half(direction);
+        let told: Option<Moved> = half.span.moved().filter(|_| !half.silent);
+        half.next_message();
+        half.state = State::Head;
+        if let Some(moved) = told {
+            sink(if is_request {
+                HttpEvent::RequestEnd { moved }
+            } else {
+                HttpEvent::ResponseEnd { moved }
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! Tests of connections.
+
+mod framing;
+mod loss;
+mod model;
+mod properties;
+mod wire;

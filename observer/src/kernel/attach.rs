@@ -1,0 +1,135 @@
+//! Loading and attaching single probes, and what became of each.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use aya::{
+    Ebpf,
+    programs::{ProgramError, RawTracePoint},
+};
+
+use super::{CaptureError, error::os_error, stats::ProgramStats};
+
+/// A program of the object, and the raw tracepoint that it is for.
+struct Probe {
+    name: &'static str,
+    tracepoint: &'static str,
+    /// Nothing works without it.
+    essential: bool,
+}
+
+const PROBES: [Probe; 5] = [
+    probe("task_fork", "sched_process_fork", false),
+    probe("task_exec", "sched_process_exec", false),
+    probe("task_exit", "sched_process_exit", false),
+    probe("sys_exit", "sys_exit", true),
+    // Last: what begins is reported only once its return can be.
+    probe("sys_enter", "sys_enter", true),
+];
+
+const fn probe(name: &'static str, tracepoint: &'static str, essential: bool) -> Probe {
+    Probe {
+        name,
+        tracepoint,
+        essential,
+    }
+}
+
+/// What became of a probe. What is not measured never reads as zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeState {
+    /// Attached.
+    Ok,
+    /// This kernel lacks what the probe attaches to.
+    Unsupported(String),
+    /// The kernel refused the probe.
+    Broken(String),
+}
+
+/// A probe and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeStatus {
+    /// The program.
+    pub name: &'static str,
+    /// The raw tracepoint that it is for.
+    pub tracepoint: &'static str,
+    /// What became of it.
+    pub state: ProbeState,
+}
+
+/// Loads and attaches all probes. They are detached when `object` is dropped.
+///
+/// # Errors
+///
+/// If one of the probes on system calls can't be attached; the others only lose their part.
+pub fn attach(object: &mut Ebpf) -> Result<Vec<ProbeStatus>, CaptureError> {
+    PROBES
+        .iter()
+        .map(|probe| {
+            let state = match attach_one(object, probe) {
+                Ok(()) => ProbeState::Ok,
+                Err(error) if probe.essential => return Err(essential(probe.name, error)),
+                Err(error) => state(&error),
+            };
+            Ok(ProbeStatus {
+                name: probe.name,
+                tracepoint: probe.tracepoint,
+                state,
+            })
+        })
+        .collect()
+}
+
+fn attach_one(object: &mut Ebpf, probe: &Probe) -> Result<(), ProgramError> {
+    let program = object
+        .program_mut(probe.name)
+        .ok_or(ProgramError::NotLoaded)?;
+    let program: &mut RawTracePoint = program.try_into()?;
+    program.load()?;
+    program.attach(probe.tracepoint)?;
+    Ok(())
+}
+
+fn essential(name: &'static str, error: ProgramError) -> CaptureError {
+    match &error {
+        ProgramError::LoadError { verifier_log, .. } if !verifier_log.to_string().is_empty() => {
+            CaptureError::Probe {
+                name,
+                reason: error.to_string(),
+            }
+        }
+        _ => match CaptureError::classify("load BPF programs", error) {
+            CaptureError::Load(error) => CaptureError::Probe {
+                name,
+                reason: chain(error.as_ref()),
+            },
+            other => other,
+        },
+    }
+}
+
+fn state(error: &ProgramError) -> ProbeState {
+    match os_error(error) {
+        Some(libc::ENOENT) => ProbeState::Unsupported(chain(error)),
+        _ => ProbeState::Broken(chain(error)),
+    }
+}
+
+/// An error with all that lies below it.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text = format!("{text}: {error}");
+        next = error.source();
+    }
+    text
+}
+
+/// How often each attached probe ran, as the kernel counts.
+pub fn run_stats(object: &Ebpf) -> Vec<ProgramStats> {
+    let of = |probe: &Probe| {
+        let fd = object.program(probe.name)?.fd().ok()?;
+        ProgramStats::read(probe.name, fd.as_fd().as_raw_fd())
+    };
+    PROBES.iter().filter_map(of).collect()
+}

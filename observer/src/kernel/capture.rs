@@ -1,0 +1,143 @@
+//! The capture: everything of the kernel edge behind one type.
+
+use std::{io, time::Duration};
+
+use aya::Ebpf;
+use observer_core::ids::Tgid;
+
+use super::{
+    CaptureConfig, CaptureError, Counters, Feedback, ProbeStatus, WatchError,
+    attach::{attach, run_stats},
+    feedback::PolicyTable,
+    object,
+    ring::Ring,
+    select,
+    stats::CpuCounters,
+    watch::WatchTable,
+};
+
+/// A running capture. Dropping it detaches the probes and frees the maps.
+///
+/// ```no_run
+/// # use observer::kernel::{Capture, CaptureConfig};
+/// # use observer_core::ids::Tgid;
+/// # use std::time::Duration;
+/// let mut capture = Capture::start(CaptureConfig::default())?;
+/// capture.watch_tree(Tgid(4711))?;
+/// loop {
+///     capture.wait(Duration::from_millis(500))?;
+///     capture.drain(|record| println!("{} bytes", record.len()));
+/// }
+/// # #[allow(unreachable_code)]
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Capture {
+    ring: Ring,
+    watch: WatchTable,
+    policy: PolicyTable,
+    counters: CpuCounters,
+    status: Vec<ProbeStatus>,
+    object: Ebpf,
+}
+
+impl Capture {
+    /// Loads and attaches the probes. Nothing is reported before [`watch`](Self::watch), unless
+    /// `config` says that everything is.
+    ///
+    /// # Errors
+    ///
+    /// See [`CaptureError`].
+    pub fn start(config: CaptureConfig) -> Result<Self, CaptureError> {
+        let mut object = object::open(&config)?;
+        let policy = PolicyTable::open(&mut object, object::policy_bits(&config))?;
+        // Before the probes are attached: this process must be excluded from the first call on.
+        let watch = WatchTable::open(&mut object)?;
+        Ok(Self {
+            ring: Ring::open(&mut object)?,
+            watch,
+            policy,
+            counters: CpuCounters::open(&mut object)?,
+            status: attach(&mut object)?,
+            object,
+        })
+    }
+
+    /// Reports the calls of `process` from now on, and those of the children that it will have.
+    ///
+    /// # Errors
+    ///
+    /// If it is this process, or its id is out of range.
+    pub fn watch(&self, process: Tgid) -> Result<(), WatchError> {
+        self.watch.watch(process)
+    }
+
+    /// Watches `process` and the children that it has, and those they have; returns all of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`watch`](Self::watch). Children that are this process are left out.
+    pub fn watch_tree(&self, process: Tgid) -> Result<Vec<Tgid>, WatchError> {
+        self.watch(process)?;
+        let mut watched = vec![process];
+        // Children born while the list is read are watched by inheritance, if their parent was when
+        // it bore them; if not, the parent's own turn finds them on the next reading.
+        loop {
+            let mut grown = false;
+            for child in select::descendants(process) {
+                if !watched.contains(&child) && self.watch(child).is_ok() {
+                    watched.push(child);
+                    grown = true;
+                }
+            }
+            if !grown {
+                return Ok(watched);
+            }
+        }
+    }
+
+    /// Reports the calls of `process` no longer.
+    pub fn unwatch(&self, process: Tgid) {
+        self.watch.unwatch(process);
+    }
+
+    /// Whether `process` was selected, or inherited it.
+    #[must_use]
+    pub fn is_watched(&self, process: Tgid) -> bool {
+        self.watch.is_watched(process)
+    }
+
+    /// Waits until records may be there, at most `limit`. Records wait some milliseconds at most.
+    ///
+    /// # Errors
+    ///
+    /// If the ring can't be waited for; a signal is no error.
+    pub fn wait(&mut self, limit: Duration) -> io::Result<()> {
+        self.ring.wait(limit)
+    }
+
+    /// Calls `record` with the bytes of every record that is there, in the order in which the ring
+    /// took them; returns how many there were. Decode them with [`observer_core::record::decode`].
+    pub fn drain(&mut self, record: impl FnMut(&[u8])) -> usize {
+        self.ring.drain(record)
+    }
+
+    /// Tells the probes what is wanted of one description.
+    pub fn apply(&self, feedback: Feedback) {
+        self.policy.apply(feedback);
+    }
+
+    /// What was counted since the capture began.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters {
+            programs: run_stats(&self.object),
+            ..self.counters.sum()
+        }
+    }
+
+    /// What became of each probe.
+    #[must_use]
+    pub fn status(&self) -> &[ProbeStatus] {
+        &self.status
+    }
+}

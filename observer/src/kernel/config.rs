@@ -1,0 +1,40 @@
+//! What a capture is started with.
+
+/// Sizes and limits of a capture. The default suits a host with some thousand connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaptureConfig {
+    /// Size of the ring in bytes; rounded up to a power of two of at least one page.
+    pub ring_bytes: u32,
+    /// Open file descriptions that the probes remember; the least recently used one is forgotten
+    /// first, and is a new description when it is seen again.
+    pub files: u32,
+    /// Threads that may be in a call at once without the probes confusing them; rounded up to a
+    /// power of two. Threads beyond lose only precision of time: their writes are reported when
+    /// they return.
+    pub threads: u32,
+    /// Bytes of payload captured of one direction of a socket before the direction changes.
+    pub turn_bytes: u32,
+    /// Bytes of payload captured of one write to a log or terminal.
+    pub log_bytes: u32,
+    /// Bytes of payload captured of one read from a pipe.
+    pub pipe_read_bytes: u32,
+    /// Watch every process but this one.
+    pub all: bool,
+    /// Report programs executed by unwatched processes too, so that they can be selected by name.
+    pub all_execs: bool,
+}
+
+impl Default for CaptureConfig {
+    fn default() -> Self {
+        Self {
+            ring_bytes: 32 << 20,
+            files: 1 << 15,
+            threads: 1 << 14,
+            turn_bytes: 64 << 10,
+            log_bytes: 16 << 10,
+            pipe_read_bytes: 256,
+            all: false,
+            all_execs: false,
+        }
+    }
+}

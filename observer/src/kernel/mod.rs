@@ -1,0 +1,40 @@
+//! The kernel edge: loads the probes, tells them what to watch, and hands out their records.
+//!
+//! ```text
+//! select ──► Capture ──► records (bytes, observer_abi)
+//!              ▲ ▼
+//!       feedback   counters, status
+//! ```
+//!
+//! Everything is synchronous: one thread owns the [`Capture`], calls [`wait`](Capture::wait) and
+//! [`drain`](Capture::drain) in turn, and gives feedback in between. Nothing is pinned: when the
+//! `Capture` is dropped, or its process dies, programs and maps are gone.
+
+mod arch;
+mod attach;
+mod btf;
+mod capture;
+mod config;
+mod error;
+mod feedback;
+mod host;
+mod object;
+mod offsets;
+mod ring;
+mod select;
+mod shared;
+mod spawn;
+mod stats;
+mod watch;
+
+pub use attach::{ProbeState, ProbeStatus};
+pub use btf::BtfError;
+pub use capture::Capture;
+pub use config::CaptureConfig;
+pub use error::CaptureError;
+pub use feedback::Feedback;
+pub use offsets::OffsetError;
+pub use select::{SelectError, Selector, processes};
+pub use spawn::{SpawnError, Spawned};
+pub use stats::{Counters, ProgramStats};
+pub use watch::WatchError;

@@ -1,0 +1,96 @@
+//! The offsets that the probes need, read from the kernel's type information.
+
+use observer_abi::control::{FILE_BLOCK, Offsets};
+
+use super::btf::{Btf, BtfError};
+
+/// Why the offsets could not be told.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum OffsetError {
+    /// The type information lacks something or is damaged.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// `f_inode` and `f_flags` lie too far apart to be read at once.
+    #[error("`f_inode` and `f_flags` of structure `file` are {0} bytes apart")]
+    FarApart(u32),
+}
+
+/// Takes from `btf` what the probes need to know.
+///
+/// # Errors
+///
+/// Names the structure or field that is missing.
+pub fn offsets(btf: &Btf<'_>) -> Result<Offsets, OffsetError> {
+    let (inode, flags) = (
+        btf.offset("file", "f_inode")?,
+        btf.offset("file", "f_flags")?,
+    );
+    let block = inode.min(flags);
+    let apart = inode.max(flags) - block;
+    if apart as usize + size_of::<u64>() > FILE_BLOCK {
+        return Err(OffsetError::FarApart(apart));
+    }
+    // `f_ref` replaced `f_count` in 6.13 and counts from 0 ("file: add f_ref and file_ref_t").
+    let (count, one) = match btf.find("file", "f_ref")? {
+        Some(count) => (count, 0),
+        None => (btf.offset("file", "f_count")?, 1),
+    };
+    // `struct sock` begins with its `struct sock_common`, and `struct unix_sock` with its `struct sock`.
+    let common = btf.offset("sock", "__sk_common")?;
+    let of_common = |field| Ok::<_, BtfError>(common + btf.offset("sock_common", field)?);
+    let embedded = btf.offset("socket_alloc", "socket")?;
+    Ok(Offsets {
+        task_files: btf.offset("task_struct", "files")?,
+        task_pid: btf.offset("task_struct", "pid")?,
+        task_tgid: btf.offset("task_struct", "tgid")?,
+        task_comm: btf.offset("task_struct", "comm")?,
+        files_fdt: btf.offset("files_struct", "fdt")?,
+        fdt_max_fds: btf.offset("fdtable", "max_fds")?,
+        fdt_fd: btf.offset("fdtable", "fd")?,
+        file_block: block,
+        file_inode: inode - block,
+        file_flags: flags - block,
+        file_private: btf.offset("file", "private_data")?,
+        file_count: count,
+        file_count_one: one,
+        inode_ino: btf.offset("inode", "i_ino")?,
+        inode_mode: btf.offset("inode", "i_mode")?,
+        inode_rdev: btf.offset("inode", "i_rdev")?,
+        inode_pipe: btf.offset("inode", "i_pipe")?,
+        pipe_head: btf.offset("pipe_inode_info", "head")?,
+        pipe_tail: btf.offset("pipe_inode_info", "tail")?,
+        socket_type: btf.offset("socket", "type")?,
+        socket_sk: btf.offset("socket", "sk")?,
+        socket_inode: btf.offset("socket_alloc", "vfs_inode")? - embedded,
+        sock_socket: btf.offset("sock", "sk_socket")?,
+        sock_family: of_common("skc_family")?,
+        sock_daddr: of_common("skc_daddr")?,
+        sock_rcv_saddr: of_common("skc_rcv_saddr")?,
+        sock_dport: of_common("skc_dport")?,
+        sock_num: of_common("skc_num")?,
+        sock_v6_daddr: of_common("skc_v6_daddr")?,
+        sock_v6_rcv_saddr: of_common("skc_v6_rcv_saddr")?,
+        unix_addr: btf.offset("unix_sock", "addr")?,
+        unix_peer: btf.offset("unix_sock", "peer")?,
+        unix_address_len: btf.offset("unix_address", "len")?,
+        unix_address_name: btf.offset("unix_address", "name")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_running_kernel_has_everything() {
+        let Ok(bytes) = std::fs::read(super::super::btf::PATH) else {
+            eprintln!("skipped: this kernel has no type information");
+            return;
+        };
+        let btf = Btf::parse(&bytes).expect("the kernel's own type information");
+        let offsets = offsets(&btf).expect("complete");
+        assert_ne!(offsets.task_files, 0);
+        assert_ne!(offsets.task_pid, offsets.task_tgid);
+        assert_eq!(offsets.sock_num, offsets.sock_dport + 2);
+    }
+}

@@ -1,0 +1,144 @@
+//! The ring: waiting for records and handing them out.
+
+use std::{io, os::fd::AsFd, sync::atomic::Ordering::SeqCst, time::Duration};
+
+use aya::{
+    Ebpf,
+    maps::{MapData, RingBuf},
+};
+use observer_abi::Header;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, epoll, poll},
+    fd::OwnedFd,
+};
+
+use super::{CaptureError, shared::Shared};
+
+/// How long a busy reader sleeps between two looks at the ring.
+const NAP: Duration = Duration::from_millis(5);
+/// Naps without a record after which the reader sleeps until the first record wakes it.
+const QUIET_NAPS: u32 = 20;
+
+/// The reading end of the ring.
+///
+/// Waking the reader costs an observed thread some microseconds, so a busy reader is not woken: it
+/// looks at the ring every [`NAP`], or when a quarter of it is full. Only a reader that has found
+/// nothing for [`QUIET_NAPS`] naps asks to be woken by the first record.
+pub struct Ring {
+    ring: RingBuf<MapData>,
+    control: Shared,
+    epoll: OwnedFd,
+    size: u32,
+    quiet: u32,
+}
+
+impl Ring {
+    /// Maps the ring.
+    pub fn open(object: &mut Ebpf) -> Result<Self, CaptureError> {
+        let failed = |source| CaptureError::Map {
+            name: "RING",
+            source,
+        };
+        let other = |error| failed(io::Error::other::<aya::maps::MapError>(error));
+        let map = object.take_map("RING");
+        let map = map.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let size = match &map {
+            aya::maps::Map::RingBuf(data) => data.info().map_err(other)?.max_entries(),
+            _ => 0,
+        };
+        let ring = RingBuf::try_from(map).map_err(other)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|e| failed(e.into()))?;
+        // Edge-triggered: a nap ends when a probe wakes the reader, not because there is a record.
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&epoll, ring.as_fd(), epoll::EventData::new_u64(0), flags)
+            .map_err(|e| failed(e.into()))?;
+        Ok(Self {
+            ring,
+            control: Shared::of(
+                object,
+                "CONTROL",
+                size_of::<observer_abi::control::Control>(),
+            )?,
+            epoll,
+            size,
+            quiet: 0,
+        })
+    }
+
+    /// Waits until records may be there, at most `limit`.
+    pub fn wait(&mut self, limit: Duration) -> io::Result<()> {
+        let waited = if self.quiet < QUIET_NAPS {
+            self.wake_at(self.size / 4);
+            let mut events = [const { std::mem::MaybeUninit::uninit() }; 1];
+            epoll::wait(&self.epoll, &mut events, Some(&timespec(limit.min(NAP)))).map(|_| ())
+        } else {
+            self.wake_at(1);
+            // Level-triggered: a record that came before the probes knew is noticed at once.
+            let mut fds = [PollFd::new(&self.ring, PollFlags::IN)];
+            poll(&mut fds, Some(&timespec(limit))).map(|_| ())
+        };
+        self.wake_at(0);
+        match waited {
+            Ok(()) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Calls `record` with every record in the ring, in order; returns how many there were. Ends
+    /// after one ring's worth of bytes, so that a flood can't keep it for ever.
+    pub fn drain(&mut self, mut record: impl FnMut(&[u8])) -> usize {
+        let (mut count, mut bytes) = (0, 0);
+        while let Some(item) = self.ring.next() {
+            bytes += item.len();
+            if let Some(valid) = valid(&item) {
+                record(valid);
+                count += 1;
+            }
+            drop(item);
+            if bytes >= self.size as usize {
+                break;
+            }
+        }
+        self.quiet = if count > 0 {
+            0
+        } else {
+            self.quiet.saturating_add(1)
+        };
+        count
+    }
+
+    fn wake_at(&self, bytes: u32) {
+        if let Some(word) = self.control.word(0) {
+            word.store(bytes, SeqCst);
+        }
+    }
+}
+
+/// The valid part of a slot: its header says how long that is.
+fn valid(slot: &[u8]) -> Option<&[u8]> {
+    const LEN: usize = std::mem::offset_of!(Header, len);
+    let len = slot.get(LEN..)?.first_chunk()?;
+    slot.get(..u32::from_ne_bytes(*len) as usize)
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_cut_to_what_its_header_says() {
+        let mut slot = [7u8; 64];
+        slot[4..8].copy_from_slice(&40u32.to_ne_bytes());
+        assert_eq!(valid(&slot).map(<[u8]>::len), Some(40));
+        slot[4..8].copy_from_slice(&65u32.to_ne_bytes());
+        assert_eq!(valid(&slot), None);
+        assert_eq!(valid(&slot[..6]), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! Which processes are watched: one byte each, read by the probes at every system call.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use aya::Ebpf;
+use observer_abi::control::{WATCH_CELLS, watch};
+use observer_core::ids::Tgid;
+
+use super::{CaptureError, shared::Shared};
+
+/// Why a process can't be watched.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum WatchError {
+    /// It is this one.
+    #[error("process {0} is the observer itself, which is never watched")]
+    Own(Tgid),
+    /// Its id is above the highest one when the capture was started.
+    #[error("process id {0} is above the limit in force when the capture began: start it anew")]
+    OutOfRange(Tgid),
+}
+
+/// The cells of all processes.
+pub struct WatchTable {
+    cells: Shared,
+    own: Tgid,
+}
+
+impl WatchTable {
+    /// Maps the table and excludes this process.
+    pub fn open(object: &mut Ebpf) -> Result<Self, CaptureError> {
+        let table = Self {
+            cells: Shared::of(object, "WATCH", WATCH_CELLS as usize)?,
+            own: Tgid(std::process::id()),
+        };
+        if let Some(cell) = table.cells.byte(table.own.0 as usize) {
+            cell.store(watch::EXCLUDED, Relaxed);
+        }
+        Ok(table)
+    }
+
+    /// Has the calls of `process` reported, and those of the children that it will have.
+    pub fn watch(&self, process: Tgid) -> Result<(), WatchError> {
+        if process == self.own {
+            return Err(WatchError::Own(process));
+        }
+        let cell = self.cells.byte(process.0 as usize);
+        let cell = cell.ok_or(WatchError::OutOfRange(process))?;
+        let generation = cell.load(Relaxed) & !(watch::WATCHED | watch::EXCLUDED);
+        cell.store(
+            generation.wrapping_add(watch::GENERATION) | watch::WATCHED,
+            Relaxed,
+        );
+        Ok(())
+    }
+
+    /// Ends what [`watch`](Self::watch) began; children that are watched remain so.
+    pub fn unwatch(&self, process: Tgid) {
+        if process != self.own
+            && let Some(cell) = self.cells.byte(process.0 as usize)
+        {
+            cell.fetch_and(!watch::WATCHED, Relaxed);
+        }
+    }
+
+    /// Whether `process` is watched.
+    pub fn is_watched(&self, process: Tgid) -> bool {
+        let cell = self.cells.byte(process.0 as usize);
+        cell.is_some_and(|cell| cell.load(Relaxed) & watch::WATCHED != 0)
+    }
+}
