@@ -1,5 +1,5 @@
-//! The program.
-mod cli;
-mod facts;
-mod sink;
-fn main() {}
+//! The program; see the library.
+
+fn main() -> std::process::ExitCode {
+    observer::main()
+}

@@ -7,11 +7,13 @@ mod image;
 mod proc;
 mod runtime;
 mod service;
+mod tracker;
 
 use observer_core::facts::{FileFacts, ProcessFacts};
 use observer_core::ids::{FileId, Tgid};
 use observer_core::text::printable;
 pub use proc::{Proc, Process};
+pub use tracker::Tracker;
 
 /// The longest service name, in characters.
 const NAME_LIMIT: usize = 80;

@@ -1,11 +1,12 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use observer_core::engine::Input;
 use observer_core::facts::{ProcessFacts, Runtime};
-use observer_core::ids::{FileId, Tgid};
+use observer_core::ids::{FileId, KernelNanos, Tgid};
 use tempfile::TempDir;
 
-use super::{Proc, file, process};
+use super::{Proc, Tracker, file, process};
 
 /// A `/proc` with one process, number 7.
 struct Fixture(TempDir);
@@ -198,4 +199,89 @@ fn a_process_tells_its_relations() {
     assert_eq!((process.tgid(), process.parent()), (Some(7), Some(3)));
     assert_eq!(process.cgroups(), ["/system.slice/shop.service"]);
     assert!(process.exists() && !proc.process(8).exists());
+}
+
+/// A record of kind `kind` by process 7, of which thread or process `child` was made or file 9
+/// opened as descriptor 5.
+fn record(kind: u8, child: u32) -> Vec<u8> {
+    let mut raw = vec![0; size_of::<observer_abi::File>()];
+    let mut put = |at: usize, bytes: &[u8]| raw[at..at + bytes.len()].copy_from_slice(bytes);
+    put(std::mem::offset_of!(observer_abi::Header, kind), &[kind]);
+    put(
+        std::mem::offset_of!(observer_abi::Header, abi),
+        &[observer_abi::ABI_VERSION],
+    );
+    put(
+        std::mem::offset_of!(observer_abi::Header, len),
+        &216_u32.to_ne_bytes(),
+    );
+    put(
+        std::mem::offset_of!(observer_abi::Header, tgid),
+        &7_u32.to_ne_bytes(),
+    );
+    if kind == observer_abi::kind::FILE {
+        put(
+            std::mem::offset_of!(observer_abi::File, class),
+            &[observer_abi::class::LOG],
+        );
+        put(
+            std::mem::offset_of!(observer_abi::File, fd),
+            &5_i32.to_ne_bytes(),
+        );
+    } else {
+        put(
+            std::mem::offset_of!(observer_abi::Task, tgid),
+            &child.to_ne_bytes(),
+        );
+    }
+    raw
+}
+
+fn words(input: &Input<'_>) -> String {
+    match input {
+        Input::Record(raw) => format!("record {}", raw[0]),
+        Input::Process(facts) => format!("{} is {}", facts.tgid, facts.service),
+        Input::File(facts) => facts.path.clone(),
+        Input::Tick { .. } => "tick".into(),
+    }
+}
+
+#[test]
+fn facts_come_before_the_first_record_and_after_changes() {
+    use observer_abi::kind::{EXEC, EXIT, FILE, FORK};
+    let fixture = Fixture::new("/bin/shop", &["x"], &[]);
+    let mut tracker = Tracker::new(fixture.proc(), KernelNanos(0));
+    let mut told = Vec::new();
+    let mut into = |input: Input<'_>| told.push(words(&input));
+    tracker.record(&record(EXIT, 7), &mut into);
+    tracker.record(&record(EXIT, 7), &mut into);
+    tracker.record(&record(FILE, 0), &mut into);
+    tracker.record(&record(FORK, 8), &mut into);
+    let exe = fixture.0.path().join("7/exe");
+    fs::remove_file(&exe).unwrap();
+    symlink("/bin/cart", &exe).unwrap();
+    tracker.record(&record(EXEC, 7), &mut into);
+    tracker.tick(KernelNanos(999_999_999), &mut into);
+    fs::write(
+        fixture.0.path().join("7/environ"),
+        "OTEL_SERVICE_NAME=late\0",
+    )
+    .unwrap();
+    tracker.tick(KernelNanos(1_000_000_000), &mut into);
+    tracker.tick(KernelNanos(1_000_000_001), &mut into);
+    assert_eq!(
+        told,
+        [
+            "7 is shop",
+            "record 8",
+            "record 8",
+            "record 3",
+            "/var/log/shop\\u{1b}.log",
+            "record 5",
+            "8 is pid-8",
+            "record 7",
+            "7 is cart",
+            "7 is late",
+        ]
+    );
 }

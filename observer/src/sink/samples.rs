@@ -158,7 +158,9 @@ pub fn tree() -> Tree {
         peer: Address::Tcp("10.0.0.9:8082".parse().unwrap()),
         peer_service: Some("discounts".into()),
         context: None,
-        findings: vec![Finding::TracestateLost],
+        findings: vec![Finding::TracestateLost {
+            keys: vec!["vendor".into()],
+        }],
         ..client(Verdict::Dropped)
     };
     let missing = Log {

@@ -1,6 +1,10 @@
 //! A small world whose threads make the records that the probes would make.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part; a test may panic")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part; a test may panic"
+)]
 
 use observer_abi as abi;
 use observer_core::engine::{Config, Engine, Input};

@@ -12,7 +12,6 @@ use std::io::{self, Write};
 
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
-pub use paint::{Row, Tone};
 
 use super::filter::Sieve;
 use super::trees::{Part, Tree, Trees};

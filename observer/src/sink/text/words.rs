@@ -162,9 +162,9 @@ pub(super) fn finding(finding: &Finding) -> String {
             let word = |sampled: bool| if sampled { "sampled" } else { "unsampled" };
             format!("came in {}, went out {}", word(*inbound), word(*outbound))
         }
-        Finding::TracestateLost => "tracestate lost or shortened".to_owned(),
+        Finding::TracestateLost { keys } => format!("tracestate lost: {}", keys.join(", ")),
         Finding::TracestateReordered => "tracestate reordered".to_owned(),
-        Finding::BaggageLost => "baggage lost or shortened".to_owned(),
+        Finding::BaggageLost { keys } => format!("baggage lost: {}", keys.join(", ")),
         Finding::DuplicateHeader { header } => format!("header {header} came more than once"),
         Finding::FormatsDisagree => "formats in one message name different traces".to_owned(),
         Finding::InvalidContext {
