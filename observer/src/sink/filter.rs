@@ -126,9 +126,7 @@ impl Sieve {
                     || address
                         .strip_suffix(wanted.as_str())
                         .is_some_and(|rest| wanted.starts_with(':') && !rest.is_empty())
-                    || address
-                        .strip_prefix(wanted.as_str())
-                        .is_some_and(|rest| is_port(rest))
+                    || address.strip_prefix(wanted.as_str()).is_some_and(is_port)
             })
     }
 }
