@@ -5,7 +5,8 @@ use super::process::Process;
 use super::subject::{Hold, Subject, Work};
 use super::traces::{key, share_trace};
 use super::{Attributor, Claim, PATIENCE, RETENTION, Served};
-use crate::context::line::{LineTraceId, Relation, relation};
+use crate::context::TraceId;
+use crate::context::line::{LineTraceId, Relation, find_hex_ids, relation};
 use crate::ids::{KernelNanos, Seq, Tid};
 use crate::judged::{Attribution, Evidence, ExchangeId, Reason, Tier};
 
@@ -291,11 +292,23 @@ fn same_trace(process: &Process, subject: &Subject) -> Vec<Seq> {
         }
         Work::Line(line) => {
             let ids = || line.context.ids();
-            let keys = ids().flat_map(|id| id.candidates().map(|c| key(&c)).collect::<Vec<_>>());
-            let named = |s: &Served| ids().any(|id| names_trace_of(id, s));
+            let bare: Vec<TraceId> = find_hex_ids(&line.line.text).map(TraceId::Wide).collect();
+            let fields = ids().flat_map(|id| id.candidates().collect::<Vec<_>>());
+            let keys: Vec<u64> = fields
+                .chain(bare.iter().cloned())
+                .map(|id| key(&id))
+                .collect();
+            let named = |s: &Served| {
+                ids().any(|id| names_trace_of(id, s))
+                    || s.head
+                        .carrier
+                        .contexts
+                        .iter()
+                        .any(|c| bare.contains(&c.trace_id))
+            };
             process
                 .traces
-                .candidates(keys)
+                .candidates(keys.into_iter())
                 .filter(|r| process.served(*r).is_some_and(named))
                 .collect()
         }

@@ -2,6 +2,7 @@
 
 mod compare;
 mod escape;
+pub mod explain;
 mod extract;
 mod fields;
 mod formats;

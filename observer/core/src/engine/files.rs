@@ -22,6 +22,8 @@ pub(super) struct Description {
     pub(super) endpoint: Endpoint,
     /// Unix: neither end has a name, as with a socket pair.
     unnamed: bool,
+    /// Opened for append: a pipe opened so (`/dev/stdout` by name, as nginx does) is a log.
+    append: bool,
     ino: u64,
     peer_ino: u64,
     path: Option<String>,
@@ -72,6 +74,7 @@ impl Files {
             class: file.class,
             endpoint,
             unnamed: file.path.is_empty(),
+            append: file.append,
             ino: file.ino,
             peer_ino: file.peer_ino.unwrap_or(0),
             path: None,
@@ -111,7 +114,7 @@ impl Description {
                 }
             }),
             Class::Unix => Content::Connection,
-            Class::Pipe if written && (fd == 1 || fd == 2) => Content::Log,
+            Class::Pipe if written && (self.append || fd == 1 || fd == 2) => Content::Log,
             Class::Pipe => Content::Pipe(PipeKey {
                 from: self.ino,
                 to: self.ino,
@@ -126,6 +129,7 @@ impl Description {
         match fd {
             1 => "stdout".to_owned(),
             2 => "stderr".to_owned(),
+            _ if self.class == Class::Pipe => "pipe".to_owned(),
             _ => format!("file:{}", self.path.as_deref().unwrap_or("?")),
         }
     }

@@ -174,7 +174,7 @@ impl Teller {
             .filter_map(|r| Some(&served(*r)?.head.carrier))
             .collect();
         let outbound = &call.begun.head.carrier;
-        let (verdict, findings) = judge_call(&CallJudgement {
+        let (verdict, findings, doubt) = judge_call(&CallJudgement {
             inbound: owner.map(inbound),
             same_trace: &same,
             outbound,
@@ -183,7 +183,7 @@ impl Teller {
         });
         let mut exchange = self.exchange(&call.begun, call.ended.as_ref());
         exchange.request = decision.owner.map(|o| ExchangeId(o.request));
-        exchange.attribution = Some(decision.attribution);
+        exchange.attribution = Some(decision.attribution.or_reason(doubt));
         exchange.verdict = Some(verdict);
         exchange.findings = findings;
         let same_format = owner.is_none_or(|s| shares_format(inbound(s), outbound));
@@ -205,12 +205,13 @@ impl Teller {
         let own_traces = request
             .and_then(|r| self.traces.peek(&r))
             .map_or(&[][..], Vec::as_slice);
-        let verdict = judge_line(&LineJudgement {
+        let (verdict, doubt) = judge_line(&LineJudgement {
             inbound: owner.map(inbound),
             own_traces,
             known: !decision.same_trace.is_empty(),
             ids_certain: decision.ids_certain,
             carries: &line.context,
+            text: &line.line.text,
             cut: line.line.cut,
             reason: decision.attribution.reason.as_ref(),
         });
@@ -223,7 +224,7 @@ impl Teller {
             line: printable_lines(&line.line.text).into_owned(),
             context: log_context(line),
             request: request.map(ExchangeId),
-            attribution: decision.attribution,
+            attribution: decision.attribution.or_reason(doubt),
             verdict,
         };
         let runtime = self.runtime(subject.tgid);

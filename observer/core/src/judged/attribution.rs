@@ -39,6 +39,13 @@ pub struct Attribution {
 }
 
 impl Attribution {
+    /// The same, with a reason why nothing is concluded from it.
+    #[must_use]
+    pub fn or_reason(mut self, reason: Option<Reason>) -> Self {
+        self.reason = self.reason.or(reason);
+        self
+    }
+
     /// No link, for `reason`.
     #[must_use]
     pub fn none(reason: Reason) -> Self {
@@ -158,6 +165,8 @@ pub enum Reason {
     Cut,
     /// The request that it belongs to had no context, so an id in it can't be checked.
     NoInboundContext,
+    /// The call says that it is deliberately not traced (`b3: 0`).
+    Withheld,
     /// Telemetry on its way to a collector.
     TelemetryExport,
 }
@@ -183,6 +192,7 @@ impl Reason {
             Self::Batched => "one write held several events",
             Self::Cut => "bytes were cut or lost",
             Self::NoInboundContext => "the request came without context, the id can't be checked",
+            Self::Withheld => "deliberately not traced",
             Self::TelemetryExport => "telemetry export",
         }
     }
@@ -232,6 +242,7 @@ impl fmt::Display for Reason {
             Self::NoInboundContext => {
                 f.write_str("the request came without a context, so the id can't be checked")
             }
+            Self::Withheld => f.write_str("the call says that it is deliberately not traced"),
             Self::TelemetryExport => f.write_str("telemetry on its way to a collector"),
         }
     }

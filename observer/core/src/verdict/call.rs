@@ -18,9 +18,9 @@ pub struct CallJudgement<'a> {
     pub reason: Option<&'a Reason>,
 }
 
-/// Judges one call.
+/// Judges one call. A call whose request is known, but which can't be judged, comes with a reason.
 #[must_use]
-pub fn judge_call(judgement: &CallJudgement<'_>) -> (Verdict, Vec<Finding>) {
+pub fn judge_call(judgement: &CallJudgement<'_>) -> (Verdict, Vec<Finding>, Option<Reason>) {
     let outbound = judgement.outbound;
     let verdict = match judgement.inbound {
         Some(inbound) => against(inbound, judgement),
@@ -39,7 +39,18 @@ pub fn judge_call(judgement: &CallJudgement<'_>) -> (Verdict, Vec<Finding>) {
     if let Some(inbound) = judgement.inbound.filter(|_| carried) {
         changes(inbound, outbound, &mut findings);
     }
-    (verdict, findings)
+    let unjudged = verdict == Verdict::Inconclusive && judgement.inbound.is_some();
+    (verdict, findings, unjudged.then(|| doubt(judgement)))
+}
+
+/// Why a call whose request is known is not judged.
+fn doubt(judgement: &CallJudgement<'_>) -> Reason {
+    let outbound = judgement.outbound;
+    if outbound.contexts.is_empty() && outbound.decision.is_some() {
+        Reason::Withheld
+    } else {
+        Reason::RecordsLost
+    }
 }
 
 /// The call's request is known.
@@ -49,10 +60,10 @@ fn against(inbound: &Carrier, judgement: &CallJudgement<'_>) -> Verdict {
         return without_inbound(inbound, outbound);
     }
     if outbound.contexts.is_empty() {
-        return if outbound.invalid.is_empty() {
-            Verdict::Dropped
-        } else {
-            Verdict::Mangled
+        return match (outbound.broken(), outbound.decision) {
+            (Some(_), _) => Verdict::Mangled,
+            (None, Some(_)) => Verdict::Inconclusive,
+            (None, None) => Verdict::Dropped,
         };
     }
     if let Some(verdict) = same(inbound, outbound) {
@@ -74,9 +85,8 @@ fn without_inbound(inbound: &Carrier, outbound: &Carrier) -> Verdict {
         return Verdict::Originated;
     }
     let made_here = outbound
-        .invalid
-        .iter()
-        .any(|out| !inbound.invalid.iter().any(|i| i.raw == out.raw));
+        .broken()
+        .is_some_and(|out| !inbound.invalid.iter().any(|i| i.raw == out.raw));
     if made_here {
         Verdict::Mangled
     } else {

@@ -1,7 +1,7 @@
 //! The judgement on a logged event.
 
-use crate::context::line::{LineContext, LineId, Relation, relation};
-use crate::context::{Carrier, TraceId};
+use crate::context::line::{Encoding, LineContext, LineId, Relation, find_hex_ids, relation};
+use crate::context::{Carrier, Format, TraceId};
 use crate::judged::{LogVerdict, Reason};
 
 /// What is known when a logged event is judged.
@@ -17,15 +17,31 @@ pub struct LineJudgement<'a> {
     pub ids_certain: bool,
     /// What the line carries.
     pub carries: &'a LineContext,
+    /// The line's text.
+    pub text: &'a str,
     /// Bytes of the line were cut.
     pub cut: bool,
     /// Why it is not known for which request it was written.
     pub reason: Option<&'a Reason>,
 }
 
-/// Judges one logged event.
+/// Judges one logged event. One whose request is known, but which can't be judged, comes with a
+/// reason.
 #[must_use]
-pub fn judge_line(judgement: &LineJudgement<'_>) -> LogVerdict {
+pub fn judge_line(judgement: &LineJudgement<'_>) -> (LogVerdict, Option<Reason>) {
+    let verdict = verdict(judgement);
+    let reason = judgement
+        .inbound
+        .filter(|_| verdict == LogVerdict::Inconclusive)
+        .map(|inbound| match inbound.contexts.is_empty() {
+            _ if judgement.cut => Reason::Cut,
+            true => Reason::NoInboundContext,
+            false => Reason::RecordsLost,
+        });
+    (verdict, reason)
+}
+
+fn verdict(judgement: &LineJudgement<'_>) -> LogVerdict {
     let Some(inbound) = judgement.inbound else {
         return if judgement.reason == Some(&Reason::NoRequest) {
             LogVerdict::Unscoped
@@ -40,6 +56,7 @@ pub fn judge_line(judgement: &LineJudgement<'_>) -> LogVerdict {
     match id {
         _ if judgement.cut && !matches!(id, LineId::Id { .. }) => LogVerdict::Inconclusive,
         LineId::None | LineId::Zero { .. } if inbound.contexts.is_empty() => LogVerdict::Absent,
+        LineId::None if mentions(judgement.text, inbound) => LogVerdict::Linked,
         LineId::None => LogVerdict::Missing,
         LineId::Zero { .. } => LogVerdict::Zero,
         LineId::Malformed { .. } if inbound.contexts.is_empty() => LogVerdict::Inconclusive,
@@ -55,8 +72,14 @@ pub fn judge_line(judgement: &LineJudgement<'_>) -> LogVerdict {
                 .map(|c| related(&c.trace_id))
                 .min_by_key(rank);
             match best {
-                Some(Relation::Same) => LogVerdict::Linked,
+                Some(Relation::Same | Relation::Reencoded(Encoding::Embedded)) => {
+                    LogVerdict::Linked
+                }
+                Some(Relation::Reencoded(Encoding::Decimal64)) if is_datadog(inbound) => {
+                    LogVerdict::Linked
+                }
                 Some(Relation::Reencoded(_)) => LogVerdict::Reencoded,
+                _ if judgement.cut => LogVerdict::Inconclusive,
                 _ if judgement.known => LogVerdict::Crossed,
                 None if judgement
                     .own_traces
@@ -71,6 +94,22 @@ pub fn judge_line(judgement: &LineJudgement<'_>) -> LogVerdict {
             }
         }
     }
+}
+
+/// Whether the text holds the request's trace-id, under whatever name.
+fn mentions(text: &str, inbound: &Carrier) -> bool {
+    let known = |id: u128| {
+        inbound
+            .contexts
+            .iter()
+            .any(|c| c.trace_id == TraceId::Wide(id))
+    };
+    find_hex_ids(text).any(known)
+}
+
+/// Whether decimal ids of 64 bits are the request's own notation.
+fn is_datadog(inbound: &Carrier) -> bool {
+    inbound.contexts.iter().any(|c| c.format == Format::Datadog)
 }
 
 /// Closer relations first.

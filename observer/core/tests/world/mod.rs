@@ -49,11 +49,16 @@ fn bytes_of<T>(value: &T) -> &[u8] {
 
 impl World {
     pub fn new() -> Self {
+        Self::with_files(100)
+    }
+
+    /// A world that numbers its descriptions from here, so that it can be mixed with another.
+    pub fn with_files(next_file: u64) -> Self {
         Self {
             inputs: Vec::new(),
             now: 1_000_000_000,
             seq: 0,
-            next_file: 100,
+            next_file,
             positions: std::collections::BTreeMap::new(),
             waited: std::collections::BTreeMap::new(),
         }
@@ -249,6 +254,22 @@ impl World {
     pub fn told(&self) -> Told {
         tell(&self.inputs, 0)
     }
+}
+
+/// The same records, numbered by their new order as one CPU would number them.
+pub fn resequence(inputs: &[Fed]) -> Vec<Fed> {
+    let at = std::mem::offset_of!(abi::Header, seq);
+    let mut seq = 0_u32;
+    let renumber = |input: &Fed| match input {
+        Fed::Record(raw) => {
+            let mut raw = raw.clone();
+            raw[at..at + 4].copy_from_slice(&seq.to_ne_bytes());
+            seq += 1;
+            Fed::Record(raw)
+        }
+        other => other.clone(),
+    };
+    inputs.iter().map(renumber).collect()
 }
 
 /// What the pipeline tells about these inputs, when `lost` records were lost.

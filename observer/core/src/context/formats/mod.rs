@@ -51,10 +51,6 @@ pub(super) type Reading = Result<Option<Found>, Broken>;
 pub(super) type Detail = (&'static str, String, &'static str);
 
 /// One format.
-#[expect(
-    dead_code,
-    reason = "titles and details are for explaining headers to people"
-)]
 pub(super) struct Row {
     /// The format for which the headers speak.
     pub format: Format,

@@ -2,7 +2,7 @@
 //!
 //! Looked for, in this order: fields of a JSON object (the shallowest first), fields of logfmt and
 //! other `name=value` or `name: value` text, bracketed ids as Spring Boot writes them, whole
-//! `traceparent` values; then the same within quoted strings. [`names`] lists the field names.
+//! `traceparent` values; then the same within quoted strings. `names.rs` lists the field names.
 
 mod hits;
 mod id;

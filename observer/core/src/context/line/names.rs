@@ -7,8 +7,8 @@ use super::id::{LineTraceId, Reading};
 pub(super) enum Kind {
     /// A trace id in any notation.
     Id,
-    /// `projects/PROJECT/traces/ID`; anything else under that name is something else.
-    GoogleResource,
+    /// `projects/PROJECT/traces/ID` or 16 or 32 hex digits; anything else is something else (a stack trace).
+    Trace,
     /// Google's resource name, or an id.
     Google,
     /// `TRACE_ID/SPAN_ID;o=1`.
@@ -32,13 +32,14 @@ const TABLE: &[(&str, Kind)] = &[
     // Datadog, where the dot became something else
     ("ddtraceid", Kind::Id),
     ("xdatadogtraceid", Kind::Id),
+    ("xtraceid", Kind::Id),
     ("xb3traceid", Kind::Id),
     ("b3traceid", Kind::Id),
     ("ubertraceid", Kind::Jaeger),
     ("traceparent", Kind::Traceparent),
     ("elasticapmtraceparent", Kind::Traceparent),
     ("logginggoogleapiscom/trace", Kind::Google),
-    ("trace", Kind::GoogleResource),
+    ("trace", Kind::Trace),
     ("xcloudtracecontext", Kind::CloudTraceContext),
     ("awsxraytraceid", Kind::Xray),
     ("xraytraceid", Kind::Xray),
@@ -87,7 +88,7 @@ impl Kind {
         match self {
             Self::Id => LineTraceId::read(value),
             Self::SkyWalking => LineTraceId::read_skywalking(value),
-            Self::GoogleResource => match google_resource(value) {
+            Self::Trace => match google_resource(value).or(hex_id(value)) {
                 Some(id) => LineTraceId::read(id),
                 None => Reading::Nothing,
             },
@@ -109,6 +110,12 @@ impl Kind {
 fn google_resource(value: &str) -> Option<&str> {
     let (_, id) = value.strip_prefix("projects/")?.split_once("/traces/")?;
     Some(id)
+}
+
+/// A value that is nothing but 16 or 32 hex digits.
+fn hex_id(value: &str) -> Option<&str> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (matches!(value.len(), 16 | 32) && digits).then_some(value)
 }
 
 fn until<'a>(value: &'a str, ends: &[char]) -> &'a str {

@@ -184,7 +184,20 @@ fn fields_of_text() {
             "AWS-XRAY-TRACE-ID: Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
             "AWS-XRAY-TRACE-ID=1-5759e988-bd862e3fe1be46a994272793",
         ),
-        ("stack trace: ID!", "none"),
+        ("stack trace: at main.rs:12", "none"),
+        ("trace: ID!", "trace=ID!"),
+        (
+            "\x1b[2m12:00\x1b[0m \x1b[36mtrace_id\x1b[0m=\x1b[35mID!\x1b[0m",
+            "trace_id=ID!",
+        ),
+        ("\x1b[0;36mtrace_id=\x1b[0m\"ID!\"", "trace_id=ID!"),
+        ("request{trace_id=Some(\"ID!\")}: hi", "trace_id=ID!"),
+        ("trace_id: TraceId(ID!)", "trace_id=ID!"),
+        ("{'x-trace-id': 'ID!'}", "x-trace-id=ID!"),
+        (
+            "=> SpanId:00f067aa0ba902b7, TraceId:ID!, ParentId:0",
+            "TraceId=ID!",
+        ),
         ("braced ID! backtrace at main.rs", "none"),
         ("tracé trace_id=ID!é", "trace_id=ID!"),
     ]);

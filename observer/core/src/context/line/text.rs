@@ -8,10 +8,10 @@ use super::hits::{Hits, QUOTED};
 use super::id::{LineTraceId, Reading};
 use super::names::{Kind, MAX_NAME, kind};
 
-/// Most places of one text that are looked at for each kind of sign.
-const MAX_PLACES: usize = 32;
+/// Most brackets of one text that are looked into.
+const MAX_BRACKETS: usize = 256;
 /// Longest value read, in bytes.
-const MAX_VALUE: usize = 256;
+const MAX_VALUE: usize = 192;
 /// Length of a `traceparent` of version 00.
 const TRACEPARENT: usize = 55;
 
@@ -33,14 +33,19 @@ pub(super) fn may_have_id(text: &str) -> bool {
 pub(super) fn scan(text: &str, rank: u8, hits: &mut Hits) {
     for sign in SIGNS.iter() {
         let mut read_to = 0;
-        for place in sign.find_iter(text.as_bytes()).take(MAX_PLACES) {
+        let mut quotes = Quotes::default();
+        for place in sign.find_iter(text.as_bytes()) {
             if place < read_to {
                 continue;
             }
             let name = name_around(text, place);
             read_to = name.end;
             if let Some(field) = Field::read(text, name) {
-                let rank = if field.quoted(text) { QUOTED } else { rank };
+                let rank = if field.quoted(text, &mut quotes) {
+                    QUOTED
+                } else {
+                    rank
+                };
                 field.judge(rank, hits);
             }
         }
@@ -60,6 +65,7 @@ fn name_around(text: &str, place: usize) -> std::ops::Range<usize> {
     let before = bytes[..place].iter().rev().take(MAX_NAME);
     let after = bytes[place..].iter().take(MAX_NAME);
     let start = place - before.take_while(|byte| part(byte)).count();
+    let start = start + end_of_colour(bytes, start);
     let end = place + after.take_while(|byte| part(byte)).count();
     // `Trace ID` in words.
     let word = &bytes[start..end];
@@ -68,6 +74,20 @@ fn name_around(text: &str, place: usize) -> std::ops::Range<usize> {
         return start..end + 3;
     }
     start..end
+}
+
+/// How many bytes at `start` are the end of a colour sequence (`ESC [ 36 m`) of a console logger.
+fn end_of_colour(text: &[u8], start: usize) -> usize {
+    let digits = text[start..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let opened = start > 0 && b"[;".contains(&text[start - 1]);
+    if opened && text.get(start + digits) == Some(&b'm') {
+        digits + 1
+    } else {
+        0
+    }
 }
 
 /// A field of a text.
@@ -85,10 +105,11 @@ impl<'t> Field<'t> {
         let (start, end) = (name.start, name.end);
         let name = &text[name];
         let kind = kind(name)?;
-        let after = skip(&text[end..], b"\"'\\` ", 4);
+        let after = skip(&text[end..], b"\"'\\` ");
         let after = after.strip_prefix([':', '='])?;
         let after = after.strip_prefix('>').unwrap_or(after);
-        let value = skip(after, b"\"'\\` [(<", 4);
+        let value = skip(after, b"\"'\\` [(<");
+        let value = inside_parentheses(value).unwrap_or(value);
         Some(Self {
             name,
             start,
@@ -99,11 +120,11 @@ impl<'t> Field<'t> {
     }
 
     /// Whether it stands within a quoted string, being no quoted name itself.
-    fn quoted(&self, text: &str) -> bool {
+    fn quoted(&self, text: &str, quotes: &mut Quotes) -> bool {
         let bytes = text.as_bytes();
-        let own =
-            self.start > 0 && bytes[self.start - 1] == b'"' && bytes.get(self.end) == Some(&b'"');
-        !own && memchr::memchr_iter(b'"', &bytes[..self.start]).count() % 2 == 1
+        let before = self.start.checked_sub(1).map(|before| bytes[before]);
+        let own = before == Some(b'"') && bytes.get(self.end) == Some(&b'"');
+        !own && quotes.before(bytes, self.start) % 2 == 1
     }
 
     /// Takes its value, unless it is a word of a sentence (`trace_id: missing`).
@@ -121,17 +142,58 @@ impl<'t> Field<'t> {
     }
 }
 
-/// `text` without up to `most` of these bytes at its start.
-fn skip<'t>(text: &'t str, bytes: &[u8], most: usize) -> &'t str {
-    let head = text.bytes().take(most);
-    &text[head.take_while(|byte| bytes.contains(byte)).count()..]
+/// Counts the quotes of a text on the way through it.
+#[derive(Default)]
+struct Quotes {
+    count: usize,
+    read_to: usize,
+}
+
+impl Quotes {
+    /// How many quotes stand before a place, which must not lie before the last one asked for.
+    fn before(&mut self, text: &[u8], place: usize) -> usize {
+        self.count += memchr::memchr_iter(b'"', &text[self.read_to..place]).count();
+        self.read_to = place;
+        self.count
+    }
+}
+
+/// `text` without a few of these bytes, and colour sequences, at its start.
+fn skip<'t>(mut text: &'t str, bytes: &[u8]) -> &'t str {
+    for _ in 0..6 {
+        let Some(first) = text.bytes().next() else {
+            break;
+        };
+        if bytes.contains(&first) {
+            text = &text[1..];
+        } else if let Some(colour) = text.strip_prefix("\x1b[") {
+            let parameters = colour.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+            text = parameters.strip_prefix('m').unwrap_or(parameters);
+        } else {
+            break;
+        }
+    }
+    text
+}
+
+/// What stands in parentheses after a word: `Some("…")`, `TraceId(…)`.
+fn inside_parentheses(text: &str) -> Option<&str> {
+    let word = text
+        .bytes()
+        .take(16)
+        .take_while(u8::is_ascii_alphabetic)
+        .count();
+    let inside = text[word..].strip_prefix('(')?;
+    Some(skip(inside, b"\"'\\"))
 }
 
 /// The value at the start of a text.
 fn value_of(text: &str, kind: Kind) -> &str {
     let ends = |byte: u8| match byte {
         b';' | b'=' => !kind.has_fields(),
-        b' '..=b'~' => b" \"'`,)]}>|&\\".contains(&byte),
+        b' ' | b'"' | b'\'' | b'`' | b',' | b'&' | b'|' | b'\\' => true,
+        b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'<' | b'>' => true,
+        b'!'..=b'~' => false,
         _ => true,
     };
     let length = text
@@ -147,7 +209,7 @@ fn value_of(text: &str, kind: Kind) -> &str {
 /// (Sleuth) and `[trace-span]` (Micrometer).
 fn bracketed(text: &str) -> impl Iterator<Item = (&'static str, &str)> {
     let bytes = text.as_bytes();
-    let opened = memchr::memchr_iter(b'[', bytes).take(MAX_PLACES);
+    let opened = memchr::memchr_iter(b'[', bytes).take(MAX_BRACKETS);
     opened.filter_map(move |open| {
         let inside = &bytes[open + 1..bytes.len().min(open + 1 + MAX_VALUE)];
         let inside = &inside[..memchr::memchr(b']', inside)?];
@@ -171,7 +233,7 @@ fn is_hex(text: &str, lengths: &[usize]) -> bool {
 /// The trace ids of whole `traceparent` values of version 00.
 fn bare_traceparents(text: &str) -> impl Iterator<Item = &str> {
     let bytes = text.as_bytes();
-    let places = VERSION_00.find_iter(bytes).take(MAX_PLACES);
+    let places = VERSION_00.find_iter(bytes);
     places.filter_map(move |place| {
         let value = bytes.get(place..place + TRACEPARENT)?;
         let before = place.checked_sub(1).map(|before| bytes[before]);
