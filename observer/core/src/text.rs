@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Whether a terminal or page would show `c` as itself.
-fn shows(c: char) -> bool {
+#[must_use]
+pub fn shows(c: char) -> bool {
     !matches!(c,
         '\0'..='\x1f' | '\x7f'..='\u{9f}' // C0, DEL and C1 controls
         | '\u{ad}' // soft hyphen: invisible
