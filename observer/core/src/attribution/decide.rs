@@ -61,7 +61,7 @@ struct Link {
 impl Attributor {
     pub(super) fn decision(&self, subject: &Subject) -> Decision {
         let Some(process) = self.processes.get(&subject.tgid) else {
-            return undecided(Reason::NoRequest);
+            return undecided(Reason::StillOpen);
         };
         let same_trace = same_trace(process, subject);
         let ids_certain = !self
@@ -199,7 +199,7 @@ impl Attributor {
                 requests: subject.in_flight,
             },
             _ if subject.in_flight == 1 => Reason::OneInFlightUnproven,
-            _ if process.just_ended(subject.time) => Reason::AfterAnswer,
+            _ if subject.afterwork => Reason::AfterAnswer,
             _ => Reason::NoRequest,
         };
         (Attribution::none(reason), None)
@@ -341,7 +341,7 @@ fn by_trace(same_trace: &[Seq], strong: Option<Seq>) -> Option<Link> {
 }
 
 fn only_request(process: &Process, subject: &Subject) -> Option<Link> {
-    if process.blind {
+    if process.blind || subject.afterwork {
         return None;
     }
     let seen = process.exclusive.proof(subject.template?)?;

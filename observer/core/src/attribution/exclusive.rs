@@ -6,7 +6,8 @@
 //! in flight. A kind that was ever seen without one is never attributed this way. A kind that was
 //! seen `k` times, always with a request in flight, would as background work have had the chance
 //! `busy^k` to do so, where `busy` is the share of the time in which requests were in flight: below
-//! one in a thousand it is taken as work for requests.
+//! one in a thousand it is taken as work for requests. Work that goes on after the answer is not
+//! independent of requests, so on top of that no other request may have ended just before.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};

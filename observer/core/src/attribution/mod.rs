@@ -61,6 +61,8 @@ pub struct Attributor {
     waiting: BTreeMap<Seq, Subject>,
     /// Requests in the order in which they ended, for forgetting them.
     ended: VecDeque<(KernelNanos, Tgid, Seq)>,
+    /// Processes in the order in which they ended, for forgetting them.
+    gone: VecDeque<(KernelNanos, Tgid)>,
     losses: crate::engine::losses::Losses,
 }
 
@@ -154,7 +156,14 @@ impl Attributor {
     }
 
     /// A process ended or replaced its program; what it did is still judged.
-    pub fn process_ended(&mut self, tgid: Tgid) {
+    pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
+        self.pipes.process_ended(tgid);
+        self.gone.push_back((now, tgid));
+    }
+
+    /// A process began; whatever is known under its number belonged to another.
+    pub fn process_began(&mut self, tgid: Tgid) {
+        self.processes.remove(&tgid);
         self.pipes.process_ended(tgid);
     }
 
@@ -165,6 +174,7 @@ impl Attributor {
             .entry(tgid)
             .or_insert_with(|| Process::new(time));
         let (in_flight, sole) = process.in_flight();
+        let afterwork = process.just_ended(time);
         let template = work.template();
         if let Some(template) = template {
             process.exclusive.saw(template, in_flight > 0);
@@ -179,6 +189,7 @@ impl Attributor {
                 time,
                 in_flight,
                 sole,
+                afterwork,
                 template,
                 hold,
                 work,
@@ -275,6 +286,18 @@ impl Attributor {
     }
 
     fn forget(&mut self, now: KernelNanos) {
+        while let Some((time, tgid)) = self.gone.front().copied()
+            && now.since(time) > RETENTION
+        {
+            self.gone.pop_front();
+            if self
+                .processes
+                .get(&tgid)
+                .is_some_and(|p| p.is_idle_since(time))
+            {
+                self.processes.remove(&tgid);
+            }
+        }
         while let Some((time, tgid, seq)) = self.ended.front().copied()
             && (now.since(time) > RETENTION || self.ended.len() > MAX_REMEMBERED)
         {

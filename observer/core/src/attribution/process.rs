@@ -75,6 +75,11 @@ impl Process {
         (self.open.len(), sole)
     }
 
+    /// Whether it has served nothing since, and serves nothing.
+    pub(super) fn is_idle_since(&self, time: KernelNanos) -> bool {
+        self.open.is_empty() && self.last_end.is_none_or(|end| end <= time)
+    }
+
     /// Whether a request has been answered so lately that work for it may still go on.
     pub(super) fn just_ended(&self, at: KernelNanos) -> bool {
         self.last_end.is_some_and(|end| at.since(end) < AFTERWORK)

@@ -24,6 +24,8 @@ pub struct Subject {
     pub in_flight: usize,
     /// The request in flight, if it was the only one.
     pub sole: Option<Seq>,
+    /// Another request had been answered so lately that work for that one may still have gone on.
+    pub afterwork: bool,
     /// What kind of work it is, for telling background work.
     pub template: Option<u64>,
     /// What its thread was doing.

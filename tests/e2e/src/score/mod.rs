@@ -180,7 +180,7 @@ impl Score {
             };
             let wrong = unrelated.count(
                 exchange.request.is_some(),
-                !matches!(verdict, "absent" | "inconclusive"),
+                !matches!(verdict, "absent" | "originated" | "inconclusive"),
             );
             if wrong {
                 self.sample(format!("made for no request: {exchange:?}"));

@@ -1,3 +1,7 @@
+//! Tests of log lines.
+
+mod properties;
+
 use super::*;
 
 /// A log under test.
