@@ -2,6 +2,7 @@
 
 mod filter;
 mod json;
+pub mod rows;
 mod text;
 mod trees;
 
