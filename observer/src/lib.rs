@@ -1,3 +1,44 @@
-//! The edges of the program: what it hears from the kernel, and what becomes of what it finds.
+//! The program's edges: what it hears from the kernel, and what becomes of what it finds.
 
+pub mod cli;
+pub mod facts;
+pub mod generate;
 pub mod kernel;
+pub mod output;
+pub mod replay;
+pub mod session;
+pub mod sink;
+pub mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::args::{Cli, Command};
+use cli::exit::Exit;
+use cli::plan;
+
+/// Runs the program with its command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("observer: {error:#}");
+            Exit::Cannot.into()
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<Exit> {
+    Ok(match command {
+        Command::Watch(args) => watch::run(&plan::watch(args)?)?,
+        Command::Replay(args) => {
+            let (file, show) = plan::replay(args)?;
+            replay::run(&file, &show)?
+        }
+        Command::Completions(args) => generate::completions(args.shell)?,
+        Command::Man => generate::man()?,
+        _ => Exit::Cannot,
+    })
+}

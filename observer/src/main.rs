@@ -1,2 +1,5 @@
-//! The program.
-fn main() {}
+//! The program; see the library.
+
+fn main() -> std::process::ExitCode {
+    observer::main()
+}

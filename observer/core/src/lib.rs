@@ -5,11 +5,18 @@
 //! them. Nothing here does I/O, reads a clock, draws a random number or keeps global state: the same
 //! inputs give the same outputs, so that a recording of a live session replays to the same bytes.
 
+pub mod attribution;
 pub mod context;
 pub mod engine;
+pub mod exchange;
 pub mod facts;
 pub mod ids;
 pub mod judged;
 pub mod message;
 pub mod record;
+pub mod recording;
+pub mod redact;
 pub mod stream;
+pub mod summary;
+pub mod text;
+pub mod verdict;

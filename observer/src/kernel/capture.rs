@@ -126,6 +126,13 @@ impl Capture {
         self.policy.apply(feedback);
     }
 
+    /// Records lost since the capture began: of [`counters`](Self::counters) what is cheap enough
+    /// to be asked for at every drain.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.counters.sum().lost
+    }
+
     /// What was counted since the capture began.
     #[must_use]
     pub fn counters(&self) -> Counters {

@@ -103,6 +103,11 @@ impl<'a> Extractor<'a> {
         carrier
     }
 
+    /// The carrier fields as they came.
+    pub(super) fn fields(&self) -> &Fields<'a> {
+        &self.fields
+    }
+
     /// The rows whose headers were seen.
     pub(super) fn seen(&self) -> impl Iterator<Item = &'static Row> {
         let rows = self.rows;

@@ -2,11 +2,13 @@
 
 mod compare;
 mod escape;
+pub mod explain;
 mod extract;
 mod fields;
 mod formats;
 mod hex;
 mod id;
+pub mod line;
 mod rule;
 #[cfg(test)]
 mod tests;

@@ -17,9 +17,10 @@ pub enum Input<'a> {
     /// The time is now `now`. Judgement happens only here: a verdict is final when a tick later
     /// than everything that it rests on has confirmed that nothing was lost meanwhile.
     Tick {
-        /// `CLOCK_MONOTONIC`, later than all records drained so far.
+        /// `CLOCK_MONOTONIC`: all records made before it have been handed in.
         now: KernelNanos,
-        /// Records lost by the kernel since capturing began.
+        /// Records lost by the kernel since capturing began; those lost before `now` are among them,
+        /// and none of those lost later.
         lost: u64,
     },
 }

@@ -1,43 +1,133 @@
 //! Runs the stages: records, facts and ticks in; judged things and feedback out.
 
+mod files;
 mod input;
+pub mod losses;
+mod run;
+mod sequence;
+mod tell;
 
+use std::num::NonZeroUsize;
+
+use files::Files;
+use hashbrown::HashMap;
 pub use input::{Config, Feedback, Input};
+use lru::LruCache;
+use sequence::Sequences;
+use tell::Teller;
 
-use crate::judged::{Judged, Summary};
+use crate::attribution::Attributor;
+use crate::exchange::{Begun, Ended, Exchanges};
+use crate::ids::{FileId, KernelNanos, Seq, Tgid};
+use crate::judged::{Judged, LossKind, Summary};
+use crate::message::lines::Lines;
+use crate::stream::Settle;
+
+/// Logs that are followed at once.
+const MAX_LOGS: usize = 4_096;
 
 /// The whole pipeline.
 ///
 /// ```text
-/// engine.input(Input::Record(bytes), &mut out);   // as often as records come
+/// engine.input(Input::Record(bytes), &mut out);      // as often as records come
 /// engine.input(Input::Tick { now, lost }, &mut out); // every 20–100 ms
-/// let summary = engine.finish(&mut out);           // at the end
+/// engine.finish(&mut out);                           // at the end
 /// ```
 #[derive(Debug)]
 pub struct Engine {
-    config: Config,
+    settle: Settle,
+    stages: Stages,
+}
+
+/// A log, and who wrote to it last.
+#[derive(Debug)]
+struct Log {
+    lines: Lines,
+    tgid: Tgid,
+    fd: i32,
+    /// It turned out not to be one.
+    binary: bool,
+}
+
+/// Everything behind the front stage.
+#[derive(Debug)]
+struct Stages {
+    files: Files,
+    exchanges: Exchanges,
+    logs: LruCache<FileId, Log>,
+    attributor: Attributor,
+    sequences: Sequences,
+    teller: Teller,
+    /// Requests being served, until their end is told.
+    serving: HashMap<Seq, Box<Begun>>,
+    answered: Vec<(Box<Begun>, Ended)>,
+    /// Processes of calls in flight.
+    calling: HashMap<Seq, Tgid>,
+    next: u64,
+    now: KernelNanos,
+    records: u64,
 }
 
 impl Engine {
     /// A pipeline that has seen nothing yet.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config }
+        const LOGS: NonZeroUsize = NonZeroUsize::new(MAX_LOGS).expect("not zero");
+        Self {
+            settle: Settle::default(),
+            stages: Stages {
+                files: Files::default(),
+                exchanges: Exchanges::default(),
+                logs: LruCache::new(LOGS),
+                attributor: Attributor::default(),
+                sequences: Sequences::default(),
+                teller: Teller::new(config),
+                serving: HashMap::new(),
+                answered: Vec::new(),
+                calling: HashMap::new(),
+                next: 1,
+                now: config.anchor.monotonic,
+                records: 0,
+            },
+        }
     }
 
     /// Takes one input; appends what it makes known to `out`. Only ticks make anything known.
     pub fn input(&mut self, input: Input<'_>, out: &mut Vec<Judged>) {
-        let _ = (input, out, &self.config);
+        let Self { settle, stages } = self;
+        match input {
+            Input::Record(raw) => {
+                settle.push(raw, &mut |released| stages.released(&released));
+            }
+            Input::Process(facts) => stages.teller.process(facts),
+            Input::File(facts) => stages.files.name(facts.file, &facts.path),
+            Input::Tick { now, lost } => {
+                settle.tick(now, &mut |released| stages.released(&released));
+                stages.tick(now, lost);
+                stages.judge(false, out);
+            }
+        }
     }
 
     /// What the pipeline asks of the probes since the last call.
     pub fn feedback(&mut self) -> Vec<Feedback> {
-        Vec::new()
+        self.stages.exchanges.take_feedback()
     }
 
     /// Ends the watch: everything still open is told as it stands, then the counts.
     pub fn finish(&mut self, out: &mut Vec<Judged>) -> Summary {
-        let _ = out;
-        unreachable!("not integrated yet")
+        let Self { settle, stages } = self;
+        settle.finish(&mut |released| stages.released(&released));
+        stages.stop();
+        stages.judge(true, out);
+        let summary = stages.summary();
+        out.push(Judged::Summary(Box::new(summary.clone())));
+        summary
+    }
+}
+
+impl Stages {
+    fn lost(&mut self, what: LossKind, count: u64, since: KernelNanos, tgid: Option<Tgid>) {
+        self.teller.lost(what, count, since, self.now, tgid);
     }
 }

@@ -39,6 +39,13 @@ pub struct Attribution {
 }
 
 impl Attribution {
+    /// The same, with a reason why nothing is concluded from it.
+    #[must_use]
+    pub fn or_reason(mut self, reason: Option<Reason>) -> Self {
+        self.reason = self.reason.or(reason);
+        self
+    }
+
     /// No link, for `reason`.
     #[must_use]
     pub fn none(reason: Reason) -> Self {
@@ -136,6 +143,10 @@ pub enum Reason {
     Unanswered,
     /// The request had not ended when the observer stopped waiting.
     StillOpen,
+    /// It came after its thread's, or the process's last, answer, and nothing shows whether it still belongs to it.
+    AfterAnswer,
+    /// Its thread works on a message from a pipe, and for which request that was written is not known.
+    UnknownMessage,
     /// Several requests carry the same id.
     SameIdTwice {
         /// The requests.
@@ -154,8 +165,37 @@ pub enum Reason {
     Cut,
     /// The request that it belongs to had no context, so an id in it can't be checked.
     NoInboundContext,
+    /// The call says that it is deliberately not traced (`b3: 0`).
+    Withheld,
     /// Telemetry on its way to a collector.
     TelemetryExport,
+}
+
+impl Reason {
+    /// What kind of reason it is, without the particulars of one case.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoRequest => "no request in flight",
+            Self::ManyInFlight { .. } => "several requests in flight, nothing tells them apart",
+            Self::OneInFlightUnproven => "one request in flight, not yet told from background work",
+            Self::SharedThread => "the thread serves several requests at once",
+            Self::AnsweredElsewhere => "answered by another thread than the one that read it",
+            Self::Interleaved => "the thread took up other work before it had answered",
+            Self::Unanswered => "the request was never answered by its thread",
+            Self::StillOpen => "the request had not ended when judgement was due",
+            Self::AfterAnswer => "right after an answer, perhaps not for that request",
+            Self::UnknownMessage => "a message from a pipe, unknown for which request",
+            Self::SameIdTwice { .. } => "several requests carry the same id",
+            Self::Conflict { .. } => "evidence disagrees",
+            Self::RecordsLost => "records were lost",
+            Self::Batched => "one write held several events",
+            Self::Cut => "bytes were cut or lost",
+            Self::NoInboundContext => "the request came without context, the id can't be checked",
+            Self::Withheld => "deliberately not traced",
+            Self::TelemetryExport => "telemetry export",
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -180,6 +220,12 @@ impl fmt::Display for Reason {
             }
             Self::Unanswered => f.write_str("the request was never answered by its thread"),
             Self::StillOpen => f.write_str("the request had not ended when judgement was due"),
+            Self::AfterAnswer => f.write_str(
+                "it came right after an answer, and nothing shows whether it still belongs to that request",
+            ),
+            Self::UnknownMessage => f.write_str(
+                "its thread works on a message from a pipe, and for which request that was written is not known",
+            ),
             Self::SameIdTwice { candidates } => {
                 f.write_str("several requests carry the same id: ")?;
                 list(f, candidates)
@@ -196,6 +242,7 @@ impl fmt::Display for Reason {
             Self::NoInboundContext => {
                 f.write_str("the request came without a context, so the id can't be checked")
             }
+            Self::Withheld => f.write_str("the call says that it is deliberately not traced"),
             Self::TelemetryExport => f.write_str("telemetry on its way to a collector"),
         }
     }

@@ -7,9 +7,15 @@ use crate::facts::Runtime;
 use crate::message::Protocol;
 
 /// How many of each value were told, without those never told, in a fixed order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Counts<K: Ord>(pub std::collections::BTreeMap<K, u64>);
+
+impl<K: Ord> Default for Counts<K> {
+    fn default() -> Self {
+        Self(std::collections::BTreeMap::new())
+    }
+}
 
 impl<K: Ord + Copy> Counts<K> {
     /// Counts one more.

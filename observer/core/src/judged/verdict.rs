@@ -158,12 +158,18 @@ pub enum Finding {
         /// As it went out.
         outbound: bool,
     },
-    /// `tracestate` came in and did not go out, or lost members.
-    TracestateLost,
+    /// Members of `tracestate` came in and did not go out.
+    TracestateLost {
+        /// Their keys.
+        keys: Vec<String>,
+    },
     /// Members of `tracestate` that did not change went out in another order.
     TracestateReordered,
-    /// `baggage` came in and did not go out, or lost members.
-    BaggageLost,
+    /// Members of `baggage` came in and did not go out.
+    BaggageLost {
+        /// Their keys.
+        keys: Vec<String>,
+    },
     /// A header that may come once came more often.
     DuplicateHeader {
         /// Its lower-case name.

@@ -9,6 +9,10 @@ use super::{
 };
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
 
+/// `O_APPEND` of Linux on all architectures that Rust supports but alpha, hppa, mips and sparc
+/// (`include/uapi/asm-generic/fcntl.h`).
+const O_APPEND: u32 = 0o2000;
+
 /// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -225,6 +229,7 @@ fn file(body: &[u8]) -> Result<Event<'_>, DecodeError> {
         file: FileId(f.u64(offset!(abi::File, file))),
         class: class_of(raw_class)?,
         fd: f.i32(offset!(abi::File, fd)),
+        append: f.u32(offset!(abi::File, open_flags)) & O_APPEND != 0,
         ino: f.u64(offset!(abi::File, ino)),
         peer_ino: (peer_ino != 0).then_some(peer_ino),
         tcp: tcp_addresses(&f, raw_class),

@@ -163,6 +163,8 @@ pub struct File<'a> {
     pub class: Class,
     /// Descriptor number first used.
     pub fd: i32,
+    /// Opened for append.
+    pub append: bool,
     /// Inode number; both ends of a pipe have the same.
     pub ino: u64,
     /// Inode number of the socket at the other end of a Unix stream, if known.

@@ -137,6 +137,10 @@ impl Settle {
     pub fn tick(&mut self, now: KernelNanos, sink: &mut impl FnMut(Released<'_>)) {
         self.now = self.now.max(now);
         self.drain(sink);
+        // A burst's memory is given back step by step.
+        if self.bytes.len() < self.bytes.capacity() / 8 && self.bytes.capacity() > COMPACT_BYTES {
+            self.bytes.shrink_to(self.bytes.capacity() / 2);
+        }
     }
 
     /// Hands out everything as it stands.

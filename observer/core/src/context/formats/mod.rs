@@ -19,6 +19,7 @@ mod tracestate;
 mod xray;
 
 pub(super) use traceparent::{RANDOM, parse as parse_traceparent};
+pub(super) use xray::root as xray_root;
 
 /// What the headers of one format say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,10 +51,6 @@ pub(super) type Reading = Result<Option<Found>, Broken>;
 pub(super) type Detail = (&'static str, String, &'static str);
 
 /// One format.
-#[expect(
-    dead_code,
-    reason = "titles and details are for explaining headers to people"
-)]
 pub(super) struct Row {
     /// The format for which the headers speak.
     pub format: Format,

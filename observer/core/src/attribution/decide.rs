@@ -1,0 +1,354 @@
+//! Weighs the evidence for a subject: higher tiers win, and where two kinds of evidence name
+//! different requests nothing is concluded.
+
+use super::process::Process;
+use super::subject::{Hold, Subject, Work};
+use super::traces::{key, share_trace};
+use super::{Attributor, Claim, PATIENCE, RETENTION, Served};
+use crate::context::TraceId;
+use crate::context::line::{LineTraceId, Relation, find_hex_ids, relation};
+use crate::ids::{KernelNanos, Seq, Tid};
+use crate::judged::{Attribution, Evidence, ExchangeId, Reason, Tier};
+
+/// What was decided about a subject.
+#[derive(Debug)]
+pub struct Decision {
+    /// The request that it belongs to.
+    pub owner: Option<Owner>,
+    /// Requests of this process that came in with the trace-id that it carries.
+    pub same_trace: Vec<Seq>,
+    /// Whether an id that no remembered request came in with is certainly unknown: nothing was
+    /// lost lately.
+    pub ids_certain: bool,
+    /// The decision in the output's words.
+    pub attribution: Attribution,
+}
+
+/// A request that something belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The request.
+    pub request: Seq,
+    /// What decided.
+    pub tier: Tier,
+    /// Whether the thread that read the request did this too.
+    pub same_thread: bool,
+}
+
+impl Decision {
+    /// The request for which a message was written, if that is known from execution evidence.
+    pub(super) fn message_owner(&self) -> Option<Seq> {
+        self.owner
+            .filter(|o| matches!(o.tier, Tier::Execution | Tier::HandOff))
+            .map(|o| o.request)
+    }
+
+    /// Whether no request was in flight.
+    #[must_use]
+    pub fn for_nothing(&self) -> bool {
+        self.attribution.reason == Some(Reason::NoRequest)
+    }
+}
+
+/// A link with its evidence, before the tiers are compared.
+struct Link {
+    request: Seq,
+    tier: Tier,
+    confidence: f32,
+    evidence: Evidence,
+}
+
+impl Attributor {
+    pub(super) fn decision(&self, subject: &Subject) -> Decision {
+        let Some(process) = self.processes.get(&subject.tgid) else {
+            return undecided(Reason::StillOpen);
+        };
+        let same_trace = same_trace(process, subject);
+        let ids_certain = !self
+            .losses
+            .overlap(before(subject.time, RETENTION), subject.time);
+        if let Work::Call(call) = &subject.work
+            && call.begun.head.telemetry
+        {
+            return Decision {
+                same_trace,
+                ids_certain,
+                ..undecided(Reason::TelemetryExport)
+            };
+        }
+        let (attribution, request) = self.weigh(process, subject, &same_trace);
+        let owner = request.zip(attribution.tier).map(|(request, tier)| Owner {
+            request,
+            tier,
+            same_thread: process
+                .served(request)
+                .is_some_and(|s| s.tid == subject.tid),
+        });
+        Decision {
+            owner,
+            same_trace,
+            ids_certain,
+            attribution,
+        }
+    }
+
+    fn weigh(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        same_trace: &[Seq],
+    ) -> (Attribution, Option<Seq>) {
+        let executed = self.executed(process, subject);
+        let declared = declared(process, subject);
+        let (strong, reason) = match (executed, declared) {
+            (Ok(a), Ok(b)) if a.request != b.request => {
+                return (conflict([a.request, b.request]), None);
+            }
+            (Ok(a), Ok(b)) => (vec![b, a], None),
+            (Ok(a), Err(_)) => (vec![a], None),
+            (Err(reason), Ok(b)) => (vec![b], reason),
+            (Err(reason), Err(other)) => (Vec::new(), other.or(reason)),
+        };
+        let named = by_trace(same_trace, strong.first().map(|l| l.request));
+        match (strong.is_empty(), named) {
+            (false, Some(link)) => linked(std::iter::once(link).chain(strong).collect()),
+            (false, None) => linked(strong),
+            (true, Some(link)) => linked(vec![link]),
+            (true, None) if !same_trace.is_empty() => (
+                Attribution::none(Reason::SameIdTwice {
+                    candidates: names(same_trace),
+                }),
+                None,
+            ),
+            (true, None) => self.alone(process, subject, reason),
+        }
+    }
+
+    /// Evidence of execution and hand-off, or why there is none.
+    fn executed(&self, process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
+        let link = match &subject.hold {
+            Hold::Serving(request) => Link {
+                request: *request,
+                tier: Tier::Execution,
+                confidence: 0.999,
+                evidence: Evidence::ServingThread(confirmed(process, *request)?),
+            },
+            Hold::Stayed(request) => Link {
+                request: *request,
+                tier: Tier::Execution,
+                confidence: 0.99,
+                evidence: Evidence::AfterResponse(confirmed(process, *request)?),
+            },
+            Hold::After(_) => return Err(None),
+            Hold::Messages(messages) => {
+                let request = self.pipes.owner(messages).ok_or(None)?;
+                let writer = confirmed(process, request)?;
+                Link {
+                    request,
+                    tier: Tier::HandOff,
+                    confidence: 0.99,
+                    evidence: Evidence::PipeMessage { writer },
+                }
+            }
+            Hold::Nothing(reason) => return Err(reason.clone()),
+        };
+        if let Work::Line(line) = &subject.work
+            && line.line.batched
+        {
+            return Err(Some(Reason::Batched));
+        }
+        let served = process.served(link.request).ok_or(None)?;
+        let until = served.until.map_or(subject.time, |u| u.max(subject.time));
+        if self.losses.overlap(served.since, until) {
+            return Err(Some(Reason::RecordsLost));
+        }
+        Ok(link)
+    }
+
+    /// What is left when no evidence names a request.
+    fn alone(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        reason: Option<Reason>,
+    ) -> (Attribution, Option<Seq>) {
+        if self
+            .losses
+            .overlap(before(subject.time, PATIENCE), subject.time)
+        {
+            return (Attribution::none(Reason::RecordsLost), None);
+        }
+        if let Work::Line(line) = &subject.work {
+            if line.line.cut {
+                return (Attribution::none(Reason::Cut), None);
+            }
+            if line.line.batched {
+                return (Attribution::none(Reason::Batched), None);
+            }
+        }
+        if let Some(link) = only_request(process, subject) {
+            return linked(vec![link]);
+        }
+        let reason = match (&subject.hold, reason) {
+            (Hold::Serving(_), Some(reason)) => reason,
+            (Hold::After(_), _) => Reason::AfterAnswer,
+            (Hold::Messages(messages), _) if !self.pipes.for_nothing(messages) => {
+                Reason::UnknownMessage
+            }
+            _ if subject.in_flight > 1 => Reason::ManyInFlight {
+                requests: subject.in_flight,
+            },
+            _ if subject.in_flight == 1 => Reason::OneInFlightUnproven,
+            _ if subject.afterwork => Reason::AfterAnswer,
+            _ => Reason::NoRequest,
+        };
+        (Attribution::none(reason), None)
+    }
+}
+
+fn before(time: KernelNanos, nanos: u64) -> KernelNanos {
+    KernelNanos(time.0.saturating_sub(nanos))
+}
+
+fn undecided(reason: Reason) -> Decision {
+    Decision {
+        owner: None,
+        same_trace: Vec::new(),
+        ids_certain: false,
+        attribution: Attribution::none(reason),
+    }
+}
+
+fn names(requests: &[Seq]) -> Vec<ExchangeId> {
+    requests.iter().map(|r| ExchangeId(*r)).collect()
+}
+
+fn conflict(requests: [Seq; 2]) -> Attribution {
+    Attribution::none(Reason::Conflict {
+        candidates: names(&requests),
+    })
+}
+
+/// Agreeing links, the one that decides first.
+fn linked(links: Vec<Link>) -> (Attribution, Option<Seq>) {
+    let Some(first) = links.first() else {
+        return (Attribution::none(Reason::NoRequest), None);
+    };
+    let request = first.request;
+    let doubt = links.iter().map(|l| 1.0 - l.confidence).product::<f32>();
+    let attribution = Attribution {
+        tier: Some(first.tier),
+        confidence: 1.0 - doubt,
+        reason: None,
+        evidence: links.into_iter().map(|l| l.evidence).collect(),
+    };
+    (attribution, Some(request))
+}
+
+/// The thread that did all of a request's work, or why there is none.
+fn confirmed(process: &Process, request: Seq) -> Result<Tid, Option<Reason>> {
+    match process.served(request).map(|s| s.claim) {
+        Some(Claim::Confirmed(tid)) => Ok(tid),
+        Some(Claim::Broken(why)) => Err(Some(why.reason())),
+        Some(Claim::Held(_)) => Err(Some(Reason::StillOpen)),
+        None => Err(None),
+    }
+}
+
+fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
+    let Work::Call(call) = &subject.work else {
+        return Err(None);
+    };
+    match process.correlations.named_by(&call.begun.head.carrier) {
+        None | Some((_, [])) => Err(None),
+        Some((header, [request])) => Ok(Link {
+            request: *request,
+            tier: Tier::Declared,
+            confidence: 0.995,
+            evidence: Evidence::SameCorrelationId {
+                header: header.to_owned(),
+            },
+        }),
+        Some((_, several)) => Err(Some(Reason::SameIdTwice {
+            candidates: names(several),
+        })),
+    }
+}
+
+/// Requests of the process that came in with the trace that the subject carries.
+fn same_trace(process: &Process, subject: &Subject) -> Vec<Seq> {
+    let mut found: Vec<Seq> = match &subject.work {
+        Work::Call(call) => {
+            let own = &call.begun.head.carrier.contexts;
+            process
+                .traces
+                .candidates(own.iter().map(|c| key(&c.trace_id)))
+                .filter(|r| {
+                    process
+                        .served(*r)
+                        .is_some_and(|s| share_trace(own, &s.head.carrier.contexts))
+                })
+                .collect()
+        }
+        Work::Line(line) => {
+            let ids = || line.context.ids();
+            let bare: Vec<TraceId> = find_hex_ids(&line.line.text).map(TraceId::Wide).collect();
+            let fields = ids().flat_map(|id| id.candidates().collect::<Vec<_>>());
+            let keys: Vec<u64> = fields
+                .chain(bare.iter().cloned())
+                .map(|id| key(&id))
+                .collect();
+            let named = |s: &Served| {
+                ids().any(|id| names_trace_of(id, s))
+                    || s.head
+                        .carrier
+                        .contexts
+                        .iter()
+                        .any(|c| bare.contains(&c.trace_id))
+            };
+            process
+                .traces
+                .candidates(keys.into_iter())
+                .filter(|r| process.served(*r).is_some_and(named))
+                .collect()
+        }
+        Work::Message => Vec::new(),
+    };
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn names_trace_of(trace: &LineTraceId, served: &Served) -> bool {
+    let contexts = &served.head.carrier.contexts;
+    contexts
+        .iter()
+        .any(|c| relation(trace, &c.trace_id) != Relation::Different)
+}
+
+fn by_trace(same_trace: &[Seq], strong: Option<Seq>) -> Option<Link> {
+    let request = match (strong, same_trace) {
+        (Some(strong), known) => *known.iter().find(|r| **r == strong)?,
+        (None, [only]) => *only,
+        (None, _) => return None,
+    };
+    Some(Link {
+        request,
+        tier: Tier::Context,
+        confidence: 0.999,
+        evidence: Evidence::SameTrace,
+    })
+}
+
+fn only_request(process: &Process, subject: &Subject) -> Option<Link> {
+    if process.blind || subject.afterwork {
+        return None;
+    }
+    let seen = process.exclusive.proof(subject.template?)?;
+    Some(Link {
+        request: subject.sole?,
+        tier: Tier::Exclusive,
+        confidence: 0.95,
+        evidence: Evidence::OnlyRequest { seen },
+    })
+}

@@ -1,0 +1,310 @@
+//! Attribution: deciding for which request a call was made or a line was written, and saying so
+//! when it can't be known.
+//!
+//! *Subjects* (calls, lines, messages in pipes) are taken in as they happen, together with what
+//! their thread was known to be doing. They are decided later, at a tick: the strongest form of
+//! evidence is retrospective. Each kind of evidence is a file of its own:
+//!
+//! | file | tier | evidence |
+//! |---|---|---|
+//! | `traces` | 1 | the trace-id that came in |
+//! | `correlation` | 2 | a correlation id that came in |
+//! | `threads` | 3 | the thread that read the request, did nothing else, and wrote its response |
+//! | `pipes` | 4 | a message in an in-process pipe or socket pair |
+//! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
+//!
+//! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
+
+mod correlation;
+mod decide;
+mod exclusive;
+mod pipes;
+mod process;
+mod served;
+mod subject;
+mod threads;
+mod traces;
+
+use std::collections::{BTreeMap, VecDeque};
+
+pub use decide::{Decision, Owner};
+use hashbrown::HashMap;
+pub use pipes::PipeKey;
+use process::Process;
+pub use served::{Claim, Served};
+pub use subject::{Call, Hold, Line, Subject, Work};
+
+use crate::exchange::{Begun, Ended};
+use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
+use crate::judged::Role;
+use crate::record::{Data, Direction, Waited};
+
+/// How long an ended request's ids are remembered, nanoseconds: work done for it later is still
+/// recognised by its trace-id.
+pub const RETENTION: u64 = 60_000_000_000;
+
+/// How many ended requests are remembered at most, over all processes.
+pub const MAX_REMEMBERED: usize = 100_000;
+
+/// How many subjects wait for judgement at most; beyond that the oldest are decided as they stand.
+pub const MAX_WAITING: usize = 200_000;
+
+/// How long judgement waits for a request to end, nanoseconds.
+pub const PATIENCE: u64 = 30_000_000_000;
+
+/// Everything that attribution knows.
+#[derive(Debug, Default)]
+pub struct Attributor {
+    processes: HashMap<Tgid, Process>,
+    threads: threads::Threads,
+    pipes: pipes::Pipes,
+    waiting: BTreeMap<Seq, Subject>,
+    /// Requests in the order in which they ended, for forgetting them.
+    ended: VecDeque<(KernelNanos, Tgid, Seq)>,
+    /// Processes in the order in which they ended, for forgetting them.
+    gone: VecDeque<(KernelNanos, Tgid)>,
+    losses: crate::engine::losses::Losses,
+}
+
+impl Attributor {
+    /// Records were lost between two moments, whoever they belonged to.
+    pub fn lost(&mut self, since: KernelNanos, until: KernelNanos) {
+        self.losses.add(since, until);
+    }
+
+    /// A thread did something, after having waited for `waited`.
+    pub fn thread_acted(&mut self, tgid: Tgid, tid: Tid, waited: Waited) {
+        if waited == Waited::default() {
+            return;
+        }
+        if let Some(request) = self.threads.waited(tid, waited)
+            && let Some(process) = self.processes.get_mut(&tgid)
+        {
+            process.break_claim(request, served::Broken::Shared);
+        }
+    }
+
+    /// An exchange's request is known.
+    pub fn begun(&mut self, begun: &Begun) {
+        let process = self
+            .processes
+            .entry(begun.tgid)
+            .or_insert_with(|| Process::new(begun.moved.since));
+        if begun.role == Role::Server {
+            let held = self.threads.read_request(begun);
+            if let Some(interrupted) = held.interrupted {
+                process.break_claim(interrupted, served::Broken::Interleaved);
+            }
+            self.stay_ended(begun.moved.tid, begun.file);
+            let process = self
+                .processes
+                .entry(begun.tgid)
+                .or_insert_with(|| Process::new(begun.moved.since));
+            process.serve(begun, held.claim);
+        }
+    }
+
+    /// An exchange is over.
+    pub fn ended(&mut self, tgid: Tgid, ended: &Ended) {
+        let Some(process) = self.processes.get_mut(&tgid) else {
+            return;
+        };
+        let Some(served) = process.end(ended) else {
+            return;
+        };
+        let file = served.file;
+        let confirmed = served.confirm(ended);
+        self.ended.push_back((ended.time, tgid, ended.seq));
+        let writer = ended.outcome.ok().map(|m| m.tid).or(ended.closed_by);
+        let interrupted = self
+            .threads
+            .request_ended(ended.seq, file, writer, confirmed);
+        if let Some(other) = interrupted
+            && let Some(process) = self.processes.get_mut(&tgid)
+        {
+            process.break_claim(other, served::Broken::Interleaved);
+        }
+    }
+
+    /// A connection carries something that is not observed, so that requests may be in flight unseen.
+    pub fn blind(&mut self, tgid: Tgid, now: KernelNanos) {
+        self.processes
+            .entry(tgid)
+            .or_insert_with(|| Process::new(now))
+            .blind = true;
+    }
+
+    /// A thread read from a connection, or closed it: if it had answered a request on it, it has
+    /// stayed with the connection, and what it did since belongs to that request. Any other
+    /// connection that it serves ends its stay.
+    pub fn touched(&mut self, tid: Tid, file: FileId) {
+        for seq in self.threads.stayed(tid, file) {
+            if let Some(subject) = self.waiting.get_mut(&seq) {
+                subject.stayed();
+            }
+        }
+    }
+
+    fn stay_ended(&mut self, tid: Tid, file: FileId) {
+        self.touched(tid, file);
+        self.threads.left(tid);
+    }
+
+    /// A thread ended.
+    pub fn thread_ended(&mut self, tid: Tid) {
+        self.threads.remove(tid);
+    }
+
+    /// A process ended or replaced its program; what it did is still judged.
+    pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
+        self.pipes.process_ended(tgid);
+        self.gone.push_back((now, tgid));
+    }
+
+    /// A process began; whatever is known under its number belonged to another.
+    pub fn process_began(&mut self, tgid: Tgid) {
+        self.processes.remove(&tgid);
+        self.pipes.process_ended(tgid);
+    }
+
+    /// Takes in something that was done for a request, or for none.
+    pub fn take(&mut self, seq: Seq, tgid: Tgid, tid: Tid, time: KernelNanos, work: Work) {
+        let process = self
+            .processes
+            .entry(tgid)
+            .or_insert_with(|| Process::new(time));
+        let (in_flight, sole) = process.in_flight();
+        let afterwork = process.just_ended(time);
+        let template = work.template();
+        if let Some(template) = template {
+            process.exclusive.saw(template, in_flight > 0);
+        }
+        let hold = self.threads.hold(tid, seq);
+        self.waiting.insert(
+            seq,
+            Subject {
+                seq,
+                tgid,
+                tid,
+                time,
+                in_flight,
+                sole,
+                afterwork,
+                template,
+                hold,
+                work,
+            },
+        );
+    }
+
+    /// Takes in bytes that moved through a pipe, or through a socket pair that carries no HTTP.
+    pub fn pipe(
+        &mut self,
+        key: PipeKey,
+        tgid: Tgid,
+        tid: Tid,
+        time: KernelNanos,
+        data: &Data<'_>,
+        seq: &mut impl FnMut() -> Seq,
+    ) {
+        match data.direction {
+            Direction::Write => {
+                if self.pipes.is_message(data.len) {
+                    let message = seq();
+                    self.pipes.written(key, tgid, message, data);
+                    self.take(message, tgid, tid, time, Work::Message);
+                } else {
+                    self.pipes.wake_up(key, tgid, data);
+                }
+            }
+            Direction::Read => {
+                if let Some(carried) = self.pipes.read(key, tgid, data) {
+                    self.threads.carries(tid, carried);
+                }
+            }
+        }
+    }
+
+    /// Decides every subject that is due at `now`, in the order in which they happened.
+    pub fn decide(&mut self, now: KernelNanos, stopping: bool) -> Vec<(Subject, Decision)> {
+        let mut decided = Vec::new();
+        let excess = self.waiting.len().saturating_sub(MAX_WAITING);
+        let due: Vec<Seq> = self
+            .waiting
+            .values()
+            .enumerate()
+            .filter(|(i, s)| stopping || *i < excess || self.is_due(s, now))
+            .map(|(_, s)| s.seq)
+            .collect();
+        for seq in due {
+            let Some(subject) = self.waiting.remove(&seq) else {
+                continue;
+            };
+            let decision = self.decision(&subject);
+            if matches!(subject.work, Work::Message) {
+                self.pipes.resolve(seq, &decision);
+            }
+            decided.push((subject, decision));
+        }
+        self.forget(now);
+        decided.retain(|(s, _)| !matches!(s.work, Work::Message));
+        decided
+    }
+
+    fn is_due(&self, subject: &Subject, now: KernelNanos) -> bool {
+        if now.since(subject.time) > PATIENCE {
+            return true;
+        }
+        if !subject.is_over() {
+            return false;
+        }
+        match &subject.hold {
+            Hold::Serving(request) => self
+                .served(subject.tgid, *request)
+                .is_none_or(|s| s.claim.is_settled()),
+            Hold::After(_) => now.since(subject.time) > subject::STAY_PATIENCE,
+            Hold::Messages(messages) => !messages.iter().any(|m| self.waiting.contains_key(m)),
+            Hold::Stayed(_) | Hold::Nothing(_) => true,
+        }
+    }
+
+    /// A client exchange that was taken in is over.
+    pub fn call_ended(&mut self, ended: &Ended) {
+        if let Some(Subject {
+            work: Work::Call(call),
+            ..
+        }) = self.waiting.get_mut(&ended.seq)
+        {
+            call.ended = Some(*ended);
+        }
+    }
+
+    /// What is known about a request that `tgid` serves or served.
+    #[must_use]
+    pub fn served(&self, tgid: Tgid, seq: Seq) -> Option<&Served> {
+        self.processes.get(&tgid)?.served(seq)
+    }
+
+    fn forget(&mut self, now: KernelNanos) {
+        while let Some((time, tgid)) = self.gone.front().copied()
+            && now.since(time) > RETENTION
+        {
+            self.gone.pop_front();
+            if self
+                .processes
+                .get(&tgid)
+                .is_some_and(|p| p.is_idle_since(time))
+            {
+                self.processes.remove(&tgid);
+            }
+        }
+        while let Some((time, tgid, seq)) = self.ended.front().copied()
+            && (now.since(time) > RETENTION || self.ended.len() > MAX_REMEMBERED)
+        {
+            self.ended.pop_front();
+            if let Some(process) = self.processes.get_mut(&tgid) {
+                process.forget(seq);
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What attribution knows about one process.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::correlation::Correlations;
+use super::exclusive::Exclusive;
+use super::served::{Broken, Claim, Served};
+use super::traces::Traces;
+use crate::exchange::{Begun, Ended};
+use crate::ids::{KernelNanos, Seq};
+
+/// How long after an answer work for its request may still go on unseen, nanoseconds.
+const AFTERWORK: u64 = 1_000_000_000;
+
+#[derive(Debug)]
+pub(super) struct Process {
+    served: BTreeMap<Seq, Served>,
+    open: BTreeSet<Seq>,
+    last_end: Option<KernelNanos>,
+    pub(super) traces: Traces,
+    pub(super) correlations: Correlations,
+    pub(super) exclusive: Exclusive,
+    /// Requests may be in flight that can't be seen.
+    pub(super) blind: bool,
+}
+
+impl Process {
+    pub(super) fn new(now: KernelNanos) -> Self {
+        Self {
+            served: BTreeMap::new(),
+            open: BTreeSet::new(),
+            last_end: None,
+            traces: Traces::default(),
+            correlations: Correlations::default(),
+            exclusive: Exclusive::new(now),
+            blind: false,
+        }
+    }
+
+    pub(super) fn serve(&mut self, begun: &Begun, claim: Claim) {
+        if self.open.is_empty() {
+            self.exclusive.busy(begun.moved.since);
+        }
+        self.open.insert(begun.seq);
+        self.traces.insert(begun.seq, &begun.head.carrier);
+        self.correlations.insert(begun.seq, &begun.head.carrier);
+        self.served.insert(begun.seq, Served::new(begun, claim));
+    }
+
+    pub(super) fn end(&mut self, ended: &Ended) -> Option<&mut Served> {
+        if self.open.remove(&ended.seq) && self.open.is_empty() {
+            self.exclusive.idle(ended.time);
+        }
+        if self.served.contains_key(&ended.seq) {
+            self.last_end = Some(ended.time);
+        }
+        self.served.get_mut(&ended.seq)
+    }
+
+    pub(super) fn break_claim(&mut self, request: Seq, why: Broken) {
+        if let Some(served) = self.served.get_mut(&request)
+            && matches!(served.claim, Claim::Held(_))
+        {
+            served.claim = Claim::Broken(why);
+        }
+    }
+
+    /// How many requests are in flight, and which one if it is only one.
+    pub(super) fn in_flight(&self) -> (usize, Option<Seq>) {
+        let sole = if self.open.len() == 1 {
+            self.open.first().copied()
+        } else {
+            None
+        };
+        (self.open.len(), sole)
+    }
+
+    /// Whether it has served nothing since, and serves nothing.
+    pub(super) fn is_idle_since(&self, time: KernelNanos) -> bool {
+        self.open.is_empty() && self.last_end.is_none_or(|end| end <= time)
+    }
+
+    /// Whether a request has been answered so lately that work for it may still go on.
+    pub(super) fn just_ended(&self, at: KernelNanos) -> bool {
+        self.last_end.is_some_and(|end| at.since(end) < AFTERWORK)
+    }
+
+    pub(super) fn served(&self, seq: Seq) -> Option<&Served> {
+        self.served.get(&seq)
+    }
+
+    pub(super) fn forget(&mut self, seq: Seq) {
+        if let Some(served) = self.served.remove(&seq) {
+            self.traces.remove(seq, &served.head.carrier);
+            self.correlations.remove(seq, &served.head.carrier);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Requests that a process serves or has served lately.
+
+use crate::exchange::{Begun, Ended};
+use crate::ids::{FileId, KernelNanos, Seq, Tid};
+use crate::judged::Reason;
+use crate::message::RequestHead;
+
+/// Whether one thread is known to have done all the work on a request, and nothing else meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The thread read the request in a way that a thread which serves others at the same time can't.
+    Held(Tid),
+    /// The same thread wrote the response, and did nothing that speaks against it in between.
+    Confirmed(Tid),
+    /// Something speaks against it.
+    Broken(Broken),
+}
+
+/// Why a thread is no evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// It waits for several connections at once.
+    Shared,
+    /// It took up another request before it had answered.
+    Interleaved,
+    /// Another thread wrote the response.
+    AnsweredElsewhere,
+    /// The response was not completed by it.
+    Unanswered,
+}
+
+impl Claim {
+    /// Whether nothing that is still to come can change it for the better.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        !matches!(self, Self::Held(_))
+    }
+}
+
+impl Broken {
+    /// The reason in the output's words.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Shared => Reason::SharedThread,
+            Self::Interleaved => Reason::Interleaved,
+            Self::AnsweredElsewhere => Reason::AnsweredElsewhere,
+            Self::Unanswered => Reason::Unanswered,
+        }
+    }
+}
+
+/// A request that a process serves or has served lately.
+#[derive(Debug)]
+pub struct Served {
+    /// Its number.
+    pub seq: Seq,
+    /// Connection that it came in on.
+    pub file: FileId,
+    /// The thread that read it.
+    pub tid: Tid,
+    /// When its first byte was read.
+    pub since: KernelNanos,
+    /// When it ended.
+    pub until: Option<KernelNanos>,
+    /// What came in.
+    pub head: Box<RequestHead>,
+    /// What its thread proves.
+    pub claim: Claim,
+}
+
+impl Served {
+    pub(super) fn new(begun: &Begun, claim: Claim) -> Self {
+        Self {
+            seq: begun.seq,
+            file: begun.file,
+            tid: begun.moved.tid,
+            since: begun.moved.since,
+            until: None,
+            head: begun.head.clone(),
+            claim,
+        }
+    }
+
+    /// The request has ended: settles the claim. Returns whether it is confirmed.
+    pub(super) fn confirm(&mut self, ended: &Ended) -> bool {
+        self.until = Some(ended.time);
+        let Claim::Held(tid) = self.claim else {
+            return false;
+        };
+        self.claim = match ended.outcome {
+            Ok(response) if response.tid == tid && response.one_thread => Claim::Confirmed(tid),
+            Ok(_) => Claim::Broken(Broken::AnsweredElsewhere),
+            Err(_) if ended.closed_by == Some(tid) => Claim::Confirmed(tid),
+            Err(_) => Claim::Broken(Broken::Unanswered),
+        };
+        matches!(self.claim, Claim::Confirmed(_))
+    }
+}

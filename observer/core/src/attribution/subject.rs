@@ -1,0 +1,107 @@
+//! Subjects: what is to be attributed.
+
+use crate::context::line::LineContext;
+use crate::exchange::{Begun, Ended};
+use crate::ids::{KernelNanos, Seq, Tgid, Tid};
+use crate::judged::Reason;
+use crate::message::LogLine;
+
+/// How long a line after a response waits for the proof that its thread stayed, nanoseconds.
+pub const STAY_PATIENCE: u64 = 2_000_000_000;
+
+/// Something that was done for a request, or for none.
+#[derive(Debug)]
+pub struct Subject {
+    /// Its number.
+    pub seq: Seq,
+    /// The process that did it.
+    pub tgid: Tgid,
+    /// The thread that did it.
+    pub tid: Tid,
+    /// When.
+    pub time: KernelNanos,
+    /// Requests that were in flight in the process at that time.
+    pub in_flight: usize,
+    /// The request in flight, if it was the only one.
+    pub sole: Option<Seq>,
+    /// Another request had been answered so lately that work for that one may still have gone on.
+    pub afterwork: bool,
+    /// What kind of work it is, for telling background work.
+    pub template: Option<u64>,
+    /// What its thread was doing.
+    pub hold: Hold,
+    /// What it is.
+    pub work: Work,
+}
+
+/// What a thread's work can be held to belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// The request that the thread was serving.
+    Serving(Seq),
+    /// The request that the thread had answered, if it turns out to have stayed with its connection.
+    After(Seq),
+    /// The request that the thread had answered: it stayed.
+    Stayed(Seq),
+    /// The requests that these messages, which the thread had taken from a pipe, were written for.
+    Messages(Vec<Seq>),
+    /// Nothing; the thread says why, if it knows.
+    Nothing(Option<Reason>),
+}
+
+/// What was done.
+#[derive(Debug)]
+pub enum Work {
+    /// A call: a client exchange.
+    Call(Box<Call>),
+    /// A logged event.
+    Line(Box<Line>),
+    /// A message written to an in-process pipe.
+    Message,
+}
+
+/// A client exchange.
+#[derive(Debug)]
+pub struct Call {
+    /// How it began.
+    pub begun: Begun,
+    /// How it ended.
+    pub ended: Option<Ended>,
+}
+
+/// A logged event.
+#[derive(Debug)]
+pub struct Line {
+    /// The event.
+    pub line: LogLine,
+    /// `stdout`, `stderr` or `file:PATH`.
+    pub source: String,
+    /// What it says about its trace.
+    pub context: LineContext,
+}
+
+impl Subject {
+    pub(super) fn stayed(&mut self) {
+        if let Hold::After(request) = self.hold {
+            self.hold = Hold::Stayed(request);
+        }
+    }
+
+    /// Whether nothing more of it is to come.
+    pub(super) fn is_over(&self) -> bool {
+        match &self.work {
+            Work::Call(call) => call.ended.is_some(),
+            Work::Line(_) | Work::Message => true,
+        }
+    }
+}
+
+impl Work {
+    pub(super) fn template(&self) -> Option<u64> {
+        match self {
+            Self::Call(call) => Some(super::exclusive::call_template(&call.begun)),
+            Self::Line(line) => Some(super::exclusive::line_template(&line.line.text)),
+            Self::Message => None,
+        }
+    }
+}

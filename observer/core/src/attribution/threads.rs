@@ -1,0 +1,195 @@
+//! Tier 3, threads: the thread that read a request, did nothing else, and wrote its response owned
+//! it in between.
+//!
+//! A thread is evidence only while it serves one request exclusively. What makes that certain is
+//! that it reads the request with a call that *could have blocked*: a thread that takes care of
+//! several connections never does that, since it would leave the others waiting. (Measured for
+//! Werkzeug, gunicorn's gthread, the JDK's HttpServer and Rust's standard library: the descriptor
+//! is blocking when the request is read; Node, asyncio, Go, tokio, nginx and every selector read
+//! with descriptors that are not.) On top of that the claim breaks when the thread waits for
+//! several descriptors, or reads or answers another request before it has answered this one.
+
+use hashbrown::HashMap;
+
+use super::pipes::Carried;
+use super::served::{Broken, Claim};
+use super::subject::Hold;
+use crate::exchange::Begun;
+use crate::ids::{FileId, Seq, Tid};
+use crate::judged::Reason;
+use crate::record::Waited;
+
+/// Threads with state, at most; beyond that new ones get none and so give no evidence.
+const MAX_THREADS: usize = 65_536;
+
+/// Subjects that one thread may have waiting for the proof that it stayed with its connection.
+const MAX_STAYING: usize = 1_024;
+
+#[derive(Debug, Default)]
+pub(super) struct Threads {
+    threads: HashMap<Tid, Thread>,
+}
+
+#[derive(Debug, Default)]
+struct Thread {
+    doing: Doing,
+    carries: Option<Carried>,
+}
+
+/// What a thread is doing, as far as it is known.
+#[derive(Debug, Default)]
+enum Doing {
+    #[default]
+    Unknown,
+    /// It has read a request, and nothing speaks against its serving that one alone.
+    Serving(Seq),
+    /// It has answered a request; these subjects came after.
+    Answered {
+        request: Seq,
+        file: FileId,
+        since: Vec<Seq>,
+    },
+    /// It serves several requests at once.
+    Shared,
+}
+
+/// What reading a request means for its thread.
+pub(super) struct Held {
+    pub(super) claim: Claim,
+    /// The request that it had not answered yet.
+    pub(super) interrupted: Option<Seq>,
+}
+
+impl Threads {
+    /// A thread has read a request.
+    pub(super) fn read_request(&mut self, begun: &Begun) -> Held {
+        let moved = &begun.moved;
+        let Some(thread) = self.thread(moved.tid) else {
+            return Held {
+                claim: Claim::Broken(Broken::Shared),
+                interrupted: None,
+            };
+        };
+        thread.carries = None;
+        let interrupted = match thread.doing {
+            Doing::Serving(request) => Some(request),
+            _ => None,
+        };
+        let claim = if moved.nonblocking || !moved.one_thread {
+            Claim::Broken(Broken::Shared)
+        } else if interrupted.is_some() {
+            Claim::Broken(Broken::Interleaved)
+        } else {
+            Claim::Held(moved.tid)
+        };
+        thread.doing = match claim {
+            Claim::Held(_) => Doing::Serving(begun.seq),
+            _ => Doing::Shared,
+        };
+        Held { claim, interrupted }
+    }
+
+    /// A request has ended, `confirmed` if one thread did it all. Returns the request that the
+    /// answering thread was serving, if that is another one.
+    pub(super) fn request_ended(
+        &mut self,
+        request: Seq,
+        file: FileId,
+        writer: Option<Tid>,
+        confirmed: bool,
+    ) -> Option<Seq> {
+        let thread = self.threads.get_mut(&writer?)?;
+        match thread.doing {
+            Doing::Serving(current) if current == request => {
+                thread.doing = if confirmed {
+                    Doing::Answered {
+                        request,
+                        file,
+                        since: Vec::new(),
+                    }
+                } else {
+                    Doing::Unknown
+                };
+                None
+            }
+            Doing::Serving(other) => {
+                thread.doing = Doing::Shared;
+                Some(other)
+            }
+            _ => None,
+        }
+    }
+
+    /// A thread has waited. Returns the request that it can no longer be evidence for.
+    pub(super) fn waited(&mut self, tid: Tid, waited: Waited) -> Option<Seq> {
+        if !(waited.event_loop() || waited.poll_many() || waited.accept()) {
+            return None;
+        }
+        let thread = self.threads.get_mut(&tid)?;
+        thread.carries = None;
+        if let Doing::Serving(request) = thread.doing {
+            thread.doing = Doing::Shared;
+            return Some(request);
+        }
+        None
+    }
+
+    /// What a thread's work at this moment can be held to belong to.
+    pub(super) fn hold(&mut self, tid: Tid, subject: Seq) -> Hold {
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return Hold::Nothing(None);
+        };
+        match &mut thread.doing {
+            Doing::Serving(request) => Hold::Serving(*request),
+            Doing::Answered { request, since, .. } if since.len() < MAX_STAYING => {
+                since.push(subject);
+                Hold::After(*request)
+            }
+            Doing::Shared => Hold::Nothing(Some(Reason::SharedThread)),
+            Doing::Answered { .. } | Doing::Unknown => match &thread.carries {
+                Some(carried) => Hold::Messages(carried.messages.clone()),
+                None => Hold::Nothing(None),
+            },
+        }
+    }
+
+    /// A thread used a connection: what it did since it answered there, in order.
+    pub(super) fn stayed(&mut self, tid: Tid, file: FileId) -> Vec<Seq> {
+        match self.threads.get_mut(&tid).map(|t| &mut t.doing) {
+            Some(Doing::Answered {
+                file: own, since, ..
+            }) if *own == file => std::mem::take(since),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A thread has taken up something else.
+    pub(super) fn left(&mut self, tid: Tid) {
+        if let Some(thread) = self.threads.get_mut(&tid)
+            && matches!(thread.doing, Doing::Answered { .. })
+        {
+            thread.doing = Doing::Unknown;
+        }
+    }
+
+    /// A thread has taken messages from a pipe.
+    pub(super) fn carries(&mut self, tid: Tid, carried: Carried) {
+        if let Some(thread) = self.thread(tid) {
+            if matches!(thread.doing, Doing::Answered { .. }) {
+                thread.doing = Doing::Unknown;
+            }
+            thread.carries = Some(carried);
+        }
+    }
+
+    pub(super) fn remove(&mut self, tid: Tid) {
+        self.threads.remove(&tid);
+    }
+
+    fn thread(&mut self, tid: Tid) -> Option<&mut Thread> {
+        if self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&tid) {
+            return None;
+        }
+        Some(self.threads.entry(tid).or_default())
+    }
+}

@@ -1,0 +1,142 @@
+//! The table of field names under which loggers write trace ids.
+
+use super::id::{LineTraceId, Reading};
+
+/// What stands under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A trace id in any notation.
+    Id,
+    /// `projects/PROJECT/traces/ID` or 16 or 32 hex digits; anything else is something else (a stack trace).
+    Trace,
+    /// Google's resource name, or an id.
+    Google,
+    /// `TRACE_ID/SPAN_ID;o=1`.
+    CloudTraceContext,
+    /// A whole `traceparent`.
+    Traceparent,
+    /// `{trace-id}:{span-id}:…`, or an id.
+    Jaeger,
+    /// `1-8hex-24hex`, alone or after `Root=`; an id.
+    Xray,
+    /// SkyWalking's own.
+    SkyWalking,
+}
+
+/// Names in lower case without `_`, `-`, `.` and spaces.
+const TABLE: &[(&str, Kind)] = &[
+    // trace_id, traceId, trace.id, trace-id, TraceId, and (after a dot) mdc.traceId, dt.trace_id
+    ("traceid", Kind::Id),
+    // OpenTelemetry's Python log record factory
+    ("oteltraceid", Kind::Id),
+    // Datadog, where the dot became something else
+    ("ddtraceid", Kind::Id),
+    ("xdatadogtraceid", Kind::Id),
+    ("xtraceid", Kind::Id),
+    ("xb3traceid", Kind::Id),
+    ("b3traceid", Kind::Id),
+    ("ubertraceid", Kind::Jaeger),
+    ("traceparent", Kind::Traceparent),
+    ("elasticapmtraceparent", Kind::Traceparent),
+    ("logginggoogleapiscom/trace", Kind::Google),
+    ("trace", Kind::Trace),
+    ("xcloudtracecontext", Kind::CloudTraceContext),
+    ("awsxraytraceid", Kind::Xray),
+    ("xraytraceid", Kind::Xray),
+    ("xamzntraceid", Kind::Xray),
+    ("amazontraceid", Kind::Xray),
+];
+
+/// Longest name looked up, in bytes.
+pub(super) const MAX_NAME: usize = 64;
+
+/// What stands under a name, if it can be a trace id. Parts before a dot or slash may be anything.
+pub(super) fn kind(name: &str) -> Option<Kind> {
+    if name.len() > MAX_NAME {
+        return None;
+    }
+    // `tid` is a thread id nearly everywhere; SkyWalking writes it in capitals.
+    if name == "TID" {
+        return Some(Kind::SkyWalking);
+    }
+    let mut rest = name;
+    loop {
+        if let Some((_, kind)) = TABLE.iter().find(|(known, _)| same(rest, known)) {
+            return Some(*kind);
+        }
+        rest = &rest[rest.find(['.', '/'])? + 1..];
+    }
+}
+
+/// Whether a name is this one in the table's notation.
+fn same(name: &str, known: &str) -> bool {
+    let letters = name.bytes().filter(|byte| !b"_-. ".contains(byte));
+    letters
+        .map(|byte| byte.to_ascii_lowercase())
+        .eq(known.bytes())
+}
+
+impl Kind {
+    /// Whether `;` and `=` belong to a value.
+    pub fn has_fields(self) -> bool {
+        matches!(self, Self::Xray | Self::CloudTraceContext)
+    }
+
+    /// What a value under a name of this kind says.
+    pub fn read(self, value: &str) -> Reading {
+        let value = value.trim();
+        match self {
+            Self::Id => LineTraceId::read(value),
+            Self::SkyWalking => LineTraceId::read_skywalking(value),
+            Self::Trace => match google_resource(value).or(hex_id(value)) {
+                Some(id) => LineTraceId::read(id),
+                None => Reading::Nothing,
+            },
+            Self::Google => LineTraceId::read(google_resource(value).unwrap_or(value)),
+            Self::CloudTraceContext => LineTraceId::read(until(value, &['/', ';'])),
+            Self::Jaeger => LineTraceId::read(until(value, &[':', '%'])),
+            Self::Traceparent => traceparent(value),
+            Self::Xray => {
+                let mut fields = value.split(';').map(str::trim);
+                let root = fields.find_map(|field| field.strip_prefix("Root="));
+                // The Java SDK logs the segment after an `@`.
+                LineTraceId::read(until(root.unwrap_or(value), &['@']))
+            }
+        }
+    }
+}
+
+/// The id within `projects/PROJECT/traces/ID`.
+fn google_resource(value: &str) -> Option<&str> {
+    let (_, id) = value.strip_prefix("projects/")?.split_once("/traces/")?;
+    Some(id)
+}
+
+/// A value that is nothing but 16 or 32 hex digits.
+fn hex_id(value: &str) -> Option<&str> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (matches!(value.len(), 16 | 32) && digits).then_some(value)
+}
+
+fn until<'a>(value: &'a str, ends: &[char]) -> &'a str {
+    value.split(ends).next().unwrap_or_default()
+}
+
+/// The trace id of a whole `traceparent`, by itself.
+fn traceparent(value: &str) -> Reading {
+    match LineTraceId::read(value) {
+        Reading::Id(_) if value.len() >= 55 => match value.get(3..35) {
+            Some(id) => LineTraceId::read(id),
+            None => Reading::Malformed,
+        },
+        Reading::Malformed
+            if value
+                .get(3..35)
+                .is_some_and(|id| id.bytes().all(|b| b == b'0')) =>
+        {
+            Reading::Zero
+        }
+        Reading::Id(_) | Reading::Malformed => Reading::Malformed,
+        nothing => nothing,
+    }
+}

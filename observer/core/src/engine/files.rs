@@ -1,0 +1,144 @@
+//! Open file descriptions: what they are and what is fed from them to which stage.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
+use crate::attribution::PipeKey;
+use crate::exchange::Endpoint;
+use crate::ids::FileId;
+use crate::judged::Address;
+use crate::record::{Class, Direction, File, TcpAddresses};
+use crate::text::{printable, printable_bytes};
+
+/// Descriptions that are remembered; the one unused longest is forgotten first.
+const MAX_FILES: usize = 131_072;
+
+/// What is known about one description.
+#[derive(Debug)]
+pub(super) struct Description {
+    pub(super) class: Class,
+    pub(super) endpoint: Endpoint,
+    /// Unix: neither end has a name, as with a socket pair.
+    unnamed: bool,
+    /// Opened for append: a pipe opened so (`/dev/stdout` by name, as nginx does) is a log.
+    append: bool,
+    ino: u64,
+    peer_ino: u64,
+}
+
+/// What a record's bytes are taken as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A connection between processes.
+    Connection,
+    /// Perhaps a message between threads of one process.
+    Pipe(PipeKey),
+    /// A connection that may be either.
+    Pair(PipeKey),
+    /// A log.
+    Log,
+    /// Nothing that matters.
+    Nothing,
+}
+
+/// All descriptions that are remembered.
+#[derive(Debug)]
+pub(super) struct Files {
+    described: LruCache<FileId, Description>,
+    /// Paths of logs; a path may be known before the description, which the front stage holds back.
+    paths: LruCache<FileId, String>,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        const LIMIT: NonZeroUsize = NonZeroUsize::new(MAX_FILES).expect("not zero");
+        Self {
+            described: LruCache::new(LIMIT),
+            paths: LruCache::new(LIMIT),
+        }
+    }
+}
+
+impl Files {
+    pub(super) fn describe(&mut self, file: &File<'_>) {
+        let address = |a: fn(TcpAddresses) -> SocketAddr| file.tcp.map(a).map(Address::Tcp);
+        let path = printable_bytes(file.path);
+        let unix = (file.class == Class::Unix).then_some(Address::Unix(path));
+        let endpoint = Endpoint {
+            local: address(|t| t.local)
+                .or_else(|| unix.clone())
+                .unwrap_or(Address::Unknown),
+            peer: address(|t| t.remote).or(unix).unwrap_or(Address::Unknown),
+            unix_inodes: file
+                .peer_ino
+                .filter(|_| file.class == Class::Unix)
+                .map(|p| (file.ino, p)),
+        };
+        let description = Description {
+            class: file.class,
+            endpoint,
+            unnamed: file.path.is_empty(),
+            append: file.append,
+            ino: file.ino,
+            peer_ino: file.peer_ino.unwrap_or(0),
+        };
+        self.described.push(file.file, description);
+    }
+
+    pub(super) fn name(&mut self, file: FileId, path: &str) {
+        self.paths.push(file, printable(path).into_owned());
+    }
+
+    pub(super) fn get(&mut self, file: FileId) -> Option<&Description> {
+        self.described.get(&file)
+    }
+
+    /// The output's name of a log.
+    pub(super) fn source(&mut self, file: FileId, fd: i32) -> String {
+        match fd {
+            1 => return "stdout".to_owned(),
+            2 => return "stderr".to_owned(),
+            _ => {}
+        }
+        if self.get(file).is_some_and(|d| d.class == Class::Pipe) {
+            return "pipe".to_owned();
+        }
+        let path = self.paths.get(&file).map_or("?", String::as_str);
+        format!("file:{path}")
+    }
+
+    pub(super) fn close(&mut self, file: FileId) {
+        self.described.pop(&file);
+        self.paths.pop(&file);
+    }
+}
+
+impl Description {
+    pub(super) fn content(&self, direction: Direction, fd: i32) -> Content {
+        let written = direction == Direction::Write;
+        match self.class {
+            Class::Tcp => Content::Connection,
+            Class::Unix if self.unnamed && self.peer_ino != 0 => Content::Pair(if written {
+                PipeKey {
+                    from: self.ino,
+                    to: self.peer_ino,
+                }
+            } else {
+                PipeKey {
+                    from: self.peer_ino,
+                    to: self.ino,
+                }
+            }),
+            Class::Unix => Content::Connection,
+            Class::Pipe if written && (self.append || fd == 1 || fd == 2) => Content::Log,
+            Class::Pipe => Content::Pipe(PipeKey {
+                from: self.ino,
+                to: self.ino,
+            }),
+            Class::Tty | Class::Log if written => Content::Log,
+            Class::Tty | Class::Log => Content::Nothing,
+        }
+    }
+}

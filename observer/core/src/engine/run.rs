@@ -1,0 +1,330 @@
+//! Takes records through the stages.
+
+use super::files::Content;
+use super::{Log, Stages};
+use crate::attribution::{Call, Line, Work};
+use crate::context::line;
+use crate::exchange::{Begun, Ended, ExchangeEvent, Source};
+use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
+use crate::judged::{Judged, LossKind, Role, Summary};
+use crate::message::lines::Lines;
+use crate::message::{LogLine, Protocol};
+use crate::record::{Data, Direction, Event, Record};
+use crate::stream::{Chunk, Released};
+
+impl Stages {
+    pub(super) fn released(&mut self, released: &Released<'_>) {
+        match released.decode() {
+            Ok(record) => self.record(&record),
+            Err(_) => self.lost(LossKind::Invalid, 1, self.now, None),
+        }
+    }
+
+    fn record(&mut self, record: &Record<'_>) {
+        self.records += 1;
+        self.now = self.now.max(record.time);
+        if let Some(missed) = self.sequences.record(record.cpu, record.seq, record.time) {
+            self.attributor.lost(missed.since, missed.until);
+            self.teller.lost(
+                LossKind::Records,
+                missed.count,
+                missed.since,
+                missed.until,
+                None,
+            );
+        }
+        self.attributor
+            .thread_acted(record.tgid, record.tid, record.waited);
+        match &record.event {
+            Event::File(file) => self.files.describe(file),
+            Event::Data(data) => self.data(record, data),
+            Event::Short(short) => self.corrected(short.file, record.time),
+            Event::Close { file, last } => self.close(*file, *last, record),
+            Event::Exit => self.exit(record.tgid, record.tid, record.time),
+            Event::Exec => self.attributor.process_ended(record.tgid, record.time),
+            Event::Fork { child } => self.attributor.process_began(*child),
+            Event::Spawn { .. } => {}
+        }
+    }
+
+    fn data(&mut self, record: &Record<'_>, data: &Data<'_>) {
+        let Some(description) = self.files.get(data.file) else {
+            return self.lost(
+                LossKind::Bytes,
+                u64::from(data.len),
+                record.time,
+                Some(record.tgid),
+            );
+        };
+        match description.content(data.direction, data.fd) {
+            Content::Connection => self.connection(record, data),
+            Content::Pair(key) => {
+                let pair = Data {
+                    pipe_empty: true,
+                    ..*data
+                };
+                self.pipe(key, record, &pair);
+                self.connection(record, data);
+            }
+            Content::Pipe(key) => self.pipe(key, record, data),
+            Content::Log => self.log(record, data),
+            Content::Nothing => {}
+        }
+    }
+
+    fn connection(&mut self, record: &Record<'_>, data: &Data<'_>) {
+        if data.direction == Direction::Read {
+            self.attributor.touched(record.tid, data.file);
+        }
+        let Some(description) = self.files.get(data.file) else {
+            return;
+        };
+        let source = Source {
+            file: data.file,
+            tgid: record.tgid,
+            endpoint: &description.endpoint,
+        };
+        let mut events = Vec::new();
+        let next = &mut self.next;
+        if data.len > 0 {
+            let mut seq = || number(next);
+            let chunk = chunk(record, data);
+            self.exchanges
+                .chunk(source, data.direction, chunk, &mut seq, &mut |e| {
+                    events.push(e)
+                });
+        }
+        if let Some(end) = data.end {
+            self.exchanges
+                .end(source, record.tid, end, record.time, &mut |e| {
+                    events.push(e)
+                });
+        }
+        self.exchange_events(events);
+    }
+
+    fn exchange_events(&mut self, events: Vec<ExchangeEvent>) {
+        for event in events {
+            match event {
+                ExchangeEvent::Begun(begun) => self.begun(begun),
+                ExchangeEvent::Ended(ended) => self.ended(ended),
+                ExchangeEvent::NotObserved { tgid, protocol } => {
+                    self.attributor.blind(tgid, self.now);
+                    self.teller.not_observed(tgid, protocol);
+                }
+                ExchangeEvent::Evicted { tgid } => {
+                    self.lost(LossKind::Evicted, 1, self.now, Some(tgid))
+                }
+                ExchangeEvent::Lost { tgid } => self.lost(LossKind::Bytes, 1, self.now, Some(tgid)),
+            }
+        }
+    }
+
+    fn begun(&mut self, begun: Box<Begun>) {
+        self.attributor.begun(&begun);
+        self.teller.begun(&begun);
+        let (seq, tgid, moved) = (begun.seq, begun.tgid, begun.moved);
+        match begun.role {
+            Role::Server => {
+                self.serving.insert(seq, begun);
+            }
+            Role::Client => {
+                self.calling.insert(seq, tgid);
+                let work = Work::Call(Box::new(Call {
+                    begun: *begun,
+                    ended: None,
+                }));
+                self.attributor
+                    .take(seq, tgid, moved.tid, moved.since, work);
+            }
+        }
+    }
+
+    fn ended(&mut self, ended: Ended) {
+        if let Some(begun) = self.serving.remove(&ended.seq) {
+            self.attributor.ended(begun.tgid, &ended);
+            self.answered.push((begun, ended));
+        } else if self.calling.remove(&ended.seq).is_some() {
+            self.attributor.call_ended(&ended);
+        }
+    }
+
+    fn pipe(&mut self, key: crate::attribution::PipeKey, record: &Record<'_>, data: &Data<'_>) {
+        if data.len == 0 {
+            return;
+        }
+        let next = &mut self.next;
+        let mut seq = || number(next);
+        self.attributor
+            .pipe(key, record.tgid, record.tid, record.time, data, &mut seq);
+    }
+
+    fn log(&mut self, record: &Record<'_>, data: &Data<'_>) {
+        let (tgid, fd) = (record.tgid, data.fd);
+        let log = self.logs.get_or_insert_mut(data.file, || Log {
+            lines: Lines::new(),
+            tgid,
+            fd,
+            binary: false,
+        });
+        (log.tgid, log.fd) = (tgid, fd);
+        let mut lines = Vec::new();
+        log.lines
+            .write(&chunk(record, data), data.more, &mut |line| {
+                lines.push(line)
+            });
+        if !log.lines.is_text() && !log.binary {
+            log.binary = true;
+            self.exchanges.ignore(data.file);
+            self.teller.not_observed(tgid, Protocol::NotText);
+        }
+        self.log_lines(lines, tgid, data.file, fd);
+    }
+
+    /// A thread's last lines end with it.
+    fn end_lines(&mut self, tgid: Tgid, tid: Tid) {
+        let mut ended = Vec::new();
+        for (file, log) in self.logs.iter_mut().filter(|(_, log)| log.tgid == tgid) {
+            let mut lines = Vec::new();
+            log.lines.end_thread(tid, &mut |line| lines.push(line));
+            if !lines.is_empty() {
+                ended.push((*file, log.fd, lines));
+            }
+        }
+        for (file, fd, lines) in ended {
+            self.log_lines(lines, tgid, file, fd);
+        }
+    }
+
+    /// Tells lines whose end did not come, or of the logs that end.
+    fn flush_logs(&mut self, which: impl Fn(FileId) -> bool, ending: bool) {
+        let mut flushed = Vec::new();
+        for (file, log) in self.logs.iter_mut().filter(|(file, _)| which(**file)) {
+            let mut lines = Vec::new();
+            if ending {
+                log.lines.end(&mut |line| lines.push(line));
+            } else {
+                log.lines.flush(self.now, &mut |line| lines.push(line));
+            }
+            if !lines.is_empty() {
+                flushed.push((*file, log.tgid, log.fd, lines));
+            }
+        }
+        for (file, tgid, fd, lines) in flushed {
+            self.log_lines(lines, tgid, file, fd);
+        }
+    }
+
+    fn log_lines(&mut self, lines: Vec<LogLine>, tgid: Tgid, file: FileId, fd: i32) {
+        for line in lines {
+            let source = self.files.source(file, fd);
+            let seq = number(&mut self.next);
+            let (tid, time) = (line.moved.tid, line.moved.time);
+            let context = line::scan(&line.text);
+            let work = Work::Line(Box::new(Line {
+                line,
+                source,
+                context,
+            }));
+            self.attributor.take(seq, tgid, tid, time, work);
+        }
+    }
+
+    fn corrected(&mut self, file: FileId, time: KernelNanos) {
+        let mut events = Vec::new();
+        self.exchanges
+            .corrected(file, time, &mut |e| events.push(e));
+        self.exchange_events(events);
+        let Some(log) = self.logs.get_mut(&file) else {
+            return;
+        };
+        let mut lines = Vec::new();
+        log.lines.lost(time, &mut |line| lines.push(line));
+        let (tgid, fd) = (log.tgid, log.fd);
+        self.log_lines(lines, tgid, file, fd);
+    }
+
+    fn close(&mut self, file: FileId, last: bool, record: &Record<'_>) {
+        self.attributor.touched(record.tid, file);
+        if !last {
+            return;
+        }
+        let mut events = Vec::new();
+        self.exchanges
+            .closed(file, record.tid, record.time, &mut |e| events.push(e));
+        self.exchange_events(events);
+        self.flush_logs(|f| f == file, true);
+        self.files.close(file);
+        self.logs.pop(&file);
+    }
+
+    fn exit(&mut self, tgid: Tgid, tid: Tid, time: KernelNanos) {
+        self.end_lines(tgid, tid);
+        self.attributor.thread_ended(tid);
+        if tid.0 == tgid.0 {
+            let mut events = Vec::new();
+            self.exchanges
+                .process_ended(tgid, time, &mut |e| events.push(e));
+            self.exchange_events(events);
+            self.attributor.process_ended(tgid, time);
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: KernelNanos, lost: u64) {
+        self.now = self.now.max(now);
+        if let Some(missed) = self.sequences.tick(now, lost) {
+            self.attributor.lost(missed.since, missed.until);
+            if missed.count > 0 {
+                self.teller.lost(
+                    LossKind::Records,
+                    missed.count,
+                    missed.since,
+                    missed.until,
+                    None,
+                );
+            }
+        }
+        let mut events = Vec::new();
+        self.exchanges.expire(now, &mut |e| events.push(e));
+        self.exchange_events(events);
+        self.flush_logs(|_| true, false);
+    }
+
+    pub(super) fn stop(&mut self) {
+        let mut events = Vec::new();
+        self.exchanges.stop(self.now, &mut |e| events.push(e));
+        self.exchange_events(events);
+        self.flush_logs(|_| true, true);
+    }
+
+    /// Tells what is certain by now: requests that were answered, then what was decided.
+    pub(super) fn judge(&mut self, stopping: bool, out: &mut Vec<Judged>) {
+        for (begun, ended) in std::mem::take(&mut self.answered) {
+            out.push(self.teller.served(&begun, &ended));
+        }
+        let decided = self.attributor.decide(self.now, stopping);
+        self.teller.decided(&self.attributor, decided, out);
+        self.teller.losses(out);
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        self.teller.summary(self.now, self.records)
+    }
+}
+
+fn number(next: &mut u64) -> Seq {
+    let seq = Seq(*next);
+    *next += 1;
+    seq
+}
+
+fn chunk<'a>(record: &Record<'a>, data: &Data<'a>) -> Chunk<'a> {
+    Chunk {
+        tid: record.tid,
+        time: record.time,
+        pos: data.pos,
+        len: data.len,
+        bytes: data.payload,
+        nonblocking: data.nonblocking,
+    }
+}

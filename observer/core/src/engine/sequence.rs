@@ -1,0 +1,60 @@
+//! Notices lost records by the holes in each CPU's sequence and by the kernel's own count.
+
+use hashbrown::HashMap;
+
+use crate::ids::KernelNanos;
+
+/// CPUs that are followed; Linux supports 8192 at most on the largest configurations.
+const MAX_CPUS: usize = 8_192;
+
+/// What was found lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Missed {
+    pub(super) count: u64,
+    pub(super) since: KernelNanos,
+    pub(super) until: KernelNanos,
+}
+
+/// How far each CPU's sequence was seen.
+#[derive(Debug, Default)]
+pub(super) struct Sequences {
+    last: HashMap<u32, (u32, KernelNanos)>,
+    in_holes: u64,
+    counted: u64,
+    tick: KernelNanos,
+}
+
+impl Sequences {
+    /// A record was taken in. Returns what is missing before it.
+    pub(super) fn record(&mut self, cpu: u32, seq: u32, time: KernelNanos) -> Option<Missed> {
+        if self.last.len() >= MAX_CPUS && !self.last.contains_key(&cpu) {
+            return None;
+        }
+        let (before, since) = self.last.insert(cpu, (seq, time))?;
+        let missing = seq.wrapping_sub(before).wrapping_sub(1);
+        // A record that overtook another of its CPU is no loss.
+        if missing == 0 || missing > u32::MAX / 2 {
+            return None;
+        }
+        self.in_holes += u64::from(missing);
+        Some(Missed {
+            count: u64::from(missing),
+            since,
+            until: time,
+        })
+    }
+
+    /// The kernel has lost `lost` records so far. Returns those for which no hole was seen yet: they
+    /// were lost since the previous tick.
+    pub(super) fn tick(&mut self, now: KernelNanos, lost: u64) -> Option<Missed> {
+        let since = std::mem::replace(&mut self.tick, now);
+        let grown = lost.saturating_sub(self.counted);
+        self.counted = self.counted.max(lost);
+        let unseen = self.counted.saturating_sub(self.in_holes);
+        (grown > 0).then_some(Missed {
+            count: unseen,
+            since,
+            until: now,
+        })
+    }
+}

@@ -1,0 +1,352 @@
+//! Puts what was decided into the output's words, and counts it.
+
+use std::num::NonZeroUsize;
+
+use hashbrown::HashMap;
+use lru::LruCache;
+
+use super::Config;
+use crate::attribution::{Attributor, Call, Decision, Line, Served, Subject, Work};
+use crate::context::line::LineId;
+use crate::context::{Carrier, Context, TraceId};
+use crate::exchange::{Begun, Ended};
+use crate::facts::{ProcessFacts, Runtime};
+use crate::ids::{KernelNanos, Seq, Tgid};
+use crate::judged::{
+    Address, ContextView, Exchange, ExchangeId, Finding, Judged, Log, LogContext, Loss, LossKind,
+    Role, Summary,
+};
+use crate::message::Protocol;
+use crate::redact::redact;
+use crate::summary::{Circumstances, Counter};
+use crate::text::{printable, printable_lines};
+use crate::verdict::{CallJudgement, LineJudgement, judge_call, judge_line};
+
+/// Addresses at which a service was seen to serve, that are remembered.
+const MAX_ADDRESSES: usize = 4_096;
+
+/// Requests whose calls' traces are remembered, for judging lines that carry them.
+const MAX_TRACES: usize = 16_384;
+
+/// Processes whose facts are remembered.
+const MAX_PROCESSES: usize = 16_384;
+
+/// Losses of one kind and process that are told apart before they are told.
+const MAX_LOSSES: usize = 1_024;
+
+#[derive(Debug)]
+pub(super) struct Teller {
+    config: Config,
+    facts: LruCache<Tgid, ProcessFacts>,
+    serves: LruCache<Address, Tgid>,
+    /// Calls whose other end is observed: who serves them.
+    served_by: LruCache<Seq, Tgid>,
+    /// Traces that calls made for a request carry.
+    traces: LruCache<Seq, Vec<TraceId>>,
+    counter: Counter,
+    untold: Vec<Loss>,
+    lost: HashMap<LossKind, Loss>,
+}
+
+fn limit(n: usize) -> NonZeroUsize {
+    NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN)
+}
+
+impl Teller {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            config,
+            facts: LruCache::new(limit(MAX_PROCESSES)),
+            serves: LruCache::new(limit(MAX_ADDRESSES)),
+            served_by: LruCache::new(limit(MAX_TRACES)),
+            traces: LruCache::new(limit(MAX_TRACES)),
+            counter: Counter::default(),
+            untold: Vec::new(),
+            lost: HashMap::new(),
+        }
+    }
+
+    pub(super) fn process(&mut self, facts: ProcessFacts) {
+        self.facts.push(facts.tgid, facts);
+    }
+
+    pub(super) fn begun(&mut self, begun: &Begun) {
+        if begun.role == Role::Server {
+            self.serves.push(begun.endpoint.local.clone(), begun.tgid);
+            if let Some(call) = begun.other_end {
+                self.served_by.push(call, begun.tgid);
+            }
+        }
+    }
+
+    pub(super) fn not_observed(&mut self, tgid: Tgid, protocol: Protocol) {
+        let service = self.service(tgid);
+        self.counter.not_observed(&service, protocol);
+    }
+
+    pub(super) fn lost(
+        &mut self,
+        what: LossKind,
+        count: u64,
+        since: KernelNanos,
+        until: KernelNanos,
+        tgid: Option<Tgid>,
+    ) {
+        let (since, until) = (
+            self.config.anchor.wall(since),
+            self.config.anchor.wall(until),
+        );
+        let loss = Loss {
+            what,
+            count,
+            since,
+            until,
+            pid: tgid,
+            service: tgid.map(|t| self.service(t)),
+        };
+        let total = self.lost.entry(what).or_insert_with(|| Loss {
+            count: 0,
+            pid: None,
+            service: None,
+            ..loss.clone()
+        });
+        total.count += count;
+        total.until = until;
+        let same = |l: &&mut Loss| l.what == what && l.pid == tgid;
+        if let Some(told) = self.untold.iter_mut().find(same) {
+            told.count += count;
+            told.until = until;
+        } else if self.untold.len() < MAX_LOSSES {
+            self.untold.push(loss);
+        }
+    }
+
+    pub(super) fn losses(&mut self, out: &mut Vec<Judged>) {
+        out.extend(self.untold.drain(..).map(Judged::Loss));
+    }
+
+    pub(super) fn served(&mut self, begun: &Begun, ended: &Ended) -> Judged {
+        let mut exchange = self.exchange(begun, Some(ended));
+        exchange.findings = own_findings(&begun.head.carrier);
+        let circumstances = self.circumstances(begun.tgid, true, true);
+        self.counter.exchange(&exchange, circumstances);
+        Judged::Exchange(Box::new(exchange))
+    }
+
+    pub(super) fn decided(
+        &mut self,
+        attributor: &Attributor,
+        decided: Vec<(Subject, Decision)>,
+        out: &mut Vec<Judged>,
+    ) {
+        for (subject, decision) in &decided {
+            if let (Work::Call(call), Some(owner)) = (&subject.work, &decision.owner) {
+                let traces = self.traces.get_or_insert_mut(owner.request, Vec::new);
+                if let Some(context) = call.begun.head.carrier.context()
+                    && !traces.contains(&context.trace_id)
+                    && traces.len() < 16
+                {
+                    traces.push(context.trace_id.clone());
+                }
+            }
+        }
+        for (subject, decision) in decided {
+            match &subject.work {
+                Work::Call(call) => out.push(self.call(attributor, &subject, call, decision)),
+                Work::Line(line) => out.push(self.line(attributor, &subject, line, decision)),
+                Work::Message => {}
+            }
+        }
+    }
+
+    fn call(
+        &mut self,
+        attributor: &Attributor,
+        subject: &Subject,
+        call: &Call,
+        decision: Decision,
+    ) -> Judged {
+        let served = |request: Seq| attributor.served(subject.tgid, request);
+        let owner = decision.owner.and_then(|o| served(o.request));
+        let same: Vec<&Carrier> = decision
+            .same_trace
+            .iter()
+            .filter_map(|r| Some(&served(*r)?.head.carrier))
+            .collect();
+        let outbound = &call.begun.head.carrier;
+        let (verdict, findings, doubt) = judge_call(&CallJudgement {
+            inbound: owner.map(inbound),
+            same_trace: &same,
+            outbound,
+            ids_certain: decision.ids_certain,
+            reason: decision.attribution.reason.as_ref(),
+        });
+        let mut exchange = self.exchange(&call.begun, call.ended.as_ref());
+        exchange.request = decision.owner.map(|o| ExchangeId(o.request));
+        exchange.attribution = Some(decision.attribution.or_reason(doubt));
+        exchange.verdict = Some(verdict);
+        exchange.findings = findings;
+        let same_format = owner.is_none_or(|s| shares_format(inbound(s), outbound));
+        let same_thread = decision.owner.is_some_and(|o| o.same_thread);
+        let circumstances = self.circumstances(subject.tgid, same_thread, same_format);
+        self.counter.exchange(&exchange, circumstances);
+        Judged::Exchange(Box::new(exchange))
+    }
+
+    fn line(
+        &mut self,
+        attributor: &Attributor,
+        subject: &Subject,
+        line: &Line,
+        decision: Decision,
+    ) -> Judged {
+        let request = decision.owner.map(|o| o.request);
+        let owner = request.and_then(|r| attributor.served(subject.tgid, r));
+        let own_traces = request
+            .and_then(|r| self.traces.peek(&r))
+            .map_or(&[][..], Vec::as_slice);
+        let (verdict, doubt) = judge_line(&LineJudgement {
+            inbound: owner.map(inbound),
+            own_traces,
+            known: !decision.same_trace.is_empty(),
+            ids_certain: decision.ids_certain,
+            carries: &line.context,
+            text: &line.line.text,
+            cut: line.line.cut,
+            reason: decision.attribution.reason.as_ref(),
+        });
+        let log = Log {
+            pid: subject.tgid,
+            tid: subject.tid,
+            service: self.service(subject.tgid),
+            source: line.source.clone(),
+            time: self.config.anchor.wall(subject.time),
+            line: printable_lines(&line.line.text).into_owned(),
+            context: log_context(line),
+            request: request.map(ExchangeId),
+            attribution: decision.attribution.or_reason(doubt),
+            verdict,
+        };
+        let runtime = self.runtime(subject.tgid);
+        self.counter.log(&log, runtime);
+        Judged::Log(Box::new(log))
+    }
+
+    fn exchange(&mut self, begun: &Begun, ended: Option<&Ended>) -> Exchange {
+        let head = &begun.head;
+        let peer_service = match begun.role {
+            Role::Client => self.serving(begun),
+            Role::Server => None,
+        };
+        let complete = ended.filter(|e| e.outcome.is_ok());
+        Exchange {
+            id: ExchangeId(begun.seq),
+            role: begun.role,
+            pid: begun.tgid,
+            tid: begun.moved.tid,
+            service: self.service(begun.tgid),
+            protocol: if head.version == 0 {
+                "http/1.0"
+            } else {
+                "http/1.1"
+            },
+            tls: false,
+            start: self.config.anchor.wall(begun.moved.since),
+            duration_ns: complete.map(|e| e.time.since(begun.moved.since)),
+            method: printable(&head.method).into_owned(),
+            target: redact(&printable(&head.target), self.config.show_query),
+            host: head.host.as_deref().map(|h| printable(h).into_owned()),
+            status: ended.and_then(|e| e.status),
+            local: begun.endpoint.local.clone(),
+            peer: begun.endpoint.peer.clone(),
+            peer_service,
+            context: head.carrier.context().map(ContextView::from),
+            request: None,
+            parent: begun.other_end.map(ExchangeId),
+            attribution: None,
+            verdict: None,
+            findings: Vec::new(),
+            unfinished: ended.and_then(|e| e.outcome.err()),
+        }
+    }
+
+    fn serving(&mut self, begun: &Begun) -> Option<String> {
+        let by_exchange = self.served_by.peek(&begun.seq).copied();
+        let tgid = by_exchange.or_else(|| self.serves.peek(&begun.endpoint.peer).copied())?;
+        Some(self.service(tgid))
+    }
+
+    fn service(&self, tgid: Tgid) -> String {
+        self.facts.peek(&tgid).map_or_else(
+            || format!("pid {tgid}"),
+            |f| printable(&f.service).into_owned(),
+        )
+    }
+
+    fn runtime(&self, tgid: Tgid) -> Option<Runtime> {
+        self.facts.peek(&tgid).and_then(|f| f.runtime)
+    }
+
+    fn circumstances(&self, tgid: Tgid, same_thread: bool, same_format: bool) -> Circumstances {
+        Circumstances {
+            runtime: self.runtime(tgid),
+            same_thread,
+            same_format,
+        }
+    }
+
+    pub(super) fn summary(&self, now: KernelNanos, records: u64) -> Summary {
+        let (verdicts, log_verdicts) = self.counter.totals();
+        let mut losses: Vec<Loss> = self.lost.values().cloned().collect();
+        losses.sort_by_key(|l| l.what);
+        Summary {
+            start: self.config.anchor.wall(self.config.anchor.monotonic),
+            end: self.config.anchor.wall(now),
+            services: self.counter.services(),
+            verdicts,
+            log_verdicts,
+            not_observed: self.counter.unobserved(),
+            losses,
+            records,
+        }
+    }
+}
+
+fn inbound(served: &Served) -> &Carrier {
+    &served.head.carrier
+}
+
+fn own_findings(carrier: &Carrier) -> Vec<Finding> {
+    judge_call(&CallJudgement {
+        inbound: None,
+        same_trace: &[],
+        outbound: carrier,
+        ids_certain: false,
+        reason: None,
+    })
+    .1
+}
+
+fn shares_format(inbound: &Carrier, outbound: &Carrier) -> bool {
+    let formats = |c: &Carrier| {
+        c.contexts
+            .iter()
+            .map(|c: &Context| c.format)
+            .collect::<Vec<_>>()
+    };
+    let came = formats(inbound);
+    formats(outbound).iter().any(|f| came.contains(f))
+}
+
+fn log_context(line: &Line) -> Option<LogContext> {
+    let (field, trace_id) = match &line.context.id {
+        LineId::None => return None,
+        LineId::Zero { field } => (field, "0"),
+        LineId::Id { trace, field } => (field, trace.raw()),
+        LineId::Malformed { raw, field } => (field, raw.as_str()),
+    };
+    Some(LogContext {
+        field: field.clone(),
+        trace_id: printable(trace_id).into_owned(),
+    })
+}

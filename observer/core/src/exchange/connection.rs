@@ -1,0 +1,265 @@
+//! One followed connection and its open exchanges.
+
+use std::collections::VecDeque;
+
+use super::links::Links;
+use super::{Begun, Ended, ExchangeEvent};
+use crate::engine::Feedback;
+use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
+use crate::judged::{Address, Role, Unfinished};
+use crate::message::connection::Connection;
+use crate::message::{HttpEvent, Moved};
+use crate::record::{Direction, End};
+use crate::stream::Chunk;
+
+/// Whose bytes are taken in.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The connection.
+    pub file: FileId,
+    /// The process that acts.
+    pub tgid: Tgid,
+    /// Its ends.
+    pub endpoint: &'a Endpoint,
+}
+
+/// Both ends of a connection, as one side sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// This side.
+    pub local: Address,
+    /// The other side.
+    pub peer: Address,
+    /// Unix sockets: inode numbers of this and the other side's socket.
+    pub unix_inodes: Option<(u64, u64)>,
+}
+
+/// An exchange whose response is not complete.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) seq: Seq,
+    pub(super) moved: Moved,
+    status: Option<u16>,
+}
+
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) tgid: Tgid,
+    pub(super) open: VecDeque<Open>,
+    file: FileId,
+    endpoint: Endpoint,
+    http: Connection,
+    ignored: bool,
+    /// Positions up to which the probes were last told to skip, by direction.
+    skipped: [u64; 2],
+}
+
+impl Conn {
+    pub(super) fn new(source: Source<'_>) -> Self {
+        Self {
+            tgid: source.tgid,
+            open: VecDeque::new(),
+            file: source.file,
+            endpoint: source.endpoint.clone(),
+            http: Connection::default(),
+            ignored: false,
+            skipped: [0; 2],
+        }
+    }
+
+    pub(super) fn chunk(
+        &mut self,
+        direction: Direction,
+        chunk: Chunk<'_>,
+        links: &mut Links,
+        seq: &mut impl FnMut() -> Seq,
+        emit: &mut impl FnMut(ExchangeEvent),
+    ) {
+        if self.ignored {
+            return;
+        }
+        let Self {
+            http,
+            open,
+            endpoint,
+            ignored,
+            ..
+        } = self;
+        let (tgid, file, time) = (self.tgid, self.file, chunk.time);
+        http.chunk(direction, &chunk, &mut |event| match event {
+            HttpEvent::Request {
+                direction,
+                head,
+                moved,
+            } => {
+                let begun = begin(tgid, file, endpoint, direction, head, moved, links, seq());
+                open.push_back(Open {
+                    seq: begun.seq,
+                    moved,
+                    status: None,
+                });
+                emit(ExchangeEvent::Begun(Box::new(begun)));
+            }
+            HttpEvent::RequestEnd { .. } => {}
+            HttpEvent::Response { status, .. } => {
+                if let Some(oldest) = open.front_mut() {
+                    oldest.status = Some(status);
+                }
+            }
+            HttpEvent::ResponseEnd { moved } => complete(open, moved, emit),
+            HttpEvent::Lost => {
+                if !open.is_empty() {
+                    emit(ExchangeEvent::Lost { tgid });
+                }
+                abandon(open, Unfinished::Lost, time, None, emit);
+            }
+            HttpEvent::Ignored(protocol) => {
+                *ignored = true;
+                emit(ExchangeEvent::NotObserved { tgid, protocol });
+            }
+        });
+        if self.ignored {
+            // An upgraded connection answered its last request with the upgrade.
+            abandon(&mut self.open, Unfinished::Lost, time, None, emit);
+        }
+    }
+
+    /// What the probes may leave out from now on.
+    pub(super) fn feedback(&mut self, file: FileId, direction: Direction, out: &mut Vec<Feedback>) {
+        if self.ignored {
+            if self.skipped != [u64::MAX; 2] {
+                self.skipped = [u64::MAX; 2];
+                out.push(Feedback::Ignore(file));
+            }
+            return;
+        }
+        if let Some(pos) = self.http.skip_until(direction)
+            && self.skipped[direction as usize] < pos
+        {
+            self.skipped[direction as usize] = pos;
+            out.push(Feedback::SkipUntil {
+                file,
+                direction,
+                pos,
+            });
+        }
+    }
+
+    pub(super) fn read_ended(
+        &mut self,
+        tid: Tid,
+        end: End,
+        time: KernelNanos,
+        emit: &mut impl FnMut(ExchangeEvent),
+    ) {
+        self.ended(Direction::Read, end, emit);
+        let why = match end {
+            End::Eof => Unfinished::Closed,
+            End::Error(_) => Unfinished::Reset,
+        };
+        // A server may still answer a client that has closed its sending side.
+        if self.http.requests() != Some(Direction::Read) || matches!(end, End::Error(_)) {
+            abandon(&mut self.open, why, time, Some(tid), emit);
+        }
+    }
+
+    pub(super) fn closed(
+        &mut self,
+        tid: Tid,
+        time: KernelNanos,
+        emit: &mut impl FnMut(ExchangeEvent),
+    ) {
+        self.ended(Direction::Write, End::Eof, emit);
+        abandon(&mut self.open, Unfinished::Closed, time, Some(tid), emit);
+    }
+
+    pub(super) fn lost(&mut self, time: KernelNanos, emit: &mut impl FnMut(ExchangeEvent)) {
+        self.http.lost(Direction::Write, &mut |_| {});
+        if !self.open.is_empty() {
+            emit(ExchangeEvent::Lost { tgid: self.tgid });
+        }
+        self.give_up(Unfinished::Lost, time, emit);
+    }
+
+    pub(super) fn give_up(
+        &mut self,
+        why: Unfinished,
+        time: KernelNanos,
+        emit: &mut impl FnMut(ExchangeEvent),
+    ) {
+        abandon(&mut self.open, why, time, None, emit);
+    }
+
+    /// A response whose body lasts until the connection ends is complete now.
+    fn ended(&mut self, direction: Direction, end: End, emit: &mut impl FnMut(ExchangeEvent)) {
+        let Self { http, open, .. } = self;
+        http.end(direction, end, &mut |event| {
+            if let HttpEvent::ResponseEnd { moved } = event {
+                complete(open, moved, emit);
+            }
+        });
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of a connection, borrowed one by one"
+)]
+fn begin(
+    tgid: Tgid,
+    file: FileId,
+    endpoint: &Endpoint,
+    direction: Direction,
+    head: Box<crate::message::RequestHead>,
+    moved: Moved,
+    links: &mut Links,
+    seq: Seq,
+) -> Begun {
+    let (role, other_end) = match direction {
+        Direction::Read => (Role::Server, links.read(endpoint, &head)),
+        Direction::Write => {
+            links.written(endpoint, &head, seq);
+            (Role::Client, None)
+        }
+    };
+    Begun {
+        seq,
+        role,
+        tgid,
+        file,
+        head,
+        moved,
+        endpoint: endpoint.clone(),
+        other_end,
+    }
+}
+
+fn complete(open: &mut VecDeque<Open>, moved: Moved, emit: &mut impl FnMut(ExchangeEvent)) {
+    if let Some(done) = open.pop_front() {
+        emit(ExchangeEvent::Ended(Ended {
+            seq: done.seq,
+            status: done.status,
+            time: moved.time,
+            outcome: Ok(moved),
+            closed_by: None,
+        }));
+    }
+}
+
+fn abandon(
+    open: &mut VecDeque<Open>,
+    why: Unfinished,
+    time: KernelNanos,
+    closed_by: Option<Tid>,
+    emit: &mut impl FnMut(ExchangeEvent),
+) {
+    for left in open.drain(..) {
+        emit(ExchangeEvent::Ended(Ended {
+            seq: left.seq,
+            status: left.status,
+            time,
+            outcome: Err(why),
+            closed_by,
+        }));
+    }
+}

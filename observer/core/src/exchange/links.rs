@@ -1,0 +1,95 @@
+//! Joins the two ends of a connection that are both observed: the request that one side writes is
+//! the request that the other side reads.
+
+use std::collections::VecDeque;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
+use super::Endpoint;
+use crate::ids::Seq;
+use crate::judged::Address;
+use crate::message::RequestHead;
+
+/// Requests that were written and not yet seen to be read, at most, per connection (pipelining).
+const MAX_UNREAD: usize = 64;
+
+/// Requests on their way between two observed ends.
+#[derive(Debug)]
+pub(super) struct Links {
+    unread: LruCache<Key, VecDeque<(u64, Seq)>>,
+}
+
+/// A connection, named as its client end sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Tcp(std::net::SocketAddr, std::net::SocketAddr),
+    Unix(u64, u64),
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        const LIMIT: NonZeroUsize = NonZeroUsize::new(super::MAX_CONNECTIONS).expect("not zero");
+        Self {
+            unread: LruCache::new(LIMIT),
+        }
+    }
+}
+
+impl Links {
+    /// A client wrote a request.
+    pub(super) fn written(&mut self, endpoint: &Endpoint, head: &RequestHead, seq: Seq) {
+        let Some(key) = key(endpoint, false) else {
+            return;
+        };
+        let unread = self.unread.get_or_insert_mut(key, VecDeque::new);
+        if unread.len() == MAX_UNREAD {
+            unread.pop_front();
+        }
+        unread.push_back((fingerprint(head), seq));
+    }
+
+    /// A server read a request: the oldest unread one of the same content is it. What was written
+    /// before that one was read unseen.
+    pub(super) fn read(&mut self, endpoint: &Endpoint, head: &RequestHead) -> Option<Seq> {
+        let key = key(endpoint, true)?;
+        let unread = self.unread.get_mut(&key)?;
+        let print = fingerprint(head);
+        let at = unread.iter().position(|(p, _)| *p == print)?;
+        let (_, seq) = unread.drain(..=at).next_back()?;
+        if unread.is_empty() {
+            self.unread.pop(&key);
+        }
+        Some(seq)
+    }
+}
+
+fn key(endpoint: &Endpoint, server: bool) -> Option<Key> {
+    if let (Address::Tcp(local), Address::Tcp(remote)) = (&endpoint.local, &endpoint.peer) {
+        return Some(if server {
+            Key::Tcp(*remote, *local)
+        } else {
+            Key::Tcp(*local, *remote)
+        });
+    }
+    let (own, peer) = endpoint.unix_inodes?;
+    Some(if server {
+        Key::Unix(peer, own)
+    } else {
+        Key::Unix(own, peer)
+    })
+}
+
+/// Equal for equal heads; both ends of a connection see the same bytes.
+fn fingerprint(head: &RequestHead) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    head.method.hash(&mut hasher);
+    head.target.hash(&mut hasher);
+    head.host.hash(&mut hasher);
+    for context in &head.carrier.contexts {
+        context.raw.hash(&mut hasher);
+    }
+    hasher.finish()
+}

@@ -1,0 +1,240 @@
+//! Exchanges: requests with their responses, as one side of a connection sees them.
+
+mod connection;
+mod links;
+
+use std::num::NonZeroUsize;
+
+use connection::{Conn, Open};
+pub use connection::{Endpoint, Source};
+use links::Links;
+use lru::LruCache;
+
+use crate::engine::Feedback;
+use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
+use crate::judged::{Role, Unfinished};
+use crate::message::{Moved, Protocol, RequestHead};
+use crate::record::{Direction, End};
+use crate::stream::Chunk;
+
+/// Connections that are followed at once; the one unused longest is given up first.
+pub const MAX_CONNECTIONS: usize = 65_536;
+
+/// How long an exchange may wait for its answer, nanoseconds.
+pub const ANSWER_TIMEOUT: u64 = 300_000_000_000;
+
+/// Something that happened to an exchange.
+#[derive(Debug)]
+pub enum ExchangeEvent {
+    /// A request's head is complete.
+    Begun(Box<Begun>),
+    /// An exchange is over.
+    Ended(Ended),
+    /// A connection turned out to carry something that is not observed.
+    NotObserved {
+        /// A process that uses it.
+        tgid: Tgid,
+        /// What it carries.
+        protocol: Protocol,
+    },
+    /// A connection with open exchanges was given up because too many are followed.
+    Evicted {
+        /// A process that uses it.
+        tgid: Tgid,
+    },
+    /// Bytes were lost or cut where a message needed them.
+    Lost {
+        /// A process that uses the connection.
+        tgid: Tgid,
+    },
+}
+
+/// An exchange whose request is known.
+#[derive(Debug)]
+pub struct Begun {
+    /// Its number.
+    pub seq: Seq,
+    /// Side that the process is on.
+    pub role: Role,
+    /// The process.
+    pub tgid: Tgid,
+    /// The connection.
+    pub file: FileId,
+    /// The request.
+    pub head: Box<RequestHead>,
+    /// Who moved the request's head.
+    pub moved: Moved,
+    /// Both ends.
+    pub endpoint: Endpoint,
+    /// The exchange at the other end of the connection, when that is observed too.
+    pub other_end: Option<Seq>,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Its number.
+    pub seq: Seq,
+    /// Status of the final response, if one was seen.
+    pub status: Option<u16>,
+    /// When.
+    pub time: KernelNanos,
+    /// Who moved the complete response, or why there is none.
+    pub outcome: Result<Moved, Unfinished>,
+    /// The thread that ended an unfinished exchange by closing the connection.
+    pub closed_by: Option<Tid>,
+}
+
+/// All connections that are followed.
+#[derive(Debug)]
+pub struct Exchanges {
+    connections: LruCache<FileId, Box<Conn>>,
+    links: Links,
+    feedback: Vec<Feedback>,
+}
+
+impl Default for Exchanges {
+    fn default() -> Self {
+        const LIMIT: NonZeroUsize = NonZeroUsize::new(MAX_CONNECTIONS).expect("not zero");
+        Self {
+            connections: LruCache::new(LIMIT),
+            links: Links::default(),
+            feedback: Vec::new(),
+        }
+    }
+}
+
+impl Exchanges {
+    /// Takes bytes of one direction of a connection.
+    pub fn chunk(
+        &mut self,
+        source: Source<'_>,
+        direction: Direction,
+        chunk: Chunk<'_>,
+        seq: &mut impl FnMut() -> Seq,
+        emit: &mut impl FnMut(ExchangeEvent),
+    ) {
+        self.follow(source, emit);
+        let Some(conn) = self.connections.get_mut(&source.file) else {
+            return;
+        };
+        conn.tgid = source.tgid;
+        conn.chunk(direction, chunk, &mut self.links, seq, emit);
+        conn.feedback(source.file, direction, &mut self.feedback);
+    }
+
+    /// A read met the end of the stream, or an error.
+    pub fn end(
+        &mut self,
+        source: Source<'_>,
+        tid: Tid,
+        end: End,
+        time: KernelNanos,
+        emit: &mut impl FnMut(ExchangeEvent),
+    ) {
+        if let Some(conn) = self.connections.get_mut(&source.file) {
+            conn.read_ended(tid, end, time, emit);
+        }
+    }
+
+    /// The description was closed for good.
+    pub fn closed(
+        &mut self,
+        file: FileId,
+        tid: Tid,
+        time: KernelNanos,
+        emit: &mut impl FnMut(ExchangeEvent),
+    ) {
+        if let Some(mut conn) = self.connections.pop(&file) {
+            conn.closed(tid, time, emit);
+        }
+    }
+
+    /// A write was found to have moved less than was already taken in.
+    pub fn corrected(
+        &mut self,
+        file: FileId,
+        time: KernelNanos,
+        emit: &mut impl FnMut(ExchangeEvent),
+    ) {
+        if let Some(conn) = self.connections.get_mut(&file) {
+            conn.lost(time, emit);
+        }
+    }
+
+    /// Ends what a process left open when it ended.
+    pub fn process_ended(
+        &mut self,
+        tgid: Tgid,
+        time: KernelNanos,
+        emit: &mut impl FnMut(ExchangeEvent),
+    ) {
+        let mut gone: Vec<FileId> = self
+            .connections
+            .iter()
+            .filter(|(_, c)| c.tgid == tgid)
+            .map(|(f, _)| *f)
+            .collect();
+        gone.sort_unstable();
+        for file in gone {
+            if let Some(mut conn) = self.connections.pop(&file) {
+                conn.give_up(Unfinished::Exited, time, emit);
+            }
+        }
+    }
+
+    /// Gives up exchanges that have waited too long for an answer.
+    pub fn expire(&mut self, now: KernelNanos, emit: &mut impl FnMut(ExchangeEvent)) {
+        let mut late: Vec<(Seq, FileId)> = self
+            .connections
+            .iter()
+            .filter_map(|(f, c)| {
+                let oldest: &Open = c.open.front()?;
+                (now.since(oldest.moved.time) > ANSWER_TIMEOUT).then_some((oldest.seq, *f))
+            })
+            .collect();
+        late.sort_unstable();
+        for (_, file) in late {
+            if let Some(conn) = self.connections.get_mut(&file) {
+                conn.give_up(Unfinished::TimedOut, now, emit);
+            }
+        }
+    }
+
+    /// Ends everything that is still open because watching ends.
+    pub fn stop(&mut self, now: KernelNanos, emit: &mut impl FnMut(ExchangeEvent)) {
+        let mut all: Vec<FileId> = self.connections.iter().map(|(f, _)| *f).collect();
+        all.sort_unstable();
+        for file in all {
+            if let Some(mut conn) = self.connections.pop(&file) {
+                conn.give_up(Unfinished::Stopped, now, emit);
+            }
+        }
+    }
+
+    /// Nothing more is wanted of a description.
+    pub fn ignore(&mut self, file: FileId) {
+        self.feedback.push(Feedback::Ignore(file));
+    }
+
+    /// Advice to the probes since the last call.
+    pub fn take_feedback(&mut self) -> Vec<Feedback> {
+        std::mem::take(&mut self.feedback)
+    }
+
+    fn follow(&mut self, source: Source<'_>, emit: &mut impl FnMut(ExchangeEvent)) {
+        if !self.connections.contains(&source.file) {
+            let conn = Box::new(Conn::new(source));
+            if let Some((_, mut old)) = self.connections.push(source.file, conn)
+                && !old.open.is_empty()
+            {
+                emit(ExchangeEvent::Evicted { tgid: old.tgid });
+                let since = old
+                    .open
+                    .front()
+                    .map_or_else(KernelNanos::default, |o| o.moved.time);
+                old.give_up(Unfinished::Lost, since, emit);
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What follows from a complete head, and from a message's last byte.
+
+use super::asked::Asked;
+use super::body::Framing;
+use super::half::State;
+use super::head::{self, Parsed};
+use super::{Connection, other};
+use crate::message::sniff::Dark;
+use crate::message::{HttpEvent, Moved, Protocol};
+use crate::record::Direction;
+
+impl Connection {
+    /// Parses a head at the start of `bytes`, and tells of it if it is complete.
+    pub(super) fn parse(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        sink: &mut impl FnMut(HttpEvent),
+    ) -> Parsed<()> {
+        let is_request = match self.requests {
+            Some(requests) => requests == direction,
+            None => !bytes.starts_with(b"HTTP/"),
+        };
+        if is_request {
+            match head::request(bytes) {
+                Parsed::Complete(used, request) => {
+                    self.request(direction, request, sink);
+                    Parsed::Complete(used, ())
+                }
+                Parsed::Partial => Parsed::Partial,
+                Parsed::Invalid => Parsed::Invalid,
+            }
+        } else {
+            match head::response(bytes) {
+                Parsed::Complete(used, response) => {
+                    if self.response(direction, response, sink) {
+                        Parsed::Complete(used, ())
+                    } else {
+                        Parsed::Invalid
+                    }
+                }
+                Parsed::Partial => Parsed::Partial,
+                Parsed::Invalid => Parsed::Invalid,
+            }
+        }
+    }
+
+    fn learn_role(&mut self, requests: Direction) {
+        self.dark = Dark::default();
+        if self.requests.is_none() {
+            self.requests = Some(requests);
+            let responses = self.half(other(requests));
+            if !responses.assembler.has_begun() {
+                // Seen from its first byte: what comes must be a response.
+                responses.state = State::Head;
+            }
+        }
+    }
+
+    fn request(
+        &mut self,
+        direction: Direction,
+        request: head::Request,
+        sink: &mut impl FnMut(HttpEvent),
+    ) {
+        self.learn_role(direction);
+        let responses = self.half(other(direction));
+        if responses.guess {
+            responses.unsync();
+        }
+        if responses.state == State::Unsynced && self.waiting.is_open() {
+            // Either the answer was missed, or it is still to come: nobody can tell.
+            self.waiting.mistrust();
+            self.waiting.lost();
+            sink(HttpEvent::Lost);
+        }
+        let asked = Asked {
+            head: request.head.method == "HEAD",
+            connect: request.head.method == "CONNECT",
+            silent: false,
+        };
+        let bounded = self.waiting.push(asked);
+        let half = self.half(direction);
+        half.silent = false;
+        if let Some(moved) = half.span.moved() {
+            sink(HttpEvent::Request {
+                direction,
+                head: request.head,
+                moved,
+            });
+        }
+        if half.enter(request.framing) {
+            self.message_ends(direction, sink);
+        }
+        if asked.connect {
+            self.half(direction).state = State::Tunnel;
+        }
+        if !bounded {
+            self.lost(direction, sink);
+        }
+    }
+
+    /// A response head is complete; `false` when its framing is contradictory.
+    fn response(
+        &mut self,
+        direction: Direction,
+        response: head::Response,
+        sink: &mut impl FnMut(HttpEvent),
+    ) -> bool {
+        let interim = (100..200).contains(&response.status) && response.status != 101;
+        let Some(mut framing) = response.framing() else {
+            return false;
+        };
+        self.learn_role(other(direction));
+        if interim {
+            let half = self.half(direction);
+            half.next_message();
+            half.state = State::Head;
+            return true;
+        }
+        if self.waiting.is_doubtful() {
+            self.waiting.lost();
+            sink(HttpEvent::Lost);
+        }
+        let asked = self.waiting.pop();
+        let silent = asked.is_none_or(|a| a.silent);
+        let tunnel = asked.is_some_and(|a| a.connect) && (200..300).contains(&response.status);
+        let upgraded = tunnel || response.status == 101;
+        if upgraded || asked.is_some_and(|a| a.head) {
+            framing = Framing::Empty;
+        }
+        let half = self.half(direction);
+        half.silent = silent;
+        half.guess = asked.is_none();
+        if let (false, Some(moved)) = (silent, half.span.moved()) {
+            sink(HttpEvent::Response {
+                status: response.status,
+                moved,
+            });
+        }
+        if half.enter(framing) {
+            self.message_ends(direction, sink);
+        }
+        if upgraded {
+            let protocol = if response.to_http2 {
+                Protocol::Http2
+            } else {
+                Protocol::Upgraded
+            };
+            self.ignore(protocol, sink);
+        } else if self.half(other(direction)).state == State::Tunnel {
+            self.half(other(direction)).state = State::Head;
+        }
+        true
+    }
+
+    /// The last byte of the current message has moved.
+    pub(super) fn message_ends(&mut self, direction: Direction, sink: &mut impl FnMut(HttpEvent)) {
+        let is_request = self.requests == Some(direction);
+        let half = self.half(direction);
+        let told: Option<Moved> = half.span.moved().filter(|_| !half.silent);
+        half.next_message();
+        half.state = State::Head;
+        if let Some(moved) = told {
+            sink(if is_request {
+                HttpEvent::RequestEnd { moved }
+            } else {
+                HttpEvent::ResponseEnd { moved }
+            });
+        }
+    }
+}

@@ -1,0 +1,203 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::engine::Input;
+use crate::facts::{FileFacts, ProcessFacts, Runtime};
+use crate::ids::{FileId, KernelNanos, Tgid};
+
+fn startup() -> Startup {
+    Startup {
+        abi: observer_abi::ABI_VERSION,
+        byte_order: ByteOrder::NATIVE,
+        kernel: "6.18.0".into(),
+        machine: "x86_64".into(),
+        program: "0.1.0".into(),
+        anchor: ClockAnchor {
+            monotonic: KernelNanos(5),
+            wall: 7,
+        },
+        selection: vec!["--pid 1".into()],
+        limits: [("ring_bytes".to_owned(), 1 << 24)].into(),
+        probes: vec![ProbeState {
+            name: "sys_enter".into(),
+            state: "ok".into(),
+            detail: None,
+        }],
+    }
+}
+
+/// Bytes of the block that holds nothing but the end.
+const END: usize = 8 + FRAME_HEAD;
+
+/// An input that owns its bytes.
+#[derive(Clone, Debug)]
+enum Owned {
+    Record(Vec<u8>),
+    Process(u32, String),
+    File(u64, String),
+    Tick(u64, u64),
+}
+
+impl Owned {
+    fn input(&self) -> Input<'_> {
+        match self {
+            Self::Record(bytes) => Input::Record(bytes),
+            Self::Process(tgid, service) => Input::Process(ProcessFacts {
+                tgid: Tgid(*tgid),
+                service: service.clone(),
+                runtime: Some(Runtime::Python),
+            }),
+            Self::File(file, path) => Input::File(FileFacts {
+                file: FileId(*file),
+                path: path.clone(),
+            }),
+            Self::Tick(now, lost) => Input::Tick {
+                now: KernelNanos(*now),
+                lost: *lost,
+            },
+        }
+    }
+}
+
+fn owned() -> impl Strategy<Value = Owned> {
+    prop_oneof![
+        4 => proptest::collection::vec(any::<u8>(), 0..400).prop_map(Owned::Record),
+        1 => Just(Owned::Record(vec![7; 200_000])),
+        1 => any::<(u32, String)>().prop_map(|(a, b)| Owned::Process(a, b)),
+        1 => any::<(u64, String)>().prop_map(|(a, b)| Owned::File(a, b)),
+        1 => any::<(u64, u64)>().prop_map(|(a, b)| Owned::Tick(a, b)),
+    ]
+}
+
+fn record(inputs: &[Owned]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new(), &startup()).unwrap();
+    for input in inputs {
+        writer.input(&input.input()).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+/// Everything that can be read, in words, and how reading ended.
+fn replay(bytes: &[u8]) -> Result<(Vec<String>, Option<ReadError>), ReadError> {
+    let (_, mut reader) = Reader::new(bytes)?;
+    let mut inputs = Vec::new();
+    loop {
+        match reader.next_input() {
+            Ok(Some(input)) => inputs.push(format!("{input:?}")),
+            Ok(None) => return Ok((inputs, None)),
+            Err(error) => return Ok((inputs, Some(error))),
+        }
+    }
+}
+
+fn words(inputs: &[Owned]) -> Vec<String> {
+    inputs.iter().map(|i| format!("{:?}", i.input())).collect()
+}
+
+#[test]
+fn startup_comes_back() {
+    let bytes = record(&[]);
+    assert_eq!(Reader::new(bytes.as_slice()).unwrap().0, startup());
+}
+
+#[test]
+fn refuses_what_it_cannot_read() {
+    let bytes = record(&[]);
+    let error = |bytes: &[u8]| Reader::new(bytes).unwrap_err();
+    assert!(matches!(error(b""), ReadError::NotARecording));
+    assert!(matches!(
+        error(b"\x7fELF\x02\x01\x01\0\0\0\0"),
+        ReadError::NotARecording
+    ));
+
+    let mut newer = bytes.clone();
+    newer[MAGIC.len()] = 9;
+    assert!(matches!(error(&newer), ReadError::NewerFormat { found: 9 }));
+
+    let with = |change: fn(&mut Startup)| {
+        let mut other = startup();
+        change(&mut other);
+        Writer::new(Vec::new(), &other).unwrap().finish().unwrap()
+    };
+    assert!(matches!(
+        error(&with(|s| s.abi = 200)),
+        ReadError::OtherAbi { found: 200, .. }
+    ));
+    assert!(matches!(
+        error(&with(
+            |s| s.byte_order = if ByteOrder::NATIVE == ByteOrder::Big {
+                ByteOrder::Little
+            } else {
+                ByteOrder::Big
+            }
+        )),
+        ReadError::OtherByteOrder { .. }
+    ));
+}
+
+#[test]
+fn flushed_inputs_survive_a_kill() {
+    let mut writer = Writer::new(Vec::new(), &startup()).unwrap();
+    writer.input(&Input::Record(b"seen")).unwrap();
+    writer.flush().unwrap();
+    writer.input(&Input::Record(b"not written")).unwrap();
+    let bytes = writer.get_mut().clone();
+    let (inputs, end) = replay(&bytes).unwrap();
+    assert_eq!(inputs.len(), 1);
+    assert!(matches!(end, Some(ReadError::Truncated { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_goes_in_comes_out(inputs in proptest::collection::vec(owned(), 0..40)) {
+        let (read, end) = replay(&record(&inputs)).unwrap();
+        prop_assert_eq!(read, words(&inputs));
+        prop_assert!(end.is_none());
+    }
+
+    #[test]
+    fn a_beginning_reads_as_a_beginning(
+        inputs in proptest::collection::vec(owned(), 1..20),
+        keep in 0.0_f64..1.0,
+    ) {
+        let bytes = record(&inputs);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length")]
+        let cut = (bytes.len() as f64 * keep) as usize;
+        match replay(&bytes[..cut]) {
+            Ok((read, end)) => {
+                let truncated = matches!(end, Some(ReadError::Truncated { .. }));
+                prop_assert!(truncated);
+                prop_assert!(words(&inputs).starts_with(&read));
+            }
+            Err(error) => {
+                let early = matches!(error, ReadError::NotARecording | ReadError::Truncated { .. });
+                prop_assert!(early, "{}", error);
+            }
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_noticed(
+        inputs in proptest::collection::vec(owned(), 1..20),
+        at in any::<prop::sample::Index>(),
+        bit in 0_u8..8,
+    ) {
+        let mut bytes = record(&inputs);
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        if let Ok((read, end)) = replay(&bytes) {
+            prop_assert!(end.is_some());
+            prop_assert!(words(&inputs).starts_with(&read));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_survived(bytes: Vec<u8>, good_head: bool) {
+        let mut input = if good_head { record(&[]) } else { Vec::new() };
+        input.truncate(input.len().saturating_sub(END));
+        input.extend_from_slice(&bytes);
+        let _ = replay(&input);
+    }
+}

@@ -1,0 +1,110 @@
+//! Writing a recording.
+
+use std::io;
+
+use super::{BLOCK, FORMAT_VERSION, FRAME_HEAD, MAGIC, Startup, tag};
+use crate::engine::Input;
+
+/// Writes inputs to `W` in blocks of about 256 KiB, each in one call, so that `W` need not buffer.
+#[derive(Debug)]
+pub struct Writer<W> {
+    out: W,
+    /// The block that is being filled; its first eight bytes are kept for length and checksum.
+    block: Vec<u8>,
+}
+
+/// Bytes before a block's frames.
+const BLOCK_HEAD: usize = 8;
+
+impl<W: io::Write> Writer<W> {
+    /// Begins a recording.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn new(mut out: W, startup: &Startup) -> io::Result<Self> {
+        let mut head = MAGIC.to_vec();
+        head.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out.write_all(&head)?;
+        let mut block = Vec::with_capacity(2 * BLOCK);
+        block.resize(BLOCK_HEAD, 0);
+        let mut writer = Self { out, block };
+        writer.frame(tag::STARTUP, &serde_json::to_vec(startup)?);
+        writer.seal()?;
+        Ok(writer)
+    }
+
+    /// Adds one input; writes a block when enough have come together.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer below. After one, what was written before is a recording that is cut
+    /// short, and this writer is of no more use.
+    pub fn input(&mut self, input: &Input<'_>) -> io::Result<()> {
+        match input {
+            Input::Record(bytes) => self.frame(tag::RECORD, bytes),
+            Input::Process(facts) => self.frame(tag::PROCESS, &serde_json::to_vec(facts)?),
+            Input::File(facts) => self.frame(tag::FILE, &serde_json::to_vec(facts)?),
+            Input::Tick { now, lost } => {
+                let mut body = [0; 16];
+                body[..8].copy_from_slice(&now.0.to_le_bytes());
+                body[8..].copy_from_slice(&lost.to_le_bytes());
+                self.frame(tag::TICK, &body);
+            }
+        }
+        if self.block.len() >= BLOCK {
+            self.seal()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what has come together, so that a reader sees everything until here.
+    ///
+    /// # Errors
+    ///
+    /// As [`input`](Self::input).
+    pub fn flush(&mut self) -> io::Result<()> {
+        if self.block.len() > BLOCK_HEAD {
+            self.seal()?;
+        }
+        self.out.flush()
+    }
+
+    /// Ends the recording and returns what it was written to.
+    ///
+    /// # Errors
+    ///
+    /// As [`input`](Self::input).
+    pub fn finish(mut self) -> io::Result<W> {
+        self.frame(tag::END, &[]);
+        self.flush()?;
+        Ok(self.out)
+    }
+
+    /// What the recording is written to.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    fn frame(&mut self, tag: u8, body: &[u8]) {
+        // Longer bodies do not exist: a record has at most 64 KiB and a header, a fact a few KiB.
+        let Ok(len) = u32::try_from(body.len()) else {
+            return;
+        };
+        self.block.reserve(FRAME_HEAD + body.len());
+        self.block.push(tag);
+        self.block.extend_from_slice(&len.to_le_bytes());
+        self.block.extend_from_slice(body);
+    }
+
+    fn seal(&mut self) -> io::Result<()> {
+        let frames = &self.block[BLOCK_HEAD..];
+        let crc = crc32fast::hash(frames);
+        let len = u32::try_from(frames.len()).map_err(io::Error::other)?;
+        self.block[..4].copy_from_slice(&len.to_le_bytes());
+        self.block[4..BLOCK_HEAD].copy_from_slice(&crc.to_le_bytes());
+        self.out.write_all(&self.block)?;
+        self.block.truncate(BLOCK_HEAD);
+        Ok(())
+    }
+}

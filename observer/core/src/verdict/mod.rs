@@ -1,0 +1,7 @@
+//! Verdicts: judging what was attributed.
+
+mod call;
+mod line;
+
+pub use call::{CallJudgement, judge_call};
+pub use line::{LineJudgement, judge_line};

@@ -1,0 +1,312 @@
+//! Whole stories: what threads do, and what the pipeline says about it.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod world;
+
+use observer_abi::waited;
+use observer_core::judged::{LogVerdict, Reason, Role, Tier, Verdict};
+use world::{World, request, response, traceparent};
+
+const SHOP: u32 = 10;
+const WORKER: u32 = 11;
+
+/// A thread serves a request and makes one call with these headers.
+fn one_call(inbound: &str, outbound: &str) -> (Verdict, Option<Tier>) {
+    let mut w = World::new();
+    let server = w.tcp(SHOP, 80, 5000, false);
+    let client = w.tcp(SHOP, 6000, 90, false);
+    w.read(WORKER, server, request("/in", inbound));
+    w.write(WORKER, client, request("/out", outbound));
+    w.read(WORKER, client, response());
+    w.write(WORKER, server, response());
+    w.tick();
+    let told = w.told();
+    let call = told.call("/out");
+    assert_eq!(
+        call.request,
+        Some(told.served("/in").id),
+        "{:#?}",
+        told.json()
+    );
+    (
+        call.verdict.unwrap(),
+        call.attribution.as_ref().unwrap().tier,
+    )
+}
+
+#[test]
+fn every_verdict_of_a_thread_that_serves_alone() {
+    let inbound = traceparent(1, 2);
+    for (outbound, verdict, tier) in [
+        (traceparent(1, 3), Verdict::Propagated, Tier::Context),
+        (traceparent(1, 2), Verdict::Forwarded, Tier::Context),
+        (String::new(), Verdict::Dropped, Tier::Execution),
+        (traceparent(9, 3), Verdict::Restarted, Tier::Execution),
+        (
+            "traceparent: 00-xyz\r\n".to_owned(),
+            Verdict::Mangled,
+            Tier::Execution,
+        ),
+        (
+            format!("b3: {:032x}-{:016x}-1\r\n", 1, 5),
+            Verdict::Translated,
+            Tier::Context,
+        ),
+    ] {
+        assert_eq!(
+            one_call(&inbound, &outbound),
+            (verdict, Some(tier)),
+            "{outbound}"
+        );
+    }
+    assert_eq!(one_call("", &traceparent(9, 3)).0, Verdict::Originated);
+    assert_eq!(one_call("", "").0, Verdict::Absent);
+}
+
+#[test]
+fn context_of_another_request_is_crossed() {
+    let mut w = World::new();
+    let (a, b) = (w.tcp(SHOP, 80, 5000, false), w.tcp(SHOP, 80, 5001, false));
+    let client = w.tcp(SHOP, 6000, 90, false);
+    w.read(21, a, request("/a", &traceparent(1, 1)));
+    w.read(22, b, request("/b", &traceparent(2, 2)));
+    w.write(22, client, request("/out", &traceparent(1, 7)));
+    w.read(22, client, response());
+    w.write(22, b, response());
+    w.write(21, a, response());
+    w.tick();
+    let told = w.told();
+    let call = told.call("/out");
+    assert_eq!(call.verdict, Some(Verdict::Crossed));
+    assert_eq!(call.request, Some(told.served("/b").id));
+}
+
+#[test]
+fn a_thread_that_cannot_block_is_no_evidence() {
+    let mut w = World::new();
+    let (a, b) = (w.tcp(SHOP, 80, 5000, true), w.tcp(SHOP, 80, 5001, true));
+    let client = w.tcp(SHOP, 6000, 90, true);
+    w.read(SHOP, a, request("/a", &traceparent(1, 1)));
+    w.read(SHOP, b, request("/b", &traceparent(2, 2)));
+    w.write(SHOP, client, request("/out", ""));
+    w.write(SHOP, b, response());
+    w.write(SHOP, a, response());
+    w.read(SHOP, client, response());
+    w.tick();
+    let told = w.told();
+    let call = told.call("/out");
+    assert_eq!(
+        (call.verdict, call.request),
+        (Some(Verdict::Inconclusive), None)
+    );
+}
+
+#[test]
+fn an_event_loop_in_between_breaks_the_claim() {
+    let mut w = World::new();
+    let server = w.tcp(SHOP, 80, 5000, false);
+    let client = w.tcp(SHOP, 6000, 90, false);
+    w.read(WORKER, server, request("/in", &traceparent(1, 2)));
+    w.wait(WORKER, waited::EVENT_LOOP);
+    w.write(WORKER, client, request("/out", ""));
+    w.read(WORKER, client, response());
+    w.write(WORKER, server, response());
+    w.tick();
+    let told = w.told();
+    let call = told.call("/out");
+    assert_eq!(
+        call.verdict,
+        Some(Verdict::Inconclusive),
+        "{:#?}",
+        told.json()
+    );
+    assert_ne!(
+        call.attribution.as_ref().unwrap().reason,
+        Some(Reason::NoRequest)
+    );
+}
+
+#[test]
+fn a_response_by_another_thread_breaks_the_claim() {
+    let mut w = World::new();
+    let server = w.tcp(SHOP, 80, 5000, false);
+    let client = w.tcp(SHOP, 6000, 90, false);
+    w.read(WORKER, server, request("/in", &traceparent(1, 2)));
+    w.write(WORKER, client, request("/out", ""));
+    w.read(WORKER, client, response());
+    w.write(33, server, response());
+    w.tick();
+    let told = w.told();
+    let call = told.call("/out");
+    assert_eq!(call.verdict, Some(Verdict::Inconclusive));
+    assert_eq!(
+        call.attribution.as_ref().unwrap().reason,
+        Some(Reason::AnsweredElsewhere)
+    );
+}
+
+#[test]
+fn work_of_a_timer_is_never_given_to_a_request() {
+    let mut w = World::new();
+    let server = w.tcp(SHOP, 80, 5000, false);
+    let client = w.tcp(SHOP, 6000, 90, false);
+    let stdout = w.stdout(SHOP);
+    w.write(44, client, request("/bg", ""));
+    w.read(44, client, response());
+    w.write(44, stdout, "tick\n");
+    w.read(WORKER, server, request("/in", &traceparent(1, 2)));
+    w.write(44, client, request("/bg2", ""));
+    w.read(44, client, response());
+    w.write(WORKER, server, response());
+    w.tick();
+    let told = w.told();
+    assert_eq!(told.call("/bg").verdict, Some(Verdict::Absent));
+    assert_eq!(told.line("tick").verdict, LogVerdict::Unscoped);
+    assert_eq!(told.call("/bg2").verdict, Some(Verdict::Inconclusive));
+}
+
+#[test]
+fn lines_are_judged_by_the_request_of_their_thread() {
+    let mut w = World::new();
+    let (a, b) = (w.tcp(SHOP, 80, 5000, false), w.tcp(SHOP, 80, 5001, false));
+    let stdout = w.stdout(SHOP);
+    w.read(21, a, request("/a", &traceparent(1, 1)));
+    w.read(22, b, request("/b", &traceparent(2, 2)));
+    w.write(21, stdout, format!("trace_id={:032x} good\n", 1));
+    w.write(21, stdout, "bare\n");
+    w.write(21, stdout, format!("trace_id={:032x} zeros\n", 0));
+    w.write(22, stdout, format!("trace_id={:032x} leaked\n", 1));
+    w.write(22, stdout, format!("trace_id={:032x} stranger\n", 77));
+    w.write(21, stdout, "one\ntwo\n");
+    w.write(21, a, response());
+    w.write(21, stdout, "afterwards\n");
+    w.eof(21, a);
+    w.write(22, b, response());
+    w.tick();
+    let told = w.told();
+    for (text, verdict, target) in [
+        ("good", LogVerdict::Linked, Some("/a")),
+        ("bare", LogVerdict::Missing, Some("/a")),
+        ("zeros", LogVerdict::Zero, Some("/a")),
+        ("leaked", LogVerdict::Crossed, Some("/b")),
+        ("stranger", LogVerdict::Foreign, Some("/b")),
+        ("one", LogVerdict::Inconclusive, None),
+        ("afterwards", LogVerdict::Missing, Some("/a")),
+    ] {
+        let line = told.line(text);
+        assert_eq!(line.verdict, verdict, "{text}: {:?}", line.attribution);
+        assert_eq!(line.request, target.map(|t| told.served(t).id), "{text}");
+    }
+}
+
+#[test]
+fn a_log_queue_in_a_pipe_is_followed() {
+    let mut w = World::new();
+    let (a, b) = (w.tcp(SHOP, 80, 5000, false), w.tcp(SHOP, 80, 5001, false));
+    let stdout = w.stdout(SHOP);
+    let (reader, writer) = w.pipe(SHOP);
+    w.read(21, a, request("/a", &traceparent(1, 1)));
+    w.read(22, b, request("/b", &traceparent(2, 2)));
+    w.write_first(21, writer, "\0\0\0\x14message of thread 21");
+    w.write(22, writer, "\0\0\0\x14message of thread 22");
+    w.read(30, reader, "\0\0\0\x14");
+    w.read(30, reader, "message of thread 21");
+    w.write(30, stdout, "line of a\n");
+    w.read(30, reader, "\0\0\0\x14");
+    w.read(30, reader, "message of thread 22");
+    w.write(30, stdout, "line of b\n");
+    w.write(21, a, response());
+    w.write(22, b, response());
+    w.tick();
+    let told = w.told();
+    for (text, target) in [("line of a", "/a"), ("line of b", "/b")] {
+        let line = told.line(text);
+        assert_eq!(
+            line.request,
+            Some(told.served(target).id),
+            "{:?}",
+            line.attribution
+        );
+        assert_eq!(line.attribution.tier, Some(Tier::HandOff));
+        assert_eq!(line.verdict, LogVerdict::Missing);
+    }
+}
+
+#[test]
+fn both_ends_of_a_connection_are_joined() {
+    let mut w = World::new();
+    w.process(SHOP, "gateway");
+    w.process(50, "cart");
+    let server = w.tcp(SHOP, 80, 5000, false);
+    let client = w.tcp(SHOP, 6000, 90, false);
+    let other = w.tcp(50, 90, 6000, false);
+    w.read(WORKER, server, request("/in", ""));
+    for n in ["/1", "/2"] {
+        w.write(WORKER, client, request(n, ""));
+        w.read(51, other, request(n, ""));
+        w.write(51, other, response());
+        w.read(WORKER, client, response());
+    }
+    w.write(WORKER, server, response());
+    w.tick();
+    let told = w.told();
+    for n in ["/1", "/2"] {
+        assert_eq!(told.served(n).parent, Some(told.call(n).id));
+        assert_eq!(told.call(n).peer_service.as_deref(), Some("cart"));
+    }
+    assert_eq!(told.exchanges(Role::Server).len(), 3);
+}
+
+#[test]
+fn correlation_ids_join_across_threads() {
+    let mut w = World::new();
+    let (a, b) = (w.tcp(SHOP, 80, 5000, true), w.tcp(SHOP, 80, 5001, true));
+    let client = w.tcp(SHOP, 6000, 90, true);
+    let id = |n| format!("X-Request-Id: request-number-{n}\r\n");
+    w.read(SHOP, a, request("/a", &(traceparent(1, 1) + &id(1))));
+    w.read(SHOP, b, request("/b", &(traceparent(2, 2) + &id(2))));
+    w.write(SHOP, client, request("/out", &id(2)));
+    w.read(SHOP, client, response());
+    w.write(SHOP, b, response());
+    w.write(SHOP, a, response());
+    w.tick();
+    let told = w.told();
+    let call = told.call("/out");
+    assert_eq!(call.request, Some(told.served("/b").id));
+    assert_eq!(
+        (call.verdict, call.attribution.as_ref().unwrap().tier),
+        (Some(Verdict::Dropped), Some(Tier::Declared))
+    );
+}
+
+#[test]
+fn the_only_request_is_evidence_once_background_work_is_ruled_out() {
+    let mut w = World::new();
+    let server = w.tcp(SHOP, 80, 5000, true);
+    let client = w.tcp(SHOP, 6000, 90, true);
+    for n in 0..5 {
+        w.sleep(1_000_000_000);
+        w.read(
+            SHOP,
+            server,
+            request(&format!("/in/{n}"), &traceparent(n + 1, 2)),
+        );
+        w.sleep(1_000_000);
+        w.write(SHOP, client, request(&format!("/out/{n}"), ""));
+        w.read(SHOP, client, response());
+        w.write(SHOP, server, response());
+        w.tick();
+    }
+    let told = w.told();
+    assert_eq!(told.call("/out/0").verdict, Some(Verdict::Inconclusive));
+    let last = told.call("/out/4");
+    assert_eq!(
+        (last.verdict, last.request),
+        (Some(Verdict::Dropped), Some(told.served("/in/4").id))
+    );
+    assert_eq!(
+        last.attribution.as_ref().unwrap().tier,
+        Some(Tier::Exclusive)
+    );
+}

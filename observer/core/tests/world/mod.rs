@@ -1,0 +1,362 @@
+//! A small world whose threads make the records that the probes would make.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part; a test may panic"
+)]
+
+use observer_abi as abi;
+use observer_core::engine::{Config, Engine, Input};
+use observer_core::facts::ProcessFacts;
+use observer_core::ids::{KernelNanos, Tgid};
+use observer_core::judged::{ClockAnchor, Exchange, Judged, Log, Role};
+
+pub const STEP: u64 = 10_000;
+
+/// Records in the order in which they happened, and the state that the kernel would keep.
+pub struct World {
+    pub inputs: Vec<Fed>,
+    now: u64,
+    seq: u32,
+    next_file: u64,
+    positions: std::collections::BTreeMap<(u64, bool), u64>,
+    waited: std::collections::BTreeMap<u32, u8>,
+}
+
+/// One input, owned.
+#[derive(Clone)]
+pub enum Fed {
+    Record(Vec<u8>),
+    Process(ProcessFacts),
+    Tick(u64),
+}
+
+/// One end of a connection.
+#[derive(Clone, Copy)]
+pub struct Socket {
+    pub file: u64,
+    pub tgid: u32,
+    pub nonblocking: bool,
+    class: u8,
+}
+
+fn bytes_of<T>(value: &T) -> &[u8] {
+    // SAFETY: the structures of the ABI are `repr(C)` without padding (its size asserts prove it),
+    // so every byte is initialised.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with_files(100)
+    }
+
+    /// A world that numbers its descriptions from here, so that it can be mixed with another.
+    pub fn with_files(next_file: u64) -> Self {
+        Self {
+            inputs: Vec::new(),
+            now: 1_000_000_000,
+            seq: 0,
+            next_file,
+            positions: std::collections::BTreeMap::new(),
+            waited: std::collections::BTreeMap::new(),
+        }
+    }
+
+    fn header(&mut self, kind: u8, flags: u8, tgid: u32, tid: u32, len: usize) -> abi::Header {
+        self.now += STEP;
+        let header = abi::Header {
+            kind,
+            flags,
+            waited: self.waited.remove(&tid).unwrap_or(0),
+            abi: abi::ABI_VERSION,
+            len: u32::try_from(len).unwrap(),
+            time: self.now,
+            tgid,
+            tid,
+            cpu: 0,
+            seq: self.seq,
+        };
+        self.seq = self.seq.wrapping_add(1);
+        header
+    }
+
+    pub fn process(&mut self, tgid: u32, service: &str) {
+        self.inputs.push(Fed::Process(ProcessFacts {
+            tgid: Tgid(tgid),
+            service: service.to_owned(),
+            runtime: None,
+        }));
+    }
+
+    /// Time passes.
+    pub fn sleep(&mut self, nanos: u64) {
+        self.now += nanos;
+    }
+
+    pub fn tick(&mut self) {
+        self.now += STEP;
+        self.inputs.push(Fed::Tick(self.now));
+    }
+
+    /// A thread waits for something (`abi::waited`), to be told with its next record.
+    pub fn wait(&mut self, tid: u32, waited: u8) {
+        *self.waited.entry(tid).or_default() |= waited;
+    }
+
+    fn describe(
+        &mut self,
+        tgid: u32,
+        class: u8,
+        fd: i32,
+        fill: impl FnOnce(&mut abi::File),
+    ) -> u64 {
+        self.next_file += 1;
+        let file = self.next_file;
+        let header = self.header(abi::kind::FILE, 0, tgid, tgid, size_of::<abi::File>());
+        let mut record = abi::File {
+            header,
+            file,
+            ino: file,
+            peer_ino: 0,
+            fd,
+            open_flags: 0,
+            local_addr: [0; 16],
+            remote_addr: [0; 16],
+            local_port: 0,
+            remote_port: 0,
+            class,
+            reserved: 0,
+            path_len: 0,
+            path: [0; abi::UNIX_PATH],
+            tail: 0,
+        };
+        fill(&mut record);
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        file
+    }
+
+    /// One end of a TCP connection between two ports of the loopback address.
+    pub fn tcp(&mut self, tgid: u32, local: u16, remote: u16, nonblocking: bool) -> Socket {
+        let class = abi::class::TCP4;
+        let file = self.describe(tgid, class, 7, |f| {
+            f.local_addr[..4].copy_from_slice(&[127, 0, 0, 1]);
+            f.remote_addr[..4].copy_from_slice(&[127, 0, 0, 1]);
+            (f.local_port, f.remote_port) = (local, remote);
+        });
+        Socket {
+            file,
+            tgid,
+            nonblocking,
+            class,
+        }
+    }
+
+    /// Standard output of a process.
+    pub fn stdout(&mut self, tgid: u32) -> Socket {
+        let class = abi::class::LOG;
+        let file = self.describe(tgid, class, 1, |_| {});
+        Socket {
+            file,
+            tgid,
+            nonblocking: false,
+            class,
+        }
+    }
+
+    /// Both ends of a pipe: to read from, and to write to.
+    pub fn pipe(&mut self, tgid: u32) -> (Socket, Socket) {
+        let class = abi::class::PIPE;
+        let reader = self.describe(tgid, class, 9, |_| {});
+        let writer = self.describe(tgid, class, 10, |f| f.ino = reader);
+        let end = |file| Socket {
+            file,
+            tgid,
+            nonblocking: false,
+            class,
+        };
+        (end(reader), end(writer))
+    }
+
+    fn data(&mut self, tid: u32, socket: Socket, flags: u8, bytes: &[u8]) {
+        let len = size_of::<abi::Data>() + bytes.len();
+        let write = flags & abi::data_flag::WRITE != 0;
+        let nonblock = if socket.nonblocking {
+            abi::data_flag::NONBLOCK
+        } else {
+            0
+        };
+        let header = self.header(abi::kind::DATA, flags | nonblock, socket.tgid, tid, len);
+        let pos = self.positions.entry((socket.file, write)).or_default();
+        let moved = u32::try_from(bytes.len()).unwrap();
+        let record = abi::Data {
+            header,
+            file: socket.file,
+            pos: *pos,
+            len: moved,
+            captured: moved,
+            fd: if socket.class == abi::class::LOG {
+                1
+            } else {
+                7
+            },
+            errno: 0,
+            class: socket.class,
+            reserved: 0,
+        };
+        *pos += u64::from(moved);
+        let mut raw = bytes_of(&record).to_vec();
+        raw.extend_from_slice(bytes);
+        self.inputs.push(Fed::Record(raw));
+    }
+
+    pub fn read(&mut self, tid: u32, socket: Socket, bytes: impl AsRef<[u8]>) {
+        self.data(tid, socket, 0, bytes.as_ref());
+    }
+
+    pub fn eof(&mut self, tid: u32, socket: Socket) {
+        self.data(tid, socket, abi::data_flag::EOF, b"");
+    }
+
+    pub fn write(&mut self, tid: u32, socket: Socket, bytes: impl AsRef<[u8]>) {
+        self.data(tid, socket, abi::data_flag::WRITE, bytes.as_ref());
+    }
+
+    /// A write to a pipe that was empty.
+    pub fn write_first(&mut self, tid: u32, pipe: Socket, bytes: impl AsRef<[u8]>) {
+        self.data(
+            tid,
+            pipe,
+            abi::data_flag::WRITE | abi::data_flag::PIPE_EMPTY,
+            bytes.as_ref(),
+        );
+    }
+
+    pub fn close(&mut self, tid: u32, socket: Socket) {
+        let header = self.header(
+            abi::kind::CLOSE,
+            0,
+            socket.tgid,
+            tid,
+            size_of::<abi::Close>(),
+        );
+        let record = abi::Close {
+            header,
+            file: socket.file,
+            fd: 7,
+            last: 1,
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
+    /// Everything that the pipeline tells about this world.
+    pub fn told(&self) -> Told {
+        tell(&self.inputs, 0)
+    }
+}
+
+/// The same records, numbered by their new order as one CPU would number them.
+pub fn resequence(inputs: &[Fed]) -> Vec<Fed> {
+    let at = std::mem::offset_of!(abi::Header, seq);
+    let mut seq = 0_u32;
+    let renumber = |input: &Fed| match input {
+        Fed::Record(raw) => {
+            let mut raw = raw.clone();
+            raw[at..at + 4].copy_from_slice(&seq.to_ne_bytes());
+            seq += 1;
+            Fed::Record(raw)
+        }
+        other => other.clone(),
+    };
+    inputs.iter().map(renumber).collect()
+}
+
+/// What the pipeline tells about these inputs, when `lost` records were lost.
+pub fn tell(inputs: &[Fed], lost: u64) -> Told {
+    let anchor = ClockAnchor {
+        monotonic: KernelNanos(1_000_000_000),
+        wall: 1_700_000_000_000_000_000,
+    };
+    let mut engine = Engine::new(Config {
+        anchor,
+        show_query: true,
+    });
+    let mut out = Vec::new();
+    for input in inputs {
+        let input = match input {
+            Fed::Record(raw) => Input::Record(raw),
+            Fed::Process(facts) => Input::Process(facts.clone()),
+            Fed::Tick(now) => Input::Tick {
+                now: KernelNanos(*now),
+                lost,
+            },
+        };
+        engine.input(input, &mut out);
+    }
+    engine.finish(&mut out);
+    Told(out)
+}
+
+/// What was told.
+pub struct Told(pub Vec<Judged>);
+
+impl Told {
+    pub fn json(&self) -> Vec<String> {
+        self.0
+            .iter()
+            .map(|j| serde_json::to_string(j).unwrap())
+            .collect()
+    }
+
+    pub fn exchanges<'a>(&'a self, role: Role) -> Vec<&'a Exchange> {
+        let exchange = |j: &'a Judged| match j {
+            Judged::Exchange(x) if x.role == role => Some(x.as_ref()),
+            _ => None,
+        };
+        self.0.iter().filter_map(exchange).collect()
+    }
+
+    pub fn call(&self, target: &str) -> &Exchange {
+        let found = self
+            .exchanges(Role::Client)
+            .into_iter()
+            .find(|x| x.target == target);
+        found.unwrap_or_else(|| panic!("no call of {target} in {:#?}", self.json()))
+    }
+
+    pub fn served(&self, target: &str) -> &Exchange {
+        let found = self
+            .exchanges(Role::Server)
+            .into_iter()
+            .find(|x| x.target == target);
+        found.unwrap_or_else(|| panic!("no request {target} in {:#?}", self.json()))
+    }
+
+    pub fn lines<'a>(&'a self) -> Vec<&'a Log> {
+        let log = |j: &'a Judged| match j {
+            Judged::Log(l) => Some(l.as_ref()),
+            _ => None,
+        };
+        self.0.iter().filter_map(log).collect()
+    }
+
+    pub fn line(&self, text: &str) -> &Log {
+        let found = self.lines().into_iter().find(|l| l.line.contains(text));
+        found.unwrap_or_else(|| panic!("no line {text} in {:#?}", self.json()))
+    }
+}
+
+/// A request's bytes; `headers` end with line breaks.
+pub fn request(target: &str, headers: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: shop\r\n{headers}\r\n")
+}
+
+pub fn response() -> &'static str {
+    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+}
+
+/// A `traceparent` header of trace `t` and parent `p`.
+pub fn traceparent(t: u64, p: u64) -> String {
+    format!("traceparent: 00-{t:032x}-{p:016x}-01\r\n")
+}

@@ -1,0 +1,295 @@
+//! What is typed: the definition that parsing, help, man page and completions come from.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Shows which service drops trace context, on which call, how often and why.
+///
+/// Watches running services from outside, with eBPF: no code is changed, nothing is restarted or
+/// injected, no traffic is altered.
+#[derive(Debug, Parser)]
+#[command(
+    name = "observer",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(after_help = "Start here: `observer demo`, then `observer watch --pid PID`.")]
+#[command(after_long_help = EXIT_STATUSES)]
+pub struct Cli {
+    #[command(subcommand)]
+    /// What to do.
+    pub command: Command,
+}
+
+const EXIT_STATUSES: &str = "\
+Start here: `observer demo`, then `observer watch --pid PID`.
+
+Exit status:
+  0  done
+  1  done in part: decode: a header is invalid; doctor: some of it works; replay: the recording is
+     cut short; watch: recording or output failed on the way
+  2  not done: wrong usage, missing privileges, unreadable file
+  N  watch -- CMD: what the command exited with (128 + signal number if a signal ended it)";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch services live: each request, call and log line with its verdict
+    #[command(after_help = WATCH_EXAMPLES)]
+    Watch(WatchArgs),
+    /// Show a recording as the live watch showed it
+    Replay(ReplayArgs),
+    /// Say what a propagation header carries, or which rule it breaks
+    #[command(after_help = DECODE_EXAMPLES)]
+    Decode(DecodeArgs),
+    /// Say what this host can do, and what to do about what it cannot
+    Doctor(DoctorArgs),
+    /// Start a small shop that loses context, watch it, and explain what is found
+    Demo(DemoArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the man page
+    Man,
+    /// A service of the demo's shop.
+    #[command(name = "__shop", hide = true)]
+    Shop(ShopArgs),
+    /// Wait for a byte on descriptor FD, then become CMD.
+    #[command(name = "__start", hide = true)]
+    Start(StartArgs),
+}
+
+const WATCH_EXAMPLES: &str = "\
+Examples:
+  observer watch --pid 4242                     a process, its threads and children
+  observer watch --comm nginx --only dropped    requests of nginx on which context was lost
+  observer watch --duration 30s -- python3 app.py
+  observer watch --all --output json --record session.observer";
+
+const DECODE_EXAMPLES: &str = "\
+Examples:
+  observer decode 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+  observer decode 'b3: 80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1'
+  curl -sv http://localhost/ 2>&1 | sed -n 's/^> //p' | observer decode -";
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    #[command(flatten)]
+    /// What to watch.
+    pub select: SelectArgs,
+    /// Stop after this time, for example 30s or 5m; plain numbers are seconds
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Write everything that is captured to FILE, for `observer replay`
+    ///
+    /// The file holds message heads and log lines as they were: treat it like the traffic itself.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    #[command(flatten)]
+    /// How to show it.
+    pub show: ShowArgs,
+    /// Start this command and watch it from its first instruction; ends when it ends
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// What to watch. Several selections add up.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Selection (several add up)")]
+pub struct SelectArgs {
+    /// This process, its threads and children
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pid: Vec<u32>,
+    /// Processes of this name (as in `ps -o comm`), those that start later as well
+    #[arg(long, value_name = "NAME")]
+    pub comm: Vec<String>,
+    /// Processes that run this executable: a path, or a file name
+    #[arg(long, value_name = "PATH")]
+    pub exe: Vec<String>,
+    /// Processes that listen on this TCP port
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Vec<u16>,
+    /// Processes in this control group and those below it: a path as in /proc/PID/cgroup, or under /sys/fs/cgroup
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Vec<String>,
+    /// Every process on this host
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// How to show what is found; the same for `watch` and `replay`.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ShowArgs {
+    /// For people, or JSON Lines for programs
+    #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: Output,
+    /// Only what has one of these verdicts, of calls or log lines (separate several by commas)
+    ///
+    /// Text shows the whole request that something like this happened in; JSON only the objects
+    /// themselves. The summary always counts everything.
+    #[arg(long, value_name = "VERDICT", value_delimiter = ',', action = ArgAction::Append)]
+    pub only: Vec<String>,
+    /// Only requests and calls with this path: a prefix, or a pattern with `*` and `?`
+    #[arg(long, value_name = "PATTERN")]
+    pub path: Vec<String>,
+    /// Only requests from and calls to this peer: a service, HOST, HOST:PORT or :PORT
+    #[arg(long, value_name = "PEER")]
+    pub peer: Vec<String>,
+    /// What to hide in request targets: the values of query parameters, or nothing
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+    pub redact: Redact,
+    /// Which log lines to show; they are judged and counted in any case
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
+    pub logs: Logs,
+    /// Show only the summary
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// When to use colours; `auto` heeds NO_COLOR and leaves pipes and files plain
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub color: Color,
+}
+
+/// Forms of output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// JSON Lines.
+    Json,
+}
+
+/// What to hide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Redact {
+    /// Values of query parameters.
+    #[default]
+    Query,
+    /// Nothing.
+    Off,
+}
+
+/// Which log lines to show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Logs {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that lost their request's id.
+    Lost,
+    /// None.
+    None,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// A file that `observer watch --record` wrote; `-` for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    /// How to show it.
+    pub show: ShowArgs,
+}
+
+/// Arguments of `decode`.
+#[derive(Debug, Args)]
+pub struct DecodeArgs {
+    /// Header values, or `Name: value`; `-` reads one per line from standard input
+    #[arg(value_name = "HEADER", required = true, allow_hyphen_values = true)]
+    pub headers: Vec<String>,
+    /// For people, or one JSON object
+    #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// For people, or one JSON object
+    #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: Output,
+    /// When to use colours
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub color: Color,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// How many requests to make
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub requests: u32,
+    /// When to use colours
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub color: Color,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `__shop`.
+#[derive(Debug, Args)]
+pub struct ShopArgs {
+    /// Which service to be.
+    #[arg(value_enum)]
+    pub service: ShopService,
+    /// Port of the service that is called; 0 for none.
+    #[arg(long, default_value_t = 0)]
+    pub next: u16,
+}
+
+/// Services of the demo's shop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShopService {
+    /// Takes the customers' requests.
+    Gateway,
+    /// Keeps what they want to buy.
+    Cart,
+    /// Takes their money.
+    Payments,
+}
+
+/// Arguments of `__start`.
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// Descriptor to wait on.
+    pub fd: i32,
+    /// Command with its arguments.
+    #[arg(last = true, required = true)]
+    pub command: Vec<OsString>,
+}
+
+/// `30s`, `5m`, `1h 30m`; a plain number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string()),
+        Err(_) => humantime::parse_duration(text).map_err(|e| e.to_string()),
+    }?;
+    if parsed.is_zero() {
+        return Err("must be longer than nothing".into());
+    }
+    Ok(parsed)
+}

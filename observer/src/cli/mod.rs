@@ -1,0 +1,8 @@
+//! The command line: what was typed ([`args`]), what it means ([`plan`]), and how the program exits.
+
+pub mod args;
+pub mod exit;
+pub mod plan;
+
+#[cfg(test)]
+mod tests;

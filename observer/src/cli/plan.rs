@@ -1,0 +1,325 @@
+//! What the arguments mean: everything validated, nothing left to be asked of the command line.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use observer_core::judged::{LogVerdict, Verdict};
+
+use super::args::{Color, Logs, Output, Redact, ReplayArgs, SelectArgs, ShowArgs, WatchArgs};
+
+/// Why arguments make no sense.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PlanError {
+    /// Nothing is selected.
+    #[error(
+        "nothing is selected to be watched; give --pid, --comm, --exe, --port, --cgroup, --all, or `-- CMD`"
+    )]
+    NothingSelected,
+    /// `--all` with another selection.
+    #[error("--all watches everything, so {0} selects nothing more; leave one of them out")]
+    AllAndMore(&'static str),
+    /// Not a verdict.
+    #[error("--only {given}: no such verdict; calls have {calls}; log lines have {logs}")]
+    UnknownVerdict {
+        /// As typed.
+        given: String,
+        /// Verdicts of calls.
+        calls: String,
+        /// Verdicts of log lines.
+        logs: String,
+    },
+    /// A pattern that can match nothing.
+    #[error("{0}: an empty value matches nothing")]
+    Empty(&'static str),
+    /// A path that can't be one.
+    #[error("--path {0}: a path begins with `/` or `*`")]
+    Path(String),
+    /// `--quiet` with filters.
+    #[error(
+        "{0} chooses what is shown, but --quiet shows only the summary, which counts everything"
+    )]
+    QuietAndFilter(&'static str),
+    /// `--logs none` with a verdict that only log lines have.
+    #[error("--only {0} is a verdict of log lines, which --logs none hides")]
+    HiddenVerdict(&'static str),
+}
+
+/// What `watch` is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchPlan {
+    /// What to watch.
+    pub selection: Selection,
+    /// Command to start.
+    pub command: Option<Command>,
+    /// When to stop.
+    pub duration: Option<Duration>,
+    /// Where to record to.
+    pub record: Option<PathBuf>,
+    /// How to show it.
+    pub show: ShowPlan,
+}
+
+/// A command to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The program.
+    pub program: OsString,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+}
+
+/// What to watch, except for a command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Processes.
+    pub pids: BTreeSet<u32>,
+    /// Names of processes, cut to the 15 bytes that the kernel keeps.
+    pub comms: Vec<String>,
+    /// Executables.
+    pub exes: Vec<String>,
+    /// TCP ports listened on.
+    pub ports: Vec<u16>,
+    /// Control groups, as in `/proc/PID/cgroup`.
+    pub cgroups: Vec<String>,
+    /// Everything.
+    pub all: bool,
+}
+
+impl Selection {
+    /// Whether processes that start later may belong to it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.all || self.has_rules()
+    }
+
+    /// Whether anything is selected by a property of processes.
+    #[must_use]
+    pub fn has_rules(&self) -> bool {
+        !(self.comms.is_empty()
+            && self.exes.is_empty()
+            && self.ports.is_empty()
+            && self.cgroups.is_empty())
+    }
+
+    /// In words, one selection each.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if self.all {
+            words.push("every process".to_owned());
+        }
+        words.extend(self.pids.iter().map(|pid| format!("process {pid}")));
+        words.extend(
+            self.comms
+                .iter()
+                .map(|name| format!("processes named {name}")),
+        );
+        words.extend(
+            self.exes
+                .iter()
+                .map(|path| format!("processes running {path}")),
+        );
+        words.extend(
+            self.ports
+                .iter()
+                .map(|port| format!("processes listening on port {port}")),
+        );
+        words.extend(
+            self.cgroups
+                .iter()
+                .map(|path| format!("processes in {path}")),
+        );
+        words
+    }
+}
+
+/// How to show what is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShowPlan {
+    /// Form of output.
+    pub output: Output,
+    /// What to show of it.
+    pub filter: Filter,
+    /// Whether values of query parameters are shown.
+    pub show_query: bool,
+    /// Which log lines to show.
+    pub logs: Logs,
+    /// Nothing but the summary.
+    pub quiet: bool,
+    /// When to use colours.
+    pub color: Color,
+}
+
+/// Which judged things are shown; what is empty lets everything through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Verdicts of calls.
+    pub calls: BTreeSet<Verdict>,
+    /// Verdicts of log lines.
+    pub logs: BTreeSet<LogVerdict>,
+    /// Patterns for paths.
+    pub paths: Vec<String>,
+    /// Peers.
+    pub peers: Vec<String>,
+}
+
+impl Filter {
+    /// Whether everything passes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The plan of `watch`.
+///
+/// # Errors
+///
+/// See [`PlanError`].
+pub fn watch(args: WatchArgs) -> Result<WatchPlan, PlanError> {
+    let mut command = args.command.into_iter();
+    let command = command.next().map(|program| Command {
+        program,
+        args: command.collect(),
+    });
+    Ok(WatchPlan {
+        selection: selection(args.select, command.is_some())?,
+        command,
+        duration: args.duration,
+        record: args.record,
+        show: show(args.show)?,
+    })
+}
+
+/// The plan of `replay`: the file, and how to show it.
+///
+/// # Errors
+///
+/// See [`PlanError`].
+pub fn replay(args: ReplayArgs) -> Result<(PathBuf, ShowPlan), PlanError> {
+    Ok((args.file, show(args.show)?))
+}
+
+fn selection(args: SelectArgs, command: bool) -> Result<Selection, PlanError> {
+    for (values, flag) in [
+        (&args.comm, "--comm"),
+        (&args.exe, "--exe"),
+        (&args.cgroup, "--cgroup"),
+    ] {
+        if values.iter().any(String::is_empty) {
+            return Err(PlanError::Empty(flag));
+        }
+    }
+    let selection = Selection {
+        pids: args.pid.into_iter().collect(),
+        comms: args.comm.into_iter().map(cut_comm).collect(),
+        exes: args.exe,
+        ports: args.port,
+        cgroups: args.cgroup.iter().map(|path| cgroup(path)).collect(),
+        all: args.all,
+    };
+    if selection.all {
+        if !selection.pids.is_empty() {
+            return Err(PlanError::AllAndMore("--pid"));
+        }
+        if selection.has_rules() {
+            return Err(PlanError::AllAndMore("--comm, --exe, --port or --cgroup"));
+        }
+    } else if selection == Selection::default() && !command {
+        return Err(PlanError::NothingSelected);
+    }
+    Ok(selection)
+}
+
+/// The kernel keeps 15 bytes of a name (`TASK_COMM_LEN` with its NUL).
+fn cut_comm(mut name: String) -> String {
+    let mut len = name.len().min(15);
+    while !name.is_char_boundary(len) {
+        len -= 1;
+    }
+    name.truncate(len);
+    name
+}
+
+/// The path as `/proc/PID/cgroup` shows it.
+fn cgroup(path: &str) -> String {
+    let path = Path::new(path);
+    let path = path.strip_prefix("/sys/fs/cgroup").unwrap_or(path);
+    let path = path.to_string_lossy();
+    format!("/{}", path.trim_matches('/'))
+}
+
+fn show(args: ShowArgs) -> Result<ShowPlan, PlanError> {
+    let filter = filter(&args)?;
+    if args.quiet {
+        for (set, flag) in [
+            (!args.only.is_empty(), "--only"),
+            (!args.path.is_empty(), "--path"),
+            (!args.peer.is_empty(), "--peer"),
+        ] {
+            if set {
+                return Err(PlanError::QuietAndFilter(flag));
+            }
+        }
+    }
+    if args.logs == Logs::None
+        && let Some(verdict) = filter
+            .logs
+            .iter()
+            .find(|v| call_verdict(v.name()).is_none())
+    {
+        return Err(PlanError::HiddenVerdict(verdict.name()));
+    }
+    Ok(ShowPlan {
+        output: args.output,
+        filter,
+        show_query: args.redact == Redact::Off,
+        logs: args.logs,
+        quiet: args.quiet,
+        color: args.color,
+    })
+}
+
+fn filter(args: &ShowArgs) -> Result<Filter, PlanError> {
+    let mut filter = Filter {
+        paths: args.path.clone(),
+        peers: args.peer.clone(),
+        ..Filter::default()
+    };
+    for name in &args.only {
+        let (call, log) = (call_verdict(name), log_verdict(name));
+        if call.is_none() && log.is_none() {
+            return Err(unknown_verdict(name));
+        }
+        filter.calls.extend(call);
+        filter.logs.extend(log);
+    }
+    if let Some(path) = args.path.iter().find(|p| !p.starts_with(['/', '*', '?'])) {
+        return Err(match path.as_str() {
+            "" => PlanError::Empty("--path"),
+            path => PlanError::Path(path.to_owned()),
+        });
+    }
+    if args.peer.iter().any(String::is_empty) {
+        return Err(PlanError::Empty("--peer"));
+    }
+    Ok(filter)
+}
+
+fn call_verdict(name: &str) -> Option<Verdict> {
+    Verdict::ALL.into_iter().find(|v| v.name() == name)
+}
+
+fn log_verdict(name: &str) -> Option<LogVerdict> {
+    LogVerdict::ALL.into_iter().find(|v| v.name() == name)
+}
+
+fn unknown_verdict(given: &str) -> PlanError {
+    PlanError::UnknownVerdict {
+        given: given.to_owned(),
+        calls: Verdict::ALL.map(Verdict::name).join(", "),
+        logs: LogVerdict::ALL.map(LogVerdict::name).join(", "),
+    }
+}

@@ -1,0 +1,170 @@
+//! Bounded reads of `/proc`.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use observer_core::text::printable_bytes;
+
+/// The longest part of a file in `/proc` that is read, bytes. A page of environment is usual; more
+/// than this is no service's name.
+const READ_LIMIT: u64 = 256 * 1024;
+
+/// A mounted `/proc`.
+#[derive(Clone, Debug)]
+pub struct Proc {
+    root: PathBuf,
+}
+
+impl Default for Proc {
+    fn default() -> Self {
+        Self::at("/proc")
+    }
+}
+
+impl Proc {
+    /// The one mounted at `root`.
+    #[must_use]
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// A process; it need not exist.
+    #[must_use]
+    pub fn process(&self, pid: u32) -> Process {
+        Process {
+            pid,
+            dir: self.root.join(pid.to_string()),
+        }
+    }
+
+    /// All processes there are now.
+    pub fn processes(&self) -> impl Iterator<Item = Process> + '_ {
+        let entries = fs::read_dir(&self.root).ok().into_iter().flatten();
+        entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .map(|pid| self.process(pid))
+    }
+}
+
+/// A directory `/proc/PID`.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    dir: PathBuf,
+}
+
+impl Process {
+    /// Whether it is there.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.dir.is_dir()
+    }
+
+    /// Its arguments, the program's name first; empty for kernel threads and zombies.
+    #[must_use]
+    pub fn args(&self) -> Vec<String> {
+        self.strings("cmdline")
+    }
+
+    /// The value of a variable in the environment that it was started with.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.strings("environ").into_iter().find_map(|entry| {
+            let (key, value) = entry.split_once('=')?;
+            (key == name && !value.is_empty()).then(|| value.to_owned())
+        })
+    }
+
+    /// Path of its executable as it names itself, without the mark of a deleted file.
+    #[must_use]
+    pub fn exe(&self) -> Option<String> {
+        let path = self.link("exe")?;
+        Some(path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned())
+    }
+
+    /// Its executable, to be opened: right in any mount namespace, and after deletion.
+    #[must_use]
+    pub fn image(&self) -> PathBuf {
+        self.dir.join("exe")
+    }
+
+    /// Its name as the kernel keeps it, at most 15 bytes.
+    #[must_use]
+    pub fn comm(&self) -> Option<String> {
+        let bytes = self.read("comm")?;
+        Some(printable_bytes(bytes.strip_suffix(b"\n").unwrap_or(&bytes)))
+    }
+
+    /// Its control groups, as paths.
+    #[must_use]
+    pub fn cgroups(&self) -> Vec<String> {
+        let bytes = self.read("cgroup").unwrap_or_default();
+        // hierarchy-ID:controller-list:cgroup-path
+        String::from_utf8_lossy(&bytes)
+            .lines()
+            .filter_map(|line| line.splitn(3, ':').nth(2).map(str::to_owned))
+            .collect()
+    }
+
+    /// The process that a thread id belongs to: `Tgid` of its status.
+    #[must_use]
+    pub fn tgid(&self) -> Option<u32> {
+        self.status("Tgid:")?.parse().ok()
+    }
+
+    /// Its parent: `PPid` of its status.
+    #[must_use]
+    pub fn parent(&self) -> Option<u32> {
+        self.status("PPid:")?.parse().ok()
+    }
+
+    /// What a descriptor refers to, printable.
+    #[must_use]
+    pub fn descriptor(&self, fd: i32) -> Option<String> {
+        self.link(&format!("fd/{fd}"))
+    }
+
+    /// What all descriptors refer to.
+    pub fn descriptors(&self) -> impl Iterator<Item = String> {
+        let entries = fs::read_dir(self.dir.join("fd")).ok().into_iter().flatten();
+        entries.filter_map(|entry| Some(path_text(&fs::read_link(entry.ok()?.path()).ok()?)))
+    }
+
+    /// The contents of one of its files, at most 256 KiB.
+    #[must_use]
+    pub fn read(&self, name: &str) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let file = File::open(self.dir.join(name)).ok()?;
+        file.take(READ_LIMIT).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    fn status(&self, key: &str) -> Option<String> {
+        let bytes = self.read("status")?;
+        let text = String::from_utf8_lossy(&bytes);
+        let value = text.lines().find_map(|line| line.strip_prefix(key))?;
+        Some(value.trim().to_owned())
+    }
+
+    fn strings(&self, name: &str) -> Vec<String> {
+        let bytes = self.read(name).unwrap_or_default();
+        let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
+        if bytes.is_empty() {
+            return Vec::new();
+        }
+        bytes
+            .split(|b| *b == 0)
+            .map(|s| String::from_utf8_lossy(s).into_owned())
+            .collect()
+    }
+
+    fn link(&self, name: &str) -> Option<String> {
+        Some(path_text(&fs::read_link(self.dir.join(name)).ok()?))
+    }
+}
+
+fn path_text(path: &Path) -> String {
+    printable_bytes(path.as_os_str().as_encoded_bytes())
+}

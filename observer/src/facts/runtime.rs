@@ -1,0 +1,52 @@
+//! What a process runs on.
+
+use observer_core::facts::Runtime;
+
+use super::image::{self, Toolchain};
+use super::proc::Process;
+
+/// Executables that are runtimes: the beginning of a file name, after which only a version or a
+/// variant may follow.
+const EXECUTABLES: [(&str, Runtime); 17] = [
+    ("python", Runtime::Python),
+    ("pypy", Runtime::Python),
+    ("node", Runtime::Node),
+    ("nodejs", Runtime::Node),
+    ("java", Runtime::Java),
+    ("ruby", Runtime::Ruby),
+    ("puma", Runtime::Ruby),
+    ("php", Runtime::Php),
+    ("php-fpm", Runtime::Php),
+    ("nginx", Runtime::Proxy),
+    ("openresty", Runtime::Proxy),
+    ("haproxy", Runtime::Proxy),
+    ("envoy", Runtime::Proxy),
+    ("traefik", Runtime::Proxy),
+    ("caddy", Runtime::Proxy),
+    ("linkerd2-proxy", Runtime::Proxy),
+    ("varnishd", Runtime::Proxy),
+];
+
+/// The runtime of a process; `None` when its executable can't be read.
+pub(super) fn detect(process: &Process, exe: Option<&str>) -> Option<Runtime> {
+    let name = exe?.rsplit('/').next()?;
+    if let Some((_, runtime)) = EXECUTABLES
+        .iter()
+        .find(|(start, _)| is_version_of(name, start))
+    {
+        return Some(*runtime);
+    }
+    Some(match image::toolchain(&process.image()) {
+        Some(Toolchain::Go) => Runtime::Go,
+        Some(Toolchain::Rust) => Runtime::Rust,
+        None => Runtime::Native,
+    })
+}
+
+/// Whether `name` is `start` with at most a version: `python3.11`, `php8.2`, `php-fpm8.2`, `node-20`.
+fn is_version_of(name: &str, start: &str) -> bool {
+    name.strip_prefix(start).is_some_and(|rest| {
+        rest.chars()
+            .all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '_' | 't' | 'd'))
+    })
+}

@@ -1,0 +1,125 @@
+//! Gives every process and log its facts before its first record.
+
+use std::collections::HashMap;
+use std::mem::offset_of;
+
+use observer_abi as abi;
+use observer_core::engine::Input;
+use observer_core::facts::ProcessFacts;
+use observer_core::ids::{KernelNanos, Tgid};
+use observer_core::record::{self, Class, Event};
+
+use super::Proc;
+
+/// Ages at which a process is looked at again, nanoseconds: interpreters name themselves late, and
+/// servers retitle their workers when these are up.
+const AGES: [u64; 2] = [1_000_000_000, 10_000_000_000];
+
+/// Processes remembered before those that have ended are forgotten.
+const REMEMBERED: usize = 16_384;
+
+#[derive(Debug)]
+struct Known {
+    facts: ProcessFacts,
+    since: KernelNanos,
+    looks: usize,
+}
+
+/// Which processes the pipeline was told about.
+#[derive(Debug)]
+pub struct Tracker {
+    proc: Proc,
+    known: HashMap<Tgid, Known>,
+    /// The process of the last record, which mostly is that of the next one.
+    last: Option<Tgid>,
+    now: KernelNanos,
+}
+
+impl Tracker {
+    /// Reads from `proc`; it is now `now`.
+    #[must_use]
+    pub fn new(proc: Proc, now: KernelNanos) -> Self {
+        Self {
+            proc,
+            known: HashMap::new(),
+            last: None,
+            now,
+        }
+    }
+
+    /// Hands on a record, with what has to be known for it.
+    pub fn record(&mut self, raw: &[u8], into: &mut impl FnMut(Input<'_>)) {
+        let Some((kind, tgid)) = kind_and_process(raw) else {
+            return into(Input::Record(raw));
+        };
+        let new = self.last != Some(tgid) && !self.known.contains_key(&tgid);
+        if new {
+            self.learn(tgid, into);
+        }
+        self.last = Some(tgid);
+        into(Input::Record(raw));
+        if matches!(kind, abi::kind::DATA | abi::kind::SHORT | abi::kind::CLOSE) {
+            return;
+        }
+        match record::decode(raw).map(|record| record.event) {
+            Ok(Event::Exec) if !new => self.learn(tgid, into),
+            Ok(Event::Fork { child }) => self.learn(child, into),
+            Ok(Event::File(file)) if file.class == Class::Log => {
+                if let Some(facts) = super::file(&self.proc, tgid, file.fd, file.file) {
+                    into(Input::File(facts));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Time passes: looks again at processes that are old enough to have named themselves.
+    pub fn tick(&mut self, now: KernelNanos, into: &mut impl FnMut(Input<'_>)) {
+        self.now = now;
+        for known in self.known.values_mut() {
+            let due = AGES
+                .get(known.looks)
+                .is_some_and(|age| now.since(known.since) >= *age);
+            if !due {
+                continue;
+            }
+            known.looks += 1;
+            let facts = super::process(&self.proc, known.facts.tgid);
+            // Without a runtime the executable could not be read: the process has ended.
+            if facts.runtime.is_some() && facts != known.facts {
+                known.facts = facts.clone();
+                into(Input::Process(facts));
+            }
+        }
+    }
+
+    /// Whether a process's facts were handed on.
+    #[must_use]
+    pub fn knows(&self, tgid: Tgid) -> bool {
+        self.known.contains_key(&tgid)
+    }
+
+    /// Reads a process's facts and hands them on.
+    pub fn learn(&mut self, tgid: Tgid, into: &mut impl FnMut(Input<'_>)) {
+        if self.known.len() >= REMEMBERED {
+            let proc = &self.proc;
+            self.known.retain(|tgid, _| proc.process(tgid.0).exists());
+        }
+        let facts = super::process(&self.proc, tgid);
+        let known = Known {
+            facts: facts.clone(),
+            since: self.now,
+            looks: 0,
+        };
+        self.known.insert(tgid, known);
+        into(Input::Process(facts));
+    }
+}
+
+/// Kind and process of a record, read at their places; the pipeline validates the rest.
+fn kind_and_process(raw: &[u8]) -> Option<(u8, Tgid)> {
+    let kind = *raw.get(offset_of!(abi::Header, kind))?;
+    let at = offset_of!(abi::Header, tgid);
+    let tgid = u32::from_ne_bytes(*raw.get(at..)?.first_chunk()?);
+    Some((kind, Tgid(tgid)))
+}

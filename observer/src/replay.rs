@@ -1,0 +1,60 @@
+//! `observer replay`: a recording as a source.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use observer_core::engine::Config;
+use observer_core::recording::ReadError;
+
+use crate::cli::exit::Exit;
+use crate::cli::plan::ShowPlan;
+use crate::session::{self, OpenError, Replay, SessionError};
+
+/// Why a recording can't be replayed, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It can't be opened or understood.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The file could not be read on.
+    #[error("{} can't be read on: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ReadError,
+    },
+    /// What is found can't be shown.
+    #[error("the output can't be written: {0}")]
+    Output(io::Error),
+}
+
+/// Runs `observer replay`.
+///
+/// # Errors
+///
+/// See [`Error`]. A recording that is cut short or damaged is replayed up to there.
+pub fn run(path: &Path, show: &ShowPlan) -> Result<Exit, Error> {
+    let (startup, mut replay) = Replay::open(path)?;
+    let canvas = crate::output::canvas(show.color);
+    let sink = crate::sink::open(show, canvas, io::stdout());
+    let config = Config {
+        anchor: startup.anchor,
+        show_query: show.show_query,
+    };
+    match session::run(&mut replay, config, sink, None) {
+        Ok(_) => Ok(Exit::Ok),
+        Err(SessionError::Source(source)) if source.leaves_a_beginning() => {
+            eprintln!("observer: {}: {source}", path.display());
+            Ok(Exit::Partly)
+        }
+        Err(SessionError::Source(source)) => Err(Error::Read {
+            path: path.to_owned(),
+            source,
+        }),
+        Err(SessionError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(Exit::Ok)
+        }
+        Err(SessionError::Output(error)) => Err(Error::Output(error)),
+    }
+}

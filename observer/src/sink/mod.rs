@@ -1,0 +1,58 @@
+//! Sinks: where judged things go. A sink depends on the core's output alone.
+
+mod filter;
+mod json;
+mod text;
+mod trees;
+
+#[cfg(test)]
+pub mod samples;
+
+use std::io::{self, Write};
+
+use observer_core::ids::KernelNanos;
+use observer_core::judged::{Judged, Summary};
+
+use crate::cli::args::Output;
+use crate::cli::plan::ShowPlan;
+
+/// Takes what the pipeline tells, in its order.
+pub trait Sink {
+    /// One judged thing.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is written to; after one, the sink is of no more use.
+    fn judged(&mut self, item: Judged) -> io::Result<()>;
+
+    /// Everything that was to be told until `now` has been told: time to show it.
+    ///
+    /// # Errors
+    ///
+    /// As [`judged`](Self::judged).
+    fn tick(&mut self, now: KernelNanos) -> io::Result<()>;
+
+    /// Nothing comes any more but the counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`judged`](Self::judged).
+    fn finish(&mut self, summary: Summary) -> io::Result<()>;
+}
+
+/// What the place that is written to can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Canvas {
+    /// Whether colours are shown.
+    pub color: bool,
+    /// Columns of the terminal; `None` where lines may have any length.
+    pub width: Option<usize>,
+}
+
+/// The sink that `plan` asks for, writing to `out`.
+pub fn open<'a>(plan: &ShowPlan, canvas: Canvas, out: impl Write + 'a) -> Box<dyn Sink + 'a> {
+    match plan.output {
+        Output::Json => Box::new(json::JsonSink::new(plan, out)),
+        Output::Text => Box::new(text::TextSink::new(plan, canvas, out)),
+    }
+}

@@ -1,0 +1,261 @@
+//! Judged things made by hand, for tests.
+
+use observer_core::context::Format;
+use observer_core::facts::Runtime;
+use observer_core::ids::{Seq, Tgid, Tid};
+use observer_core::judged::{
+    Address, Attribution, Cause, ContextView, Counts, EdgeSummary, Evidence, Exchange, ExchangeId,
+    Finding, Log, LogContext, LogSummary, LogVerdict, Loss, LossKind, NotObserved, Rate, Reason,
+    Role, ServiceSummary, Summary, Tier, Verdict, WallTime, WhyCount,
+};
+use observer_core::message::Protocol;
+
+use super::trees::{Part, Tree};
+use crate::cli::args::{Color, Logs, Output};
+use crate::cli::plan::{Filter, ShowPlan};
+
+/// 2026-11-21T04:16:35Z.
+const START: u64 = 1_795_234_595_000_000_000;
+
+/// A point in time, microseconds after the samples' start.
+pub fn at(micros: u64) -> WallTime {
+    WallTime(START + micros * 1000)
+}
+
+/// The name of an exchange.
+pub fn id(number: u64) -> ExchangeId {
+    ExchangeId(Seq(number))
+}
+
+/// A plan that shows everything.
+pub fn plan() -> ShowPlan {
+    ShowPlan {
+        output: Output::Text,
+        filter: Filter::default(),
+        show_query: false,
+        logs: Logs::All,
+        quiet: false,
+        color: Color::Never,
+    }
+}
+
+/// A context.
+pub fn context(parent: &str) -> ContextView {
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    ContextView {
+        format: Format::W3c,
+        trace_id: trace_id.into(),
+        parent_id: Some(parent.into()),
+        sampled: Some(true),
+        raw: format!("00-{trace_id}-{parent}-01"),
+    }
+}
+
+/// A link by the serving thread.
+pub fn by_thread() -> Attribution {
+    Attribution {
+        tier: Some(Tier::Execution),
+        confidence: 0.99,
+        evidence: vec![Evidence::ServingThread(Tid(41))],
+        reason: None,
+    }
+}
+
+/// `GET /cart/42` as the service `cart` served it.
+pub fn server() -> Exchange {
+    Exchange {
+        id: id(1),
+        role: Role::Server,
+        pid: Tgid(40),
+        tid: Tid(41),
+        service: "cart".into(),
+        protocol: "http/1.1",
+        tls: false,
+        start: at(123_000),
+        duration_ns: Some(18_412_000),
+        method: "GET".into(),
+        target: "/cart/42?coupon=…".into(),
+        host: Some("cart:8080".into()),
+        status: Some(200),
+        local: Address::Tcp("10.0.0.2:8080".parse().unwrap()),
+        peer: Address::Tcp("10.0.0.1:51234".parse().unwrap()),
+        peer_service: Some("gateway".into()),
+        context: Some(context("00f067aa0ba902b7")),
+        request: None,
+        parent: Some(id(9)),
+        attribution: None,
+        verdict: None,
+        findings: Vec::new(),
+        unfinished: None,
+    }
+}
+
+/// A call made for [`server`].
+pub fn client(verdict: Verdict) -> Exchange {
+    Exchange {
+        id: id(2),
+        role: Role::Client,
+        start: at(125_000),
+        duration_ns: Some(6_100_000),
+        method: "POST".into(),
+        target: "/charge".into(),
+        host: Some("payments:8081".into()),
+        status: Some(201),
+        local: Address::Tcp("10.0.0.2:40000".parse().unwrap()),
+        peer: Address::Tcp("10.0.0.3:8081".parse().unwrap()),
+        peer_service: Some("payments".into()),
+        context: Some(context("b7ad6b7169203331")),
+        request: Some(id(1)),
+        parent: None,
+        attribution: Some(by_thread()),
+        verdict: Some(verdict),
+        ..server()
+    }
+}
+
+/// A line logged for [`server`].
+pub fn log(verdict: LogVerdict) -> Log {
+    Log {
+        pid: Tgid(40),
+        tid: Tid(41),
+        service: "cart".into(),
+        source: "stdout".into(),
+        time: at(124_000),
+        line: "loading cart 42".into(),
+        context: Some(LogContext {
+            field: "trace_id".into(),
+            trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".into(),
+        }),
+        request: Some(id(1)),
+        attribution: by_thread(),
+        verdict,
+    }
+}
+
+/// A call that no request is known for.
+pub fn abstained() -> Exchange {
+    Exchange {
+        id: id(4),
+        start: at(150_000),
+        target: "/stock?sku=…".into(),
+        method: "GET".into(),
+        request: None,
+        attribution: Some(Attribution::none(Reason::ManyInFlight { requests: 3 })),
+        ..client(Verdict::Inconclusive)
+    }
+}
+
+/// [`server`] with two calls, one of which lost the context, and two lines, one without its id.
+pub fn tree() -> Tree {
+    let dropped = Exchange {
+        id: id(3),
+        start: at(132_000),
+        method: "GET".into(),
+        target: "/discount/42".into(),
+        status: Some(200),
+        duration_ns: Some(812_000),
+        host: Some("discounts".into()),
+        peer: Address::Tcp("10.0.0.9:8082".parse().unwrap()),
+        peer_service: Some("discounts".into()),
+        context: None,
+        findings: vec![Finding::TracestateLost {
+            keys: vec!["vendor".into()],
+        }],
+        ..client(Verdict::Dropped)
+    };
+    let missing = Log {
+        time: at(140_000),
+        line: "no discount\nTraceback:\n  nothing".into(),
+        source: "file:/var/log/cart.log".into(),
+        context: None,
+        ..log(LogVerdict::Missing)
+    };
+    Tree {
+        request: Some(Box::new(server())),
+        earlier: None,
+        parts: vec![
+            Part::Line(Box::new(log(LogVerdict::Linked))),
+            Part::Call(Box::new(client(Verdict::Propagated))),
+            Part::Call(Box::new(dropped)),
+            Part::Line(Box::new(missing)),
+        ],
+    }
+}
+
+/// Lost records.
+pub fn loss() -> Loss {
+    Loss {
+        what: LossKind::Records,
+        count: 1_234,
+        since: at(200_000),
+        until: at(260_000),
+        pid: None,
+        service: None,
+    }
+}
+
+fn rate(hits: u64, n: u64, low: f64, high: f64) -> Rate {
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let rate = hits as f64 / n as f64;
+    Rate {
+        hits,
+        n,
+        rate,
+        low,
+        high,
+    }
+}
+
+/// A summary of one service with one edge.
+pub fn summary() -> Summary {
+    let verdicts = Counts([(Verdict::Propagated, 210), (Verdict::Dropped, 30)].into());
+    let log_verdicts = Counts([(LogVerdict::Linked, 400), (LogVerdict::Missing, 80)].into());
+    let cause = Cause::LostAtHandOff;
+    let runtime = Some(Runtime::Python);
+    Summary {
+        start: at(0),
+        end: at(10_000_000),
+        services: vec![ServiceSummary {
+            service: "cart".into(),
+            runtime,
+            served: 120,
+            served_with_context: 118,
+            edges: vec![EdgeSummary {
+                peer: "payments".into(),
+                calls: 252,
+                verdicts: Counts(
+                    [
+                        (Verdict::Propagated, 210),
+                        (Verdict::Dropped, 30),
+                        (Verdict::Inconclusive, 12),
+                    ]
+                    .into(),
+                ),
+                loss: rate(30, 240, 0.089, 0.173),
+                why: vec![WhyCount {
+                    cause,
+                    count: 30,
+                    explanation: cause.explanation(),
+                    fix: cause.fix(runtime),
+                    samples: vec![id(12), id(40)],
+                }],
+            }],
+            logs: LogSummary {
+                lines: 480,
+                verdicts: log_verdicts.clone(),
+                loss: rate(80, 480, 0.136, 0.203),
+            },
+            loss: rate(30, 240, 0.089, 0.173),
+            inconclusive: vec![(Reason::ManyInFlight { requests: 3 }.to_string(), 12)],
+        }],
+        verdicts,
+        log_verdicts,
+        not_observed: vec![NotObserved {
+            service: "cart".into(),
+            protocol: Protocol::Tls,
+            connections: 3,
+        }],
+        losses: vec![loss()],
+        records: 51_320,
+    }
+}

@@ -1,0 +1,241 @@
+//! Numbers and small facts in words.
+
+use observer_core::context::Format;
+use observer_core::facts::Runtime;
+use observer_core::judged::{
+    Attribution, ContextView, Exchange, Finding, LossKind, Rate, Tier, Unfinished, WallTime,
+};
+use observer_core::message::Protocol;
+
+/// `812 µs`, `18.4 ms`, `1.24 s`: three digits are enough to compare.
+pub(super) fn duration(nanos: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let nanos = nanos as f64;
+    for (unit, size) in [("ns", 1.0), ("µs", 1e3), ("ms", 1e6)] {
+        if nanos / size < 999.5 {
+            return format!("{} {unit}", three_digits(nanos / size));
+        }
+    }
+    format!("{} s", three_digits(nanos / 1e9))
+}
+
+fn three_digits(value: f64) -> String {
+    match value {
+        v if v >= 99.95 => format!("{v:.0}"),
+        v if v >= 9.995 || v.fract() == 0.0 => format!("{v:.1}").trim_end_matches(".0").to_owned(),
+        v => format!("{v:.2}"),
+    }
+}
+
+/// `04:16:35.123`, UTC.
+pub(super) fn clock(time: WallTime) -> String {
+    let text = time.to_string();
+    // 2026-11-21T04:16:35.123456789Z
+    text.get(11..23).unwrap_or(&text).to_owned()
+}
+
+/// `2026-11-21 04:16:35`.
+pub(super) fn date_and_clock(time: WallTime) -> String {
+    let text = time.to_string();
+    text.get(..19).unwrap_or(&text).replace('T', " ")
+}
+
+/// `51 320`: groups of three digits, as ISO 80000 has them.
+pub(super) fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push('\u{a0}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 call`, `3 calls`.
+pub(super) fn count(value: u64, one: &str) -> String {
+    let plural = if value == 1 { "" } else { "s" };
+    format!("{} {one}{plural}", number(value))
+}
+
+/// `12.5 % of 240 (95 % interval 8.9–17.3 %)`.
+pub(super) fn rate(rate: Rate) -> String {
+    format!(
+        "{} % of {} (95 % interval {}–{} %)",
+        percent(rate.rate),
+        number(rate.n),
+        percent(rate.low),
+        percent(rate.high)
+    )
+}
+
+/// A share in percent, with one decimal unless it is none or all.
+fn percent(share: f64) -> String {
+    let text = format!("{:.1}", share * 100.0);
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+}
+
+/// How a link is known: `execution 99 %`.
+pub(super) fn link(attribution: &Attribution) -> String {
+    let Some(tier) = attribution.tier else {
+        return String::new();
+    };
+    let tier = match tier {
+        Tier::Context => "context",
+        Tier::Declared => "declared id",
+        Tier::Execution => "execution",
+        Tier::HandOff => "hand-off",
+        Tier::Connection => "connection",
+        Tier::Exclusive => "only request",
+    };
+    format!("{tier} {:.0} %", attribution.confidence * 100.0)
+}
+
+/// `w3c 4bf92f35…/00f067aa`, short enough for a row and long enough to find.
+pub(super) fn context(context: &ContextView) -> String {
+    let mut text = format!("{} {}", format(context.format), short(&context.trace_id));
+    if let Some(parent) = &context.parent_id {
+        text.push('/');
+        text.push_str(&short(parent));
+    }
+    if context.sampled == Some(false) {
+        text.push_str(" unsampled");
+    }
+    text
+}
+
+/// The first eight characters of an id.
+pub(super) fn short(id: &str) -> String {
+    match id.char_indices().nth(8) {
+        Some((at, _)) => format!("{}…", &id[..at]),
+        None => id.to_owned(),
+    }
+}
+
+pub(super) fn format(format: Format) -> &'static str {
+    match format {
+        Format::W3c => "w3c",
+        Format::B3Single | Format::B3Multi => "b3",
+        Format::Jaeger => "jaeger",
+        Format::Datadog => "datadog",
+        Format::Xray => "x-ray",
+        Format::Gcp => "google",
+        Format::Sw8 => "skywalking",
+        Format::ElasticApm => "elastic",
+    }
+}
+
+/// The other side of an exchange: its service, else what it was called by, else its address.
+pub(super) fn peer(exchange: &Exchange) -> String {
+    exchange
+        .peer_service
+        .clone()
+        .or_else(|| exchange.host.clone())
+        .unwrap_or_else(|| exchange.peer.to_string())
+}
+
+/// The answer: `200`, or why there is none.
+pub(super) fn answer(exchange: &Exchange) -> String {
+    match (exchange.status, exchange.unfinished) {
+        (Some(status), None) => status.to_string(),
+        (Some(status), Some(why)) => format!("{status}, then {}", unfinished(why)),
+        (None, Some(why)) => unfinished(why).to_owned(),
+        (None, None) => "no answer seen".to_owned(),
+    }
+}
+
+fn unfinished(why: Unfinished) -> &'static str {
+    match why {
+        Unfinished::Closed => "closed without an answer",
+        Unfinished::Reset => "connection failed",
+        Unfinished::Exited => "process ended",
+        Unfinished::TimedOut => "no answer in time",
+        Unfinished::Lost => "end not seen",
+        Unfinished::Stopped => "still open",
+    }
+}
+
+pub(super) fn finding(finding: &Finding) -> String {
+    match finding {
+        Finding::SampledChanged { inbound, outbound } => {
+            let word = |sampled: bool| if sampled { "sampled" } else { "unsampled" };
+            format!("came in {}, went out {}", word(*inbound), word(*outbound))
+        }
+        Finding::TracestateLost { keys } => format!("tracestate lost: {}", keys.join(", ")),
+        Finding::TracestateReordered => "tracestate reordered".to_owned(),
+        Finding::BaggageLost { keys } => format!("baggage lost: {}", keys.join(", ")),
+        Finding::DuplicateHeader { header } => format!("header {header} came more than once"),
+        Finding::FormatsDisagree => "formats in one message name different traces".to_owned(),
+        Finding::InvalidContext {
+            format: carrier,
+            rule,
+            raw,
+        } => format!("invalid {} header breaks {rule}: {raw}", format(*carrier)),
+        Finding::TelemetryExport => "telemetry on its way to a collector".to_owned(),
+    }
+}
+
+pub(super) fn runtime(runtime: Runtime) -> &'static str {
+    match runtime {
+        Runtime::Python => "Python",
+        Runtime::Node => "Node.js",
+        Runtime::Java => "Java",
+        Runtime::Go => "Go",
+        Runtime::Rust => "Rust",
+        Runtime::Ruby => "Ruby",
+        Runtime::Php => "PHP",
+        Runtime::Proxy => "proxy",
+        Runtime::Native => "native",
+    }
+}
+
+pub(super) fn loss(kind: LossKind) -> &'static str {
+    match kind {
+        LossKind::Records => "records that the kernel had no room for",
+        LossKind::Bytes => "places where bytes that mattered were cut or lost",
+        LossKind::Evicted => "things forgotten because a bound of memory was reached",
+        LossKind::Invalid => "records that could not be read",
+    }
+}
+
+pub(super) fn protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http1 => "HTTP/1",
+        Protocol::Http2 => "HTTP/2",
+        Protocol::Tls => "TLS",
+        Protocol::Upgraded => "upgraded (WebSocket and others)",
+        Protocol::FastCgi => "FastCGI",
+        Protocol::Postgres => "PostgreSQL",
+        Protocol::Mysql => "MySQL",
+        Protocol::Redis => "Redis",
+        Protocol::NotText => "a log that is not text",
+        Protocol::Unknown => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_three_digits() {
+        for (nanos, text) in [
+            (0, "0 ns"),
+            (812, "812 ns"),
+            (999_600, "1.00 ms"),
+            (18_412_000, "18.4 ms"),
+            (1_240_000_000, "1.24 s"),
+            (75_000_000_000, "75 s"),
+        ] {
+            assert_eq!(duration(nanos), text);
+        }
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(number(7), "7");
+        assert_eq!(number(1_234_567), "1\u{a0}234\u{a0}567");
+        assert_eq!(count(1, "call"), "1 call");
+    }
+}

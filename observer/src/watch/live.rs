@@ -1,0 +1,341 @@
+//! The probes as a source of inputs.
+
+use std::io;
+use std::mem::offset_of;
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use observer_abi as abi;
+use observer_core::engine::{self, Input};
+use observer_core::ids::{KernelNanos, Tgid};
+
+use super::select::{self, Pinned, SelectError};
+use super::{SpawnError, Spawned, WatchError, clock};
+use crate::cli::plan::{Selection, WatchPlan};
+use crate::facts::{Proc, Tracker};
+use crate::kernel::{Capture, Feedback, ProbeState};
+use crate::session::{Flow, Source};
+
+/// The longest time between two ticks.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How often it is looked whether processes have ended, or begun to listen.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long a command has to end when it is asked to.
+const GRACE: Duration = Duration::from_secs(5);
+/// Bytes of one drain beyond which the ring may not have been emptied.
+const FLOOD: usize = 8 << 20;
+
+/// Why watching can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The ring can't be waited for.
+    #[error("the kernel's records can't be waited for: {0}")]
+    Wait(io::Error),
+    /// The command's end can't be learned.
+    #[error("the command can't be waited for: {0}")]
+    Command(io::Error),
+}
+
+/// Why a watch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Ctrl-C, or SIGTERM.
+    Signal,
+    /// The time was over.
+    Duration,
+    /// The command ended by itself.
+    Command(ExitStatus),
+    /// All processes that were named have ended.
+    Gone,
+}
+
+/// A running capture with everything around it.
+pub(super) struct Live {
+    capture: Capture,
+    proc: Proc,
+    tracker: Tracker,
+    selection: Selection,
+    pinned: Vec<Pinned>,
+    command: Option<Spawned>,
+    stop: Arc<AtomicBool>,
+    duration: Option<Duration>,
+    deadline: Option<Instant>,
+    looked: Instant,
+    lost: u64,
+    /// Facts of processes that were selected, to be handed out first.
+    selected: Vec<Tgid>,
+    /// Programs executed by processes that are not watched.
+    executed: Vec<Tgid>,
+    ending: Option<Ending>,
+}
+
+impl Live {
+    pub(super) fn new(
+        capture: Capture,
+        proc: Proc,
+        plan: &WatchPlan,
+        stop: Arc<AtomicBool>,
+        now: KernelNanos,
+    ) -> Self {
+        Self {
+            capture,
+            tracker: Tracker::new(proc.clone(), now),
+            proc,
+            selection: plan.selection.clone(),
+            pinned: Vec::new(),
+            command: None,
+            stop,
+            duration: plan.duration,
+            deadline: None,
+            looked: Instant::now(),
+            lost: 0,
+            selected: Vec::new(),
+            executed: Vec::new(),
+            ending: None,
+        }
+    }
+
+    /// Watches processes that were named, and their children.
+    pub(super) fn watch_pinned(&mut self, pinned: Vec<Pinned>) -> Result<(), WatchError> {
+        for process in &pinned {
+            self.selected.extend(self.capture.watch_tree(process.tgid)?);
+        }
+        self.pinned = pinned;
+        Ok(())
+    }
+
+    /// Watches what matches the selection's rules now.
+    pub(super) fn watch_matching(&mut self) -> Result<(), SelectError> {
+        if self.selection.has_rules() {
+            for tgid in select::matching(&self.proc, &self.selection)? {
+                self.watch_found(tgid);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a command, watched from its first instruction.
+    pub(super) fn start(&mut self, command: Command) -> Result<(), SpawnError> {
+        let spawned = Spawned::start(command, &self.capture)?;
+        self.selected.push(spawned.tgid());
+        self.command = Some(spawned);
+        Ok(())
+    }
+
+    /// Names of the services that are watched from the beginning.
+    pub(super) fn names(&self) -> Vec<String> {
+        let name = |tgid: &Tgid| {
+            let facts = crate::facts::process(&self.proc, *tgid);
+            format!("{} {tgid}", facts.service)
+        };
+        self.selected.iter().map(name).collect()
+    }
+
+    /// Probes that are not attached, and what they are missed for.
+    pub(super) fn missing_probes(&self) -> impl Iterator<Item = String> {
+        self.capture.status().iter().filter_map(|status| {
+            let why = match &status.state {
+                ProbeState::Ok => return None,
+                ProbeState::Unsupported(why) | ProbeState::Broken(why) => why,
+            };
+            Some(format!(
+                "the probe {} on {} is missing, so what it reports is not seen: {why}",
+                status.name, status.tracepoint
+            ))
+        })
+    }
+
+    /// Why the watch ended, once it has.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        self.ending
+    }
+
+    /// Ends the command, if it still runs.
+    pub(super) fn end_command(&mut self) {
+        let Some(command) = &mut self.command else {
+            return;
+        };
+        if !matches!(command.try_wait(), Ok(None)) || command.terminate().is_err() {
+            return;
+        }
+        let deadline = Instant::now() + GRACE;
+        while Instant::now() < deadline {
+            if !matches!(command.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(PATIENCE);
+        }
+        eprintln!(
+            "observer: the command (process {}) does not end on SIGTERM and is left running",
+            command.tgid()
+        );
+    }
+
+    /// Watches a process that a rule found, with its children.
+    fn watch_found(&mut self, tgid: Tgid) {
+        if self.capture.is_watched(tgid) {
+            return;
+        }
+        // The one that can't be watched is this process, which a rule may well match.
+        if let Ok(tree) = self.capture.watch_tree(tgid) {
+            self.selected.extend(tree);
+        }
+    }
+
+    /// Why to end now, if there is a reason.
+    fn look(&mut self) -> Result<Option<Ending>, LiveError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(Some(Ending::Signal));
+        }
+        if let Some(command) = &mut self.command
+            && let Some(status) = command.try_wait().map_err(LiveError::Command)?
+        {
+            return Ok(Some(Ending::Command(status)));
+        }
+        let now = Instant::now();
+        let duration = self.duration;
+        let deadline = *self.deadline.get_or_insert_with(|| {
+            now + duration.unwrap_or(Duration::from_secs(u64::from(u32::MAX)))
+        });
+        if now >= deadline {
+            return Ok(Some(Ending::Duration));
+        }
+        if now.duration_since(self.looked) < LOOK_EVERY {
+            return Ok(None);
+        }
+        self.looked = now;
+        // A process that begins to listen executes nothing by which it would be noticed.
+        for tgid in select::listening(&self.selection).unwrap_or_default() {
+            self.watch_found(tgid);
+        }
+        let only_pinned =
+            !self.pinned.is_empty() && !self.selection.is_open() && self.command.is_none();
+        if only_pinned
+            && self
+                .pinned
+                .iter()
+                .all(|process| process.is_gone(&self.proc))
+        {
+            return Ok(Some(Ending::Gone));
+        }
+        Ok(None)
+    }
+
+    /// Hands out the records that are there, then a tick.
+    fn drain(&mut self, into: &mut impl FnMut(Input<'_>)) {
+        for tgid in self.selected.drain(..) {
+            self.tracker.learn(tgid, into);
+        }
+        let before = clock::now();
+        let Self {
+            capture,
+            tracker,
+            executed,
+            selection,
+            ..
+        } = self;
+        let by_rule = selection.has_rules();
+        let (mut bytes, mut last) = (0, before);
+        capture.drain(|raw| {
+            bytes += raw.len();
+            if bytes > FLOOD {
+                last = time(raw).unwrap_or(last);
+            }
+            // Only with rules are programs of other processes reported.
+            match executes(raw) {
+                Some(tgid) if by_rule && !tracker.knows(tgid) => executed.push(tgid),
+                _ => tracker.record(raw, into),
+            }
+        });
+        for tgid in std::mem::take(&mut self.executed) {
+            if select::matches(&self.proc.process(tgid.0), &self.selection) {
+                self.watch_found(tgid);
+            }
+        }
+        let (now, lost) = self.tick(before.min(last));
+        self.tracker.tick(now, into);
+        into(Input::Tick { now, lost });
+    }
+
+    /// Time and losses of a tick. The pipeline takes records to have been lost between the ticks
+    /// that tell of them; so either none was lost since the last tick, up to `before`; or the time
+    /// is one at which the count was as told.
+    fn tick(&mut self, before: KernelNanos) -> (KernelNanos, u64) {
+        let mut now = before;
+        let mut lost = self.capture.lost();
+        if lost != self.lost {
+            // Losses come in bursts, between which there is time to look at the clock.
+            for _ in 0..8 {
+                now = clock::now();
+                let again = self.capture.lost();
+                if again == lost {
+                    break;
+                }
+                lost = again;
+            }
+        }
+        self.lost = lost;
+        (now, lost)
+    }
+}
+
+impl Source for Live {
+    type Error = LiveError;
+
+    fn pump(&mut self, mut into: impl FnMut(Input<'_>)) -> Result<Flow, LiveError> {
+        self.capture.wait(PATIENCE).map_err(LiveError::Wait)?;
+        // Before the drain: what led to the end is in the ring by then.
+        self.ending = self.look()?;
+        self.drain(&mut into);
+        Ok(match self.ending {
+            Some(_) => {
+                say_why(self.ending);
+                Flow::End
+            }
+            None => Flow::More,
+        })
+    }
+
+    fn apply(&mut self, feedback: Vec<engine::Feedback>) {
+        for wish in feedback {
+            self.capture.apply(match wish {
+                engine::Feedback::Ignore(file) => Feedback::Ignore(file),
+                engine::Feedback::SkipUntil {
+                    file,
+                    direction,
+                    pos,
+                } => Feedback::SkipUntil {
+                    file,
+                    direction,
+                    until: pos,
+                },
+            });
+        }
+    }
+}
+
+fn say_why(ending: Option<Ending>) {
+    match ending {
+        Some(Ending::Gone) => eprintln!("observer: all watched processes have ended"),
+        Some(Ending::Duration) => eprintln!("observer: the time is over"),
+        Some(Ending::Signal | Ending::Command(_)) | None => {}
+    }
+}
+
+/// The process that a record says to have executed a program.
+fn executes(raw: &[u8]) -> Option<Tgid> {
+    if raw.get(offset_of!(abi::Header, kind)) != Some(&abi::kind::EXEC) {
+        return None;
+    }
+    let at = offset_of!(abi::Header, tgid);
+    Some(Tgid(u32::from_ne_bytes(*raw.get(at..)?.first_chunk()?)))
+}
+
+fn time(raw: &[u8]) -> Option<KernelNanos> {
+    let at = offset_of!(abi::Header, time);
+    Some(KernelNanos(u64::from_ne_bytes(
+        *raw.get(at..)?.first_chunk()?,
+    )))
+}

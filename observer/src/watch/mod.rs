@@ -1,0 +1,260 @@
+//! `observer watch`: the probes as a source, from start to summary.
+
+mod clock;
+mod live;
+mod select;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use observer_core::engine::Config;
+use observer_core::recording::{ByteOrder, ProbeState, Startup};
+use rustix::system::uname;
+
+use crate::cli::args::Output;
+use crate::cli::exit::Exit;
+use crate::cli::plan::{ShowPlan, WatchPlan};
+use crate::facts::Proc;
+use crate::kernel::{self, Capture, CaptureConfig, CaptureError, SpawnError, Spawned, WatchError};
+use crate::session::{self, Recorder, SessionError};
+use crate::sink::{Canvas, Sink};
+pub use live::Ending;
+use live::{Live, LiveError};
+pub use select::SelectError;
+
+/// Why watching could not begin, or not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was selected can't be watched.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// The probes can't be used here.
+    #[error("{0}\n  `observer doctor` says more about what this host allows")]
+    Capture(#[from] CaptureError),
+    /// A process can't be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// The command can't be started.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// The recording can't be made.
+    #[error(transparent)]
+    Record(#[from] session::RecordError),
+    /// Ctrl-C can't be listened to.
+    #[error("signals can't be handled: {0}")]
+    Signals(io::Error),
+    /// The probes failed while watching.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    /// What is found can't be shown.
+    #[error("the output can't be written: {0}")]
+    Output(io::Error),
+}
+
+/// Runs `observer watch`.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub fn run(plan: &WatchPlan) -> Result<Exit, Error> {
+    let canvas = crate::output::canvas(plan.show.color);
+    let sink = crate::sink::open(&plan.show, canvas, io::stdout());
+    let watched = watch(plan, sink, canvas)?;
+    let exit = match watched.ending {
+        Some(Ending::Command(status)) => {
+            let (words, code) = command_status(status);
+            eprintln!("observer: the command {words}");
+            Exit::Command(code)
+        }
+        _ if watched.recording_failed => Exit::Partly,
+        _ => Exit::Ok,
+    };
+    Ok(exit)
+}
+
+/// How a watch came to its end.
+#[derive(Debug)]
+pub struct Watched {
+    /// Why it ended; absent when nobody reads its output any more.
+    pub ending: Option<Ending>,
+    /// Whether the recording is cut short.
+    pub recording_failed: bool,
+}
+
+/// Watches until there is a reason to end, showing what is found in `sink`.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub fn watch(plan: &WatchPlan, sink: Box<dyn Sink + '_>, canvas: Canvas) -> Result<Watched, Error> {
+    let stop = stop_flag().map_err(Error::Signals)?;
+    let proc = Proc::default();
+    // Before the probes are loaded: a process that ends meanwhile is noticed then.
+    let pinned = select::pin(&proc, &plan.selection)?;
+    let config = capture_config(plan);
+    let capture = Capture::start(config)?;
+    let anchor = clock::anchor();
+    let recorder = plan
+        .record
+        .as_deref()
+        .map(|path| Recorder::create(path, &startup(plan, &config, &capture, anchor)))
+        .transpose()?;
+    let mut live = Live::new(capture, proc, plan, stop, anchor.monotonic);
+    live.watch_pinned(pinned)?;
+    live.watch_matching()?;
+    if let Some(command) = &plan.command {
+        live.start(to_run(command, &plan.show))?;
+    }
+    announce(plan, &live, canvas);
+    let config = Config {
+        anchor,
+        show_query: plan.show.show_query,
+    };
+    let done = session::run(&mut live, config, sink, recorder);
+    let (ending, recording_failed) = match done {
+        Ok(done) => {
+            if let Some(error) = &done.recording {
+                eprintln!("observer: {error}");
+            }
+            (live.ending(), done.recording.is_some())
+        }
+        Err(SessionError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            (None, false)
+        }
+        Err(SessionError::Output(error)) => return Err(Error::Output(error)),
+        Err(SessionError::Source(error)) => return Err(error.into()),
+    };
+    live.end_command();
+    Ok(Watched {
+        ending,
+        recording_failed,
+    })
+}
+
+/// A flag that Ctrl-C and SIGTERM raise. When one comes again, the program ends at once: the kernel
+/// removes the probes of a process that has ended.
+fn stop_flag() -> io::Result<Arc<AtomicBool>> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // The order matters: the first signal finds the flag not yet raised.
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, flag.clone())?;
+        signal_hook::flag::register(signal, flag.clone())?;
+    }
+    Ok(flag)
+}
+
+fn capture_config(plan: &WatchPlan) -> CaptureConfig {
+    CaptureConfig {
+        all: plan.selection.all,
+        all_execs: plan.selection.has_rules(),
+        ..CaptureConfig::default()
+    }
+}
+
+fn to_run(command: &crate::cli::plan::Command, show: &ShowPlan) -> Command {
+    let mut run = Command::new(&command.program);
+    run.args(&command.args);
+    // Its lines are in the JSON; among the JSON they would be an error.
+    if show.output == Output::Json
+        && let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned()
+    {
+        run.stdout(stderr);
+    }
+    run
+}
+
+fn startup(
+    plan: &WatchPlan,
+    config: &CaptureConfig,
+    capture: &Capture,
+    anchor: observer_core::judged::ClockAnchor,
+) -> Startup {
+    let uname = uname();
+    Startup {
+        abi: observer_abi::ABI_VERSION,
+        byte_order: ByteOrder::NATIVE,
+        kernel: uname.release().to_string_lossy().into_owned(),
+        machine: uname.machine().to_string_lossy().into_owned(),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        anchor,
+        selection: words(plan),
+        limits: limits(config),
+        probes: capture.status().iter().map(probe).collect(),
+    }
+}
+
+fn limits(config: &CaptureConfig) -> BTreeMap<String, u64> {
+    [
+        ("ring_bytes", config.ring_bytes),
+        ("files", config.files),
+        ("threads", config.threads),
+        ("turn_bytes", config.turn_bytes),
+        ("log_bytes", config.log_bytes),
+        ("pipe_read_bytes", config.pipe_read_bytes),
+    ]
+    .map(|(name, value)| (name.to_owned(), u64::from(value)))
+    .into()
+}
+
+fn probe(status: &kernel::ProbeStatus) -> ProbeState {
+    let (state, detail) = match &status.state {
+        kernel::ProbeState::Ok => ("ok", None),
+        kernel::ProbeState::Unsupported(why) => ("unsupported", Some(why.clone())),
+        kernel::ProbeState::Broken(why) => ("broken", Some(why.clone())),
+    };
+    ProbeState {
+        name: status.name.to_owned(),
+        state: state.to_owned(),
+        detail,
+    }
+}
+
+/// What is watched, in words.
+fn words(plan: &WatchPlan) -> Vec<String> {
+    let mut words = plan.selection.words();
+    if let Some(command) = &plan.command {
+        words.push(format!("command {}", command.program.to_string_lossy()));
+    }
+    words
+}
+
+/// Says that the probes are attached, and what they see. Scripts wait for this line.
+fn announce(plan: &WatchPlan, live: &Live, canvas: Canvas) {
+    let names = live.names();
+    let names = match names.len() {
+        _ if plan.selection.all => String::new(),
+        0 => " (none of them runs yet)".to_owned(),
+        1..=4 => format!(" ({})", names.join(", ")),
+        more => format!(" ({} and {} more)", names[..3].join(", "), more - 3),
+    };
+    let until = match plan.duration {
+        Some(time) => format!("for {}", humantime::format_duration(time)),
+        None => "until Ctrl-C".to_owned(),
+    };
+    eprintln!(
+        "observer: watching {}{names} {until}",
+        words(plan).join(", ")
+    );
+    for probe in live.missing_probes() {
+        eprintln!("observer: {probe}");
+    }
+    if canvas.width.is_some() && !plan.show.quiet {
+        eprintln!("observer: requests are shown when they are complete; times are UTC");
+    }
+}
+
+/// How a command ended, in words and as the status that a shell would give it.
+fn command_status(status: ExitStatus) -> (String, u8) {
+    use std::os::unix::process::ExitStatusExt;
+    let byte = |code: i32| u8::try_from(code).unwrap_or(u8::MAX);
+    match (status.code(), status.signal()) {
+        (Some(code), _) => (format!("exited with status {code}"), byte(code)),
+        (None, Some(signal)) => (format!("was ended by signal {signal}"), byte(128 + signal)),
+        (None, None) => ("ended".to_owned(), u8::MAX),
+    }
+}

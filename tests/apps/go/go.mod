@@ -1,0 +1,3 @@
+module observer.test/goserver
+
+go 1.22

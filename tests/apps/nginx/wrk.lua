@@ -1,0 +1,14 @@
+-- Every request with a truth id and a traceparent of its own.
+local n = 0
+
+function init()
+   math.randomseed(os.time())
+end
+
+function request()
+   n = n + 1
+   local trace = string.format("%08x%08x%08x%08x", n, math.random(1, 2 ^ 31), math.random(0, 2 ^ 31), n)
+   local parent = string.format("%08x%08x", math.random(1, 2 ^ 31), n)
+   local headers = { traceparent = "00-" .. trace .. "-" .. parent .. "-01" }
+   return wrk.format("GET", "/work?id=w" .. n, headers)
+end

@@ -1,0 +1,61 @@
+"""aiohttp on both sides: every request on one event loop."""
+
+import asyncio
+import logging
+import os
+import sys
+
+import aiohttp
+from aiohttp import web
+
+import workload
+
+logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+logging.getLogger("aiohttp.access").setLevel(logging.ERROR)
+log = logging.getLogger("app")
+CLIENT = web.AppKey("client", aiohttp.ClientSession)
+
+
+async def call(client, url, headers):
+    async with client.get(url, headers=headers) as response:
+        response.raise_for_status()
+        await response.read()
+
+
+async def work(request):
+    job = workload.Work(request.query, request.headers.get("traceparent"))
+    log.info(job.line(0))
+    for n in range(1, job.calls + 1):
+        await call(request.app[CLIENT], job.url(n), job.headers())
+        if n <= 2:
+            log.info(job.line(n))
+    for k in range(min(job.calls, 2) + 1, 4):
+        log.info(job.line(k))
+    return web.Response(text="done\n")
+
+
+async def background(client):
+    n = 0
+    while True:
+        await asyncio.sleep(workload.BACKGROUND_SECONDS)
+        n += 1
+        await call(client, workload.background_url(n), {})
+        log.info(workload.background_line(n))
+
+
+async def main():
+    async with aiohttp.ClientSession() as client:
+        app = web.Application()
+        app[CLIENT] = client
+        app.router.add_get("/work", work)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", int(os.environ.get("PORT", "0"))).start()
+        print(f"ready {runner.addresses[0][1]}", flush=True)
+        if workload.BACKGROUND_SECONDS:
+            await background(client)
+        else:
+            await asyncio.Event().wait()
+
+
+asyncio.run(main())

@@ -1,0 +1,188 @@
+//! nginx as a reverse proxy under wrk: workers that share a thread among all requests.
+
+use std::collections::HashSet;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use observer_e2e::app::root;
+use observer_e2e::observer::{Observer, unavailable};
+use observer_e2e::process::{Process, Stream};
+use observer_e2e::run::{keep, turn};
+use observer_e2e::score::truth::{Done, Truth};
+use observer_e2e::score::{Demand, Score, score, told};
+use observer_e2e::server::{Delay, Downstream};
+use observer_e2e::skip::skip;
+use rustix::process::Signal;
+
+const STRIP: &str = "proxy_set_header traceparent \"\";";
+const SECONDS: u32 = 2;
+const STARTING: Duration = Duration::from_secs(10);
+
+/// A running nginx: its master process and where it serves.
+struct Nginx {
+    process: Process,
+    address: SocketAddr,
+    folder: PathBuf,
+}
+
+impl Nginx {
+    /// Starts it in front of `upstream`; `headers` goes into its location block.
+    fn start(upstream: SocketAddr, headers: &str) -> Result<Self> {
+        // nginx can't be asked which port it got: take one that was free a moment ago.
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let folder = root().join(format!("target/e2e/nginx-{}", address.port()));
+        std::fs::create_dir_all(folder.join("temp"))?;
+        let configuration = include_str!("../../apps/nginx/nginx.conf")
+            .replace("@LISTEN@", &address.to_string())
+            .replace("@UPSTREAM@", &upstream.to_string())
+            .replace("@HEADERS@", headers);
+        let file = folder.join("nginx.conf");
+        std::fs::write(&file, configuration)?;
+        let mut command = Command::new("nginx");
+        command
+            .arg("-p")
+            .arg(&folder)
+            .arg("-c")
+            .arg(&file)
+            .args(["-e", "stderr"]);
+        let process = Process::start("nginx", command)?;
+        process.wait_for(Stream::Err, STARTING, |line| {
+            line.contains("start worker process ").then_some(())
+        })?;
+        Ok(Self {
+            process,
+            address,
+            folder,
+        })
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.process.stop(Signal::TERM, STARTING);
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn wrk(address: SocketAddr, connections: usize) -> Result<()> {
+    let script: &Path = &root().join("tests/apps/nginx/wrk.lua");
+    let mut command = Command::new("wrk");
+    command
+        .args([
+            "-t",
+            "1",
+            "-c",
+            &connections.to_string(),
+            "-d",
+            &format!("{SECONDS}s"),
+            "-s",
+        ])
+        .arg(script)
+        .arg(format!("http://{address}/"));
+    let ended = Process::start("wrk", command)?.ended(Duration::from_secs(30))?;
+    eprintln!("{}", ended.out.join("\n"));
+    ensure!(ended.status.success(), "wrk failed: {:?}", ended.err);
+    Ok(())
+}
+
+fn missing() -> Option<String> {
+    let on_path = |name: &str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+    };
+    ["nginx", "wrk"]
+        .into_iter()
+        .find(|name| !on_path(name))
+        .map(|name| format!("{name} is missing (run tests/setup.sh)"))
+}
+
+fn watched(headers: &str, call_verdict: &'static str, connections: usize) -> Result<Score> {
+    let downstream = Downstream::start(Delay::NONE)?;
+    let nginx = Nginx::start(downstream.address(), headers)?;
+    let observer = Observer::watch(["--pid", &nginx.process.pid().to_string()])?;
+    wrk(nginx.address, connections)?;
+    let told = observer.stop()?;
+    keep(&format!("nginx-{call_verdict}-{connections}"), &told.out)?;
+    let printed = nginx.process.stop(Signal::QUIT, STARTING)?.out;
+    let received: HashSet<String> = downstream.take().into_iter().map(|r| r.target).collect();
+    ensure!(received.len() > 1000, "only {} requests", received.len());
+    let done = |target: &str, verdict| Done {
+        request: target.to_owned(),
+        verdict,
+    };
+    let line_target = |line: &str| Some(line.split(' ').nth(1)?.to_owned());
+    let truth = Truth {
+        requests: received.iter().map(|t| (t.clone(), None)).collect(),
+        calls: received
+            .iter()
+            .map(|t| (t.clone(), done(t, call_verdict)))
+            .collect(),
+        lines: printed
+            .iter()
+            .filter_map(|line| Some((line.clone(), done(&line_target(line)?, "linked"))))
+            .collect(),
+    };
+    let score = score(&truth, &told::read(&told.out).context("nginx")?);
+    eprintln!("nginx {call_verdict} at {connections}:\n{score}");
+    Ok(score)
+}
+
+fn check(test: &str, headers: &str, verdict: &'static str, attributed: f64) -> Result<()> {
+    let _turn = turn();
+    if let Some(why) = missing().or(unavailable().map(str::to_owned)) {
+        skip(test, &why);
+        return Ok(());
+    }
+    for connections in [16, 64] {
+        // The last requests are cut off when wrk stops.
+        let demand = Demand {
+            seen: 0.95,
+            attributed,
+            background: false,
+        };
+        watched(headers, verdict, connections)?
+            .meets(demand)
+            .map_err(anyhow::Error::msg)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn passing_the_header_on_is_not_accused() -> Result<()> {
+    check("nginx passing", "", "forwarded", 0.9)
+}
+
+#[test]
+fn stripping_the_header_is_judged_rightly_or_not_at_all() -> Result<()> {
+    check("nginx stripping", STRIP, "dropped", 0.0)
+}
+
+/// The proxy by itself, without the observer.
+#[test]
+fn the_proxy_does_as_configured() -> Result<()> {
+    let _turn = turn();
+    if let Some(why) = missing() {
+        skip("nginx by itself", &why);
+        return Ok(());
+    }
+    for (headers, carried) in [("", 1), (STRIP, 0)] {
+        let downstream = Downstream::start(Delay::NONE)?;
+        let nginx = Nginx::start(downstream.address(), headers)?;
+        wrk(nginx.address, 16)?;
+        let printed = nginx.process.stop(Signal::QUIT, STARTING)?.out;
+        let received = downstream.take();
+        ensure!(received.len() > 1000, "only {} requests", received.len());
+        for call in &received {
+            ensure!(call.traceparent.len() == carried, "carried {call:?}");
+        }
+        ensure!(printed.len() > 1000, "only {} lines", printed.len());
+        ensure!(
+            !printed.iter().any(|line| line.contains("trace_id=-")),
+            "lines without the trace"
+        );
+    }
+    Ok(())
+}

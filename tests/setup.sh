@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Installs and builds what the end-to-end tests run against, on a bare Debian 12 machine as root.
+#
+# Can be run again at any time: what is there already is left alone. Everything built lands in
+# target/e2e and tests/apps/node/node_modules, which git ignores. What can't be had is reported in a
+# line beginning with "SKIPPED:" (and appended to the file that OBSERVER_SKIPS names); the tests
+# that need it then skip themselves, by name.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+out=target/e2e
+apps=tests/apps
+mkdir -p "$out"
+
+skip() {
+    echo "SKIPPED: setup: $1"
+    if [ -n "${OBSERVER_SKIPS:-}" ]; then echo "SKIPPED: setup: $1" >>"$OBSERVER_SKIPS"; fi
+}
+
+# package CHECK PACKAGE...: installs the packages unless the command CHECK succeeds.
+package() {
+    local check=$1
+    shift
+    $check >/dev/null 2>&1 && return
+    if [ -z "${updated:-}" ]; then
+        apt-get update -qq >/dev/null 2>&1
+        updated=1
+    fi
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" \
+        >"$out/apt-$1.log" 2>&1
+    $check >/dev/null 2>&1 || skip "$1 (see $out/apt-$1.log)"
+}
+
+# build NAME INPUT... -- COMMAND...: runs the command when an input changed since it last succeeded.
+build() {
+    local name=$1 inputs=()
+    shift
+    while [ "$1" != -- ]; do
+        inputs+=("$1")
+        shift
+    done
+    shift
+    local stamp=$out/$name.stamp sum
+    sum=$(cat "${inputs[@]}" | sha256sum)
+    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ]; then return; fi
+    rm -f "$stamp"
+    if "$@" >"$out/$name.log" 2>&1; then
+        echo "$sum" >"$stamp"
+        echo "built: $name"
+    else
+        skip "$name (see $out/$name.log)"
+    fi
+}
+
+python_services() {
+    rm -rf "$out/venv"
+    python3 -m venv "$out/venv" || return
+    "$out/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+        -r "$apps/python/requirements.txt" || return
+    "$out/venv/bin/pip" check
+}
+
+node_services() {
+    npm ci --prefix "$apps/node" --ignore-scripts --no-audit --no-fund
+}
+
+java_services() {
+    rm -rf "$out/java"
+    javac -d "$out/java" "$apps"/java/*.java
+}
+
+go_services() {
+    go build -C "$apps/go" -o "$PWD/$out/go-server" .
+}
+
+# Debian starts nginx's own service when it is installed; the tests start one themselves.
+if ! command -v nginx >/dev/null && [ ! -e /usr/sbin/policy-rc.d ]; then
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+    package "command -v nginx" nginx-light
+    rm -f /usr/sbin/policy-rc.d
+else
+    package "command -v nginx" nginx-light
+fi
+package "command -v wrk" wrk
+package "python3 -c pass" python3
+package "python3 -m ensurepip --version" python3-venv
+package "command -v node" nodejs
+package "command -v npm" npm
+package "command -v go" golang-go
+package "command -v javac" openjdk-17-jdk-headless
+
+build python "$apps/python/requirements.txt" -- python_services
+build node "$apps/node/package-lock.json" -- node_services
+build java "$apps"/java/*.java -- java_services
+build go "$apps"/go/*.go "$apps/go/go.mod" -- go_services
+exit 0
