@@ -8,6 +8,8 @@ mod trees;
 
 #[cfg(test)]
 pub mod samples;
+#[cfg(test)]
+mod schema;
 
 use std::io::{self, Write};
 
