@@ -1,5 +1,5 @@
-//! Prints the decoded records of processes: `dump [--all] [--quiet] [PID…] [-- COMMAND
-//! ARGS…]`, until Ctrl-C or the end of the command; `--quiet` decodes and counts only.
+//! Prints the decoded records of processes: `dump [--all] [--quiet] [--ring BYTES] [PID…]
+//! [-- COMMAND ARGS…]`, until Ctrl-C or the end of the command; `--quiet` decodes and counts only.
 
 use std::{process::Command, time::Duration};
 
@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         match arg.as_str() {
             "--all" => config.all = true,
             "--quiet" => quiet = true,
+            "--ring" => config.ring_bytes = args.next().unwrap_or_default().parse()?,
             "--" => command = args.by_ref().collect(),
             pid => pids.push(Tgid(pid.parse()?)),
         }

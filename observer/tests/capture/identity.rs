@@ -233,3 +233,47 @@ fn a_file_opened_again_for_append_becomes_a_log() {
     let logs: Vec<Vec<u8>> = seen.bytes(Class::Log, Direction::Write);
     assert_eq!(logs.concat(), expected.concat());
 }
+
+/// Threads that open, use and close connections as fast as they can, on the same few numbers.
+#[test]
+fn under_load_what_is_read_is_what_was_written() {
+    const THREADS: u32 = 8;
+    const CONNECTIONS: u32 = 100;
+    fn workload() {
+        let threads = (0..THREADS).map(|thread| {
+            std::thread::spawn(move || {
+                for connection in 0..CONNECTIONS {
+                    let (mut one, mut other) = UnixStream::pair().unwrap();
+                    for message in 0..4 {
+                        let text = format!("<{thread}.{connection}.{message}>");
+                        one.write_all(text.as_bytes()).unwrap();
+                        other.read_exact(&mut vec![0; text.len()]).unwrap();
+                        let parts = [text.as_bytes(), b"!"].map(IoSlice::new);
+                        assert_eq!(other.write_vectored(&parts).unwrap(), text.len() + 1);
+                        one.read_exact(&mut vec![0; text.len() + 1]).unwrap();
+                    }
+                }
+            })
+        });
+        for thread in threads.collect::<Vec<_>>() {
+            thread.join().unwrap();
+        }
+    }
+    let Some(seen) = observe(workload) else {
+        return;
+    };
+    assert_eq!(seen.counters.lost, 0);
+    let files = seen.files(Class::Unix);
+    assert_eq!(files.len(), (THREADS * CONNECTIONS * 2) as usize);
+    let wrote = seen.streams(Class::Unix, Direction::Write);
+    let read = seen.streams(Class::Unix, Direction::Read);
+    for file in &files {
+        let peer = files.iter().find(|peer| Some(peer.ino) == file.peer_ino);
+        let peer = peer.expect("both ends are seen").file;
+        assert_eq!(wrote[&file.file], read[&peer]);
+    }
+    let mut texts: Vec<&[u8]> = wrote.values().map(Vec::as_slice).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    assert_eq!(texts.len(), files.len(), "every stream says something else");
+}

@@ -186,7 +186,10 @@ fn heads_of_64_kib_come_whole_and_logs_are_cut() {
         return;
     };
     let head: Vec<u8> = (0..65_536u32).map(|n| b'a' + (n % 26) as u8).collect();
-    assert_eq!(seen.bytes(Class::Unix, Direction::Write), std::slice::from_ref(&head));
+    assert_eq!(
+        seen.bytes(Class::Unix, Direction::Write),
+        std::slice::from_ref(&head)
+    );
     let log = seen.data(Class::Log, Direction::Write)[0];
     assert_eq!((log.len, log.payload), (65_536, &head[..16_384]));
 }
