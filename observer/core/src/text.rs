@@ -20,7 +20,7 @@ pub fn shows(c: char) -> bool {
         | '\u{200b}'..='\u{200f}' // zero-width characters and direction marks
         | '\u{2028}'..='\u{202e}' // line and paragraph separators, direction overrides
         | '\u{2060}'..='\u{206f}' // invisible operators, direction isolates
-        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' // selectors, BOM, annotations
+        | '\u{fe00}'..='\u{fe0d}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' // selectors other than those of emoji, BOM, annotations
         | '\u{1d173}'..='\u{1d17a}' // musical formatting
         | '\u{e0000}'..='\u{e0fff}' // tags and selectors
     )

@@ -26,7 +26,6 @@ pub(super) struct Description {
     append: bool,
     ino: u64,
     peer_ino: u64,
-    path: Option<String>,
 }
 
 /// What a record's bytes are taken as.
@@ -46,12 +45,19 @@ pub(super) enum Content {
 
 /// All descriptions that are remembered.
 #[derive(Debug)]
-pub(super) struct Files(LruCache<FileId, Description>);
+pub(super) struct Files {
+    described: LruCache<FileId, Description>,
+    /// Paths of logs; a path may be known before the description, which the front stage holds back.
+    paths: LruCache<FileId, String>,
+}
 
 impl Default for Files {
     fn default() -> Self {
         const LIMIT: NonZeroUsize = NonZeroUsize::new(MAX_FILES).expect("not zero");
-        Self(LruCache::new(LIMIT))
+        Self {
+            described: LruCache::new(LIMIT),
+            paths: LruCache::new(LIMIT),
+        }
     }
 }
 
@@ -77,23 +83,35 @@ impl Files {
             append: file.append,
             ino: file.ino,
             peer_ino: file.peer_ino.unwrap_or(0),
-            path: None,
         };
-        self.0.push(file.file, description);
+        self.described.push(file.file, description);
     }
 
     pub(super) fn name(&mut self, file: FileId, path: &str) {
-        if let Some(description) = self.0.get_mut(&file) {
-            description.path = Some(printable(path).into_owned());
-        }
+        self.paths.push(file, printable(path).into_owned());
     }
 
     pub(super) fn get(&mut self, file: FileId) -> Option<&Description> {
-        self.0.get(&file)
+        self.described.get(&file)
+    }
+
+    /// The output's name of a log.
+    pub(super) fn source(&mut self, file: FileId, fd: i32) -> String {
+        match fd {
+            1 => return "stdout".to_owned(),
+            2 => return "stderr".to_owned(),
+            _ => {}
+        }
+        if self.get(file).is_some_and(|d| d.class == Class::Pipe) {
+            return "pipe".to_owned();
+        }
+        let path = self.paths.get(&file).map_or("?", String::as_str);
+        format!("file:{path}")
     }
 
     pub(super) fn close(&mut self, file: FileId) {
-        self.0.pop(&file);
+        self.described.pop(&file);
+        self.paths.pop(&file);
     }
 }
 
@@ -121,16 +139,6 @@ impl Description {
             }),
             Class::Tty | Class::Log if written => Content::Log,
             Class::Tty | Class::Log => Content::Nothing,
-        }
-    }
-
-    /// The output's name of a log.
-    pub(super) fn source(&self, fd: i32) -> String {
-        match fd {
-            1 => "stdout".to_owned(),
-            2 => "stderr".to_owned(),
-            _ if self.class == Class::Pipe => "pipe".to_owned(),
-            _ => format!("file:{}", self.path.as_deref().unwrap_or("?")),
         }
     }
 }

@@ -45,6 +45,8 @@ struct Log {
     lines: Lines,
     tgid: Tgid,
     fd: i32,
+    /// It turned out not to be one.
+    binary: bool,
 }
 
 /// Everything behind the front stage.

@@ -7,8 +7,8 @@ use crate::context::line;
 use crate::exchange::{Begun, Ended, ExchangeEvent, Source};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Judged, LossKind, Role, Summary};
-use crate::message::LogLine;
 use crate::message::lines::Lines;
+use crate::message::{LogLine, Protocol};
 use crate::record::{Data, Direction, Event, Record};
 use crate::stream::{Chunk, Released};
 
@@ -165,6 +165,7 @@ impl Stages {
             lines: Lines::new(),
             tgid,
             fd,
+            binary: false,
         });
         (log.tgid, log.fd) = (tgid, fd);
         let mut lines = Vec::new();
@@ -172,7 +173,27 @@ impl Stages {
             .write(&chunk(record, data), data.more, &mut |line| {
                 lines.push(line)
             });
+        if !log.lines.is_text() && !log.binary {
+            log.binary = true;
+            self.exchanges.ignore(data.file);
+            self.teller.not_observed(tgid, Protocol::NotText);
+        }
         self.log_lines(lines, tgid, data.file, fd);
+    }
+
+    /// A thread's last lines end with it.
+    fn end_lines(&mut self, tgid: Tgid, tid: Tid) {
+        let mut ended = Vec::new();
+        for (file, log) in self.logs.iter_mut().filter(|(_, log)| log.tgid == tgid) {
+            let mut lines = Vec::new();
+            log.lines.end_thread(tid, &mut |line| lines.push(line));
+            if !lines.is_empty() {
+                ended.push((*file, log.fd, lines));
+            }
+        }
+        for (file, fd, lines) in ended {
+            self.log_lines(lines, tgid, file, fd);
+        }
     }
 
     /// Tells lines whose end did not come, or of the logs that end.
@@ -196,10 +217,7 @@ impl Stages {
 
     fn log_lines(&mut self, lines: Vec<LogLine>, tgid: Tgid, file: FileId, fd: i32) {
         for line in lines {
-            let source = self
-                .files
-                .get(file)
-                .map_or_else(|| "file:?".to_owned(), |d| d.source(fd));
+            let source = self.files.source(file, fd);
             let seq = number(&mut self.next);
             let (tid, time) = (line.moved.tid, line.moved.time);
             let context = line::scan(&line.text);
@@ -241,6 +259,7 @@ impl Stages {
     }
 
     fn exit(&mut self, tgid: Tgid, tid: Tid, time: KernelNanos) {
+        self.end_lines(tgid, tid);
         self.attributor.thread_ended(tid);
         if tid.0 == tgid.0 {
             let mut events = Vec::new();

@@ -212,6 +212,11 @@ impl Exchanges {
         }
     }
 
+    /// Nothing more is wanted of a description.
+    pub fn ignore(&mut self, file: FileId) {
+        self.feedback.push(Feedback::Ignore(file));
+    }
+
     /// Advice to the probes since the last call.
     pub fn take_feedback(&mut self) -> Vec<Feedback> {
         std::mem::take(&mut self.feedback)

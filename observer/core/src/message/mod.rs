@@ -103,6 +103,8 @@ pub enum Protocol {
     Mysql,
     /// Redis.
     Redis,
+    /// A log to which something other than text is written.
+    NotText,
     /// Not recognised.
     Unknown,
 }

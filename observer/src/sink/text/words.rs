@@ -209,6 +209,7 @@ pub(super) fn protocol(protocol: Protocol) -> &'static str {
         Protocol::Postgres => "PostgreSQL",
         Protocol::Mysql => "MySQL",
         Protocol::Redis => "Redis",
+        Protocol::NotText => "a log that is not text",
         Protocol::Unknown => "unknown",
     }
 }
