@@ -157,9 +157,8 @@ fn not_seen(summary: &Summary, rows: &mut Vec<Row>) {
     for loss in &summary.losses {
         let whom = loss.service.as_deref().unwrap_or("any service");
         let text = format!(
-            "lost: {} {} (touches {whom}); nothing is accused on lost data",
-            words::number(loss.count),
-            words::loss(loss.what)
+            "lost: {} (touches {whom}); nothing is accused on lost data",
+            words::loss(loss)
         );
         rows.push(Row::new("", Tone::Plain).and(&text, Tone::Odd).wrapped(2));
     }
