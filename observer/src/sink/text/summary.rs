@@ -98,6 +98,9 @@ fn why(why: &WhyCount, rows: &mut Vec<Row>) {
         .map(ToString::to_string)
         .collect();
     let mut text = format!("{} × {}", words::number(why.count), why.explanation);
+    if !why.routes.is_empty() {
+        text.push_str(&format!(": {}", why.routes.join(", ")));
+    }
     if !samples.is_empty() {
         text.push_str(&format!(" (for example {})", samples.join(", ")));
     }
