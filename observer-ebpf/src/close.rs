@@ -25,12 +25,12 @@ pub fn run(call: u8, first: i32, second: i32) {
         return;
     };
     let last = file.last_reference();
-    if state.bits & ANNOUNCED != 0 {
+    if state.bits.get() & ANNOUNCED != 0 {
         send(state.id, fd, last);
     }
     if last {
         // Gone already if another thread was faster.
-        let _ = FILES.remove(&file.address);
+        let _ = FILES.remove(file.address);
     }
 }
 

@@ -15,8 +15,8 @@ use crate::{
 ///
 /// `address` is that of its `struct file`, which another thread may have closed by now.
 #[inline(always)]
-pub fn announce(state: &mut FileState, address: u64, fd: i32, pid_tgid: u64, time: u64) -> bool {
-    if state.bits & ANNOUNCED != 0 {
+pub fn announce(state: &FileState, address: u64, fd: i32, pid_tgid: u64, time: u64) -> bool {
+    if state.bits.get() & ANNOUNCED != 0 {
         return true;
     }
     let told = Told {
@@ -26,12 +26,12 @@ pub fn announce(state: &mut FileState, address: u64, fd: i32, pid_tgid: u64, tim
         pid_tgid,
         time,
         fd,
-        class: state.class,
+        class: state.class.get(),
     };
     if describe(&told) != 0 {
         return false;
     }
-    state.bits |= ANNOUNCED;
+    state.bits.set(state.bits.get() | ANNOUNCED);
     true
 }
 

@@ -1,6 +1,6 @@
 //! Data records: room of a fitting size, and one copy from the process into the ring.
 
-use core::mem::MaybeUninit;
+use core::{cell::Cell, mem::MaybeUninit};
 
 use observer_abi::{Data, MAX_PAYLOAD, data_flag, kind};
 
@@ -12,48 +12,52 @@ use crate::{
 
 /// One data record to be: what [`Data`] says, and where its payload lies.
 ///
-/// It lies in `PIECES`, one for each program, so that [`send`] finds it there by number.
+/// It lies in `PIECES`, one for each program, so that [`send`] finds it there by number. Hence the
+/// cells: the compiler must not assume that a function which is not given the piece leaves it alone.
 #[repr(C)]
 pub struct Piece {
     /// User address of the first byte.
-    pub from: u64,
+    pub from: Cell<u64>,
     /// Bytes moved or offered.
-    pub len: u64,
+    pub len: Cell<u64>,
     /// Bytes of payload wanted, at most `len`.
-    pub want: u64,
+    pub want: Cell<u64>,
     /// As in [`Data::pos`].
-    pub pos: u64,
+    pub pos: Cell<u64>,
     /// As in [`Data::file`].
-    pub file: u64,
+    pub file: Cell<u64>,
     /// Address of its `struct file`.
-    pub address: u64,
+    pub address: Cell<u64>,
     /// User address of the messages of the call.
-    pub messages: u64,
+    pub messages: Cell<u64>,
     /// How many of them moved.
-    pub count: u64,
+    pub count: Cell<u64>,
     /// Elements of the vector in `VECTORS`.
-    pub elements: u64,
+    pub elements: Cell<u64>,
     /// First byte of the vector to report.
-    pub start: u64,
+    pub start: Cell<u64>,
     /// End of the bytes of the vector to report.
-    pub end: u64,
+    pub end: Cell<u64>,
     /// Time of the call.
-    pub time: u64,
+    pub time: Cell<u64>,
     /// The thread.
-    pub pid_tgid: u64,
+    pub pid_tgid: Cell<u64>,
     /// As in [`Data::fd`].
-    pub fd: i32,
+    pub fd: Cell<i32>,
     /// `data_flag`s.
-    pub flags: u8,
+    pub flags: Cell<u8>,
     /// As in [`Data::class`].
-    pub class: u8,
+    pub class: Cell<u8>,
     /// As in `Header::waited`; cleared once it is sent.
-    pub waited: u8,
+    pub waited: Cell<u8>,
     /// Which program's it is. In `sys_exit` what can't be read now never will be.
-    pub program: Program,
+    pub program: Cell<Program>,
     /// As in [`Data::errno`].
-    pub errno: u16,
+    pub errno: Cell<u16>,
 }
+
+// SAFETY: each CPU and program has its own, and programs are not preempted.
+unsafe impl Sync for Piece {}
 
 /// The programs that report data; each has working memory of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,7 +83,7 @@ pub enum Outcome {
 impl Piece {
     /// The working memory of program number `program`.
     #[inline(always)]
-    pub fn at(program: u32) -> Option<&'static mut Self> {
+    pub fn at(program: u32) -> Option<&'static Self> {
         match program {
             0 => Self::of(Program::Enter),
             _ => Self::of(Program::Exit),
@@ -88,30 +92,31 @@ impl Piece {
 
     /// The working memory of `program`.
     #[inline(always)]
-    pub fn of(program: Program) -> Option<&'static mut Self> {
-        let piece = PIECES.get_ptr_mut(program as u32)?;
+    pub fn of(program: Program) -> Option<&'static Self> {
+        let piece = PIECES.get_ptr(program as u32)?;
         // SAFETY: per-CPU and per-program element, and programs are not preempted. Zeros are a
         // valid piece, and so is whatever a program left there.
-        Some(unsafe { &mut *piece })
+        Some(unsafe { &*piece })
     }
 
     /// Takes over what `call` and `state` say of the description and of the whole call.
     #[inline(always)]
-    pub fn describe(&mut self, call: &ThreadState, state: &FileState) {
-        self.from = call.buffer;
-        self.file = call.id;
-        self.address = call.file;
-        self.fd = call.fd;
-        self.flags = call.flags as u8;
-        self.class = state.class & !REGULAR;
-        self.waited = call.waited;
-        self.errno = 0;
+    pub fn describe(&self, call: &ThreadState, state: &FileState) {
+        self.from.set(call.buffer);
+        self.file.set(call.id);
+        self.address.set(call.file);
+        self.fd.set(call.fd);
+        self.flags.set(call.flags as u8);
+        self.class.set(state.class.get() & !REGULAR);
+        self.waited.set(call.waited);
+        self.len.set(0);
+        self.errno.set(0);
     }
 
     /// Sends it with its payload.
     #[inline(always)]
-    pub fn send(&mut self) -> Outcome {
-        match send(self.program as u32) {
+    pub fn send(&self) -> Outcome {
+        match send(self.program.get() as u32) {
             0 => Outcome::Sent,
             1 => Outcome::Lost,
             _ => Outcome::Fault,
@@ -129,7 +134,7 @@ pub extern "C" fn send(program: u32) -> i32 {
     let Some(piece) = Piece::at(program) else {
         return Outcome::Lost as i32;
     };
-    let outcome = match piece.want {
+    let outcome = match piece.want.get() {
         0..=128 => fill::<128>(piece),
         129..=320 => fill::<320>(piece),
         321..=704 => fill::<704>(piece),
@@ -150,59 +155,59 @@ struct Slot<const N: usize> {
 
 /// Sends `piece` in a slot for `N` bytes: the verifier wants sizes that are constant.
 #[inline(always)]
-fn fill<const N: usize>(piece: &mut Piece) -> Outcome {
+fn fill<const N: usize>(piece: &Piece) -> Outcome {
     let Some(mut entry) = RING.reserve::<Slot<N>>(0) else {
         ring::lose();
         return Outcome::Lost;
     };
     let slot: *mut Slot<N> = entry.as_mut_ptr();
-    let mut captured = bounded::<N>(piece.want);
+    let mut captured = bounded::<N>(piece.want.get());
     if captured > 0 {
         // SAFETY: at most `N` bytes, into a slot that has room for `N`.
         let read = unsafe {
             mem::user_bytes(
                 (&raw mut (*slot).payload).cast(),
                 captured as u32,
-                piece.from,
+                piece.from.get(),
             )
         };
         if !read {
-            if piece.program == Program::Enter {
+            if piece.program.get() == Program::Enter {
                 entry.discard(u64::from(aya_ebpf::bindings::BPF_RB_NO_WAKEUP));
                 return Outcome::Fault;
             }
             captured = 0;
-            piece.flags |= data_flag::FAULT;
+            piece.flags.set(piece.flags.get() | data_flag::FAULT);
         }
     }
     let mut header = ring::header(
         kind::DATA,
         size_of::<Data>() as u32 + captured as u32,
-        piece.pid_tgid,
-        piece.time,
+        piece.pid_tgid.get(),
+        piece.time.get(),
     );
-    header.flags = piece.flags;
-    header.waited = piece.waited;
+    header.flags = piece.flags.get();
+    header.waited = piece.waited.get();
     // SAFETY: inside the slot.
     unsafe {
         (&raw mut (*slot).data).write(Data {
             header,
-            file: piece.file,
-            pos: piece.pos,
-            len: piece.len as u32,
+            file: piece.file.get(),
+            pos: piece.pos.get(),
+            len: piece.len.get() as u32,
             captured: captured as u32,
-            fd: piece.fd,
-            errno: piece.errno,
-            class: piece.class,
+            fd: piece.fd.get(),
+            errno: piece.errno.get(),
+            class: piece.class.get(),
             reserved: 0,
         });
     }
     if let Some(cpu) = cpu() {
         cpu.captured += captured;
-        cpu.cut += piece.len - captured;
-        cpu.faults += u64::from(piece.flags & data_flag::FAULT != 0);
+        cpu.cut += piece.len.get() - captured;
+        cpu.faults += u64::from(piece.flags.get() & data_flag::FAULT != 0);
     }
-    piece.waited = 0;
+    piece.waited.set(0);
     entry.submit(ring::wakeup());
     Outcome::Sent
 }

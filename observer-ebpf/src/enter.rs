@@ -1,6 +1,5 @@
 //! The beginning of a system call: writes are reported, the rest is noted for the call's return.
 
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use observer_abi::{class, control::call, data_flag, waited};
 
 use crate::{
@@ -52,8 +51,8 @@ pub fn run(regs: u64, number: u64) {
     match call & call::FAMILY {
         call::WAITS | call::CLOSES => aside(call, regs, state),
         _ => {
-            if prepare(call, regs, Stage::Begins, state) {
-                begin(state);
+            if let Some(file) = prepare(call, regs, Stage::Begins, state) {
+                begin(thread.pid_tgid, state, file);
             }
         }
     }
@@ -86,13 +85,16 @@ pub enum Stage {
     Returns,
 }
 
-/// Notes in `thread` what a call that moves bytes is about; false if it is not to be reported.
-/// `regs` is the address of its registers.
+/// Notes in `thread` what a call that moves bytes is about, and returns the state of its description;
+/// `None` if it is not to be reported. `regs` is the address of its registers.
 #[inline(never)]
-pub fn prepare(call: u8, regs: u64, stage: Stage, thread: &mut ThreadState) -> bool {
-    let Some(regs) = Regs::read(regs) else {
-        return false;
-    };
+pub fn prepare(
+    call: u8,
+    regs: u64,
+    stage: Stage,
+    thread: &mut ThreadState,
+) -> Option<&'static FileState> {
+    let regs = Regs::read(regs)?;
     thread.call = call;
     thread.fd = match stage {
         Stage::Begins => regs.arg(0),
@@ -107,22 +109,18 @@ pub fn prepare(call: u8, regs: u64, stage: Stage, thread: &mut ThreadState) -> b
     };
     let reads = call & call::FAMILY == call::READS;
     if reads && options & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
-        return false;
+        return None;
     }
-    let Some(file) = OpenFile::of(thread.fd) else {
-        return false;
-    };
-    let Some(state) = file.state() else {
-        return false;
-    };
+    let file = OpenFile::of(thread.fd)?;
+    let state = file.state()?;
     let (fd, other) = (thread.fd, regs.arg(2) as i32);
     let wanted = match call & call::FAMILY {
         call::READS => observed(state, fd, Direction::Read),
         _ if call == call::SPLICE => prepare_splice(state, other, thread),
         _ => observed(state, fd, Direction::Write),
     };
-    if !wanted || ignored(state) || (call == call::PWRITE && state.class != class::LOG) {
-        return false;
+    if !wanted || ignored(state) || (call == call::PWRITE && state.class.get() != class::LOG) {
+        return None;
     }
     thread.file = file.address;
     thread.id = state.id;
@@ -132,18 +130,19 @@ pub fn prepare(call: u8, regs: u64, stage: Stage, thread: &mut ThreadState) -> b
     }
     if !reads {
         thread.flags |= u32::from(data_flag::WRITE);
-        if state.class == class::PIPE && file.pipe_empty() {
+        let pipe = state.class.get() == class::PIPE;
+        if call & call::FAMILY == call::WRITES && pipe && file.pipe_empty() {
             thread.flags |= u32::from(data_flag::PIPE_EMPTY);
         }
-    } else if options & MSG_TRUNC != 0 && matches!(state.class, class::TCP4 | class::TCP6) {
+    } else if options & MSG_TRUNC != 0 && matches!(state.class.get(), class::TCP4 | class::TCP6) {
         thread.flags |= NO_PAYLOAD;
     }
-    true
+    Some(state)
 }
 
 /// Notes both ends of a `splice`; true if one of them is observed.
 #[inline(always)]
-fn prepare_splice(from: &mut FileState, to_fd: i32, thread: &mut ThreadState) -> bool {
+fn prepare_splice(from: &FileState, to_fd: i32, thread: &mut ThreadState) -> bool {
     thread.pos = 0;
     thread.offered = 0;
     let mut wanted = observed(from, thread.fd, Direction::Read);
@@ -161,19 +160,15 @@ fn prepare_splice(from: &mut FileState, to_fd: i32, thread: &mut ThreadState) ->
 
 /// Reports a write that begins; leaves everything else to the call's return.
 #[inline(never)]
-fn begin(thread: &mut ThreadState) {
+fn begin(pid_tgid: u64, thread: &mut ThreadState, state: &FileState) {
     thread.bits = PENDING;
     if thread.call & call::FAMILY != call::WRITES {
         return;
     }
-    let Some(state) = crate::file::same(thread.file, thread.id) else {
-        thread.bits = PENDING | UNREPORTED;
-        return;
-    };
     let Some(piece) = Piece::of(Program::Enter) else {
         return;
     };
-    piece.program = Program::Enter;
+    piece.program.set(Program::Enter);
     let vector = match thread.call {
         call::WRITEV => Some((thread.buffer, thread.count)),
         call::SENDMSG => message_vector(thread.buffer),
@@ -195,23 +190,29 @@ fn begin(thread: &mut ThreadState) {
         thread.bits = 0;
         return;
     }
-    piece.pid_tgid = bpf_get_current_pid_tgid();
-    piece.time = ring::now();
+    piece.pid_tgid.set(pid_tgid);
+    piece.time.set(ring::now());
     thread.pos = position(state, Direction::Write);
     advance(state, Direction::Write, offered as i64);
-    if !announce(state, thread.file, thread.fd, piece.pid_tgid, piece.time) {
+    if !announce(
+        state,
+        thread.file,
+        thread.fd,
+        piece.pid_tgid.get(),
+        piece.time.get(),
+    ) {
         ring::lose();
         thread.offered = offered | offered << 32;
         return;
     }
     piece.describe(thread, state);
-    piece.pos = thread.pos;
-    piece.len = offered;
+    piece.pos.set(thread.pos);
+    piece.len.set(offered);
     let reported = match vector {
         None => report(state, piece),
         Some(_) => vector::report_range(piece, 0, offered),
     };
-    thread.waited = piece.waited;
+    thread.waited = piece.waited.get();
     thread.offered = offered | reported << 32;
 }
 

@@ -11,7 +11,7 @@ use crate::{
     maps::{ANNOUNCED, FileState, PENDING, REGULAR, ThreadState, UNREPORTED},
     mem,
     regs::Regs,
-    report::{advance, position, report, report_bare},
+    report::{advance, position, refund, report, report_bare},
     ring::{self, cpu},
     thread::Thread,
     vector,
@@ -52,10 +52,11 @@ fn unpaired(thread: Thread, regs: u64, ret: i64) {
         call & call::FAMILY,
         call::READS | call::WRITES | call::MOVES
     );
-    if let Some(state) = thread.claim() {
-        if moves && prepare(call, regs, Stage::Returns, state) {
-            finish(thread.pid_tgid, state, UNREPORTED, ret);
-        }
+    if let Some(state) = thread.claim()
+        && moves
+        && prepare(call, regs, Stage::Returns, state).is_some()
+    {
+        finish(thread.pid_tgid, state, UNREPORTED, ret);
     }
     if moves && let Some(cpu) = cpu() {
         cpu.unpaired += 1;
@@ -77,25 +78,25 @@ fn finish(pid_tgid: u64, call: &mut ThreadState, bits: u8, ret: i64) {
     let Some(piece) = Piece::of(Program::Exit) else {
         return;
     };
-    piece.program = Program::Exit;
-    piece.pid_tgid = pid_tgid;
-    piece.time = ring::now();
+    piece.program.set(Program::Exit);
+    piece.pid_tgid.set(pid_tgid);
+    piece.time.set(ring::now());
     piece.describe(call, state);
     match call.call & call::FAMILY {
         call::READS => read(call, state, piece, ret),
         call::WRITES => write(call, state, piece, bits, ret),
         _ => moved(call, state, piece, ret),
     }
-    call.waited = piece.waited;
+    call.waited = piece.waited.get();
 }
 
 #[inline(always)]
-fn read(call: &ThreadState, state: &mut FileState, piece: &mut Piece, ret: i64) {
+fn read(call: &ThreadState, state: &FileState, piece: &Piece, ret: i64) {
     if ret > 0 {
         if call.call == call::RECVMMSG {
             return messages(call, state, piece, ret as u64, 0);
         }
-        piece.pos = position(state, Direction::Read);
+        piece.pos.set(position(state, Direction::Read));
         advance(state, Direction::Read, ret);
         if introduce(call, state, piece) {
             range(call, state, piece, 0, ret as u64);
@@ -103,28 +104,28 @@ fn read(call: &ThreadState, state: &mut FileState, piece: &mut Piece, ret: i64) 
         return;
     }
     if ret == 0 && asked(call, piece) {
-        piece.flags |= data_flag::EOF;
-    } else if ret < 0 && is_socket(state.class) && fatal(-ret) {
-        piece.flags |= data_flag::ERROR;
-        piece.errno = (-ret) as u16;
+        piece.flags.set(piece.flags.get() | data_flag::EOF);
+    } else if ret < 0 && is_socket(state.class.get()) && fatal(-ret) {
+        piece.flags.set(piece.flags.get() | data_flag::ERROR);
+        piece.errno.set((-ret) as u16);
     } else {
         return;
     }
-    piece.pos = position(state, Direction::Read);
+    piece.pos.set(position(state, Direction::Read));
     if introduce(call, state, piece) {
         report_bare(piece);
     }
 }
 
 #[inline(always)]
-fn write(call: &ThreadState, state: &mut FileState, piece: &mut Piece, bits: u8, ret: i64) {
+fn write(call: &ThreadState, state: &FileState, piece: &Piece, bits: u8, ret: i64) {
     let moved = if ret > 0 { ret as u64 } else { 0 };
-    piece.flags |= data_flag::LATE;
+    piece.flags.set(piece.flags.get() | data_flag::LATE);
     if bits & UNREPORTED != 0 {
         if moved == 0 {
             return;
         }
-        piece.pos = position(state, Direction::Write);
+        piece.pos.set(position(state, Direction::Write));
         advance(state, Direction::Write, moved as i64);
         if introduce(call, state, piece) {
             range(call, state, piece, 0, moved);
@@ -134,25 +135,26 @@ fn write(call: &ThreadState, state: &mut FileState, piece: &mut Piece, bits: u8,
     let offered = call.offered & 0xffff_ffff;
     let reported = call.offered >> 32;
     if moved > reported {
-        piece.pos = call.pos + reported;
+        piece.pos.set(call.pos + reported);
         range(call, state, piece, reported, moved);
     }
     if moved != offered {
         advance(state, Direction::Write, moved as i64 - offered as i64);
     }
-    if moved < reported && state.bits & ANNOUNCED != 0 {
+    if moved < reported && state.bits.get() & ANNOUNCED != 0 {
+        refund(state, Direction::Write, reported - moved);
         short(call, piece, call.pos + moved, reported, ret);
     }
 }
 
 /// Calls whose size is known only now.
 #[inline(always)]
-fn moved(call: &ThreadState, state: &mut FileState, piece: &mut Piece, ret: i64) {
+fn moved(call: &ThreadState, state: &FileState, piece: &Piece, ret: i64) {
     if ret <= 0 {
         return;
     }
-    piece.flags |= data_flag::LATE;
-    piece.len = ret as u64;
+    piece.flags.set(piece.flags.get() | data_flag::LATE);
+    piece.len.set(ret as u64);
     match call.call {
         call::SENDMMSG => {
             messages(call, state, piece, ret as u64, 1);
@@ -164,31 +166,31 @@ fn moved(call: &ThreadState, state: &mut FileState, piece: &mut Piece, ret: i64)
 
 /// Both ends of a `splice`.
 #[inline(always)]
-fn splice(call: &ThreadState, from: &mut FileState, piece: &mut Piece) {
+fn splice(call: &ThreadState, from: &FileState, piece: &Piece) {
     if call.pos != 0
         && let Some(to) = same(call.pos, call.offered)
     {
-        piece.file = to.id;
-        piece.class = to.class & !REGULAR;
-        piece.flags |= data_flag::WRITE;
-        piece.fd = call.count as i32;
-        bare(call.pos, piece.fd, to, piece, Direction::Write);
+        piece.file.set(to.id);
+        piece.class.set(to.class.get() & !REGULAR);
+        piece.flags.set(piece.flags.get() | data_flag::WRITE);
+        piece.fd.set(call.count as i32);
+        bare(call.pos, piece.fd.get(), to, piece, Direction::Write);
     }
-    if is_socket(from.class) || from.class == class::PIPE {
-        piece.file = from.id;
-        piece.class = from.class;
-        piece.flags &= !data_flag::WRITE;
-        piece.fd = call.fd;
+    if is_socket(from.class.get()) || from.class.get() == class::PIPE {
+        piece.file.set(from.id);
+        piece.class.set(from.class.get());
+        piece.flags.set(piece.flags.get() & !data_flag::WRITE);
+        piece.fd.set(call.fd);
         bare(call.file, call.fd, from, piece, Direction::Read);
     }
 }
 
 /// Reports `piece.len` bytes without payload, at the current position.
 #[inline(always)]
-fn bare(file: u64, fd: i32, state: &mut FileState, piece: &mut Piece, direction: Direction) {
-    piece.pos = position(state, direction);
-    advance(state, direction, piece.len as i64);
-    if announce(state, file, fd, piece.pid_tgid, piece.time) {
+fn bare(file: u64, fd: i32, state: &FileState, piece: &Piece, direction: Direction) {
+    piece.pos.set(position(state, direction));
+    advance(state, direction, piece.len.get() as i64);
+    if announce(state, file, fd, piece.pid_tgid.get(), piece.time.get()) {
         report_bare(piece);
     } else {
         ring::lose();
@@ -197,14 +199,14 @@ fn bare(file: u64, fd: i32, state: &mut FileState, piece: &mut Piece, direction:
 
 /// Reports the bytes `start..end` of the call; `piece.pos` is the position of the first.
 #[inline(always)]
-fn range(call: &ThreadState, state: &mut FileState, piece: &mut Piece, start: u64, end: u64) {
+fn range(call: &ThreadState, state: &FileState, piece: &Piece, start: u64, end: u64) {
     let vector = match call.call {
         _ if call.flags & NO_PAYLOAD != 0 => None,
         call::READV | call::WRITEV => Some((call.buffer, call.count)),
         call::RECVMSG | call::SENDMSG => message_vector(call.buffer),
         _ => {
-            piece.from = call.buffer.wrapping_add(start);
-            piece.len = end - start;
+            piece.from.set(call.buffer.wrapping_add(start));
+            piece.len.set(end - start);
             report(state, piece);
             return;
         }
@@ -214,13 +216,13 @@ fn range(call: &ThreadState, state: &mut FileState, piece: &mut Piece, start: u6
 
 /// Reports the bytes `start..end` of a vector, without payload if it is not readable.
 #[inline(always)]
-fn vector_range(vector: Option<(u64, u64)>, piece: &mut Piece, start: u64, end: u64) {
+fn vector_range(vector: Option<(u64, u64)>, piece: &Piece, start: u64, end: u64) {
     if let Some((address, count)) = vector
         && vector::load(piece, address, count).is_some()
     {
         vector::report_range(piece, start, end);
     } else {
-        piece.len = end - start;
+        piece.len.set(end - start);
         report_bare(piece);
     }
 }
@@ -234,7 +236,7 @@ extern "C" fn report_messages(write: u32) -> i32 {
     let Some(piece) = Piece::of(Program::Exit) else {
         return 0;
     };
-    let Some(state) = same(piece.address, piece.file) else {
+    let Some(state) = same(piece.address.get(), piece.file.get()) else {
         return 0;
     };
     let direction = if write == 0 {
@@ -242,38 +244,38 @@ extern "C" fn report_messages(write: u32) -> i32 {
     } else {
         Direction::Write
     };
-    let (flags, count) = (piece.flags, piece.count);
+    let (flags, count) = (piece.flags.get(), piece.count.get());
     let mut rest = 0;
     for index in 0..MAX_MESSAGES {
         if index >= count {
             break;
         }
-        let message = piece.messages.wrapping_add(index * MMSGHDR);
+        let message = piece.messages.get().wrapping_add(index * MMSGHDR);
         let len = message_len(message);
         if index >= MESSAGES {
             rest += len;
         } else if len > 0 {
-            piece.pos = position(state, direction);
+            piece.pos.set(position(state, direction));
             advance(state, direction, len as i64);
-            piece.flags = flags;
+            piece.flags.set(flags);
             vector_range(message_vector(message), piece, 0, len);
         }
     }
     if rest > 0 {
-        piece.pos = position(state, direction);
+        piece.pos.set(position(state, direction));
         advance(state, direction, rest as i64);
-        piece.flags = flags;
-        piece.len = rest;
+        piece.flags.set(flags);
+        piece.len.set(rest);
         report_bare(piece);
     }
     0
 }
 
 #[inline(always)]
-fn messages(call: &ThreadState, state: &mut FileState, piece: &mut Piece, count: u64, write: u32) {
+fn messages(call: &ThreadState, state: &FileState, piece: &Piece, count: u64, write: u32) {
     if introduce(call, state, piece) {
-        piece.messages = call.buffer;
-        piece.count = count;
+        piece.messages.set(call.buffer);
+        piece.count.set(count);
         report_messages(write);
     }
 }
@@ -285,8 +287,14 @@ fn message_len(message: u64) -> u64 {
 
 /// Announces the description before its first data; counts the data as lost if that fails.
 #[inline(always)]
-fn introduce(call: &ThreadState, state: &mut FileState, piece: &Piece) -> bool {
-    let announced = announce(state, call.file, call.fd, piece.pid_tgid, piece.time);
+fn introduce(call: &ThreadState, state: &FileState, piece: &Piece) -> bool {
+    let announced = announce(
+        state,
+        call.file,
+        call.fd,
+        piece.pid_tgid.get(),
+        piece.time.get(),
+    );
     if !announced {
         ring::lose();
     }
@@ -295,7 +303,7 @@ fn introduce(call: &ThreadState, state: &mut FileState, piece: &Piece) -> bool {
 
 /// Whether a read that returned 0 asked for any bytes: otherwise that is not the end.
 #[inline(always)]
-fn asked(call: &ThreadState, piece: &mut Piece) -> bool {
+fn asked(call: &ThreadState, piece: &Piece) -> bool {
     let vector = match call.call {
         call::READV => Some((call.buffer, call.count)),
         call::RECVMSG => message_vector(call.buffer),
@@ -313,7 +321,7 @@ fn short(call: &ThreadState, piece: &Piece, pos: u64, offered: u64, ret: i64) {
     };
     let len = size_of::<Short>() as u32;
     entry.write(Short {
-        header: ring::header(kind::SHORT, len, piece.pid_tgid, piece.time),
+        header: ring::header(kind::SHORT, len, piece.pid_tgid.get(), piece.time.get()),
         file: call.id,
         pos,
         offered: offered as u32,

@@ -1,6 +1,8 @@
 //! Open file descriptions: from a descriptor to its `struct file`, what kind it is, and what is
 //! known of it.
 
+use core::{cell::Cell, mem::MaybeUninit};
+
 use aya_ebpf::{
     bindings::BPF_ANY,
     helpers::{bpf_get_current_task, bpf_get_smp_processor_id},
@@ -65,10 +67,7 @@ impl OpenFile {
     /// The description whose `struct file` is at `address`.
     #[inline(always)]
     pub fn at(address: u64) -> Option<Self> {
-        let block: [u32; FILE_BLOCK / 4] = mem::kernel(address, offset!(file_block))?;
-        let at = offset!(file_inode) as usize / 4 % (FILE_BLOCK / 4 - 1);
-        let inode = u64::from(block[at]) | u64::from(block[at + 1]) << 32;
-        let flags = block[offset!(file_flags) as usize / 4 % (FILE_BLOCK / 4)];
+        let (inode, flags) = inode_and_flags(address)?;
         let ino = mem::kernel(inode, offset!(inode_ino))?;
         Some(Self {
             address,
@@ -86,12 +85,12 @@ impl OpenFile {
 
     /// What is known of it; nothing if it was never seen, or what was seen there was another one.
     #[inline(always)]
-    pub fn known(&self) -> Option<&'static mut FileState> {
+    pub fn known(&self) -> Option<&'static FileState> {
         let state = state_at(self.address)?;
         if state.ino != self.ino {
             return None;
         }
-        let changeable = !is_socket(state.class) && state.class != class::PIPE;
+        let changeable = !is_socket(state.class.get()) && state.class.get() != class::PIPE;
         if changeable && state.flags != self.flags & CLASS_FLAGS {
             return None;
         }
@@ -100,7 +99,7 @@ impl OpenFile {
 
     /// What is known of it, found out now if nothing was.
     #[inline(always)]
-    pub fn state(&self) -> Option<&'static mut FileState> {
+    pub fn state(&self) -> Option<&'static FileState> {
         if let Some(state) = self.known() {
             return Some(state);
         }
@@ -148,16 +147,16 @@ impl OpenFile {
         let state = FileState {
             ino: self.ino,
             id: count << 16 | u64::from(number as u16),
-            pos: [0; 2],
-            granted: [0; 2],
-            left: [0; 2],
+            pos: [const { Cell::new(0) }; 2],
+            granted: [const { Cell::new(0) }; 2],
+            left: [const { Cell::new(0) }; 2],
             flags: self.flags & CLASS_FLAGS,
-            class: self.classify(),
-            bits: 0,
-            turn: 2,
+            class: Cell::new(self.classify()),
+            bits: Cell::new(0),
+            turn: Cell::new(2),
             reserved: 0,
         };
-        match FILES.insert(&self.address, &state, u64::from(BPF_ANY)) {
+        match FILES.insert(self.address, state, u64::from(BPF_ANY)) {
             Ok(()) => 0,
             Err(error) => error,
         }
@@ -195,31 +194,31 @@ impl OpenFile {
 
 /// What is known of the description at `address`, whichever it is.
 #[inline(always)]
-pub fn state_at(address: u64) -> Option<&'static mut FileState> {
-    let state = FILES.get_ptr_mut(&address)?;
-    // SAFETY: elements live at least as long as the program runs; positions change atomically, and
-    // of the other fields the last writer may win.
-    Some(unsafe { &mut *state })
+pub fn state_at(address: u64) -> Option<&'static FileState> {
+    let state = FILES.get_ptr(address)?;
+    // SAFETY: elements live at least as long as the program runs. Other CPUs may write to the cells:
+    // positions change atomically, and of the others the last writer may win.
+    Some(unsafe { &*state })
 }
 
 /// What is known of the description that had identity `id` at `address` when the call began.
 #[inline(always)]
-pub fn same(address: u64, id: u64) -> Option<&'static mut FileState> {
+pub fn same(address: u64, id: u64) -> Option<&'static FileState> {
     state_at(address).filter(|state| state.id == id)
 }
 
 /// Whether bytes moving this way through descriptor `fd` are to be reported. A regular file becomes
 /// a log when it is written as standard output or error.
 #[inline(always)]
-pub fn observed(state: &mut FileState, fd: i32, direction: Direction) -> bool {
-    if state.bits & IGNORED != 0 {
+pub fn observed(state: &FileState, fd: i32, direction: Direction) -> bool {
+    if state.bits.get() & IGNORED != 0 {
         return false;
     }
-    match state.class {
+    match state.class.get() {
         class::TCP4 | class::TCP6 | class::UNIX | class::PIPE => true,
         class::TTY | class::LOG => direction == Direction::Write,
         REGULAR if direction == Direction::Write && (fd == 1 || fd == 2) => {
-            state.class = class::LOG;
+            state.class.set(class::LOG);
             true
         }
         _ => false,
@@ -240,13 +239,36 @@ fn address_of(fd: i32) -> Option<u64> {
     let task = unsafe { bpf_get_current_task() };
     let files: u64 = mem::kernel(task, offset!(task_files))?;
     let table: u64 = mem::kernel(files, offset!(files_fdt))?;
-    let size: u32 = mem::kernel(table, offset!(fdt_max_fds))?;
-    if fd as u32 >= size {
+    let [size, array]: [u64; 2] = mem::kernel(table, offset!(fdt_max_fds))?;
+    if fd as u32 >= size as u32 {
         return None;
     }
-    let array: u64 = mem::kernel(table, offset!(fdt_fd))?;
     let file: u64 = mem::kernel(array + u64::from(fd as u32) * 8, 0)?;
     (file != 0).then_some(file)
+}
+
+/// `f_inode` and `f_flags` of the `struct file` at `address`, copied at once.
+#[inline(always)]
+fn inode_and_flags(address: u64) -> Option<(u64, u32)> {
+    let (inode, flags) = (offset!(file_inode) as usize, offset!(file_flags) as usize);
+    let len = offset!(file_block_len);
+    let from = address + u64::from(offset!(file_block));
+    if len as usize > FILE_BLOCK || inode > FILE_BLOCK - 8 || flags > FILE_BLOCK - 4 {
+        return None;
+    }
+    let mut block = MaybeUninit::<[u64; FILE_BLOCK / 8]>::uninit();
+    let start: *mut u8 = block.as_mut_ptr().cast();
+    // SAFETY: the copy is as long as there is room for at most, and both fields lie in it: the
+    // verifier knows the offsets and refuses a program that reads beside what was copied.
+    unsafe {
+        if !mem::kernel_bytes(start, len, from) {
+            return None;
+        }
+        Some((
+            start.add(inode).cast::<u64>().read(),
+            start.add(flags).cast::<u32>().read(),
+        ))
+    }
 }
 
 /// Terminals by major number (`Documentation/admin-guide/devices.txt`): virtual consoles and serial

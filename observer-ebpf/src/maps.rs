@@ -1,5 +1,7 @@
 //! The maps. Sizes are placeholders where userspace sets them before loading.
 
+use core::cell::Cell;
+
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
@@ -11,29 +13,32 @@ use crate::emit::Piece;
 
 /// What is known of an open file description, keyed by the address of its `struct file`.
 #[repr(C)]
-#[derive(Clone, Copy)]
 pub struct FileState {
     /// Inode number; another one means that the address belongs to another description now.
     pub ino: u64,
     /// Identity given out, `Data::file`.
     pub id: u64,
     /// Bytes read (0) and written (1) so far.
-    pub pos: [u64; 2],
+    pub pos: [Cell<u64>; 2],
     /// The `Policy::skip_until` for which a fresh budget was granted last, per direction.
-    pub granted: [u64; 2],
+    pub granted: [Cell<u64>; 2],
     /// Bytes that may still be captured in this turn, per direction.
-    pub left: [u32; 2],
+    pub left: [Cell<u32>; 2],
     /// `f_flags` that the class of a regular file depends on.
     pub flags: u32,
     /// One of `observer_abi::class`, or [`REGULAR`].
-    pub class: u8,
+    pub class: Cell<u8>,
     /// [`ANNOUNCED`], [`IGNORED`].
-    pub bits: u8,
+    pub bits: Cell<u8>,
     /// Direction of the last data, 2 before any.
-    pub turn: u8,
+    pub turn: Cell<u8>,
     /// Unused, zero.
     pub reserved: u8,
 }
+
+// SAFETY: each cell is read and written as a whole by single instructions; positions, where that is
+// not enough, change by atomic addition.
+unsafe impl Sync for FileState {}
 
 /// [`FileState::class`]: a regular file, a log once it is written through descriptor 1 or 2.
 pub const REGULAR: u8 = 0x80;

@@ -13,37 +13,41 @@ use crate::{
 /// Reports the bytes that `piece` tells of, with as much payload as the policy allows; returns how
 /// many of them are dealt with: fewer than all when a payload is not readable yet.
 #[inline(never)]
-pub fn report(state: &mut FileState, piece: &mut Piece) -> u64 {
-    let direction = usize::from(piece.flags & data_flag::WRITE != 0);
+pub fn report(state: &FileState, piece: &Piece) -> u64 {
+    let direction = usize::from(piece.flags.get() & data_flag::WRITE != 0);
     begin_turn(state, direction);
     let skip_until = skip_until(state, direction);
-    let total = piece.len;
-    let skipped = skip_until.saturating_sub(piece.pos).min(total);
+    let total = piece.len.get();
+    let skipped = skip_until.saturating_sub(piece.pos.get()).min(total);
     if skipped > 0 {
-        let flags = piece.flags;
+        let flags = piece.flags.get();
         if skipped < total {
-            piece.flags |= data_flag::MORE;
+            piece.flags.set(piece.flags.get() | data_flag::MORE);
         }
-        piece.len = skipped;
-        piece.want = 0;
+        piece.len.set(skipped);
+        piece.want.set(0);
         piece.send();
         if skipped == total {
             return total;
         }
-        piece.flags = flags;
-        piece.pos += skipped;
-        piece.from += skipped;
-        piece.len = total - skipped;
+        piece.flags.set(flags);
+        piece.pos.set(piece.pos.get() + skipped);
+        piece.from.set(piece.from.get() + skipped);
+        piece.len.set(total - skipped);
     }
-    if skip_until != 0 && state.granted[direction] != skip_until {
-        state.granted[direction] = skip_until;
-        state.left[direction] = setting!(turn_budget);
+    if skip_until != 0 && state.granted[direction].get() != skip_until {
+        state.granted[direction].set(skip_until);
+        state.left[direction].set(setting!(turn_budget));
     }
-    piece.want = piece.len.min(limit(state, direction));
+    piece.want.set(piece.len.get().min(limit(state, direction)));
     match piece.send() {
         Outcome::Fault => return skipped,
-        Outcome::Sent if is_socket(state.class) => {
-            state.left[direction] = state.left[direction].saturating_sub(piece.want as u32);
+        Outcome::Sent if is_socket(state.class.get()) => {
+            state.left[direction].set(
+                state.left[direction]
+                    .get()
+                    .saturating_sub(piece.want.get() as u32),
+            );
         }
         Outcome::Sent | Outcome::Lost => {}
     }
@@ -52,15 +56,15 @@ pub fn report(state: &mut FileState, piece: &mut Piece) -> u64 {
 
 /// Reports bytes without payload.
 #[inline(always)]
-pub fn report_bare(piece: &mut Piece) {
-    piece.want = 0;
+pub fn report_bare(piece: &Piece) {
+    piece.want.set(0);
     piece.send();
 }
 
 /// Moves the position of one direction by `delta` bytes, which may be negative.
 #[inline(always)]
-pub fn advance(state: &mut FileState, direction: Direction, delta: i64) {
-    let position = &raw mut state.pos[direction as usize];
+pub fn advance(state: &FileState, direction: Direction, delta: i64) {
+    let position = state.pos[direction as usize].as_ptr();
     // The addition without fetch, which 5.10 has; `core` offers no atomic addition for this target.
     // SAFETY: aligned, inside a live map element, and accessed by volatile reads and this addition.
     unsafe {
@@ -73,17 +77,25 @@ pub fn advance(state: &mut FileState, direction: Direction, delta: i64) {
     }
 }
 
+/// Gives back what `bytes` that did not move have used up of the turn's budget: they will come again.
+#[inline(always)]
+pub fn refund(state: &FileState, direction: Direction, bytes: u64) {
+    let left = &state.left[direction as usize];
+    let refunded = bytes.saturating_add(u64::from(left.get()));
+    left.set(refunded.min(u64::from(setting!(turn_budget))) as u32);
+}
+
 /// The position of one direction.
 #[inline(always)]
 pub fn position(state: &FileState, direction: Direction) -> u64 {
     // SAFETY: a field of a live map element.
-    unsafe { (&raw const state.pos[direction as usize]).read_volatile() }
+    unsafe { state.pos[direction as usize].as_ptr().read_volatile() }
 }
 
 /// Learns whether userspace wants the description ignored; counts the call if so.
 #[inline(always)]
-pub fn ignored(state: &mut FileState) -> bool {
-    if state.bits & IGNORED == 0 {
+pub fn ignored(state: &FileState) -> bool {
+    if state.bits.get() & IGNORED == 0 {
         let Some(policy) = POLICY.get_ptr(policy_slot(state.id, setting!(policy_bits))) else {
             return false;
         };
@@ -96,7 +108,7 @@ pub fn ignored(state: &mut FileState) -> bool {
         if !ignore {
             return false;
         }
-        state.bits |= IGNORED;
+        state.bits.set(state.bits.get() | IGNORED);
     }
     if let Some(cpu) = cpu() {
         cpu.ignored += 1;
@@ -125,21 +137,21 @@ fn skip_until(state: &FileState, direction: usize) -> u64 {
 
 /// A change of direction on a socket begins a turn with a fresh budget.
 #[inline(always)]
-fn begin_turn(state: &mut FileState, direction: usize) {
-    if is_socket(state.class) && state.turn != direction as u8 {
-        state.turn = direction as u8;
-        state.left[direction] = setting!(turn_budget);
+fn begin_turn(state: &FileState, direction: usize) {
+    if is_socket(state.class.get()) && state.turn.get() != direction as u8 {
+        state.turn.set(direction as u8);
+        state.left[direction].set(setting!(turn_budget));
     }
 }
 
 /// Bytes of payload that one record may have.
 #[inline(always)]
 fn limit(state: &FileState, direction: usize) -> u64 {
-    let limit = match state.class {
+    let limit = match state.class.get() {
         class::PIPE if direction == Direction::Read as usize => setting!(pipe_read_bytes),
         class::PIPE => MAX_PAYLOAD as u32,
         class::LOG | class::TTY => setting!(log_bytes),
-        _ => state.left[direction],
+        _ => state.left[direction].get(),
     };
     u64::from(limit).min(MAX_PAYLOAD as u64)
 }

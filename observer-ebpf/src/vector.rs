@@ -21,19 +21,19 @@ pub const MAX_MOVED: u64 = 0x7fff_f000;
 /// Copies the `count` elements at `address`, or as many as are looked at, to where `piece`'s program
 /// keeps vectors. Returns how many bytes they have; `None` if they are not readable.
 #[inline(always)]
-pub fn load(piece: &mut Piece, address: u64, count: u64) -> Option<u64> {
-    piece.elements = count.min(VECTOR as u64);
-    let total = load_vector(piece.program as u32, address, count);
+pub fn load(piece: &Piece, address: u64, count: u64) -> Option<u64> {
+    piece.elements.set(count.min(VECTOR as u64));
+    let total = load_vector(piece.program.get() as u32, address, count);
     (total >= 0).then_some(total as u64)
 }
 
 /// Reports the bytes from `start` to `end` of the loaded vector, element by element; returns where it
 /// stopped: `end`, unless a payload was not readable yet. `piece` describes the byte at `start`.
 #[inline(always)]
-pub fn report_range(piece: &mut Piece, start: u64, end: u64) -> u64 {
-    piece.start = start;
-    piece.end = end;
-    report_vector(piece.program as u32) as u64
+pub fn report_range(piece: &Piece, start: u64, end: u64) -> u64 {
+    piece.start.set(start);
+    piece.end.set(end);
+    report_vector(piece.program.get() as u32) as u64
 }
 
 /// See [`load`]; a negative number if the vector is not readable.
@@ -76,12 +76,12 @@ pub extern "C" fn report_vector(program: u32) -> i64 {
     let (Some(piece), Some(elements)) = (Piece::at(program), elements(program)) else {
         return 0;
     };
-    let Some(state) = same(piece.address, piece.file) else {
+    let Some(state) = same(piece.address.get(), piece.file.get()) else {
         return 0;
     };
-    let flags = piece.flags;
-    let (end, count) = (piece.end, piece.elements);
-    let mut done = piece.start;
+    let flags = piece.flags.get();
+    let (end, count) = (piece.end.get(), piece.elements.get());
+    let mut done = piece.start.get();
     let mut at = 0u64;
     for (index, element) in elements.iter().take(ELEMENTS).enumerate() {
         if index as u64 >= count || done >= end {
@@ -91,16 +91,16 @@ pub extern "C" fn report_vector(program: u32) -> i64 {
         if next > done {
             let into = done - at;
             let len = (element.len - into).min(end - done);
-            piece.from = element.base.wrapping_add(into);
-            piece.len = len;
-            piece.flags = flags;
+            piece.from.set(element.base.wrapping_add(into));
+            piece.len.set(len);
+            piece.flags.set(flags);
             if done + len < end {
-                piece.flags |= data_flag::MORE;
+                piece.flags.set(piece.flags.get() | data_flag::MORE);
             }
-            let pos = piece.pos;
+            let pos = piece.pos.get();
             let reported = report(state, piece);
             done += reported;
-            piece.pos = pos + reported;
+            piece.pos.set(pos + reported);
             if reported < len {
                 return done as i64;
             }
@@ -108,8 +108,8 @@ pub extern "C" fn report_vector(program: u32) -> i64 {
         at = next;
     }
     if done < end {
-        piece.len = end - done;
-        piece.flags = flags;
+        piece.len.set(end - done);
+        piece.flags.set(flags);
         report_bare(piece);
     }
     end as i64

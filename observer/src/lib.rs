@@ -1,6 +1,9 @@
 //! The program's edges: what it hears from the kernel, and what becomes of what it finds.
 
 pub mod cli;
+pub mod decode;
+pub mod demo;
+pub mod doctor;
 pub mod facts;
 pub mod generate;
 pub mod kernel;
@@ -24,10 +27,21 @@ pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("observer: {error:#}");
+            eprintln!("observer: {}", with_causes(&error));
             Exit::Cannot.into()
         }
     }
+}
+
+/// An error with its causes, leaving out those whose words it has already.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn run(command: Command) -> anyhow::Result<Exit> {
@@ -39,6 +53,9 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         }
         Command::Completions(args) => generate::completions(args.shell)?,
         Command::Man => generate::man()?,
-        _ => Exit::Cannot,
+        Command::Decode(args) => decode::run(&args)?,
+        Command::Doctor(args) => doctor::run(&args)?,
+        Command::Demo(args) => demo::run(&args)?,
+        Command::Shop(args) => demo::shop::run(&args)?,
     })
 }

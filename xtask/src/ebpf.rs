@@ -9,11 +9,12 @@ mod toolchain;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use toolchain::Toolchain;
+
+use crate::project::{root, run};
 
 /// The committed object, from the root of the project.
 const OBJECT: &str = "observer/src/kernel/observer-ebpf.bpf.o";
@@ -112,22 +113,6 @@ fn flags(root: &Path, toolchain: &Toolchain) -> Result<String> {
     let registries = registries.iter().map(|folder| remap(folder, "/cargo"));
     let flags: Vec<String> = flags.into_iter().chain(registries).collect();
     Ok(flags.join("\x1f"))
-}
-
-fn run(mut command: Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("starting {}", command.get_program().display()))?;
-    if !status.success() {
-        bail!("{} failed: {status}", command.get_program().display());
-    }
-    Ok(())
-}
-
-/// The root of the project: this crate lies one below.
-fn root() -> Result<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(here.parent().context("no parent folder")?.to_owned())
 }
 
 fn copy_sources(root: &Path, to: &Path) -> Result<()> {

@@ -1,28 +1,35 @@
-//! Tasks of the project.
-//!
-//! `cargo xtask build-ebpf` builds the probes and puts the object beside the crate that embeds it;
-//! `cargo xtask verify-ebpf` builds them elsewhere and fails unless the bytes are the same.
+//! Tasks of the project: `cargo xtask TASK`.
 
 mod ebpf;
+mod layers;
+mod project;
+mod test;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask TASK
 
 tasks:
+  test          all checks and tests; as root, after tests/setup.sh
+      --unit          only what needs neither root nor services
+      --e2e [NAME]    only the end-to-end tests, or one file of them
+  layers        fail on an import that runs backwards through the stages
   build-ebpf    build the kernel probes and replace the committed object
   verify-ebpf   build the kernel probes elsewhere and compare with the committed object
 ";
 
 fn main() -> ExitCode {
-    let task = std::env::args().nth(1);
-    let result = match task.as_deref() {
-        Some("build-ebpf") => ebpf::build(),
-        Some("verify-ebpf") => ebpf::verify(),
-        _ => {
-            eprint!("{USAGE}");
-            return ExitCode::from(2);
-        }
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match args.as_slice() {
+        ["test", part @ ..] => match test::Part::parse(part) {
+            Some(part) => test::run(&part),
+            None => return usage(),
+        },
+        ["layers"] => layers::check(),
+        ["build-ebpf"] => ebpf::build(),
+        ["verify-ebpf"] => ebpf::verify(),
+        _ => return usage(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,4 +38,9 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn usage() -> ExitCode {
+    eprint!("{USAGE}");
+    ExitCode::from(2)
 }

@@ -150,12 +150,12 @@ pub struct Offsets {
     pub task_comm: u32,
     /// `files_struct.fdt`.
     pub files_fdt: u32,
-    /// `fdtable.max_fds`.
+    /// `fdtable.max_fds`; `fdtable.fd` follows it eight bytes later.
     pub fdt_max_fds: u32,
-    /// `fdtable.fd`.
-    pub fdt_fd: u32,
-    /// Start of the [`FILE_BLOCK`] bytes of `struct file` that hold `f_inode` and `f_flags`.
+    /// Start of the bytes of `struct file` that hold `f_inode` and `f_flags`.
     pub file_block: u32,
+    /// How many these are, at most [`FILE_BLOCK`].
+    pub file_block_len: u32,
     /// `file.f_inode`, counted from the start of the block.
     pub file_inode: u32,
     /// `file.f_flags`, counted from the start of the block.
@@ -210,7 +210,7 @@ pub struct Offsets {
     pub unix_address_name: u32,
 }
 
-/// Bytes of `struct file` read at once.
+/// Bytes of `struct file` read at once, at most.
 pub const FILE_BLOCK: usize = 64;
 
 /// What userspace wants of one open file description, in the `POLICY` map at
@@ -232,9 +232,13 @@ pub struct Policy {
 #[must_use]
 #[inline(always)]
 pub const fn policy_slot(file: u64, bits: u32) -> u32 {
-    // Fibonacci hashing: ids of one CPU are consecutive above their low 16 bits. The result has at
-    // most `bits` bits, which is at most 32.
-    (file.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)) as u32
+    // Fibonacci hashing: ids of one CPU are consecutive above their low 16 bits.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the shift leaves `bits` bits, which are at most 32"
+    )]
+    let slot = (file.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)) as u32;
+    slot
 }
 
 /// The single element of the `CONTROL` map.

@@ -57,9 +57,6 @@ pub enum Command {
     /// A service of the demo's shop.
     #[command(name = "__shop", hide = true)]
     Shop(ShopArgs),
-    /// Wait for a byte on descriptor FD, then become CMD.
-    #[command(name = "__start", hide = true)]
-    Start(StartArgs),
 }
 
 const WATCH_EXAMPLES: &str = "\
@@ -270,16 +267,6 @@ pub enum ShopService {
     Cart,
     /// Takes their money.
     Payments,
-}
-
-/// Arguments of `__start`.
-#[derive(Debug, Args)]
-pub struct StartArgs {
-    /// Descriptor to wait on.
-    pub fd: i32,
-    /// Command with its arguments.
-    #[arg(last = true, required = true)]
-    pub command: Vec<OsString>,
 }
 
 /// `30s`, `5m`, `1h 30m`; a plain number is seconds.

@@ -150,6 +150,8 @@ pub struct ShowPlan {
     pub quiet: bool,
     /// When to use colours.
     pub color: Color,
+    /// Show only this many requests, then nothing but the summary.
+    pub at_most: Option<usize>,
 }
 
 /// Which judged things are shown; what is empty lets everything through.
@@ -279,6 +281,7 @@ fn show(args: ShowArgs) -> Result<ShowPlan, PlanError> {
         logs: args.logs,
         quiet: args.quiet,
         color: args.color,
+        at_most: None,
     })
 }
 

@@ -133,6 +133,13 @@ impl Capture {
         self.counters.sum().lost
     }
 
+    /// Runs of the probes that the kernel left out because another was running on the same CPU:
+    /// what they would have reported is lost without a count of its own.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        run_stats(&self.object).iter().map(|p| p.misses).sum()
+    }
+
     /// What was counted since the capture began.
     #[must_use]
     pub fn counters(&self) -> Counters {

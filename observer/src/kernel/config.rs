@@ -3,7 +3,8 @@
 /// Sizes and limits of a capture. The default suits a host with some thousand connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CaptureConfig {
-    /// Size of the ring in bytes; rounded up to a power of two of at least one page.
+    /// Size of the ring in bytes; rounded up to a power of two of at least one page. Twice as much
+    /// counts as this process's resident memory, since the ring is mapped twice in a row.
     pub ring_bytes: u32,
     /// Open file descriptions that the probes remember; the least recently used one is forgotten
     /// first, and is a new description when it is seen again.
@@ -27,7 +28,7 @@ pub struct CaptureConfig {
 impl Default for CaptureConfig {
     fn default() -> Self {
         Self {
-            ring_bytes: 32 << 20,
+            ring_bytes: 8 << 20,
             files: 1 << 15,
             threads: 1 << 14,
             turn_bytes: 64 << 10,

@@ -7,6 +7,9 @@ use rustix::system::uname;
 /// Inode of the initial pid namespace, `PROC_PID_INIT_INO` of the kernel's `proc_ns.h`.
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 
+/// The oldest kernel that has the BPF ring buffer.
+pub const OLDEST: (u32, u32) = (5, 8);
+
 /// The running kernel's release, as `uname -r` prints it.
 pub fn release() -> String {
     uname().release().to_string_lossy().into_owned()

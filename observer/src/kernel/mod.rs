@@ -17,7 +17,7 @@ mod capture;
 mod config;
 mod error;
 mod feedback;
-mod host;
+pub(crate) mod host;
 mod object;
 mod offsets;
 mod ring;

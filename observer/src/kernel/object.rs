@@ -17,8 +17,6 @@ use super::{
 /// The probes, built by `cargo xtask build-ebpf` from `observer-ebpf/`.
 static OBJECT: &[u8] = include_bytes_aligned!("observer-ebpf.bpf.o");
 
-/// The kernel that has the BPF ring buffer.
-const OLDEST: (u32, u32) = (5, 8);
 /// From this one on, maps are not charged to `RLIMIT_MEMLOCK`.
 const NO_MEMLOCK: (u32, u32) = (5, 11);
 
@@ -29,7 +27,7 @@ const NO_MEMLOCK: (u32, u32) = (5, 11);
 /// See [`CaptureError`].
 pub fn open(config: &CaptureConfig) -> Result<Ebpf, CaptureError> {
     let release = host::release();
-    if host::version(&release) < OLDEST {
+    if host::version(&release) < host::OLDEST {
         return Err(CaptureError::KernelTooOld { found: release });
     }
     if !host::in_initial_pid_namespace() {

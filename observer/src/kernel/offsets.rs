@@ -10,9 +10,9 @@ pub enum OffsetError {
     /// The type information lacks something or is damaged.
     #[error(transparent)]
     Btf(#[from] BtfError),
-    /// `f_inode` and `f_flags` lie too far apart to be read at once.
-    #[error("`f_inode` and `f_flags` of structure `file` are {0} bytes apart")]
-    FarApart(u32),
+    /// Two fields of a structure do not lie beside each other, and so can't be read at once.
+    #[error("`{1}` and `{2}` of structure `{0}` are {3} bytes apart")]
+    FarApart(&'static str, &'static str, &'static str, u32),
 }
 
 /// Takes from `btf` what the probes need to know.
@@ -27,8 +27,22 @@ pub fn offsets(btf: &Btf<'_>) -> Result<Offsets, OffsetError> {
     );
     let block = inode.min(flags);
     let apart = inode.max(flags) - block;
-    if apart as usize + size_of::<u64>() > FILE_BLOCK {
-        return Err(OffsetError::FarApart(apart));
+    // Up to the end of the inode's address or of the flags, whichever lies further.
+    let block_len = (inode - block + 8).max(flags - block + 4);
+    if block_len as usize > FILE_BLOCK {
+        return Err(OffsetError::FarApart("file", "f_inode", "f_flags", apart));
+    }
+    let (size, array) = (
+        btf.offset("fdtable", "max_fds")?,
+        btf.offset("fdtable", "fd")?,
+    );
+    if array != size + 8 {
+        return Err(OffsetError::FarApart(
+            "fdtable",
+            "max_fds",
+            "fd",
+            array.abs_diff(size),
+        ));
     }
     // `f_ref` replaced `f_count` in 6.13 and counts from 0 ("file: add f_ref and file_ref_t").
     let (count, one) = match btf.find("file", "f_ref")? {
@@ -45,9 +59,9 @@ pub fn offsets(btf: &Btf<'_>) -> Result<Offsets, OffsetError> {
         task_tgid: btf.offset("task_struct", "tgid")?,
         task_comm: btf.offset("task_struct", "comm")?,
         files_fdt: btf.offset("files_struct", "fdt")?,
-        fdt_max_fds: btf.offset("fdtable", "max_fds")?,
-        fdt_fd: btf.offset("fdtable", "fd")?,
+        fdt_max_fds: size,
         file_block: block,
+        file_block_len: block_len,
         file_inode: inode - block,
         file_flags: flags - block,
         file_private: btf.offset("file", "private_data")?,

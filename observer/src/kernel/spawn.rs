@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read, Write},
     os::{fd::AsFd, unix::process::CommandExt},
-    process::{Child, Command, ExitStatus},
+    process::{Child, ChildStdin, Command, ExitStatus},
     thread,
 };
 
@@ -74,6 +74,11 @@ impl Spawned {
     #[must_use]
     pub fn tgid(&self) -> Tgid {
         Tgid(self.child.id())
+    }
+
+    /// The writing end of its standard input, if the command was given a pipe for it; once.
+    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// How it ended; `None` while it runs.

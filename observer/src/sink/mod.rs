@@ -2,11 +2,14 @@
 
 mod filter;
 mod json;
+pub mod rows;
 mod text;
 mod trees;
 
 #[cfg(test)]
 pub mod samples;
+#[cfg(test)]
+mod schema;
 
 use std::io::{self, Write};
 

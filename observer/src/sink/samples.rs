@@ -36,6 +36,7 @@ pub fn plan() -> ShowPlan {
         logs: Logs::All,
         quiet: false,
         color: Color::Never,
+        at_most: None,
     }
 }
 

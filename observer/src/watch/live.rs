@@ -27,6 +27,10 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Bytes of one drain beyond which the ring may not have been emptied.
 const FLOOD: usize = 8 << 20;
 
+/// How often it is read how many runs of the probes the kernel left out, nanoseconds: it costs an
+/// open file per probe.
+const READ_MISSED_EVERY: u64 = 1_000_000_000;
+
 /// Why watching can't go on.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
@@ -64,6 +68,10 @@ pub(super) struct Live {
     deadline: Option<Instant>,
     looked: Instant,
     lost: u64,
+    /// Runs of the probes that the kernel left out, as last read.
+    missed: u64,
+    /// When these were read.
+    read_missed: KernelNanos,
     /// Facts of processes that were selected, to be handed out first.
     selected: Vec<Tgid>,
     /// Programs executed by processes that are not watched.
@@ -91,6 +99,8 @@ impl Live {
             deadline: None,
             looked: Instant::now(),
             lost: 0,
+            missed: 0,
+            read_missed: clock::now(),
             selected: Vec::new(),
             executed: Vec::new(),
             ending: None,
@@ -264,6 +274,10 @@ impl Live {
     /// is one at which the count was as told.
     fn tick(&mut self, before: KernelNanos) -> (KernelNanos, u64) {
         let mut now = before;
+        if before.since(self.read_missed) > READ_MISSED_EVERY {
+            self.read_missed = before;
+            self.missed = self.capture.missed();
+        }
         let mut lost = self.capture.lost();
         if lost != self.lost {
             // Losses come in bursts, between which there is time to look at the clock.
@@ -277,7 +291,7 @@ impl Live {
             }
         }
         self.lost = lost;
-        (now, lost)
+        (now, lost + self.missed)
     }
 }
 

@@ -63,7 +63,8 @@ pub enum Error {
 pub fn run(plan: &WatchPlan) -> Result<Exit, Error> {
     let canvas = crate::output::canvas(plan.show.color);
     let sink = crate::sink::open(&plan.show, canvas, io::stdout());
-    let watched = watch(plan, sink, canvas)?;
+    let stop = stop_flag().map_err(Error::Signals)?;
+    let watched = watch(plan, sink, stop, |ready| announce(plan, ready, canvas))?;
     let exit = match watched.ending {
         Some(Ending::Command(status)) => {
             let (words, code) = command_status(status);
@@ -85,13 +86,27 @@ pub struct Watched {
     pub recording_failed: bool,
 }
 
-/// Watches until there is a reason to end, showing what is found in `sink`.
+/// What is known when the probes are attached.
+#[derive(Debug)]
+pub struct Ready {
+    /// Services that are watched from the beginning, with their process ids.
+    pub names: Vec<String>,
+    /// Probes that are not attached, in words.
+    pub missing: Vec<String>,
+}
+
+/// Watches until there is a reason to end, or `stop` is raised, showing what is found in `sink`.
+/// Calls `ready` once everything selected is watched.
 ///
 /// # Errors
 ///
 /// See [`Error`].
-pub fn watch(plan: &WatchPlan, sink: Box<dyn Sink + '_>, canvas: Canvas) -> Result<Watched, Error> {
-    let stop = stop_flag().map_err(Error::Signals)?;
+pub fn watch(
+    plan: &WatchPlan,
+    sink: Box<dyn Sink + '_>,
+    stop: Arc<AtomicBool>,
+    ready: impl FnOnce(&Ready),
+) -> Result<Watched, Error> {
     let proc = Proc::default();
     // Before the probes are loaded: a process that ends meanwhile is noticed then.
     let pinned = select::pin(&proc, &plan.selection)?;
@@ -109,7 +124,10 @@ pub fn watch(plan: &WatchPlan, sink: Box<dyn Sink + '_>, canvas: Canvas) -> Resu
     if let Some(command) = &plan.command {
         live.start(to_run(command, &plan.show))?;
     }
-    announce(plan, &live, canvas);
+    ready(&Ready {
+        names: live.names(),
+        missing: live.missing_probes().collect(),
+    });
     let config = Config {
         anchor,
         show_query: plan.show.show_query,
@@ -137,7 +155,11 @@ pub fn watch(plan: &WatchPlan, sink: Box<dyn Sink + '_>, canvas: Canvas) -> Resu
 
 /// A flag that Ctrl-C and SIGTERM raise. When one comes again, the program ends at once: the kernel
 /// removes the probes of a process that has ended.
-fn stop_flag() -> io::Result<Arc<AtomicBool>> {
+///
+/// # Errors
+///
+/// If signals can't be handled.
+pub fn stop_flag() -> io::Result<Arc<AtomicBool>> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -224,8 +246,8 @@ fn words(plan: &WatchPlan) -> Vec<String> {
 }
 
 /// Says that the probes are attached, and what they see. Scripts wait for this line.
-fn announce(plan: &WatchPlan, live: &Live, canvas: Canvas) {
-    let names = live.names();
+fn announce(plan: &WatchPlan, ready: &Ready, canvas: Canvas) {
+    let names = &ready.names;
     let names = match names.len() {
         _ if plan.selection.all => String::new(),
         0 => " (none of them runs yet)".to_owned(),
@@ -240,7 +262,7 @@ fn announce(plan: &WatchPlan, live: &Live, canvas: Canvas) {
         "observer: watching {}{names} {until}",
         words(plan).join(", ")
     );
-    for probe in live.missing_probes() {
+    for probe in &ready.missing {
         eprintln!("observer: {probe}");
     }
     if canvas.width.is_some() && !plan.show.quiet {

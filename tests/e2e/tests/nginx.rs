@@ -81,6 +81,7 @@ fn wrk(address: SocketAddr, connections: usize) -> Result<()> {
             "-s",
         ])
         .arg(script)
+        .env("WRK_DELAY_MS", (connections / 5).to_string())
         .arg(format!("http://{address}/"));
     let ended = Process::start("wrk", command)?.ended(Duration::from_secs(30))?;
     eprintln!("{}", ended.out.join("\n"));

@@ -37,6 +37,7 @@ pub use subject::{Call, Hold, Line, Subject, Work};
 use crate::exchange::{Begun, Ended};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::Role;
+use crate::losses::Losses;
 use crate::record::{Data, Direction, Waited};
 
 /// How long an ended request's ids are remembered, nanoseconds: work done for it later is still
@@ -63,7 +64,7 @@ pub struct Attributor {
     ended: VecDeque<(KernelNanos, Tgid, Seq)>,
     /// Processes in the order in which they ended, for forgetting them.
     gone: VecDeque<(KernelNanos, Tgid)>,
-    losses: crate::engine::losses::Losses,
+    losses: Losses,
 }
 
 impl Attributor {

@@ -2,8 +2,7 @@
 //! these inputs; feeding it again gives the same output.
 
 use crate::facts::{FileFacts, ProcessFacts};
-use crate::ids::{FileId, KernelNanos};
-use crate::record::Direction;
+use crate::ids::KernelNanos;
 
 /// One input.
 #[derive(Clone, Debug)]
@@ -22,22 +21,6 @@ pub enum Input<'a> {
         /// Records lost by the kernel since capturing began; those lost before `now` are among them,
         /// and none of those lost later.
         lost: u64,
-    },
-}
-
-/// What the pipeline asks of the probes. Advice: ignoring it costs time, never correctness.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Feedback {
-    /// Nothing more is wanted of this description.
-    Ignore(FileId),
-    /// Payload before this position is not wanted.
-    SkipUntil {
-        /// The description.
-        file: FileId,
-        /// The direction.
-        direction: Direction,
-        /// Position of the first byte that is wanted again.
-        pos: u64,
     },
 }
 

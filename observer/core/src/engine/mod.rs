@@ -2,7 +2,6 @@
 
 mod files;
 mod input;
-pub mod losses;
 mod run;
 mod sequence;
 mod tell;
@@ -11,13 +10,14 @@ use std::num::NonZeroUsize;
 
 use files::Files;
 use hashbrown::HashMap;
-pub use input::{Config, Feedback, Input};
+pub use input::{Config, Input};
 use lru::LruCache;
 use sequence::Sequences;
 use tell::Teller;
 
 use crate::attribution::Attributor;
 use crate::exchange::{Begun, Ended, Exchanges};
+pub use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid};
 use crate::judged::{Judged, LossKind, Summary};
 use crate::message::lines::Lines;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::links::Links;
 use super::{Begun, Ended, ExchangeEvent};
-use crate::engine::Feedback;
+use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Address, Role, Unfinished};
 use crate::message::connection::Connection;

@@ -10,7 +10,7 @@ pub use connection::{Endpoint, Source};
 use links::Links;
 use lru::LruCache;
 
-use crate::engine::Feedback;
+use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Role, Unfinished};
 use crate::message::{Moved, Protocol, RequestHead};

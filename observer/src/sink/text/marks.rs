@@ -2,7 +2,7 @@
 
 use observer_core::judged::{LogVerdict, Verdict};
 
-use super::paint::Tone;
+use crate::sink::rows::Tone;
 
 /// A verdict as it is shown.
 #[derive(Clone, Copy, Debug)]

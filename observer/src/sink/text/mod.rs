@@ -1,7 +1,6 @@
 //! The view for people: one request as a small tree, and the summary.
 
 mod marks;
-mod paint;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -26,6 +25,8 @@ pub(super) struct TextSink<W> {
     trees: Trees,
     quiet: bool,
     shown: bool,
+    /// Requests that may still be shown.
+    left: usize,
 }
 
 impl<W: Write> TextSink<W> {
@@ -37,12 +38,17 @@ impl<W: Write> TextSink<W> {
             trees: Trees::default(),
             quiet: plan.quiet,
             shown: false,
+            left: plan.at_most.unwrap_or(usize::MAX),
         }
     }
 
     fn show(&mut self, trees: Vec<Tree>) -> io::Result<()> {
         let mut text = String::new();
         for tree in trees.into_iter().filter_map(|tree| self.sieve.whole(tree)) {
+            if self.left == 0 {
+                break;
+            }
+            self.left -= usize::from(tree.request.is_some());
             for row in tree::rows(&tree) {
                 row.print(self.canvas, &mut text);
             }

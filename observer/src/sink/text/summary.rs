@@ -4,9 +4,9 @@
 use observer_core::judged::{EdgeSummary, LogSummary, ServiceSummary, Summary, WhyCount};
 
 use super::marks::{self, Mark};
-use super::paint::{Row, Tone};
 use super::words;
 use crate::sink::Canvas;
+use crate::sink::rows::{Row, Tone};
 
 /// Width of the rule when lines may have any length.
 const RULE: usize = 80;

@@ -10,8 +10,8 @@
 use observer_core::judged::{Attribution, Exchange, Finding, Log, Loss};
 
 use super::marks::{self, Mark};
-use super::paint::{Row, Tone};
 use super::words;
+use crate::sink::rows::{Row, Tone};
 use crate::sink::trees::{Part, Tree};
 
 /// Before a part, and before what is said about it in further rows.

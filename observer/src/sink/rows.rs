@@ -1,4 +1,4 @@
-//! Rows of coloured text that fit a terminal.
+//! Rows of coloured text that fit a terminal: what all output for people is made of.
 
 use anstyle::{AnsiColor, Style};
 use observer_core::text::printable;

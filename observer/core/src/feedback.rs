@@ -1,0 +1,20 @@
+//! Advice that flows back, from the pipeline to the probes.
+
+use crate::ids::FileId;
+use crate::record::Direction;
+
+/// What the pipeline asks of the probes. Advice: ignoring it costs time, never correctness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feedback {
+    /// Nothing more is wanted of this description.
+    Ignore(FileId),
+    /// Payload before this position is not wanted.
+    SkipUntil {
+        /// The description.
+        file: FileId,
+        /// The direction.
+        direction: Direction,
+        /// Position of the first byte that is wanted again.
+        pos: u64,
+    },
+}

@@ -1,0 +1,309 @@
+//! The checks, from the ground up: what stands on something else comes after it.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use observer_core::ids::Tgid;
+use observer_core::record;
+use rustix::process::{Resource, getrlimit};
+use rustix::thread::{CapabilitySet, capabilities};
+
+use super::{Check, State};
+use crate::kernel::{Capture, CaptureConfig, ProbeState, Spawned, host};
+
+/// How long the test process has to be seen.
+const SOON: Duration = Duration::from_secs(3);
+
+pub(super) fn all() -> Vec<Check> {
+    let mut checks = vec![
+        kernel(),
+        btf(),
+        capabilities_check(),
+        lockdown(),
+        pid_namespace(),
+        memlock(),
+        jit(),
+        tracefs(),
+        stats(),
+    ];
+    probes(&mut checks);
+    checks
+}
+
+fn read(path: &str) -> Option<String> {
+    Some(fs::read_to_string(path).ok()?.trim().to_owned())
+}
+
+fn kernel() -> Check {
+    let release = host::release();
+    let found = format!("Linux {release}, {}", std::env::consts::ARCH);
+    if host::version(&release) >= host::OLDEST {
+        return Check::ok("kernel", found);
+    }
+    let advice = "use Linux 5.8 or later: the probes need the BPF ring buffer";
+    Check::bad("kernel", State::Missing, found, advice)
+}
+
+fn btf() -> Check {
+    const PATH: &str = "/sys/kernel/btf/vmlinux";
+    match fs::metadata(PATH) {
+        Ok(data) => Check::ok(
+            "type information",
+            format!("{PATH}, {} KiB", data.len() / 1024),
+        ),
+        Err(error) => Check::bad(
+            "type information",
+            State::Missing,
+            format!("{PATH}: {error}"),
+            "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (all large distributions since 2021), and mount /sys",
+        ),
+    }
+}
+
+/// A capability and what goes without it.
+const WANTED: [(CapabilitySet, &str, State, &str); 3] = [
+    (
+        CapabilitySet::BPF,
+        "CAP_BPF",
+        State::Missing,
+        "load programs",
+    ),
+    (
+        CapabilitySet::PERFMON,
+        "CAP_PERFMON",
+        State::Missing,
+        "attach them to tracepoints",
+    ),
+    (
+        CapabilitySet::SYS_PTRACE,
+        "CAP_SYS_PTRACE",
+        State::Degraded,
+        "read names of services and log files of other users' processes",
+    ),
+];
+
+fn capabilities_check() -> Check {
+    const NAME: &str = "capabilities";
+    let effective = match capabilities(None) {
+        Ok(sets) => sets.effective,
+        Err(error) => {
+            let advice = "run as root";
+            return Check::bad(
+                NAME,
+                State::Degraded,
+                format!("not readable: {error}"),
+                advice,
+            );
+        }
+    };
+    let admin = effective.contains(CapabilitySet::SYS_ADMIN);
+    let missing: Vec<_> = WANTED
+        .iter()
+        // CAP_SYS_ADMIN was what later became CAP_BPF and CAP_PERFMON, and still includes both.
+        .filter(|(set, _, state, _)| {
+            let included = admin && *state == State::Missing;
+            !(included || effective.contains(*set))
+        })
+        .collect();
+    let Some(worst) = missing.iter().map(|(_, _, state, _)| *state).max() else {
+        let names: Vec<&str> = WANTED
+            .iter()
+            .filter(|(set, ..)| effective.contains(*set))
+            .map(|(_, name, ..)| *name)
+            .chain(admin.then_some("CAP_SYS_ADMIN"))
+            .collect();
+        return Check::ok(NAME, names.join(", "));
+    };
+    let found: Vec<String> = missing
+        .iter()
+        .map(|(_, name, _, what)| format!("{name} is missing, which is needed to {what}"))
+        .collect();
+    Check::bad(
+        NAME,
+        worst,
+        found.join("; "),
+        "run as root, or: sudo setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep $(command -v observer)",
+    )
+}
+
+fn lockdown() -> Check {
+    const NAME: &str = "lockdown";
+    match read("/sys/kernel/security/lockdown") {
+        Some(modes) if modes.contains("[confidentiality]") => Check::bad(
+            NAME,
+            State::Missing,
+            modes,
+            "boot with lockdown=integrity or none: confidentiality forbids BPF programs to read memory",
+        ),
+        Some(modes) => Check::ok(NAME, modes),
+        None => Check::ok(NAME, "none (not built in, or securityfs is not mounted)"),
+    }
+}
+
+fn pid_namespace() -> Check {
+    const NAME: &str = "process ids";
+    if host::in_initial_pid_namespace() {
+        return Check::ok(NAME, "the host's (initial pid namespace)");
+    }
+    Check::bad(
+        NAME,
+        State::Missing,
+        "those of a pid namespace, which the kernel's records don't use",
+        "run on the host, or share its pid namespace: docker run --pid=host, or hostPID: true in Kubernetes",
+    )
+}
+
+fn memlock() -> Check {
+    const NAME: &str = "locked memory";
+    // From Linux 5.11 on, maps are charged to the memory control group instead.
+    if host::version(&host::release()) >= (5, 11) {
+        return Check::ok(NAME, "not limited for BPF maps since Linux 5.11");
+    }
+    let limit = getrlimit(Resource::Memlock).current;
+    let enough = limit.is_none_or(|bytes| bytes >= 128 << 20);
+    let found = limit.map_or_else(|| "unlimited".to_owned(), |bytes| format!("{bytes} bytes"));
+    let resource =
+        capabilities(None).is_ok_and(|c| c.effective.contains(CapabilitySet::SYS_RESOURCE));
+    if enough || resource {
+        return Check::ok(NAME, found);
+    }
+    Check::bad(
+        NAME,
+        State::Missing,
+        found,
+        "ulimit -l unlimited, or run as root",
+    )
+}
+
+fn jit() -> Check {
+    const NAME: &str = "BPF compiler";
+    match read("/proc/sys/net/core/bpf_jit_enable").as_deref() {
+        Some("0") => Check::bad(
+            NAME,
+            State::Degraded,
+            "off: probes are interpreted, several times slower",
+            "sysctl net.core.bpf_jit_enable=1",
+        ),
+        Some(_) => Check::ok(NAME, "on"),
+        None => Check::ok(NAME, "always on"),
+    }
+}
+
+fn tracefs() -> Check {
+    const NAME: &str = "tracefs";
+    let mounted = [
+        "/sys/kernel/tracing/events",
+        "/sys/kernel/debug/tracing/events",
+    ]
+    .into_iter()
+    .find(|path| fs::metadata(path).is_ok());
+    let Some(path) = mounted else {
+        return Check::ok(NAME, "not mounted; not needed, as raw tracepoints are used");
+    };
+    let calls = fs::metadata(format!("{path}/raw_syscalls/sys_enter")).is_ok();
+    if calls {
+        return Check::ok(NAME, format!("{path}, with system call tracepoints"));
+    }
+    Check::bad(
+        NAME,
+        State::Missing,
+        format!("{path}, without system call tracepoints"),
+        "use a kernel built with CONFIG_FTRACE_SYSCALLS=y",
+    )
+}
+
+fn stats() -> Check {
+    const NAME: &str = "BPF statistics";
+    match read("/proc/sys/kernel/bpf_stats_enabled").as_deref() {
+        Some("1") => Check::ok(
+            NAME,
+            "on: costs of the probes are measured (some ns per run)",
+        ),
+        _ => Check::ok(
+            NAME,
+            "off (sysctl kernel.bpf_stats_enabled=1 measures the probes)",
+        ),
+    }
+}
+
+/// Loads and attaches the probes for real, and has them see a test process.
+fn probes(checks: &mut Vec<Check>) {
+    let config = CaptureConfig {
+        ring_bytes: 1 << 20,
+        ..CaptureConfig::default()
+    };
+    let mut capture = match Capture::start(config) {
+        Ok(capture) => capture,
+        Err(error) => {
+            let advice = "solve what is marked above first; if nothing is, please report this";
+            checks.push(Check::bad(
+                "probes",
+                State::Missing,
+                error.to_string(),
+                advice,
+            ));
+            return;
+        }
+    };
+    checks.push(Check::ok("ring buffer", "made"));
+    for status in capture.status() {
+        checks.push(probe(status.name, status.tracepoint, &status.state));
+    }
+    checks.push(records(&mut capture));
+}
+
+fn probe(name: &'static str, tracepoint: &str, state: &ProbeState) -> Check {
+    match state {
+        ProbeState::Ok => Check::ok(name, format!("attached to {tracepoint}")),
+        ProbeState::Unsupported(why) => Check::bad(
+            name,
+            State::Degraded,
+            format!("{tracepoint} is not there: {why}"),
+            "what it reports is not seen on this kernel; nothing is accused for lack of it",
+        ),
+        ProbeState::Broken(why) => Check::bad(
+            name,
+            State::Degraded,
+            format!("refused on {tracepoint}: {why}"),
+            "please report this with the kernel's release",
+        ),
+    }
+}
+
+/// Whether records come: a process that does nothing but end must be seen to.
+fn records(capture: &mut Capture) -> Check {
+    const NAME: &str = "records";
+    let failed = |found: String| {
+        let advice = "attached probes that report nothing are a fault: please report this";
+        Check::bad(NAME, State::Missing, found, advice)
+    };
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = match Spawned::start(command, capture) {
+        Ok(child) => child,
+        Err(error) => return failed(format!("no test process: {error}")),
+    };
+    let tgid = child.tgid();
+    let deadline = Instant::now() + SOON;
+    let mut seen = 0;
+    while seen == 0 && Instant::now() < deadline {
+        if capture.wait(Duration::from_millis(20)).is_err() {
+            break;
+        }
+        capture.drain(|raw| seen += usize::from(is_of(raw, tgid)));
+    }
+    let _ = child.wait();
+    if seen == 0 {
+        return failed("none came of a test process".to_owned());
+    }
+    Check::ok(NAME, "a test process was seen")
+}
+
+fn is_of(raw: &[u8], tgid: Tgid) -> bool {
+    record::decode(raw).is_ok_and(|record| record.tgid == tgid)
+}

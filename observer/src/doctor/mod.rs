@@ -1,0 +1,126 @@
+//! `observer doctor`: what this host can do, and what to do about what it cannot.
+
+mod checks;
+mod show;
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::cli::args::{DoctorArgs, Output};
+use crate::cli::exit::Exit;
+
+/// How well something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// As it should be.
+    Ok,
+    /// Watching works, but not all of it.
+    Degraded,
+    /// Watching does not work.
+    Missing,
+}
+
+/// Something that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What: a stable name.
+    pub name: &'static str,
+    /// How well it is.
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// What to do, when it is not as it should be.
+    pub advice: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            name,
+            state: State::Ok,
+            found: found.into(),
+            advice: None,
+        }
+    }
+
+    fn bad(
+        name: &'static str,
+        state: State,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            name,
+            state,
+            found: found.into(),
+            advice: Some(advice.into()),
+        }
+    }
+}
+
+/// Everything that was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Always `doctor`, to tell it from other output.
+    pub kind: &'static str,
+    /// The worst state of all checks.
+    pub result: State,
+    /// The checks.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    fn new(checks: Vec<Check>) -> Self {
+        Self {
+            kind: "doctor",
+            result: checks.iter().map(|c| c.state).max().unwrap_or(State::Ok),
+            checks,
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self.result {
+            State::Ok => Exit::Ok,
+            State::Degraded => Exit::Partly,
+            State::Missing => Exit::Cannot,
+        }
+    }
+}
+
+/// Runs `observer doctor`.
+///
+/// # Errors
+///
+/// If standard output can't be written.
+pub fn run(args: &DoctorArgs) -> io::Result<Exit> {
+    let report = Report::new(checks::all());
+    let text = match args.output {
+        Output::Text => show::text(&report, crate::output::canvas(args.color)),
+        Output::Json => serde_json::to_string(&report)? + "\n",
+    };
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(report.exit()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_check_decides() {
+        let ok = Check::ok("a", "fine");
+        let bad = |state| Check::bad("b", state, "not fine", "do this");
+        assert_eq!(Report::new(vec![ok.clone()]).exit(), Exit::Ok);
+        let report = Report::new(vec![ok.clone(), bad(State::Degraded)]);
+        assert_eq!(report.exit(), Exit::Partly);
+        let report = Report::new(vec![bad(State::Missing), bad(State::Degraded), ok]);
+        assert_eq!(report.exit(), Exit::Cannot);
+        let text = show::text(&report, crate::sink::Canvas::default());
+        assert!(text.contains("✗ b") && text.contains("do this"), "{text}");
+    }
+}

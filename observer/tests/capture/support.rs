@@ -1,0 +1,184 @@
+//! Running a workload under a capture.
+//!
+//! A test runs twice: once as the test, and once, in a process of its own, as the workload that the
+//! test watches. Environment variables tell the two apart.
+
+use std::{
+    collections::BTreeMap,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use observer::kernel::{Capture, CaptureConfig, CaptureError, Counters, Spawned};
+use observer_core::{
+    ids::{FileId, Tgid},
+    record::{Class, Data, Direction, End, Event, File, Record, decode},
+};
+
+const ROLE: &str = "OBSERVER_TEST_WORKLOAD";
+const REQUIRE: &str = "OBSERVER_REQUIRE_BPF";
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What the probes said of a workload, and what they counted.
+pub struct Seen {
+    pub records: Vec<Vec<u8>>,
+    pub counters: Counters,
+    pub tgid: Tgid,
+}
+
+/// Starts a capture; `None`, said aloud, where that is not possible.
+pub fn start(config: CaptureConfig) -> Option<Capture> {
+    match Capture::start(config) {
+        Ok(capture) => Some(capture),
+        Err(
+            error @ (CaptureError::Privileges { .. }
+            | CaptureError::NoBtf { .. }
+            | CaptureError::Lockdown
+            | CaptureError::PidNamespace
+            | CaptureError::KernelTooOld { .. }),
+        ) if std::env::var_os(REQUIRE).is_none() => {
+            let name = std::thread::current();
+            eprintln!("skipped {}: {error}", name.name().unwrap_or("test"));
+            None
+        }
+        Err(error) => panic!("{error}: {error:?}"),
+    }
+}
+
+/// Runs `workload` in a process that is watched from its first instruction to its end.
+pub fn observe(workload: fn()) -> Option<Seen> {
+    observe_with(CaptureConfig::default(), workload, |_, _| {})
+}
+
+/// As [`observe`], with a configuration, and with a look at each batch of records as it comes.
+pub fn observe_with(
+    config: CaptureConfig,
+    workload: fn(),
+    mut batch: impl FnMut(&Capture, &[Vec<u8>]),
+) -> Option<Seen> {
+    be_workload(workload);
+    let mut capture = start(config)?;
+    let mut child = Spawned::start(command(), &capture).expect("the test can be executed");
+    let tgid = child.tgid();
+    let mut records = Vec::new();
+    let began = Instant::now();
+    loop {
+        let ended = child.try_wait().expect("a child");
+        capture.wait(Duration::from_millis(100)).expect("a ring");
+        let before = records.len();
+        capture.drain(|record| records.push(record.to_vec()));
+        batch(&capture, &records[before..]);
+        if let Some(status) = ended {
+            assert!(status.success(), "the workload failed: {status}");
+            break;
+        }
+        assert!(began.elapsed() < DEADLINE, "the workload hangs");
+    }
+    Some(Seen {
+        records,
+        counters: capture.counters(),
+        tgid,
+    })
+}
+
+/// Becomes the workload, if this process was started to be one.
+pub fn be_workload(workload: fn()) {
+    if std::env::var_os(ROLE).is_some() {
+        workload();
+        std::process::exit(0);
+    }
+}
+
+/// This test as a workload.
+pub fn command() -> Command {
+    let thread = std::thread::current();
+    let name = thread.name().expect("a test").to_owned();
+    let mut command = Command::new(std::env::current_exe().expect("known"));
+    command
+        .args([&name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(ROLE, "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit());
+    command
+}
+
+impl Seen {
+    /// All records, decoded; none may be malformed.
+    pub fn decoded(&self) -> impl Iterator<Item = Record<'_>> {
+        self.records
+            .iter()
+            .map(|bytes| decode(bytes).expect("the probes' own records"))
+    }
+
+    /// Descriptions that were announced, in that order, by identity.
+    pub fn files(&self, class: Class) -> Vec<File<'_>> {
+        let mut files: Vec<File<'_>> = Vec::new();
+        for record in self.decoded() {
+            if let Event::File(file) = record.event
+                && file.class == class
+                && files.iter().all(|known| known.file != file.file)
+            {
+                files.push(file);
+            }
+        }
+        files
+    }
+
+    /// Data records of `class` and `direction`, in order.
+    pub fn data(&self, class: Class, direction: Direction) -> Vec<Data<'_>> {
+        self.decoded()
+            .filter_map(|record| match record.event {
+                Event::Data(data) if data.class == class && data.direction == direction => {
+                    Some(data)
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The bytes of each description of `class` in one direction; what was not captured is `?`, and
+    /// what was never reported is `!`.
+    pub fn streams(&self, class: Class, direction: Direction) -> BTreeMap<FileId, Vec<u8>> {
+        let mut streams: BTreeMap<FileId, Vec<u8>> = BTreeMap::new();
+        for data in self.data(class, direction) {
+            let stream = streams.entry(data.file).or_default();
+            let start = usize::try_from(data.pos).expect("short");
+            let end = start + data.len as usize;
+            if stream.len() < end {
+                stream.resize(end, b'!');
+            }
+            stream[start..end].fill(b'?');
+            stream[start..start + data.payload.len()].copy_from_slice(data.payload);
+        }
+        streams
+    }
+
+    /// The bytes of all descriptions of `class` in one direction, in the order of their first data.
+    pub fn bytes(&self, class: Class, direction: Direction) -> Vec<Vec<u8>> {
+        let mut order: Vec<FileId> = Vec::new();
+        for data in self.data(class, direction) {
+            if !order.contains(&data.file) {
+                order.push(data.file);
+            }
+        }
+        let mut streams = self.streams(class, direction);
+        order
+            .iter()
+            .filter_map(|file| streams.remove(file))
+            .collect()
+    }
+
+    /// How reading of descriptions of `class` ended, where it did.
+    pub fn ends(&self, class: Class) -> Vec<End> {
+        let data = self.data(class, Direction::Read);
+        data.iter().filter_map(|data| data.end).collect()
+    }
+}
+
+/// Fails the test with the message of `errno` unless a system call succeeded; returns its result.
+pub fn check(result: impl TryInto<i64>) -> usize {
+    let result = result.try_into().unwrap_or(-1);
+    assert!(result >= 0, "{}", std::io::Error::last_os_error());
+    usize::try_from(result).expect("not negative")
+}

@@ -1,0 +1,206 @@
+//! All checks and tests in one command.
+//!
+//! Every step runs, also after one has failed, so that one run tells everything. What was skipped is
+//! listed by name at the very end, where nobody overlooks it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    layers,
+    project::{cargo, root, run as run_command},
+};
+
+/// Names the file to which skipped tests, and `tests/setup.sh`, append a line each.
+const SKIPS_VARIABLE: &str = "OBSERVER_SKIPS";
+/// Names the program that the end-to-end tests run.
+const PROGRAM_VARIABLE: &str = "OBSERVER_BIN";
+/// The crate of the end-to-end tests.
+const E2E: &str = "observer-e2e";
+
+/// Which part of the tests runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Everything.
+    All,
+    /// Formatting, lints, layers, and tests that need neither root nor services.
+    Unit,
+    /// The end-to-end tests: all files of them, or one.
+    EndToEnd(Option<String>),
+}
+
+impl Part {
+    /// Reads the arguments; nothing if they are none of this task's.
+    pub fn parse(args: &[&str]) -> Option<Self> {
+        match args {
+            [] => Some(Self::All),
+            ["--unit"] => Some(Self::Unit),
+            ["--e2e"] => Some(Self::EndToEnd(None)),
+            ["--e2e", name] if !name.starts_with('-') => {
+                Some(Self::EndToEnd(Some((*name).to_owned())))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Runs the tests.
+///
+/// # Errors
+///
+/// Names the steps that failed.
+pub fn run(part: &Part) -> Result<()> {
+    let skips = Skips::open()?;
+    let mut steps = Steps::default();
+    if !matches!(part, Part::EndToEnd(_)) {
+        unit(&mut steps, &skips);
+    }
+    match part {
+        Part::All => end_to_end(&mut steps, &skips, None),
+        Part::EndToEnd(name) => end_to_end(&mut steps, &skips, name.as_deref()),
+        Part::Unit => {}
+    }
+    let failed = steps.failed.join(", ");
+    if !failed.is_empty() {
+        println!("\nFAILED: {failed}");
+    }
+    skips.list()?;
+    if !failed.is_empty() {
+        bail!("failed: {failed}");
+    }
+    Ok(())
+}
+
+fn unit(steps: &mut Steps, skips: &Skips) {
+    steps.cargo("formatting", &["fmt", "--all", "--check"], &[]);
+    let lints = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-Dwarnings",
+    ];
+    steps.cargo("lints", &lints, &[]);
+    steps.step("layers", layers::check);
+    let skips = [(SKIPS_VARIABLE, skips.file.as_path())];
+    let tests = ["test", "--workspace", "--locked", "--no-fail-fast"];
+    let tests = [&tests[..], &["--exclude", E2E]].concat();
+    steps.cargo("tests", &tests, &skips);
+    let bed = ["test", "-p", E2E, "--lib", "--bins", "--locked"];
+    steps.cargo("tests of the test bed", &bed, &skips);
+}
+
+/// The end-to-end tests run one after the other: each loads probes and puts the machine under load.
+fn end_to_end(steps: &mut Steps, skips: &Skips, name: Option<&str>) {
+    let build = ["build", "--release", "-p", "observer", "--locked"];
+    if !steps.cargo("program", &build, &[]) {
+        return;
+    }
+    let Ok(program) = program() else {
+        return steps.failed("program");
+    };
+    let variables = [
+        (SKIPS_VARIABLE, skips.file.as_path()),
+        (PROGRAM_VARIABLE, program.as_path()),
+    ];
+    let which = name.unwrap_or("*");
+    let tests = ["test", "-p", E2E, "--locked", "--no-fail-fast"];
+    let tests = [
+        &tests[..],
+        &["--test", which, "--", "--test-threads=1", "--nocapture"],
+    ];
+    steps.cargo("end-to-end tests", &tests.concat(), &variables);
+}
+
+fn program() -> Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    Ok(root()?.join(target).join("release/observer"))
+}
+
+/// Steps of a run, and which of them failed.
+#[derive(Default)]
+struct Steps {
+    failed: Vec<&'static str>,
+}
+
+impl Steps {
+    fn cargo(&mut self, name: &'static str, args: &[&str], variables: &[(&str, &Path)]) -> bool {
+        self.step(name, || {
+            let mut command = cargo(args)?;
+            command.envs(variables.iter().copied());
+            run_command(command)
+        })
+    }
+
+    /// Runs a step; whether it succeeded.
+    fn step(&mut self, name: &'static str, step: impl FnOnce() -> Result<()>) -> bool {
+        println!("\n=== {name}");
+        let result = step();
+        if let Err(error) = &result {
+            println!("=== {name}: {error:#}");
+            self.failed(name);
+        }
+        result.is_ok()
+    }
+
+    fn failed(&mut self, name: &'static str) {
+        self.failed.push(name);
+    }
+}
+
+/// The file in which skipped tests are noted.
+struct Skips {
+    file: PathBuf,
+}
+
+impl Skips {
+    /// The file that the environment names, with what is in it; else one that is emptied first.
+    fn open() -> Result<Self> {
+        if let Some(file) = std::env::var_os(SKIPS_VARIABLE) {
+            return Ok(Self { file: file.into() });
+        }
+        let file = root()?.join("target/skips.txt");
+        let folder = file.parent().context("no parent folder")?;
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&file, ""))
+            .with_context(|| format!("emptying {}", file.display()))?;
+        Ok(Self { file })
+    }
+
+    /// Lists what was skipped, last.
+    fn list(&self) -> Result<()> {
+        let noted = match fs::read_to_string(&self.file) {
+            Ok(noted) => noted,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error).with_context(|| self.file.display().to_string()),
+        };
+        if noted.is_empty() {
+            println!("\nNothing was skipped.");
+            return Ok(());
+        }
+        println!("\nSkipped (tests/setup.sh, as root, installs what tests need):");
+        print!("{noted}");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Part;
+
+    #[test]
+    fn parts_are_read_and_anything_else_is_refused() {
+        assert_eq!(Part::parse(&[]), Some(Part::All));
+        assert_eq!(Part::parse(&["--unit"]), Some(Part::Unit));
+        assert_eq!(Part::parse(&["--e2e"]), Some(Part::EndToEnd(None)));
+        let wall = Part::EndToEnd(Some("wall".to_owned()));
+        assert_eq!(Part::parse(&["--e2e", "wall"]), Some(wall));
+        assert_eq!(Part::parse(&["--e2e", "--unit"]), None);
+        assert_eq!(Part::parse(&["--fast"]), None);
+    }
+}
