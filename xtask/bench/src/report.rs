@@ -75,13 +75,17 @@ impl fmt::Display for Table {
             }
             writeln!(f)?;
         }
-        self.notes.iter().try_for_each(|note| writeln!(f, "  ({note})"))
+        self.notes
+            .iter()
+            .try_for_each(|note| writeln!(f, "  ({note})"))
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tables.iter().try_for_each(|table| writeln!(f, "{table}"))
+        self.tables
+            .iter()
+            .try_for_each(|table| writeln!(f, "{table}"))
     }
 }
 

@@ -259,9 +259,12 @@ fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>
     let Work::Call(call) = &subject.work else {
         return Err(None);
     };
-    match process.correlations.named_by(&call.begun.head.carrier) {
-        None | Some((_, [])) => Err(None),
-        Some((header, [request])) => Ok(Link {
+    let Some((header, known)) = process.correlations.named_by(&call.begun.head.carrier) else {
+        return Err(None);
+    };
+    match known.as_slice() {
+        [] => Err(None),
+        [request] => Ok(Link {
             request: *request,
             tier: Tier::Declared,
             confidence: 0.995,
@@ -269,7 +272,7 @@ fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>
                 header: header.to_owned(),
             },
         }),
-        Some((_, several)) => Err(Some(Reason::SameIdTwice {
+        several => Err(Some(Reason::SameIdTwice {
             candidates: names(several),
         })),
     }
@@ -277,18 +280,16 @@ fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>
 
 /// Requests of the process that came in with the trace that the subject carries.
 fn same_trace(process: &Process, subject: &Subject) -> Vec<Seq> {
-    let mut found: Vec<Seq> = match &subject.work {
+    match &subject.work {
         Work::Call(call) => {
             let own = &call.begun.head.carrier.contexts;
             process
                 .traces
-                .candidates(own.iter().map(|c| key(&c.trace_id)))
-                .filter(|r| {
+                .latest(own.iter().map(|c| key(&c.trace_id)), |r| {
                     process
-                        .served(*r)
+                        .served(r)
                         .is_some_and(|s| share_trace(own, &s.head.carrier.contexts))
                 })
-                .collect()
         }
         Work::Line(line) => {
             let ids = || line.context.ids();
@@ -308,15 +309,10 @@ fn same_trace(process: &Process, subject: &Subject) -> Vec<Seq> {
             };
             process
                 .traces
-                .candidates(keys.into_iter())
-                .filter(|r| process.served(*r).is_some_and(named))
-                .collect()
+                .latest(keys.into_iter(), |r| process.served(r).is_some_and(named))
         }
         Work::Message => Vec::new(),
-    };
-    found.sort_unstable();
-    found.dedup();
-    found
+    }
 }
 
 fn names_trace_of(trace: &LineTraceId, served: &Served) -> bool {

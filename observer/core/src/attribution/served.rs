@@ -1,5 +1,7 @@
 //! Requests that a process serves or has served lately.
 
+use std::sync::Arc;
+
 use crate::exchange::{Begun, Ended};
 use crate::ids::{FileId, KernelNanos, Seq, Tid};
 use crate::judged::Reason;
@@ -64,7 +66,7 @@ pub struct Served {
     /// When it ended.
     pub until: Option<KernelNanos>,
     /// What came in.
-    pub head: Box<RequestHead>,
+    pub head: Arc<RequestHead>,
     /// What its thread proves.
     pub claim: Claim,
 }

@@ -3,13 +3,14 @@
 mod traffic;
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use observer_core::engine::{Config, Engine, Input};
 use observer_core::facts::ProcessFacts;
 use observer_core::ids::{KernelNanos, Tgid};
 use observer_core::judged::{ClockAnchor, Judged, Summary};
+use rustix::time::{ClockId, clock_gettime};
 use traffic::{CART, GATEWAY, Traffic};
 
 use crate::report::Report;
@@ -26,23 +27,38 @@ pub fn run(report: &mut Report) -> Result<()> {
     let mut best = [Duration::MAX; 2];
     for _ in 0..REPEATS {
         for (json, best) in [false, true].into_iter().zip(&mut best) {
-            let began = Instant::now();
+            let began = cpu_time();
             let summary = replay(&traffic, json)?;
-            *best = began.elapsed().min(*best);
+            *best = cpu_time().saturating_sub(began).min(*best);
             check(&summary)?;
         }
     }
     let speed = |time: Duration| traffic.len() as f64 / time.as_secs_f64() / 1e6;
     let table = report.table("Replay on one core", ["what", "million records/s", "aim"]);
-    let row = |what: &str, time| [what.to_owned(), format!("{:.2}", speed(time)), "1".to_owned()];
+    let row = |what: &str, time| {
+        [
+            what.to_owned(),
+            format!("{:.2}", speed(time)),
+            "1".to_owned(),
+        ]
+    };
     table.row(row("records to verdicts", best[0]));
     table.row(row("records to verdicts to JSON Lines", best[1]));
     table.note(format!(
         "{} records of {REQUESTS} requests through two thread-per-request services: per request 2 \
-         served, 1 call, 4 log lines. Best of {REPEATS}.",
+         served, 1 call, 4 log lines. Best CPU time of {REPEATS} runs.",
         traffic.len()
     ));
     Ok(())
+}
+
+/// Time that this thread was given: what others take of a busy machine is not counted.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 fn replay(traffic: &Traffic, json: bool) -> Result<Summary> {

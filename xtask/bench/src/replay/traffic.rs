@@ -121,7 +121,8 @@ impl Traffic {
     }
 
     fn step(&mut self, step: u32, n: u32, lane: &mut Lane) {
-        let trace = u128::from(n) << 64 | 0x1234_5678_9abc_def1;
+        // Spread over all bits, as random ids are.
+        let trace = u128::from(n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
         match step {
             0 => self.read(&mut lane.user, &request("/checkout", n, trace, 1)),
             1 => self.line(&mut lane.gateway_log, "checkout begins", n, Some(trace)),
@@ -211,7 +212,8 @@ impl Traffic {
 }
 
 /// What a service answers.
-const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nServer: shop/1.0\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n\
+const RESPONSE: &[u8] =
+    b"HTTP/1.1 200 OK\r\nServer: shop/1.0\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n\
 Content-Type: application/json\r\nContent-Length: 64\r\nConnection: keep-alive\r\n\r\n\
 {\"order\":4711,\"items\":[{\"sku\":\"a-1\",\"count\":2}],\"total\":\"12.50\"}";
 
