@@ -26,6 +26,14 @@ pub fn shows(c: char) -> bool {
     )
 }
 
+/// Whether `text` is nothing but printable ASCII, as most is: found out many bytes at a time.
+fn is_plain(text: &str) -> bool {
+    let other = |byte: &u8| !(b' '..=b'~').contains(byte);
+    text.as_bytes()
+        .chunks(64)
+        .all(|chunk| chunk.iter().filter(|byte| other(byte)).count() == 0)
+}
+
 /// `text` with everything that would not be shown as itself written as `\u{…}`, in the notation of
 /// Rust and JavaScript (`\n`, `\r` and `\t` keep their short forms).
 ///
@@ -33,6 +41,9 @@ pub fn shows(c: char) -> bool {
 /// that a sink may apply it to text that was escaped before.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
+    if is_plain(text) {
+        return Cow::Borrowed(text);
+    }
     let Some(first) = text.find(|c| !shows(c)) else {
         return Cow::Borrowed(text);
     };
@@ -47,6 +58,9 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 /// [`printable`], but line feeds stay: for text of several lines that is split when it is shown.
 #[must_use]
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
+    if is_plain(text) {
+        return Cow::Borrowed(text);
+    }
     let Some(first) = text.find(|c| c != '\n' && !shows(c)) else {
         return Cow::Borrowed(text);
     };

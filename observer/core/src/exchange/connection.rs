@@ -227,7 +227,7 @@ fn begin(
         role,
         tgid,
         file,
-        head,
+        head: head.into(),
         moved,
         endpoint: endpoint.clone(),
         other_end,
