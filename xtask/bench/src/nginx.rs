@@ -142,7 +142,10 @@ pub fn run(report: &mut Report, observer: &Path, rounds: u32) -> Result<()> {
             seen.round(&nginx, observer, path, args)?;
         }
         let millis = |times: &mut Vec<Duration>| {
-            let mut millis = times.iter().map(|t| t.as_secs_f64() * 1e3).collect();
+            let mut millis = times
+                .iter()
+                .map(|t| t.as_secs_f64() * 1e3)
+                .collect::<Vec<f64>>();
             format!("{:.2}", median(&mut millis))
         };
         table.row([
