@@ -1,6 +1,7 @@
 //! Tier 1, context identity: what carries the trace-id that a request came in with was done for it.
 //! No guess about who ran what is needed.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
@@ -11,15 +12,15 @@ use crate::ids::Seq;
 
 /// The requests of a process by trace-id.
 #[derive(Debug, Default)]
-pub(super) struct Traces(HashMap<u64, Vec<Seq>>);
+pub(super) struct Traces(HashMap<u64, BTreeSet<Seq>>);
 
 impl Traces {
     pub(super) fn insert(&mut self, request: Seq, carrier: &Carrier) {
         for context in &carrier.contexts {
-            let known = self.0.entry(key(&context.trace_id)).or_default();
-            if known.last() != Some(&request) {
-                known.push(request);
-            }
+            self.0
+                .entry(key(&context.trace_id))
+                .or_default()
+                .insert(request);
         }
     }
 
@@ -27,7 +28,7 @@ impl Traces {
         for context in &carrier.contexts {
             let key = key(&context.trace_id);
             if let Some(known) = self.0.get_mut(&key) {
-                known.retain(|r| *r != request);
+                known.remove(&request);
                 if known.is_empty() {
                     self.0.remove(&key);
                 }
@@ -35,12 +36,15 @@ impl Traces {
         }
     }
 
-    /// Requests that may carry one of these traces; the caller compares the whole ids.
+    /// Requests that may carry one of these traces, the latest first; the caller compares the
+    /// whole ids.
     pub(super) fn candidates<'a>(
         &'a self,
         keys: impl Iterator<Item = u64> + 'a,
     ) -> impl Iterator<Item = Seq> + 'a {
-        keys.filter_map(|k| self.0.get(&k)).flatten().copied()
+        keys.filter_map(|k| self.0.get(&k))
+            .flat_map(|known| known.iter().rev())
+            .copied()
     }
 }
 
