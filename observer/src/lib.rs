@@ -28,6 +28,9 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("observer: {}", with_causes(&error));
+            if let Some(watch::Error::Capture(_)) = error.downcast_ref() {
+                eprintln!("observer: `observer doctor` says more about what this host allows");
+            }
             Exit::Cannot.into()
         }
     }

@@ -29,6 +29,7 @@ const HOUSES: [House; 2] = [
             "ids",
             "text",
             "redact",
+            "route",
             "losses",
             "facts",
             "record",

@@ -19,6 +19,10 @@ use crate::{
 const SKIPS_VARIABLE: &str = "OBSERVER_SKIPS";
 /// Names the program that the end-to-end tests run.
 const PROGRAM_VARIABLE: &str = "OBSERVER_BIN";
+/// Where `tests/setup.sh` builds, and tests keep what they write, from the root of the project.
+const SERVICES: &str = "target/e2e";
+/// What `tests/setup.sh` builds: a file of that name with `.stamp` says that it has.
+const BUILT: [&str; 4] = ["python", "node", "java", "go"];
 /// The crate of the end-to-end tests.
 const E2E: &str = "observer-e2e";
 
@@ -108,6 +112,7 @@ fn end_to_end(steps: &mut Steps, skips: &Skips, name: Option<&str>) {
         (SKIPS_VARIABLE, skips.file.as_path()),
         (PROGRAM_VARIABLE, program.as_path()),
     ];
+    steps.step("services", services);
     let which = name.unwrap_or("*");
     let tests = ["test", "-p", E2E, "--locked", "--no-fail-fast"];
     let tests = [
@@ -115,6 +120,23 @@ fn end_to_end(steps: &mut Steps, skips: &Skips, name: Option<&str>) {
         &["--test", which, "--", "--test-threads=1", "--nocapture"],
     ];
     steps.cargo("end-to-end tests", &tests.concat(), &variables);
+}
+
+/// Says which services are not built. The tests that need them skip themselves.
+fn services() -> Result<()> {
+    let folder = root()?.join(SERVICES);
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let missing = |name: &&str| !folder.join(format!("{name}.stamp")).exists();
+    let missing: Vec<&str> = BUILT.into_iter().filter(missing).collect();
+    if missing.is_empty() {
+        println!("all are built");
+    } else {
+        println!(
+            "not built: {} (tests/setup.sh, as root, builds them)",
+            missing.join(", ")
+        );
+    }
+    Ok(())
 }
 
 fn program() -> Result<PathBuf> {

@@ -18,6 +18,7 @@ pub mod message;
 pub mod record;
 pub mod recording;
 pub mod redact;
+pub mod route;
 pub mod stream;
 pub mod summary;
 pub mod text;

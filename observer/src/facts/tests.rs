@@ -278,7 +278,7 @@ fn facts_come_before_the_first_record_and_after_changes() {
             "record 3",
             "/var/log/shop\\u{1b}.log",
             "record 5",
-            "8 is pid-8",
+            "8 is shop",
             "record 7",
             "7 is cart",
             "7 is late",

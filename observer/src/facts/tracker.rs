@@ -32,6 +32,8 @@ pub struct Tracker {
     known: HashMap<Tgid, Known>,
     /// The process of the last record, which mostly is that of the next one.
     last: Option<Tgid>,
+    /// Facts that were read before there was anybody to tell.
+    pending: Vec<ProcessFacts>,
     now: KernelNanos,
 }
 
@@ -43,6 +45,7 @@ impl Tracker {
             proc,
             known: HashMap::new(),
             last: None,
+            pending: Vec::new(),
             now,
         }
     }
@@ -54,7 +57,7 @@ impl Tracker {
         };
         let new = self.last != Some(tgid) && !self.known.contains_key(&tgid);
         if new {
-            self.learn(tgid, into);
+            self.learn(tgid, None, into);
         }
         self.last = Some(tgid);
         into(Input::Record(raw));
@@ -62,8 +65,8 @@ impl Tracker {
             return;
         }
         match record::decode(raw).map(|record| record.event) {
-            Ok(Event::Exec) if !new => self.learn(tgid, into),
-            Ok(Event::Fork { child }) => self.learn(child, into),
+            Ok(Event::Exec) if !new => self.learn(tgid, Some(tgid), into),
+            Ok(Event::Fork { child }) => self.learn(child, Some(tgid), into),
             Ok(Event::File(file)) if file.class == Class::Log => {
                 if let Some(facts) = super::file(&self.proc, tgid, file.fd, file.file) {
                     into(Input::File(facts));
@@ -76,6 +79,7 @@ impl Tracker {
     /// Time passes: looks again at processes that are old enough to have named themselves.
     pub fn tick(&mut self, now: KernelNanos, into: &mut impl FnMut(Input<'_>)) {
         self.now = now;
+        self.tell_pending(into);
         for known in self.known.values_mut() {
             let due = AGES
                 .get(known.looks)
@@ -85,8 +89,7 @@ impl Tracker {
             }
             known.looks += 1;
             let facts = super::process(&self.proc, known.facts.tgid);
-            // Without a runtime the executable could not be read: the process has ended.
-            if facts.runtime.is_some() && facts != known.facts {
+            if is_alive(&facts) && facts != known.facts {
                 known.facts = facts.clone();
                 into(Input::Process(facts));
             }
@@ -99,21 +102,59 @@ impl Tracker {
         self.known.contains_key(&tgid)
     }
 
-    /// Reads a process's facts and hands them on.
-    pub fn learn(&mut self, tgid: Tgid, into: &mut impl FnMut(Input<'_>)) {
+    /// Reads a process's facts now, to be handed on before the next record: it may have ended by then.
+    pub fn read_early(&mut self, tgid: Tgid) -> &ProcessFacts {
+        let facts = super::process(&self.proc, tgid);
+        self.pending.push(facts.clone());
+        self.remember(facts)
+    }
+
+    /// Hands on what was read early.
+    pub fn tell_pending(&mut self, into: &mut impl FnMut(Input<'_>)) {
+        for facts in self.pending.drain(..) {
+            into(Input::Process(facts));
+        }
+    }
+
+    /// Reads a process's facts and hands them on. One that has ended already is what `like`, itself or its
+    /// parent, was.
+    fn learn(&mut self, tgid: Tgid, like: Option<Tgid>, into: &mut impl FnMut(Input<'_>)) {
+        let mut facts = super::process(&self.proc, tgid);
+        if !is_alive(&facts)
+            && let Some(known) = like.and_then(|like| self.known.get(&like))
+        {
+            facts = ProcessFacts {
+                tgid,
+                ..known.facts.clone()
+            };
+        }
+        self.remember(facts.clone());
+        into(Input::Process(facts));
+    }
+
+    fn remember(&mut self, facts: ProcessFacts) -> &ProcessFacts {
         if self.known.len() >= REMEMBERED {
             let proc = &self.proc;
             self.known.retain(|tgid, _| proc.process(tgid.0).exists());
         }
-        let facts = super::process(&self.proc, tgid);
         let known = Known {
-            facts: facts.clone(),
             since: self.now,
             looks: 0,
+            facts,
         };
-        self.known.insert(tgid, known);
-        into(Input::Process(facts));
+        &self
+            .known
+            .entry(known.facts.tgid)
+            .insert_entry(known)
+            .into_mut()
+            .facts
     }
+}
+
+/// Whether a process was there when its facts were read: of one that has ended, the executable is
+/// not known.
+fn is_alive(facts: &ProcessFacts) -> bool {
+    facts.runtime.is_some()
 }
 
 /// Kind and process of a record, read at their places; the pipeline validates the rest.

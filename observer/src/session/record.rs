@@ -21,10 +21,7 @@ pub enum RecordError {
         source: io::Error,
     },
     /// Writing failed on the way: a full disk, mostly.
-    #[error(
-        "recording to {} stopped: {source}; what was recorded until then can be replayed, without the rest of this watch",
-        path.display()
-    )]
+    #[error("the recording {} is cut short ({source}); what it holds can be replayed", path.display())]
     Write {
         /// The file.
         path: PathBuf,

@@ -238,6 +238,7 @@ pub fn summary() -> Summary {
                     count: 30,
                     explanation: cause.explanation(),
                     fix: cause.fix(runtime),
+                    routes: Vec::new(),
                     samples: vec![id(12), id(40)],
                 }],
             }],

@@ -183,6 +183,7 @@ fn summaries_are_as_the_schema_says() {
         count: 1,
         explanation: cause.explanation(),
         fix: cause.fix(None),
+        routes: vec!["GET /cart/{id}".to_owned()],
         samples: vec![samples::id(1)],
     };
     summary.services[0].edges[0].why = causes.map(why).into();

@@ -4,7 +4,7 @@
 //! Whatever comes before its request waits for it, a bounded time and in bounded number; what
 //! comes after its request was shown is shown by itself.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{Exchange, ExchangeId, Judged, Log, Role, WallTime};
@@ -107,7 +107,9 @@ pub struct Trees {
     waiting: BTreeMap<ExchangeId, Waiting>,
     /// Parts in `waiting`.
     held: usize,
-    earlier: VecDeque<Earlier>,
+    /// Requests that were shown, and the order in which they were.
+    earlier: HashMap<ExchangeId, Earlier>,
+    order: VecDeque<ExchangeId>,
 }
 
 impl Trees {
@@ -131,7 +133,7 @@ impl Trees {
         let Some(id) = part.request() else {
             return self.ready.push(alone(None, part));
         };
-        if let Some(earlier) = self.earlier.iter().find(|e| e.id == id) {
+        if let Some(earlier) = self.earlier.get(&id) {
             return self.ready.push(alone(Some(earlier.clone()), part));
         }
         if self.held >= WAITING {
@@ -190,16 +192,19 @@ impl Trees {
                 tree.parts = waiting.parts;
                 tree.parts.sort_by_key(Part::time);
             }
-            if self.earlier.len() == REMEMBERED {
-                self.earlier.pop_back();
+            if self.order.len() == REMEMBERED
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.earlier.remove(&oldest);
             }
-            // Newest first: what comes late mostly comes soon after.
-            self.earlier.push_front(Earlier {
+            self.order.push_back(request.id);
+            let earlier = Earlier {
                 id: request.id,
                 title: format!("{} {}", request.method, request.target),
                 target: request.target.clone(),
                 peer: (request.peer.to_string(), request.peer_service.clone()),
-            });
+            };
+            self.earlier.insert(request.id, earlier);
         }
         ready
     }

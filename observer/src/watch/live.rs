@@ -72,8 +72,8 @@ pub(super) struct Live {
     missed: u64,
     /// When these were read.
     read_missed: KernelNanos,
-    /// Facts of processes that were selected, to be handed out first.
-    selected: Vec<Tgid>,
+    /// Services that are watched from the beginning, with their process ids.
+    names: Vec<String>,
     /// Programs executed by processes that are not watched.
     executed: Vec<Tgid>,
     ending: Option<Ending>,
@@ -101,7 +101,7 @@ impl Live {
             lost: 0,
             missed: 0,
             read_missed: clock::now(),
-            selected: Vec::new(),
+            names: Vec::new(),
             executed: Vec::new(),
             ending: None,
         }
@@ -110,7 +110,8 @@ impl Live {
     /// Watches processes that were named, and their children.
     pub(super) fn watch_pinned(&mut self, pinned: Vec<Pinned>) -> Result<(), WatchError> {
         for process in &pinned {
-            self.selected.extend(self.capture.watch_tree(process.tgid)?);
+            let tree = self.capture.watch_tree(process.tgid)?;
+            self.selected(tree);
         }
         self.pinned = pinned;
         Ok(())
@@ -129,18 +130,24 @@ impl Live {
     /// Starts a command, watched from its first instruction.
     pub(super) fn start(&mut self, command: Command) -> Result<(), SpawnError> {
         let spawned = Spawned::start(command, &self.capture)?;
-        self.selected.push(spawned.tgid());
+        self.selected([spawned.tgid()]);
         self.command = Some(spawned);
         Ok(())
     }
 
     /// Names of the services that are watched from the beginning.
     pub(super) fn names(&self) -> Vec<String> {
-        let name = |tgid: &Tgid| {
-            let facts = crate::facts::process(&self.proc, *tgid);
-            format!("{} {tgid}", facts.service)
-        };
-        self.selected.iter().map(name).collect()
+        self.names.clone()
+    }
+
+    fn selected(&mut self, processes: impl IntoIterator<Item = Tgid>) {
+        for tgid in processes {
+            let service = &self.tracker.read_early(tgid).service;
+            // For the line that says what is watched; later ones are seen when they do something.
+            if self.deadline.is_none() {
+                self.names.push(format!("{service} {tgid}"));
+            }
+        }
     }
 
     /// Probes that are not attached, and what they are missed for.
@@ -190,7 +197,7 @@ impl Live {
         }
         // The one that can't be watched is this process, which a rule may well match.
         if let Ok(tree) = self.capture.watch_tree(tgid) {
-            self.selected.extend(tree);
+            self.selected(tree);
         }
     }
 
@@ -235,9 +242,7 @@ impl Live {
 
     /// Hands out the records that are there, then a tick.
     fn drain(&mut self, into: &mut impl FnMut(Input<'_>)) {
-        for tgid in self.selected.drain(..) {
-            self.tracker.learn(tgid, into);
-        }
+        self.tracker.tell_pending(into);
         let before = clock::now();
         let Self {
             capture,

@@ -33,7 +33,7 @@ pub enum Error {
     #[error(transparent)]
     Select(#[from] SelectError),
     /// The probes can't be used here.
-    #[error("{0}\n  `observer doctor` says more about what this host allows")]
+    #[error(transparent)]
     Capture(#[from] CaptureError),
     /// A process can't be watched.
     #[error(transparent)]
@@ -256,6 +256,7 @@ fn announce(plan: &WatchPlan, ready: &Ready, canvas: Canvas) {
     };
     let until = match plan.duration {
         Some(time) => format!("for {}", humantime::format_duration(time)),
+        None if plan.command.is_some() => "until it ends".to_owned(),
         None => "until Ctrl-C".to_owned(),
     };
     eprintln!(

@@ -208,8 +208,10 @@ fn a_closed_output_ends_it() -> Result<()> {
 struct Temporary(PathBuf);
 
 impl Temporary {
-    fn new(name: &str) -> Self {
-        Self(root().join(format!("target/e2e/{name}-{}", std::process::id())))
+    fn new(name: &str) -> Result<Self> {
+        let folder = root().join("target/e2e");
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self(folder.join(format!("{name}-{}", std::process::id()))))
     }
 }
 
@@ -225,7 +227,7 @@ fn a_recording_replays_to_the_same_bytes() -> Result<()> {
     if !can_watch("record and replay") {
         return Ok(());
     }
-    let file = Temporary::new("recording");
+    let file = Temporary::new("recording")?;
     let path = file.0.display().to_string();
     let (_downstream, service) = service()?;
     let observer = Observer::watch([

@@ -103,7 +103,9 @@ struct Wall {
 impl Wall {
     fn start(name: &str) -> Result<Self> {
         let downstream = Downstream::start(Delay::UNEVEN)?;
-        let log_file = root().join(format!("target/e2e/{name}-{}.log", std::process::id()));
+        let folder = root().join("target/e2e");
+        std::fs::create_dir_all(&folder)?;
+        let log_file = folder.join(format!("{name}-{}.log", std::process::id()));
         let service = App::Wall.start_with(downstream.address(), 0, |command| {
             command.env("LOG_FILE", &log_file);
         })?;

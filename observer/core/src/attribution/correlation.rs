@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
 
-use super::traces::MAX_SAME;
 use crate::context::Carrier;
 use crate::ids::Seq;
 
@@ -34,14 +33,10 @@ impl Correlations {
         }
     }
 
-    /// The header by which a call names its request, and the latest requests that came in with its
-    /// value.
-    pub(super) fn named_by<'c>(&self, call: &'c Carrier) -> Option<(&'c str, Vec<Seq>)> {
-        let (name, known) = identities(call)
-            .find_map(|(name, value)| Some((name.as_str(), self.0.get(value.as_str())?)))?;
-        let mut latest: Vec<Seq> = known.iter().rev().take(MAX_SAME).copied().collect();
-        latest.reverse();
-        Some((name, latest))
+    /// The header by which a call names its request, and the requests that came in with its value.
+    pub(super) fn named_by<'c>(&self, call: &'c Carrier) -> Option<(&'c str, &BTreeSet<Seq>)> {
+        identities(call)
+            .find_map(|(name, value)| Some((name.as_str(), self.0.get(value.as_str())?)))
     }
 }
 

@@ -2,13 +2,16 @@
 //! different requests nothing is concluded.
 
 use super::process::Process;
-use super::subject::{Hold, Subject, Work};
+use super::subject::{Hold, Line, Subject, Work};
 use super::traces::{key, share_trace};
 use super::{Attributor, Claim, PATIENCE, RETENTION, Served};
 use crate::context::TraceId;
 use crate::context::line::{LineTraceId, Relation, find_hex_ids, relation};
 use crate::ids::{KernelNanos, Seq, Tid};
 use crate::judged::{Attribution, Evidence, ExchangeId, Reason, Tier};
+
+/// Requests that are told as candidates, at most: the latest.
+const MAX_CANDIDATES: usize = 8;
 
 /// What was decided about a subject.
 #[derive(Debug)]
@@ -109,7 +112,12 @@ impl Attributor {
             (Err(reason), Ok(b)) => (vec![b], reason),
             (Err(reason), Err(other)) => (Vec::new(), other.or(reason)),
         };
-        let named = by_trace(same_trace, strong.first().map(|l| l.request));
+        let named = by_trace(
+            process,
+            subject,
+            same_trace,
+            strong.first().map(|l| l.request),
+        );
         match (strong.is_empty(), named) {
             (false, Some(link)) => linked(std::iter::once(link).chain(strong).collect()),
             (false, None) => linked(strong),
@@ -259,72 +267,98 @@ fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>
     let Work::Call(call) = &subject.work else {
         return Err(None);
     };
-    let Some((header, known)) = process.correlations.named_by(&call.begun.head.carrier) else {
+    let Some((header, requests)) = process.correlations.named_by(&call.begun.head.carrier) else {
         return Err(None);
     };
-    match known.as_slice() {
-        [] => Err(None),
-        [request] => Ok(Link {
-            request: *request,
+    let mut latest = requests.iter().rev().copied();
+    match (latest.next(), latest.next()) {
+        (Some(request), None) => Ok(Link {
+            request,
             tier: Tier::Declared,
             confidence: 0.995,
             evidence: Evidence::SameCorrelationId {
                 header: header.to_owned(),
             },
         }),
-        several => Err(Some(Reason::SameIdTwice {
-            candidates: names(several),
-        })),
+        (None, _) => Err(None),
+        _ => {
+            let latest: Vec<Seq> = requests
+                .iter()
+                .rev()
+                .take(MAX_CANDIDATES)
+                .copied()
+                .collect();
+            Err(Some(Reason::SameIdTwice {
+                candidates: names(&latest),
+            }))
+        }
     }
 }
 
-/// Requests of the process that came in with the trace that the subject carries.
+/// The latest requests of the process that came in with the trace that the subject carries.
 fn same_trace(process: &Process, subject: &Subject) -> Vec<Seq> {
-    match &subject.work {
+    let keys = match &subject.work {
         Work::Call(call) => {
             let own = &call.begun.head.carrier.contexts;
-            process
-                .traces
-                .latest(own.iter().map(|c| key(&c.trace_id)), |r| {
-                    process
-                        .served(r)
-                        .is_some_and(|s| share_trace(own, &s.head.carrier.contexts))
-                })
+            own.iter().map(|c| key(&c.trace_id)).collect()
         }
-        Work::Line(line) => {
-            let ids = || line.context.ids();
-            let bare: Vec<TraceId> = find_hex_ids(&line.line.text).map(TraceId::Wide).collect();
-            let fields = ids().flat_map(|id| id.candidates().collect::<Vec<_>>());
-            let keys: Vec<u64> = fields
-                .chain(bare.iter().cloned())
-                .map(|id| key(&id))
-                .collect();
-            let named = |s: &Served| {
-                ids().any(|id| names_trace_of(id, s))
-                    || s.head
-                        .carrier
-                        .contexts
-                        .iter()
-                        .any(|c| bare.contains(&c.trace_id))
-            };
-            process
-                .traces
-                .latest(keys.into_iter(), |r| process.served(r).is_some_and(named))
-        }
+        Work::Line(line) => line_keys(line),
         Work::Message => Vec::new(),
+    };
+    let mut found: Vec<Seq> = process
+        .traces
+        .candidates(keys.into_iter())
+        .filter(|r| {
+            process
+                .served(*r)
+                .is_some_and(|s| carries_trace_of(subject, s))
+        })
+        .take(MAX_CANDIDATES)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn line_keys(line: &Line) -> Vec<u64> {
+    let fields = line
+        .context
+        .ids()
+        .flat_map(|id| id.candidates().collect::<Vec<_>>());
+    let bare = find_hex_ids(&line.line.text).map(TraceId::Wide);
+    fields.chain(bare).map(|id| key(&id)).collect()
+}
+
+/// Whether the subject carries the trace that a request came in with.
+fn carries_trace_of(subject: &Subject, served: &Served) -> bool {
+    let inbound = &served.carrier.contexts;
+    match &subject.work {
+        Work::Call(call) => share_trace(&call.begun.head.carrier.contexts, inbound),
+        Work::Line(line) => {
+            let named =
+                |id: &LineTraceId, trace: &TraceId| relation(id, trace) != Relation::Different;
+            inbound.iter().any(|context| {
+                line.context.ids().any(|id| named(id, &context.trace_id))
+                    || find_hex_ids(&line.line.text).any(|id| TraceId::Wide(id) == context.trace_id)
+            })
+        }
+        Work::Message => false,
     }
 }
 
-fn names_trace_of(trace: &LineTraceId, served: &Served) -> bool {
-    let contexts = &served.head.carrier.contexts;
-    contexts
-        .iter()
-        .any(|c| relation(trace, &c.trace_id) != Relation::Different)
-}
-
-fn by_trace(same_trace: &[Seq], strong: Option<Seq>) -> Option<Link> {
+fn by_trace(
+    process: &Process,
+    subject: &Subject,
+    same_trace: &[Seq],
+    strong: Option<Seq>,
+) -> Option<Link> {
     let request = match (strong, same_trace) {
-        (Some(strong), known) => *known.iter().find(|r| **r == strong)?,
+        (Some(strong), _) => {
+            process
+                .served(strong)
+                .filter(|served| carries_trace_of(subject, served))?
+                .seq
+        }
         (None, [only]) => *only,
         (None, _) => return None,
     };

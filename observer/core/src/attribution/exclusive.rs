@@ -17,6 +17,7 @@ use lru::LruCache;
 
 use crate::exchange::Begun;
 use crate::ids::KernelNanos;
+use crate::route::route;
 
 /// Kinds of work that are counted per process, at most.
 const MAX_TEMPLATES: usize = 1_024;
@@ -102,16 +103,7 @@ pub(super) fn call_template(begun: &Begun) -> u64 {
     let mut hasher = DefaultHasher::new();
     begun.head.method.hash(&mut hasher);
     begun.head.host.hash(&mut hasher);
-    let path = begun
-        .head
-        .target
-        .split(['?', '#'])
-        .next()
-        .unwrap_or_default();
-    for segment in path.split('/') {
-        let value = segment.bytes().any(|b| b.is_ascii_digit());
-        (if value { "#" } else { segment }).hash(&mut hasher);
-    }
+    route(&begun.head.target).hash(&mut hasher);
     hasher.finish()
 }
 

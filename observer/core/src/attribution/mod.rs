@@ -45,7 +45,7 @@ use crate::record::{Data, Direction, Waited};
 pub const RETENTION: u64 = 60_000_000_000;
 
 /// How many ended requests are remembered at most, over all processes.
-pub const MAX_REMEMBERED: usize = 100_000;
+pub const MAX_REMEMBERED: usize = 50_000;
 
 /// How many subjects wait for judgement at most; beyond that the oldest are decided as they stand.
 pub const MAX_WAITING: usize = 200_000;

@@ -91,8 +91,8 @@ impl Process {
 
     pub(super) fn forget(&mut self, seq: Seq) {
         if let Some(served) = self.served.remove(&seq) {
-            self.traces.remove(seq, &served.head.carrier);
-            self.correlations.remove(seq, &served.head.carrier);
+            self.traces.remove(seq, &served.carrier);
+            self.correlations.remove(seq, &served.carrier);
         }
     }
 }

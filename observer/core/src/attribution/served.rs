@@ -1,11 +1,9 @@
 //! Requests that a process serves or has served lately.
 
-use std::sync::Arc;
-
+use crate::context::Carrier;
 use crate::exchange::{Begun, Ended};
 use crate::ids::{FileId, KernelNanos, Seq, Tid};
 use crate::judged::Reason;
-use crate::message::RequestHead;
 
 /// Whether one thread is known to have done all the work on a request, and nothing else meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +64,7 @@ pub struct Served {
     /// When it ended.
     pub until: Option<KernelNanos>,
     /// What came in.
-    pub head: Arc<RequestHead>,
+    pub carrier: Carrier,
     /// What its thread proves.
     pub claim: Claim,
 }
@@ -79,7 +77,7 @@ impl Served {
             tid: begun.moved.tid,
             since: begun.moved.since,
             until: None,
-            head: begun.head.clone(),
+            carrier: begun.head.carrier.clone(),
             claim,
         }
     }

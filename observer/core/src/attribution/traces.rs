@@ -5,47 +5,46 @@ use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
+use hashbrown::HashMap;
+
 use crate::context::{Carrier, Context, TraceId};
 use crate::ids::Seq;
 
-/// Requests that came in with the same id that are looked at, the latest first. A client that sends the same id
-/// with all of its requests (load generators do) would otherwise make each piece of work cost as
-/// much as there are requests; that there are several decides, not how many.
-pub(super) const MAX_SAME: usize = 32;
-
 /// The requests of a process by trace-id.
 #[derive(Debug, Default)]
-pub(super) struct Traces(BTreeSet<(u64, Seq)>);
+pub(super) struct Traces(HashMap<u64, BTreeSet<Seq>>);
 
 impl Traces {
     pub(super) fn insert(&mut self, request: Seq, carrier: &Carrier) {
         for context in &carrier.contexts {
-            self.0.insert((key(&context.trace_id), request));
+            self.0
+                .entry(key(&context.trace_id))
+                .or_default()
+                .insert(request);
         }
     }
 
     pub(super) fn remove(&mut self, request: Seq, carrier: &Carrier) {
         for context in &carrier.contexts {
-            self.0.remove(&(key(&context.trace_id), request));
+            let key = key(&context.trace_id);
+            if let Some(known) = self.0.get_mut(&key) {
+                known.remove(&request);
+                if known.is_empty() {
+                    self.0.remove(&key);
+                }
+            }
         }
     }
 
-    /// The latest requests that carry one of these traces, in their order; `same` compares the
+    /// Requests that may carry one of these traces, the latest first; the caller compares the
     /// whole ids.
-    pub(super) fn latest(
-        &self,
-        keys: impl Iterator<Item = u64>,
-        same: impl Fn(Seq) -> bool,
-    ) -> Vec<Seq> {
-        let mut found = Vec::new();
-        for key in keys {
-            let named = self.0.range((key, Seq(0))..=(key, Seq(u64::MAX)));
-            let requests = named.rev().map(|(_, request)| *request);
-            found.extend(requests.filter(|r| same(*r)).take(MAX_SAME));
-        }
-        found.sort_unstable();
-        found.dedup();
-        found
+    pub(super) fn candidates<'a>(
+        &'a self,
+        keys: impl Iterator<Item = u64> + 'a,
+    ) -> impl Iterator<Item = Seq> + 'a {
+        keys.filter_map(|k| self.0.get(&k))
+            .flat_map(|known| known.iter().rev())
+            .copied()
     }
 }
 

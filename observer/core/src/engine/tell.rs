@@ -171,7 +171,7 @@ impl Teller {
         let same: Vec<&Carrier> = decision
             .same_trace
             .iter()
-            .filter_map(|r| Some(&served(*r)?.head.carrier))
+            .filter_map(|r| Some(&served(*r)?.carrier))
             .collect();
         let outbound = &call.begun.head.carrier;
         let (verdict, findings, doubt) = judge_call(&CallJudgement {
@@ -313,7 +313,7 @@ impl Teller {
 }
 
 fn inbound(served: &Served) -> &Carrier {
-    &served.head.carrier
+    &served.carrier
 }
 
 fn own_findings(carrier: &Carrier) -> Vec<Finding> {

@@ -59,6 +59,8 @@ pub struct WhyCount {
     pub explanation: &'static str,
     /// What mends it, in words of the service's runtime.
     pub fix: &'static str,
+    /// Methods and path templates of the calls, where they tell the calls apart from others; at most 5.
+    pub routes: Vec<String>,
     /// Exchanges that show it.
     pub samples: Vec<ExchangeId>,
 }

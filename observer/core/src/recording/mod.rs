@@ -24,6 +24,7 @@
 //! Frames of a tag that this version does not know are refused, so a new one needs a new version.
 
 mod read;
+mod scrub;
 mod write;
 
 pub use read::{ReadError, Reader};

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::scrub::scrub;
 use super::{BLOCK, FORMAT_VERSION, FRAME_HEAD, MAGIC, Startup, tag};
 use crate::engine::Input;
 
@@ -42,7 +43,11 @@ impl<W: io::Write> Writer<W> {
     /// short, and this writer is of no more use.
     pub fn input(&mut self, input: &Input<'_>) -> io::Result<()> {
         match input {
-            Input::Record(bytes) => self.frame(tag::RECORD, bytes),
+            Input::Record(bytes) => {
+                self.frame(tag::RECORD, bytes);
+                let start = self.block.len() - bytes.len();
+                scrub(&mut self.block[start..]);
+            }
             Input::Process(facts) => self.frame(tag::PROCESS, &serde_json::to_vec(facts)?),
             Input::File(facts) => self.frame(tag::FILE, &serde_json::to_vec(facts)?),
             Input::Tick { now, lost } => {

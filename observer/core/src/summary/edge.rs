@@ -5,6 +5,13 @@ use std::collections::BTreeMap;
 use super::{Circumstances, rate};
 use crate::facts::Runtime;
 use crate::judged::{Cause, Counts, EdgeSummary, Exchange, ExchangeId, Verdict, WhyCount};
+use crate::route::route;
+
+/// Routes of one edge that are counted apart, at most; calls beyond count as mixed.
+const MAX_ROUTES: usize = 64;
+
+/// Routes that are named with a cause.
+const NAMED_ROUTES: usize = 5;
 
 /// Exchanges that are kept as samples of a cause.
 const SAMPLES: usize = 3;
@@ -19,7 +26,15 @@ pub(super) struct Edge {
     other_format: u64,
     dropped: ByThread,
     carried: ByThread,
+    routes: BTreeMap<String, Route>,
     samples: BTreeMap<Verdict, Vec<ExchangeId>>,
+}
+
+/// Calls of one method and path template.
+#[derive(Clone, Copy, Debug, Default)]
+struct Route {
+    dropped: u64,
+    carried: u64,
 }
 
 /// Counts by whether the thread that read the request made the call.
@@ -54,10 +69,36 @@ impl Edge {
             }
             _ => {}
         }
+        let carries = verdict.is_judged() && verdict != Verdict::Dropped;
+        self.route(exchange, verdict == Verdict::Dropped, carries);
         let samples = self.samples.entry(verdict).or_default();
         if samples.len() < SAMPLES {
             samples.push(exchange.id);
         }
+    }
+
+    fn route(&mut self, exchange: &Exchange, dropped: bool, carried: bool) {
+        let name = format!("{} {}", exchange.method, route(&exchange.target));
+        if self.routes.len() >= MAX_ROUTES && !self.routes.contains_key(&name) {
+            return;
+        }
+        let route = self.routes.entry(name).or_default();
+        route.dropped += u64::from(dropped);
+        route.carried += u64::from(carried);
+    }
+
+    /// Routes on which context is dropped, if it never is carried there; all drops are on them.
+    fn routes_without(&self) -> Option<Vec<String>> {
+        let lost = || self.routes.iter().filter(|(_, r)| r.dropped > 0);
+        let all: u64 = lost().map(|(_, r)| r.dropped).sum();
+        let apart =
+            all == self.dropped.same + self.dropped.other && lost().all(|(_, r)| r.carried == 0);
+        apart.then(|| {
+            lost()
+                .map(|(name, _)| name.clone())
+                .take(NAMED_ROUTES)
+                .collect()
+        })
     }
 
     /// Whether any call on it carries a context that this service may have made or passed on.
@@ -89,6 +130,10 @@ impl Edge {
         let mut why = Vec::new();
         let mut explain = |cause: Cause, count: u64, verdicts: &[Verdict]| {
             if count > 0 {
+                let routes = match cause {
+                    Cause::CallNotInstrumented => self.routes_without().unwrap_or_default(),
+                    _ => Vec::new(),
+                };
                 let samples = verdicts
                     .iter()
                     .filter_map(|v| self.samples.get(v))
@@ -98,6 +143,7 @@ impl Edge {
                     count,
                     explanation: cause.explanation(),
                     fix: cause.fix(runtime),
+                    routes,
                     samples: samples.copied().take(SAMPLES).collect(),
                 });
             }
@@ -150,7 +196,7 @@ impl Edge {
             Cause::NotInstrumented
         } else if self.dropped.same == 0 && self.dropped.other > 0 && self.carried.other == 0 {
             Cause::LostAtHandOff
-        } else if !self.carries_any() {
+        } else if !self.carries_any() || self.routes_without().is_some() {
             Cause::CallNotInstrumented
         } else {
             Cause::Sometimes

@@ -98,6 +98,9 @@ fn why(why: &WhyCount, rows: &mut Vec<Row>) {
         .map(ToString::to_string)
         .collect();
     let mut text = format!("{} × {}", words::number(why.count), why.explanation);
+    if !why.routes.is_empty() {
+        text.push_str(&format!(": {}", why.routes.join(", ")));
+    }
     if !samples.is_empty() {
         text.push_str(&format!(" (for example {})", samples.join(", ")));
     }
@@ -154,9 +157,8 @@ fn not_seen(summary: &Summary, rows: &mut Vec<Row>) {
     for loss in &summary.losses {
         let whom = loss.service.as_deref().unwrap_or("any service");
         let text = format!(
-            "lost: {} {} (touches {whom}); nothing is accused on lost data",
-            words::number(loss.count),
-            words::loss(loss.what)
+            "lost: {} (touches {whom}); nothing is accused on lost data",
+            words::loss(loss)
         );
         rows.push(Row::new("", Tone::Plain).and(&text, Tone::Odd).wrapped(2));
     }

@@ -48,9 +48,8 @@ pub(super) fn loss(loss: &Loss) -> Row {
         .then("! lost", Tone::Odd)
         .then_elastic(
             &format!(
-                "{} {}, since {}; touches {whom}",
-                words::number(loss.count),
-                words::loss(loss.what),
+                "{}, since {}; touches {whom}",
+                words::loss(loss),
                 words::clock(loss.since),
             ),
             Tone::Plain,

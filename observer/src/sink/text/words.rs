@@ -3,7 +3,7 @@
 use observer_core::context::Format;
 use observer_core::facts::Runtime;
 use observer_core::judged::{
-    Attribution, ContextView, Exchange, Finding, LossKind, Rate, Tier, Unfinished, WallTime,
+    Attribution, ContextView, Exchange, Finding, Loss, LossKind, Rate, Tier, Unfinished, WallTime,
 };
 use observer_core::message::Protocol;
 
@@ -190,13 +190,15 @@ pub(super) fn runtime(runtime: Runtime) -> &'static str {
     }
 }
 
-pub(super) fn loss(kind: LossKind) -> &'static str {
-    match kind {
-        LossKind::Records => "records that the kernel had no room for",
-        LossKind::Bytes => "places where bytes that mattered were cut or lost",
-        LossKind::Evicted => "things forgotten because a bound of memory was reached",
-        LossKind::Invalid => "records that could not be read",
-    }
+/// How much was lost of what: `3 records that the kernel had no room for`.
+pub(super) fn loss(loss: &Loss) -> String {
+    let (one, how) = match loss.what {
+        LossKind::Records => ("record", "that the kernel had no room for"),
+        LossKind::Bytes => ("place", "where bytes that mattered were cut or lost"),
+        LossKind::Evicted => ("thing", "forgotten because a bound of memory was reached"),
+        LossKind::Invalid => ("record", "that could not be read"),
+    };
+    format!("{} {how}", count(loss.count, one))
 }
 
 pub(super) fn protocol(protocol: Protocol) -> &'static str {
