@@ -1,5 +1,6 @@
 //! Tasks of the project: `cargo xtask TASK`.
 
+mod bench;
 mod ebpf;
 mod layers;
 mod project;
@@ -14,6 +15,7 @@ tasks:
       --unit          only what needs neither root nor services
       --e2e [NAME]    only the end-to-end tests, or one file of them
   layers        fail on an import that runs backwards through the stages
+  bench [PART]  measure what watching costs, as root; all parts go into docs/benchmarks.md
   build-ebpf    build the kernel probes and replace the committed object
   verify-ebpf   build the kernel probes elsewhere and compare with the committed object
 ";
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
             None => return usage(),
         },
         ["layers"] => layers::check(),
+        ["bench", parts @ ..] => bench::run(parts),
         ["build-ebpf"] => ebpf::build(),
         ["verify-ebpf"] => ebpf::verify(),
         _ => return usage(),

@@ -30,6 +30,7 @@ pub fn run(report: &mut Report, observer: &Path) -> Result<()> {
             "lost",
             "observer CPU",
             "observer µs/request",
+            "memory MiB",
         ],
     );
     for (name, path, args) in [
@@ -43,6 +44,7 @@ pub fn run(report: &mut Report, observer: &Path) -> Result<()> {
         let began = Instant::now();
         load(&mut connections, path)?;
         let (took, used) = (began.elapsed(), observer.cpu()?.saturating_sub(used));
+        let (_, memory) = observer.memory()?;
         let told = observer.stop()?;
         let requests = f64::from(BURSTS) * CONNECTIONS as f64;
         table.row([
@@ -52,6 +54,7 @@ pub fn run(report: &mut Report, observer: &Path) -> Result<()> {
             told.lost.to_string(),
             format!("{:.0} %", 100.0 * used.as_secs_f64() / took.as_secs_f64()),
             format!("{:.1}", used.as_secs_f64() * 1e6 / requests),
+            format!("{:.0}", memory as f64 / 1024.0),
         ]);
     }
     table.note(format!(

@@ -227,7 +227,7 @@ fn begin(
         role,
         tgid,
         file,
-        head: head.into(),
+        head,
         moved,
         endpoint: endpoint.clone(),
         other_end,

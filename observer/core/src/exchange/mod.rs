@@ -4,7 +4,6 @@ mod connection;
 mod links;
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
 use connection::{Conn, Open};
 pub use connection::{Endpoint, Source};
@@ -61,8 +60,8 @@ pub struct Begun {
     pub tgid: Tgid,
     /// The connection.
     pub file: FileId,
-    /// The request; attribution keeps it beyond the exchange.
-    pub head: Arc<RequestHead>,
+    /// The request.
+    pub head: Box<RequestHead>,
     /// Who moved the request's head.
     pub moved: Moved,
     /// Both ends.
