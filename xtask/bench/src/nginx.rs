@@ -141,19 +141,16 @@ pub fn run(report: &mut Report, observer: &Path, rounds: u32) -> Result<()> {
         for _ in 0..rounds {
             seen.round(&nginx, observer, path, args)?;
         }
-        let millis = |times: &mut Vec<Duration>| {
-            let mut millis = times
-                .iter()
-                .map(|t| t.as_secs_f64() * 1e3)
-                .collect::<Vec<f64>>();
+        let millis = |times: &[Duration]| {
+            let mut millis: Vec<f64> = times.iter().map(|t| t.as_secs_f64() * 1e3).collect();
             format!("{:.2}", median(&mut millis))
         };
         table.row([
             name.to_owned(),
             format!("{:.0}", median(&mut seen.speeds)),
             format!("{:.2}", median(&mut seen.ratios)),
-            millis(&mut seen.p99),
-            millis(&mut seen.p99_watched),
+            millis(&seen.p99),
+            millis(&seen.p99_watched),
             format!("{:.1}", median(&mut seen.cpu)),
             seen.records.to_string(),
             seen.lost.to_string(),

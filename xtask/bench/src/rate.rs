@@ -59,7 +59,8 @@ pub fn run(report: &mut Report, observer: &Path) -> Result<()> {
     }
     table.note(format!(
         "{PER_SECOND} a second are asked for on {CONNECTIONS} connections; fewer are made when the \
-         machine has no time for them. Aim: no record lost. CPU in percent of one."
+         machine has no time for them. Aim: no record lost. CPU in percent of one. Memory is the \
+         most that was resident: the ring's pages, and what is remembered of up to 100 000 requests."
     ));
     Ok(())
 }
