@@ -1,6 +1,7 @@
 //! Takes records through the stages.
 
 use super::files::Content;
+use super::sequence::Missed;
 use super::{Log, Stages};
 use crate::attribution::{Call, Line, Work};
 use crate::context::line;
@@ -24,14 +25,7 @@ impl Stages {
         self.records += 1;
         self.now = self.now.max(record.time);
         if let Some(missed) = self.sequences.record(record.cpu, record.seq, record.time) {
-            self.attributor.lost(missed.since, missed.until);
-            self.teller.lost(
-                LossKind::Records,
-                missed.count,
-                missed.since,
-                missed.until,
-                None,
-            );
+            self.missed(missed);
         }
         self.attributor
             .thread_acted(record.tgid, record.tid, record.waited);
@@ -270,19 +264,24 @@ impl Stages {
         }
     }
 
+    /// Records were lost: what that touches is not judged, and those not told yet are told.
+    fn missed(&mut self, missed: Missed) {
+        self.attributor.lost(missed.since, missed.until);
+        if missed.count > 0 {
+            self.teller.lost(
+                LossKind::Records,
+                missed.count,
+                missed.since,
+                missed.until,
+                None,
+            );
+        }
+    }
+
     pub(super) fn tick(&mut self, now: KernelNanos, lost: u64) {
         self.now = self.now.max(now);
         if let Some(missed) = self.sequences.tick(now, lost) {
-            self.attributor.lost(missed.since, missed.until);
-            if missed.count > 0 {
-                self.teller.lost(
-                    LossKind::Records,
-                    missed.count,
-                    missed.since,
-                    missed.until,
-                    None,
-                );
-            }
+            self.missed(missed);
         }
         let mut events = Vec::new();
         self.exchanges.expire(now, &mut |e| events.push(e));
