@@ -89,6 +89,15 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Bytes as text; what is not UTF-8 is replaced. Most is, which is found out quickly.
+#[must_use]
+pub fn lossy(bytes: &[u8]) -> String {
+    match str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
 /// [`printable`] for bytes: those that are not UTF-8 become `\xNN`.
 #[must_use]
 pub fn printable_bytes(bytes: &[u8]) -> String {

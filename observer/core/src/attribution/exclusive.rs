@@ -9,10 +9,10 @@
 //! one in a thousand it is taken as work for requests. Work that goes on after the answer is not
 //! independent of requests, so on top of that no other request may have ended just before.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 
+use foldhash::fast::FixedState;
 use lru::LruCache;
 
 use crate::exchange::Begun;
@@ -100,7 +100,7 @@ impl Exclusive {
 
 /// The kind of a call: method, host and path without the parts that look like values.
 pub(super) fn call_template(begun: &Begun) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FixedState::default().build_hasher();
     begun.head.method.hash(&mut hasher);
     begun.head.host.hash(&mut hasher);
     route(&begun.head.target).hash(&mut hasher);
@@ -109,12 +109,21 @@ pub(super) fn call_template(begun: &Begun) -> u64 {
 
 /// The kind of a line: its first letters, without what is not a letter.
 pub(super) fn line_template(text: &str) -> u64 {
-    const LETTERS: usize = 64;
-    let mut hasher = DefaultHasher::new();
+    if text.is_ascii() {
+        let bytes = text.as_bytes();
+        return template_of(bytes.split(|b| !b.is_ascii_alphanumeric()));
+    }
     let words = text.split(|c: char| !c.is_alphabetic() && !c.is_ascii_digit());
+    template_of(words.map(str::as_bytes))
+}
+
+fn template_of<'t>(words: impl Iterator<Item = &'t [u8]>) -> u64 {
+    const LETTERS: usize = 64;
+    let mut hasher = FixedState::default().build_hasher();
     let mut left = LETTERS;
-    for word in words.filter(|w| !w.is_empty() && !w.bytes().any(|b| b.is_ascii_digit())) {
-        word.hash(&mut hasher);
+    for word in words.filter(|w| !w.is_empty() && !w.iter().any(u8::is_ascii_digit)) {
+        hasher.write(word);
+        hasher.write_u8(0);
         left = left.saturating_sub(word.len());
         if left == 0 {
             break;

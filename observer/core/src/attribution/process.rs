@@ -1,6 +1,6 @@
 //! What attribution knows about one process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use hashbrown::{HashMap, HashSet};
 
 use super::correlation::Correlations;
 use super::exclusive::Exclusive;
@@ -14,8 +14,8 @@ const AFTERWORK: u64 = 1_000_000_000;
 
 #[derive(Debug)]
 pub(super) struct Process {
-    served: BTreeMap<Seq, Served>,
-    open: BTreeSet<Seq>,
+    served: HashMap<Seq, Box<Served>>,
+    open: HashSet<Seq>,
     last_end: Option<KernelNanos>,
     pub(super) traces: Traces,
     pub(super) correlations: Correlations,
@@ -27,8 +27,8 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn new(now: KernelNanos) -> Self {
         Self {
-            served: BTreeMap::new(),
-            open: BTreeSet::new(),
+            served: HashMap::new(),
+            open: HashSet::new(),
             last_end: None,
             traces: Traces::default(),
             correlations: Correlations::default(),
@@ -44,17 +44,17 @@ impl Process {
         self.open.insert(begun.seq);
         self.traces.insert(begun.seq, &begun.head.carrier);
         self.correlations.insert(begun.seq, &begun.head.carrier);
-        self.served.insert(begun.seq, Served::new(begun, claim));
+        self.served
+            .insert(begun.seq, Box::new(Served::new(begun, claim)));
     }
 
     pub(super) fn end(&mut self, ended: &Ended) -> Option<&mut Served> {
         if self.open.remove(&ended.seq) && self.open.is_empty() {
             self.exclusive.idle(ended.time);
         }
-        if self.served.contains_key(&ended.seq) {
-            self.last_end = Some(ended.time);
-        }
-        self.served.get_mut(&ended.seq)
+        let served = self.served.get_mut(&ended.seq)?;
+        self.last_end = Some(ended.time);
+        Some(served)
     }
 
     pub(super) fn break_claim(&mut self, request: Seq, why: Broken) {
@@ -68,7 +68,7 @@ impl Process {
     /// How many requests are in flight, and which one if it is only one.
     pub(super) fn in_flight(&self) -> (usize, Option<Seq>) {
         let sole = if self.open.len() == 1 {
-            self.open.first().copied()
+            self.open.iter().next().copied()
         } else {
             None
         };
@@ -86,7 +86,7 @@ impl Process {
     }
 
     pub(super) fn served(&self, seq: Seq) -> Option<&Served> {
-        self.served.get(&seq)
+        self.served.get(&seq).map(Box::as_ref)
     }
 
     pub(super) fn forget(&mut self, seq: Seq) {
