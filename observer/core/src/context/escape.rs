@@ -1,6 +1,6 @@
 //! Text from outside, made safe to print.
 
-use crate::text::Text;
+use crate::text::{Text, all_of};
 
 /// Longest raw value kept, in bytes after escaping.
 pub(super) const RAW_LIMIT: usize = 512;
@@ -15,12 +15,11 @@ pub(super) fn escape(bytes: &[u8], limit: usize) -> String {
 
 /// [`escape`], as text that is kept.
 pub(super) fn escape_text(bytes: &[u8], limit: usize) -> Text {
-    let same = |byte: &&u8| matches!(byte, b' '..=b'~') && **byte != b'\\';
-    let plain = bytes.len() <= limit && bytes.iter().filter(same).count() == bytes.len();
-    match std::str::from_utf8(bytes) {
-        Ok(text) if plain => Text::new(text),
-        _ => escape(bytes, limit).into(),
+    let same = |byte| matches!(byte, b' '..=b'~') & (byte != b'\\');
+    if bytes.len() <= limit && all_of(bytes, same) {
+        return Text::new(std::str::from_utf8(bytes).unwrap_or_default());
     }
+    escape(bytes, limit).into()
 }
 
 /// Appends the escaped `bytes` to `out`, which grows to at most `limit` bytes.

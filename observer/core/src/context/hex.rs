@@ -37,15 +37,16 @@ pub(super) fn lower_digits(
     header: &'static str,
     at: usize,
 ) -> Result<u128, Broken> {
-    let odd = |byte: &u8| !matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    if let Some(index) = field.iter().position(odd) {
-        let rule = match field[index] {
-            b'A'..=b'F' => rules.uppercase,
-            _ => rules.illegal,
-        };
-        return Err(Broken::at(rule, header, at + index));
+    if let Some(value) = value(field, &LOWER) {
+        return Ok(value);
     }
-    Ok(value(field).unwrap_or(0))
+    let odd = |byte: &u8| LOWER[usize::from(*byte)] == NO_DIGIT;
+    let index = field.iter().position(odd).unwrap_or_default();
+    let rule = match field.get(index) {
+        Some(b'A'..=b'F') => rules.uppercase,
+        _ => rules.illegal,
+    };
+    Err(Broken::at(rule, header, at + index))
 }
 
 /// The value of 1 to `most` (at most 32) hex digits of either case.
@@ -53,42 +54,48 @@ pub(super) fn any_case(field: &[u8], most: usize) -> Option<u128> {
     if field.is_empty() || field.len() > most.min(32) {
         return None;
     }
-    value(field)
+    value(field, &EITHER)
 }
 
-/// The value of at most 32 hex digits of either case.
-fn value(digits: &[u8]) -> Option<u128> {
+/// The value of at most 32 digits.
+fn value(digits: &[u8], values: &[u8; 256]) -> Option<u128> {
     let (high, low) = digits.split_at(digits.len().saturating_sub(16));
-    Some(u128::from(half(high)?) << 64 | u128::from(half(low)?))
+    let low = half(low, values)?;
+    Some(u128::from(half(high, values)?) << 64 | u128::from(low))
 }
 
-/// The value of at most 16 hex digits of either case.
-fn half(digits: &[u8]) -> Option<u64> {
+/// The value of at most 16 digits.
+fn half(digits: &[u8], values: &[u8; 256]) -> Option<u64> {
     let mut value = 0;
     let mut seen = 0;
     for byte in digits {
-        let digit = VALUES[usize::from(*byte)];
+        let digit = values[usize::from(*byte)];
         seen |= digit;
         value = value << 4 | u64::from(digit & 15);
     }
     (seen < NO_DIGIT).then_some(value)
 }
 
-/// What is no digit, in [`VALUES`].
+/// What is no digit, in [`LOWER`] and [`EITHER`].
 const NO_DIGIT: u8 = 16;
+/// The value of each byte as a lower-case hex digit.
+static LOWER: [u8; 256] = values(false);
+/// The value of each byte as a hex digit of either case.
+static EITHER: [u8; 256] = values(true);
 
-/// The value of each byte as a hex digit.
-static VALUES: [u8; 256] = {
+const fn values(upper: bool) -> [u8; 256] {
     let mut values = [NO_DIGIT; 256];
     let mut value = 0;
     while value < 16 {
         let digit = DIGITS[value as usize];
         values[digit as usize] = value;
-        values[digit.to_ascii_uppercase() as usize] = value;
+        if upper {
+            values[digit.to_ascii_uppercase() as usize] = value;
+        }
         value += 1;
     }
     values
-};
+}
 
 /// The value of decimal digits alone (no sign) that fit 64 bits.
 pub(super) fn decimal(field: &[u8]) -> Option<u64> {

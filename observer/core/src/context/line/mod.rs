@@ -88,8 +88,12 @@ fn scan_into(line: &str, hits: &mut Hits) {
         return text::scan(line, hits::PLAIN, hits);
     };
     let (before, object) = line.split_at(start);
-    text::scan(before, hits::FIRST, hits);
+    if !before.is_empty() {
+        text::scan(before, hits::FIRST, hits);
+    }
     // If it is not JSON after all, or cut, what was read of it stands and all is read as text.
     let end = json::scan(object, hits).unwrap_or(0);
-    text::scan(&object[end..], hits::PLAIN, hits);
+    if end < object.len() {
+        text::scan(&object[end..], hits::PLAIN, hits);
+    }
 }

@@ -59,6 +59,8 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
     if name == "TID" {
         return Some(Kind::SkyWalking);
     }
+    // Every other name has a `c` in it, which few fields have.
+    memchr::memchr2(b'c', b'C', name.as_bytes())?;
     let mut rest = name.as_bytes();
     loop {
         if let Some(kind) = in_table(rest) {
