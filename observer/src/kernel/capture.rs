@@ -2,7 +2,8 @@
 
 use std::{io, time::Duration};
 
-use aya::Ebpf;
+use aya::{Ebpf, maps::MapError};
+use observer_abi::control::Layout;
 use observer_core::ids::Tgid;
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
     feedback::PolicyTable,
     object,
     ring::Ring,
+    runtimes::RuntimeTable,
     select,
     stats::CpuCounters,
     watch::WatchTable,
@@ -35,6 +37,7 @@ pub struct Capture {
     ring: Ring,
     watch: WatchTable,
     policy: PolicyTable,
+    runtimes: RuntimeTable,
     counters: CpuCounters,
     status: Vec<ProbeStatus>,
     object: Ebpf,
@@ -56,6 +59,7 @@ impl Capture {
             ring: Ring::open(&mut object)?,
             watch,
             policy,
+            runtimes: RuntimeTable::open(&mut object)?,
             counters: CpuCounters::open(&mut object)?,
             status: attach(&mut object)?,
             object,
@@ -98,6 +102,24 @@ impl Capture {
     /// Reports the calls of `process` no longer.
     pub fn unwatch(&self, process: Tgid) {
         self.watch.unwatch(process);
+    }
+
+    /// Has the executions of `process` read as `layout` says, from its next call on. Its children
+    /// inherit that; a new program in the same process has none.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses the entry.
+    pub fn set_layout(&mut self, process: Tgid, layout: &Layout) -> Result<(), MapError> {
+        self.runtimes.insert(process, layout)?;
+        self.watch.set_runtime(process, true);
+        Ok(())
+    }
+
+    /// Ends what [`set_layout`](Self::set_layout) began: `process` has ended.
+    pub fn clear_layout(&mut self, process: Tgid) {
+        self.watch.set_runtime(process, false);
+        self.runtimes.remove(process);
     }
 
     /// Whether `process` was selected, or inherited it.

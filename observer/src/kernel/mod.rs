@@ -21,6 +21,7 @@ pub(crate) mod host;
 mod object;
 mod offsets;
 mod ring;
+mod runtimes;
 mod select;
 mod shared;
 mod spawn;

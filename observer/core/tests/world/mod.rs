@@ -203,7 +203,7 @@ impl World {
             },
             errno: 0,
             class: socket.class,
-            reserved: 0,
+            ..abi::Data::default()
         };
         *pos += u64::from(moved);
         let mut raw = bytes_of(&record).to_vec();
