@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use aya::{Ebpf, maps::MapError};
+use aya::{Ebpf, maps::MapError, programs::ProgramError};
 use observer_abi::control::Layout;
 use observer_core::ids::Tgid;
 
@@ -14,7 +14,8 @@ use super::{
     ring::Ring,
     runtimes::RuntimeTable,
     select,
-    stats::CpuCounters,
+    stats::{CpuCounters, ProgramStats},
+    user::{self, UserLink, UserProbe},
     watch::WatchTable,
 };
 
@@ -122,6 +123,19 @@ impl Capture {
         self.runtimes.remove(process);
     }
 
+    /// Puts a probe into `process`, which stays until the link is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses the program or the place.
+    pub fn attach_user(
+        &mut self,
+        process: Tgid,
+        probe: &UserProbe,
+    ) -> Result<UserLink, ProgramError> {
+        user::attach(&mut self.object, process, probe)
+    }
+
     /// Whether `process` was selected, or inherited it.
     #[must_use]
     pub fn is_watched(&self, process: Tgid) -> bool {
@@ -159,16 +173,22 @@ impl Capture {
     /// what they would have reported is lost without a count of its own.
     #[must_use]
     pub fn missed(&self) -> u64 {
-        run_stats(&self.object).iter().map(|p| p.misses).sum()
+        self.programs().iter().map(|p| p.misses).sum()
     }
 
     /// What was counted since the capture began.
     #[must_use]
     pub fn counters(&self) -> Counters {
         Counters {
-            programs: run_stats(&self.object),
+            programs: self.programs(),
             ..self.counters.sum()
         }
+    }
+
+    fn programs(&self) -> Vec<ProgramStats> {
+        let mut programs = run_stats(&self.object);
+        programs.extend(user::run_stats(&self.object));
+        programs
     }
 
     /// What became of each probe.

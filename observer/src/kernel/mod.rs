@@ -26,6 +26,7 @@ mod select;
 mod shared;
 mod spawn;
 mod stats;
+mod user;
 mod watch;
 
 pub use attach::{ProbeState, ProbeStatus};
@@ -38,4 +39,5 @@ pub use offsets::OffsetError;
 pub use select::{SelectError, Selector, processes};
 pub use spawn::{SpawnError, Spawned};
 pub use stats::{Counters, ProgramStats};
+pub use user::{UserLink, UserProbe};
 pub use watch::WatchError;

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 pub use decode::{DecodeError, decode, payload_at};
 
+pub use crate::facts::ExecutionKind;
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
 
 /// Which way bytes moved, seen from the observed process.
@@ -54,21 +55,6 @@ impl Waited {
     pub fn accept(self) -> bool {
         self.0 & observer_abi::waited::ACCEPT != 0
     }
-}
-
-/// What kind of execution something is (`observer_abi::runtime`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ExecutionKind {
-    /// A goroutine.
-    Goroutine,
-    /// A `contextvars` context of Python: one per asyncio task.
-    PythonContext,
-    /// A tokio task.
-    TokioTask,
-    /// What Node runs on behalf of.
-    NodeAsync,
-    /// A Java virtual thread.
-    VirtualThread,
 }
 
 /// What a runtime executes: finer than a thread, and not bound to one.
