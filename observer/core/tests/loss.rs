@@ -95,7 +95,7 @@ fn accusations(told: &Told) -> BTreeMap<String, String> {
     let of = |judged: &Judged| match judged {
         Judged::Exchange(x) if x.role == Role::Client => {
             let verdict = x.verdict.filter(|v| v.is_loss())?;
-            Some((x.target.clone(), verdict.name().to_owned()))
+            Some((x.target.to_string(), verdict.name().to_owned()))
         }
         Judged::Log(l) if l.verdict.is_loss() => Some((
             l.line.rsplit(' ').next().unwrap().to_owned(),

@@ -1,12 +1,12 @@
 //! Judged things made by hand, for tests.
 
-use observer_core::context::Format;
+use observer_core::context::{Context, Format, SpanId, TraceId};
 use observer_core::facts::Runtime;
 use observer_core::ids::{Seq, Tgid, Tid};
 use observer_core::judged::{
-    Address, Attribution, Cause, ContextView, Counts, EdgeSummary, Evidence, Exchange, ExchangeId,
-    Finding, Log, LogContext, LogSummary, LogVerdict, Loss, LossKind, NotObserved, Rate, Reason,
-    Role, ServiceSummary, Summary, Tier, Verdict, WallTime, WhyCount,
+    Address, Attribution, Cause, Counts, EdgeSummary, Evidence, Exchange, ExchangeId, Finding, Log,
+    LogContext, LogSummary, LogVerdict, Loss, LossKind, NotObserved, Rate, Reason, Role,
+    ServiceSummary, Summary, Tier, Verdict, WallTime, WhyCount,
 };
 use observer_core::message::Protocol;
 
@@ -41,14 +41,14 @@ pub fn plan() -> ShowPlan {
 }
 
 /// A context.
-pub fn context(parent: &str) -> ContextView {
-    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
-    ContextView {
+pub fn context(parent: &str) -> Context {
+    const TRACE_ID: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
+    Context {
         format: Format::W3c,
-        trace_id: trace_id.into(),
-        parent_id: Some(parent.into()),
+        trace_id: TraceId::Wide(TRACE_ID),
+        parent_id: u64::from_str_radix(parent, 16).ok().map(SpanId::Bits),
         sampled: Some(true),
-        raw: format!("00-{trace_id}-{parent}-01"),
+        raw: format!("00-{TRACE_ID:032x}-{parent}-01").into(),
     }
 }
 

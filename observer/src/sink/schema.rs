@@ -84,7 +84,7 @@ fn exchanges_are_as_the_schema_says() {
 
 #[test]
 fn findings_are_as_the_schema_says() {
-    let keys = || vec!["vendor".to_owned()];
+    let keys = || vec!["vendor".into()];
     let findings = vec![
         Finding::SampledChanged {
             inbound: true,

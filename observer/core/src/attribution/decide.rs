@@ -277,7 +277,7 @@ fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>
             tier: Tier::Declared,
             confidence: 0.995,
             evidence: Evidence::SameCorrelationId {
-                header: header.to_owned(),
+                header: header.into(),
             },
         }),
         (None, _) => Err(None),

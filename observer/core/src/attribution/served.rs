@@ -1,5 +1,7 @@
 //! Requests that a process serves or has served lately.
 
+use std::sync::Arc;
+
 use crate::context::Carrier;
 use crate::exchange::{Begun, Ended};
 use crate::ids::{FileId, KernelNanos, Seq, Tid};
@@ -64,7 +66,7 @@ pub struct Served {
     /// When it ended.
     pub until: Option<KernelNanos>,
     /// What came in.
-    pub carrier: Carrier,
+    pub carrier: Arc<Carrier>,
     /// What its thread proves.
     pub claim: Claim,
 }
@@ -77,7 +79,7 @@ impl Served {
             tid: begun.moved.tid,
             since: begun.moved.since,
             until: None,
-            carrier: begun.head.carrier.clone(),
+            carrier: Arc::clone(&begun.head.carrier),
             claim,
         }
     }

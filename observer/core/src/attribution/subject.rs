@@ -5,6 +5,7 @@ use crate::exchange::{Begun, Ended};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::judged::Reason;
 use crate::message::LogLine;
+use crate::text::Text;
 
 /// How long a line after a response waits for the proof that its thread stayed, nanoseconds.
 pub const STAY_PATIENCE: u64 = 2_000_000_000;
@@ -64,7 +65,7 @@ pub enum Work {
 #[derive(Debug)]
 pub struct Call {
     /// How it began.
-    pub begun: Begun,
+    pub begun: Box<Begun>,
     /// How it ended.
     pub ended: Option<Ended>,
 }
@@ -75,7 +76,7 @@ pub struct Line {
     /// The event.
     pub line: LogLine,
     /// `stdout`, `stderr` or `file:PATH`.
-    pub source: String,
+    pub source: Text,
     /// What it says about its trace.
     pub context: LineContext,
 }

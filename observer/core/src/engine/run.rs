@@ -124,10 +124,7 @@ impl Stages {
             }
             Role::Client => {
                 self.calling.insert(seq, tgid);
-                let work = Work::Call(Box::new(Call {
-                    begun: *begun,
-                    ended: None,
-                }));
+                let work = Work::Call(Box::new(Call { begun, ended: None }));
                 self.attributor
                     .take(seq, tgid, moved.tid, moved.since, work);
             }
@@ -298,8 +295,8 @@ impl Stages {
 
     /// Tells what is certain by now: requests that were answered, then what was decided.
     pub(super) fn judge(&mut self, stopping: bool, out: &mut Vec<Judged>) {
-        for (begun, ended) in std::mem::take(&mut self.answered) {
-            out.push(self.teller.served(&begun, &ended));
+        for (begun, ended) in self.answered.drain(..) {
+            out.push(self.teller.served(*begun, &ended));
         }
         let decided = self.attributor.decide(self.now, stopping);
         self.teller.decided(&self.attributor, decided, out);

@@ -61,7 +61,7 @@ pub struct Begun {
     /// The connection.
     pub file: FileId,
     /// The request.
-    pub head: Box<RequestHead>,
+    pub head: RequestHead,
     /// Who moved the request's head.
     pub moved: Moved,
     /// Both ends.

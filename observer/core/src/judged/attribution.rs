@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::ExchangeId;
 use crate::ids::Tid;
+use crate::text::Text;
 
 /// Kind of evidence that carried an attribution, strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -66,7 +67,7 @@ pub enum Evidence {
     /// Carries the request's correlation id.
     SameCorrelationId {
         /// Lower-case header name.
-        header: String,
+        header: Text,
     },
     /// The thread read the request, did nothing else in between, and wrote the response.
     ServingThread(Tid),

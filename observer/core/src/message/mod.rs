@@ -9,10 +9,13 @@ mod moved;
 mod sniff;
 mod telemetry;
 
+use std::sync::Arc;
+
 use crate::context::Carrier;
 use crate::ids::{KernelNanos, Tid};
 use crate::record::{Direction, Execution};
 pub use crate::stream::Chunk;
+use crate::text::Text;
 
 /// What moved a part of a message: who, when and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +42,7 @@ pub enum HttpEvent {
         /// Which way the request travelled.
         direction: Direction,
         /// What it says.
-        head: Box<RequestHead>,
+        head: RequestHead,
         /// Who moved the head.
         moved: Moved,
     },
@@ -71,13 +74,13 @@ pub enum HttpEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHead {
     /// Method token, at most 32 bytes.
-    pub method: String,
+    pub method: Text,
     /// Request target as sent, at most 4096 bytes kept, not yet redacted or escaped.
-    pub target: String,
+    pub target: Text,
     /// `Host`, if present, at most 255 bytes.
-    pub host: Option<String>,
+    pub host: Option<Text>,
     /// Propagation fields.
-    pub carrier: Carrier,
+    pub carrier: Arc<Carrier>,
     /// 10 or 11.
     pub version: u8,
     /// The request delivers telemetry (OTLP, Zipkin, Jaeger, Datadog, …), recognised by path,
