@@ -1,14 +1,16 @@
 //! Weighs the evidence for a subject: higher tiers win, and where two kinds of evidence name
 //! different requests nothing is concluded.
 
+use super::executions::Finding;
 use super::process::Process;
 use super::subject::{Hold, Line, Subject, Work};
 use super::traces::{key, share_trace};
-use super::{Attributor, Claim, PATIENCE, RETENTION, Served};
+use super::{Attributor, Claim, Owned, PATIENCE, RETENTION, Served, executions};
 use crate::context::TraceId;
 use crate::context::line::{LineTraceId, Relation, find_hex_ids, relation};
 use crate::ids::{KernelNanos, Seq, Tid};
 use crate::judged::{Attribution, Evidence, ExchangeId, Reason, Tier};
+use crate::record::Execution;
 
 /// Requests that are told as candidates, at most: the latest.
 const MAX_CANDIDATES: usize = 8;
@@ -34,8 +36,8 @@ pub struct Owner {
     pub request: Seq,
     /// What decided.
     pub tier: Tier,
-    /// Whether the thread that read the request did this too.
-    pub same_thread: bool,
+    /// Whether the execution that served the request did this itself.
+    pub same_execution: bool,
 }
 
 impl Decision {
@@ -62,7 +64,7 @@ struct Link {
 }
 
 impl Attributor {
-    pub(super) fn decision(&self, subject: &Subject) -> Decision {
+    pub(super) fn decision(&self, subject: &Subject, now: KernelNanos) -> Decision {
         let Some(process) = self.processes.get(&subject.tgid) else {
             return undecided(Reason::StillOpen);
         };
@@ -79,13 +81,21 @@ impl Attributor {
                 ..undecided(Reason::TelemetryExport)
             };
         }
-        let (attribution, request) = self.weigh(process, subject, &same_trace);
+        let owned = subject.doer.map(|doer| {
+            let now = self.now(subject.tgid, now);
+            self.executions.owner(doer.life, doer.time, now)
+        });
+        let (attribution, request) = self.weigh(process, subject, owned, &same_trace);
         let owner = request.zip(attribution.tier).map(|(request, tier)| Owner {
             request,
             tier,
-            same_thread: process
-                .served(request)
-                .is_some_and(|s| s.tid == subject.tid),
+            same_execution: match owned.map(|found| found.owner) {
+                Some(Owned::Answered(answered)) => answered == request,
+                Some(Owned::Begun { .. }) => false,
+                _ => process
+                    .served(request)
+                    .is_some_and(|s| s.tid == subject.tid),
+            },
         });
         Decision {
             owner,
@@ -99,19 +109,26 @@ impl Attributor {
         &self,
         process: &Process,
         subject: &Subject,
+        owned: Option<Finding>,
         same_trace: &[Seq],
     ) -> (Attribution, Option<Seq>) {
-        let executed = self.executed(process, subject);
-        let declared = declared(process, subject);
-        let (strong, reason) = match (executed, declared) {
-            (Ok(a), Ok(b)) if a.request != b.request => {
-                return (conflict([a.request, b.request]), None);
+        let mut strong = Vec::new();
+        let mut reason = None;
+        for found in [
+            declared(process, subject),
+            self.finer(process, subject, owned),
+            self.executed(process, subject),
+        ] {
+            match found {
+                Ok(link) => strong.push(link),
+                Err(why) => reason = reason.or(why),
             }
-            (Ok(a), Ok(b)) => (vec![b, a], None),
-            (Ok(a), Err(_)) => (vec![a], None),
-            (Err(reason), Ok(b)) => (vec![b], reason),
-            (Err(reason), Err(other)) => (Vec::new(), other.or(reason)),
-        };
+        }
+        if let Some((first, rest)) = strong.split_first()
+            && let Some(other) = rest.iter().find(|link| link.request != first.request)
+        {
+            return (conflict([first.request, other.request]), None);
+        }
         let named = by_trace(
             process,
             subject,
@@ -132,7 +149,70 @@ impl Attributor {
         }
     }
 
-    /// Evidence of execution and hand-off, or why there is none.
+    /// Evidence of executions finer than threads, or why there is none.
+    fn finer(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        owned: Option<Finding>,
+    ) -> Result<Link, Option<Reason>> {
+        let Some((doer, owned)) = subject.doer.zip(owned) else {
+            return Err(None);
+        };
+        let Execution { kind, id, .. } = doer.execution;
+        let (request, confidence, evidence, wait) = match owned.owner {
+            Owned::Answered(_) | Owned::Begun { .. } if !owned.settled => {
+                return Err(Some(Reason::StillOpen));
+            }
+            Owned::Answered(request) => {
+                let evidence = Evidence::AnsweringExecution { kind, id };
+                (request, 0.999, evidence, 0)
+            }
+            Owned::Begun { .. } if matches!(subject.work, Work::Call(_)) && !doer.calls() => {
+                return Err(None);
+            }
+            Owned::Begun { request, by } => {
+                let evidence = Evidence::BegunExecution { kind, id, by };
+                (request, 0.99, evidence, executions::OUTLIVES)
+            }
+            Owned::Shared => return Err(Some(Reason::SharedExecution)),
+            Owned::Outlived => return Err(Some(Reason::OutlivedRequest)),
+            Owned::Unknown => return Err(None),
+        };
+        self.check(process, subject, request, wait)?;
+        Ok(Link {
+            request,
+            tier: Tier::Execution,
+            confidence,
+            evidence,
+        })
+    }
+
+    /// What no evidence of execution gets over: a write of several events, and records that were lost
+    /// between the beginning of the request and the last thing that the evidence rests on, `wait`
+    /// nanoseconds after it.
+    fn check(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        request: Seq,
+        wait: u64,
+    ) -> Result<(), Option<Reason>> {
+        if let Work::Line(line) = &subject.work
+            && line.line.batched
+        {
+            return Err(Some(Reason::Batched));
+        }
+        let served = process.served(request).ok_or(None)?;
+        let until = served.until.map_or(subject.time, |u| u.max(subject.time));
+        let until = KernelNanos(until.0.saturating_add(wait));
+        if self.losses.overlap(served.since, until) {
+            return Err(Some(Reason::RecordsLost));
+        }
+        Ok(())
+    }
+
+    /// Evidence of threads and hand-off, or why there is none.
     fn executed(&self, process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
         let link = match &subject.hold {
             Hold::Serving(request) => Link {
@@ -149,8 +229,7 @@ impl Attributor {
             },
             Hold::After(_) => return Err(None),
             Hold::Messages(messages) => {
-                let request = self.pipes.owner(messages).ok_or(None)?;
-                let writer = confirmed(process, request)?;
+                let (request, writer) = self.pipes.owner(messages).ok_or(None)?;
                 Link {
                     request,
                     tier: Tier::HandOff,
@@ -160,16 +239,7 @@ impl Attributor {
             }
             Hold::Nothing(reason) => return Err(reason.clone()),
         };
-        if let Work::Line(line) = &subject.work
-            && line.line.batched
-        {
-            return Err(Some(Reason::Batched));
-        }
-        let served = process.served(link.request).ok_or(None)?;
-        let until = served.until.map_or(subject.time, |u| u.max(subject.time));
-        if self.losses.overlap(served.since, until) {
-            return Err(Some(Reason::RecordsLost));
-        }
+        self.check(process, subject, link.request, 0)?;
         Ok(link)
     }
 
@@ -198,13 +268,23 @@ impl Attributor {
             return linked(vec![link]);
         }
         let reason = match (&subject.hold, reason) {
-            (Hold::Serving(_), Some(reason)) => reason,
+            (Hold::Serving(_), Some(reason))
+            | (
+                _,
+                Some(
+                    reason
+                    @ (Reason::SharedExecution | Reason::OutlivedRequest | Reason::StillOpen),
+                ),
+            ) => reason,
             (Hold::After(_), _) => Reason::AfterAnswer,
             (Hold::Messages(messages), _) if !self.pipes.for_nothing(messages) => {
                 Reason::UnknownMessage
             }
-            _ if subject.in_flight > 1 => Reason::ManyInFlight {
-                requests: subject.in_flight,
+            _ if subject.in_flight > 1 => match self.executions.why_unavailable(subject.tgid) {
+                Some(why) => Reason::ExecutionsUnavailable { why },
+                None => Reason::ManyInFlight {
+                    requests: subject.in_flight,
+                },
             },
             _ if subject.in_flight == 1 => Reason::OneInFlightUnproven,
             _ if subject.afterwork => Reason::AfterAnswer,
@@ -303,7 +383,7 @@ fn same_trace(process: &Process, subject: &Subject) -> Vec<Seq> {
             own.iter().map(|c| key(&c.trace_id)).collect()
         }
         Work::Line(line) => line_keys(line),
-        Work::Message => Vec::new(),
+        Work::Message(_) => Vec::new(),
     };
     let mut found: Vec<Seq> = process
         .traces
@@ -342,7 +422,7 @@ fn carries_trace_of(subject: &Subject, served: &Served) -> bool {
                     || find_hex_ids(&line.line.text).any(|id| TraceId::Wide(id) == context.trace_id)
             })
         }
-        Work::Message => false,
+        Work::Message(_) => false,
     }
 }
 

@@ -75,6 +75,16 @@ impl Process {
         (self.open.len(), sole)
     }
 
+    /// The oldest request that is open.
+    pub(super) fn oldest_open(&self) -> Option<Seq> {
+        self.open.first().copied()
+    }
+
+    /// A number that is above those of all requests that are open.
+    pub(super) fn next_request(&self) -> Seq {
+        Seq(self.open.last().map_or(0, |last| last.0 + 1))
+    }
+
     /// Whether it has served nothing since, and serves nothing.
     pub(super) fn is_idle_since(&self, time: KernelNanos) -> bool {
         self.open.is_empty() && self.last_end.is_none_or(|end| end <= time)

@@ -9,7 +9,7 @@ use crate::exchange::{Begun, Ended, ExchangeEvent, Source};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Judged, LossKind, Role, Summary};
 use crate::message::lines::Lines;
-use crate::message::{LogLine, Protocol};
+use crate::message::{LogLine, Moved, Protocol};
 use crate::record::{Data, Direction, Event, Record};
 use crate::stream::{Chunk, Released};
 
@@ -37,11 +37,20 @@ impl Stages {
             Event::Exit => self.exit(record.tgid, record.tid, record.time),
             Event::Exec => self.attributor.process_ended(record.tgid, record.time),
             Event::Fork { child } => self.attributor.process_began(*child),
-            Event::Spawn { .. } | Event::Take(_) | Event::Branch(_) => {}
+            Event::Take(take) => self.attributor.takes(record.tgid, take, record.time),
+            Event::Branch(child) => {
+                self.attributor
+                    .execution_began(record.tgid, *child, record.time);
+            }
+            Event::Spawn { .. } => {}
         }
     }
 
     fn data(&mut self, record: &Record<'_>, data: &Data<'_>) {
+        if let Some(execution) = data.execution {
+            self.attributor
+                .execution_acted(record.tgid, execution, record.time);
+        }
         let Some(description) = self.files.get(data.file) else {
             return self.lost(
                 LossKind::Bytes,
@@ -146,8 +155,13 @@ impl Stages {
         }
         let next = &mut self.next;
         let mut seq = || number(next);
-        self.attributor
-            .pipe(key, record.tgid, record.tid, record.time, data, &mut seq);
+        self.attributor.pipe(
+            key,
+            record.tgid,
+            Moved::by(&chunk(record, data)),
+            data,
+            &mut seq,
+        );
     }
 
     fn log(&mut self, record: &Record<'_>, data: &Data<'_>) {

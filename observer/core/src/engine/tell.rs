@@ -182,7 +182,7 @@ impl Teller {
             match subject.work {
                 Work::Call(call) => out.push(self.call(attributor, by, *call, decision)),
                 Work::Line(line) => out.push(self.line(attributor, by, *line, decision)),
-                Work::Message => {}
+                Work::Message(_) => {}
             }
         }
     }
@@ -204,8 +204,8 @@ impl Teller {
             reason: decision.attribution.reason.as_ref(),
         });
         let same_format = owner.is_none_or(|s| shares_format(inbound(s), outbound));
-        let same_thread = decision.owner.is_some_and(|o| o.same_thread);
-        let circumstances = self.circumstances(by.tgid, same_thread, same_format);
+        let same_execution = decision.owner.is_some_and(|o| o.same_execution);
+        let circumstances = self.circumstances(by.tgid, same_execution, same_format);
         let exchange = Exchange {
             request: decision.owner.map(|o| ExchangeId(o.request)),
             attribution: Some(decision.attribution.or_reason(doubt)),
@@ -308,10 +308,10 @@ impl Teller {
         self.facts.peek(&tgid).and_then(|f| f.runtime)
     }
 
-    fn circumstances(&self, tgid: Tgid, same_thread: bool, same_format: bool) -> Circumstances {
+    fn circumstances(&self, tgid: Tgid, same_execution: bool, same_format: bool) -> Circumstances {
         Circumstances {
             runtime: self.runtime(tgid),
-            same_thread,
+            same_execution,
             same_format,
         }
     }
