@@ -68,8 +68,15 @@ java_services() {
     javac -d "$out/java" "$apps"/java/*.java
 }
 
+# With and without symbols; where a second, older Go is installed, with that too.
 go_services() {
-    go build -C "$apps/go" -o "$PWD/$out/go-server" .
+    local to=$PWD/$out old=/usr/lib/go-1.19/bin/go
+    go build -C "$apps/go" -o "$to/go-server" . || return
+    go build -C "$apps/go" -ldflags '-s -w' -o "$to/go-server-stripped" . || return
+    if [ -x $old ]; then
+        (cd "$apps/go" && GOFLAGS=-mod=mod $old build -o "$to/go-server-1.19" . &&
+            GOFLAGS=-mod=mod $old build -ldflags '-s -w' -o "$to/go-server-1.19-stripped" .)
+    fi
 }
 
 # Debian starts nginx's own service when it is installed; the tests start one themselves.
@@ -87,6 +94,7 @@ package "python3 -m ensurepip --version" python3-venv
 package "command -v node" nodejs
 package "command -v npm" npm
 package "command -v go" golang-go
+package "test -x /usr/lib/go-1.19/bin/go" golang-1.19-go
 package "command -v javac" openjdk-17-jdk-headless
 
 build python "$apps/python/requirements.txt" -- python_services

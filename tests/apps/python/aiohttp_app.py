@@ -22,13 +22,21 @@ async def call(client, url, headers):
         await response.read()
 
 
+async def step(client, job, n):
+    await call(client, job.url(n), job.headers())
+    if n <= 2:
+        log.info(job.line(n))
+
+
 async def work(request):
     job = workload.Work(request.query, request.headers.get("traceparent"))
     log.info(job.line(0))
-    for n in range(1, job.calls + 1):
-        await call(request.app[CLIENT], job.url(n), job.headers())
-        if n <= 2:
-            log.info(job.line(n))
+    steps = [step(request.app[CLIENT], job, n) for n in range(1, job.calls + 1)]
+    if job.parallel:
+        await asyncio.gather(*steps)
+    else:
+        for one in steps:
+            await one
     for k in range(min(job.calls, 2) + 1, 4):
         log.info(job.line(k))
     return web.Response(text="done\n")

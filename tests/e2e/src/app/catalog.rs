@@ -1,0 +1,193 @@
+//! The services.
+
+use super::App;
+
+const FLASK: &str = "{built}/venv/bin/python {apps}/python/flask_app.py";
+const GUNICORN: &str = "{built}/venv/bin/gunicorn -c {apps}/python/gunicorn_conf.py --chdir {apps}/python flask_app:app";
+const OTEL_PYTHON: &str = "{built}/venv/bin/python {apps}/python/otel_app.py";
+const OTEL_NODE: &str = "node {apps}/node/otel_app.js";
+const NODE_OTEL: &[&str] = &["{apps}/node/node_modules/@opentelemetry/sdk-node"];
+const NODE_AXIOS: &[&str] = &[
+    "{apps}/node/node_modules/express",
+    "{apps}/node/node_modules/axios",
+];
+
+impl App {
+    /// Flask, a thread per connection; `requests` with pooled connections.
+    pub const FLASK: Self = Self::new(
+        "flask",
+        "Python",
+        "Flask, a thread per connection; requests",
+        FLASK,
+    );
+
+    /// The same with a time-out, so that every wait is a `poll`, and a new connection for each call.
+    pub const FLASK_TIMEOUT: Self = Self::new(
+        "flask-timeout",
+        "Python",
+        "the same with time-outs, and a new connection for each call",
+        FLASK,
+    )
+    .env(&[("TIMEOUT", "10"), ("POOL", "0")]);
+
+    /// Flask under gunicorn's threaded worker.
+    pub const GUNICORN: Self = Self::new(
+        "gunicorn",
+        "Python",
+        "Flask under gunicorn gthread; requests",
+        GUNICORN,
+    );
+
+    /// aiohttp, both sides.
+    pub const AIOHTTP: Self = Self::new(
+        "aiohttp",
+        "Python",
+        "aiohttp on asyncio, both sides",
+        "{built}/venv/bin/python {apps}/python/aiohttp_app.py",
+    )
+    .parallel();
+
+    /// Flask with the OpenTelemetry SDK; exports each span as it ends.
+    pub const OTEL_PYTHON_SIMPLE: Self = Self::new(
+        "otel-python-simple",
+        "Python",
+        "Flask with the OpenTelemetry SDK",
+        OTEL_PYTHON,
+    )
+    .env(&[("PROCESSOR", "simple")]);
+
+    /// Flask with the OpenTelemetry SDK; exports in batches from a thread.
+    pub const OTEL_PYTHON_BATCH: Self = Self::new(
+        "otel-python-batch",
+        "Python",
+        "Flask with the OpenTelemetry SDK, batched",
+        OTEL_PYTHON,
+    )
+    .env(&[("PROCESSOR", "batch")]);
+
+    /// Three Flask services in one process with loguru's queue.
+    pub const WALL: Self = Self::new(
+        "wall",
+        "Python",
+        "three Flask services in one process, loguru's queue",
+        "{built}/venv/bin/python {apps}/python/wall_app.py",
+    );
+
+    /// Express and axios on Node.
+    pub const EXPRESS: Self = Self::new(
+        "express",
+        "Node",
+        "Express; axios",
+        "node {apps}/node/express_app.js",
+    )
+    .needs(NODE_AXIOS)
+    .parallel();
+
+    /// Express with the OpenTelemetry SDK; exports each span as it ends.
+    pub const OTEL_NODE_SIMPLE: Self = Self::new(
+        "otel-node-simple",
+        "Node",
+        "Express with the OpenTelemetry SDK",
+        OTEL_NODE,
+    )
+    .needs(NODE_OTEL)
+    .env(&[("PROCESSOR", "simple")]);
+
+    /// Express with the OpenTelemetry SDK; exports in batches.
+    pub const OTEL_NODE_BATCH: Self = Self::new(
+        "otel-node-batch",
+        "Node",
+        "Express with the OpenTelemetry SDK, batched",
+        OTEL_NODE,
+    )
+    .needs(NODE_OTEL)
+    .env(&[("PROCESSOR", "batch")]);
+
+    /// Go's net/http, both sides.
+    pub const GO: Self = Self::new(
+        "go",
+        "Go",
+        "net/http, both sides; a goroutine per parallel call",
+        "{built}/go-server",
+    )
+    .parallel();
+
+    /// The same, with calls made by goroutines that take them from a channel.
+    pub const GO_POOL: Self = Self::new(
+        "go-pool",
+        "Go",
+        "the same; worker goroutines take the calls from a channel",
+        "{built}/go-server",
+    )
+    .env(&[("WORKERS", "1")])
+    .parallel();
+
+    /// Go's net/http without symbols.
+    pub const GO_STRIPPED: Self = Self::new(
+        "go-stripped",
+        "Go",
+        "net/http, built with -s -w",
+        "{built}/go-server-stripped",
+    )
+    .parallel();
+
+    /// Go's net/http by a Go whose goroutines do not know their parents.
+    pub const GO_OLD: Self = Self::new(
+        "go-1.19",
+        "Go",
+        "net/http of Go 1.19",
+        "{built}/go-server-1.19",
+    )
+    .parallel();
+
+    /// The same without symbols.
+    pub const GO_OLD_STRIPPED: Self = Self::new(
+        "go-1.19-stripped",
+        "Go",
+        "net/http of Go 1.19, built with -s -w",
+        "{built}/go-server-1.19-stripped",
+    )
+    .parallel();
+
+    /// The JDK's HttpServer with a fixed pool, HttpURLConnection.
+    pub const JDK: Self = Self::new(
+        "jdk",
+        "Java",
+        "HttpServer with a fixed pool; HttpURLConnection",
+        "java -cp {built}/java Server",
+    );
+
+    /// A thread per connection on Rust's standard library.
+    pub const THREADS: Self = Self::new(
+        "threads",
+        "Rust",
+        "a thread per connection; ureq",
+        "{own}/service-threads",
+    );
+
+    /// axum and reqwest on tokio.
+    pub const AXUM: Self = Self::new(
+        "axum",
+        "Rust",
+        "axum and reqwest on tokio, several threads",
+        "{own}/service-axum",
+    )
+    .parallel();
+
+    /// Every service that the truth bench knows, in the order of its table.
+    pub const ALL: &[Self] = &[
+        Self::FLASK,
+        Self::FLASK_TIMEOUT,
+        Self::GUNICORN,
+        Self::AIOHTTP,
+        Self::EXPRESS,
+        Self::GO,
+        Self::GO_POOL,
+        Self::GO_STRIPPED,
+        Self::GO_OLD,
+        Self::GO_OLD_STRIPPED,
+        Self::JDK,
+        Self::THREADS,
+        Self::AXUM,
+    ];
+}
