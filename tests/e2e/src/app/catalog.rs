@@ -4,6 +4,7 @@ use super::App;
 
 const FLASK: &str = "{built}/venv/bin/python {apps}/python/flask_app.py";
 const GUNICORN: &str = "{built}/venv/bin/gunicorn -c {apps}/python/gunicorn_conf.py --chdir {apps}/python flask_app:app";
+const FASTAPI: &str = "{built}/venv/bin/python {apps}/python/fastapi_app.py";
 const OTEL_PYTHON: &str = "{built}/venv/bin/python {apps}/python/otel_app.py";
 const OTEL_NODE: &str = "node {apps}/node/otel_app.js";
 const NODE_OTEL: &[&str] = &["{apps}/node/node_modules/@opentelemetry/sdk-node"];
@@ -17,9 +18,10 @@ impl App {
     pub const FLASK: Self = Self::new(
         "flask",
         "Python",
-        "Flask, a thread per connection; requests",
+        "Flask, a thread per connection; requests, parallel calls by new threads",
         FLASK,
-    );
+    )
+    .parallel();
 
     /// The same with a time-out, so that every wait is a `poll`, and a new connection for each call.
     pub const FLASK_TIMEOUT: Self = Self::new(
@@ -37,6 +39,74 @@ impl App {
         "Flask under gunicorn gthread; requests",
         GUNICORN,
     );
+
+    /// Flask that hands its calls to a pool of threads.
+    pub const FLASK_POOL: Self = Self::new(
+        "flask-pool",
+        "Python",
+        "Flask; requests, called by a ThreadPoolExecutor",
+        FLASK,
+    )
+    .env(&[("CALLS", "pool")])
+    .parallel();
+
+    /// Flask that logs through the standard library's queue.
+    pub const FLASK_QUEUE: Self = Self::new(
+        "flask-queue",
+        "Python",
+        "Flask; lines through logging's QueueHandler",
+        FLASK,
+    )
+    .env(&[("LOGGER", "queue")])
+    .parallel();
+
+    /// Flask that logs through loguru's queue.
+    pub const FLASK_LOGURU: Self = Self::new(
+        "flask-loguru",
+        "Python",
+        "Flask; lines through loguru with enqueue=True",
+        FLASK,
+    )
+    .env(&[("LOGGER", "loguru")])
+    .parallel();
+
+    /// Flask under gunicorn, a process per request.
+    pub const GUNICORN_SYNC: Self = Self::new(
+        "gunicorn-sync",
+        "Python",
+        "Flask under gunicorn, four prefork workers (sync); requests",
+        GUNICORN,
+    )
+    .env(&[("WORKER_CLASS", "sync")])
+    .parallel();
+
+    /// Flask under gevent.
+    pub const GEVENT: Self = Self::new(
+        "gevent",
+        "Python",
+        "Flask under gevent, everything patched; requests",
+        "{built}/venv/bin/python {apps}/python/gevent_app.py",
+    )
+    .parallel();
+
+    /// FastAPI and httpx on asyncio.
+    pub const FASTAPI: Self = Self::new(
+        "fastapi",
+        "Python",
+        "FastAPI under uvicorn; httpx, on asyncio",
+        FASTAPI,
+    )
+    .parallel();
+
+    /// FastAPI and httpx on uvloop.
+    pub const FASTAPI_UVLOOP: Self = Self::new(
+        "fastapi-uvloop",
+        "Python",
+        "FastAPI under uvicorn; httpx, on uvloop",
+        FASTAPI,
+    )
+    .env(&[("LOOP", "uvloop")])
+    .parallel();
 
     /// aiohttp, both sides.
     pub const AIOHTTP: Self = Self::new(
@@ -178,8 +248,15 @@ impl App {
     pub const ALL: &[Self] = &[
         Self::FLASK,
         Self::FLASK_TIMEOUT,
+        Self::FLASK_POOL,
+        Self::FLASK_QUEUE,
+        Self::FLASK_LOGURU,
         Self::GUNICORN,
+        Self::GUNICORN_SYNC,
+        Self::GEVENT,
         Self::AIOHTTP,
+        Self::FASTAPI,
+        Self::FASTAPI_UVLOOP,
         Self::EXPRESS,
         Self::GO,
         Self::GO_POOL,
