@@ -86,7 +86,8 @@ impl App {
         self.command
             .split(' ')
             .chain(self.needs.iter().copied())
-            .filter(|word| word.starts_with('{'))
+            .flat_map(|word| word.split(':'))
+            .filter(|word| word.starts_with('{') && !word.ends_with('*'))
             .map(|word| PathBuf::from(expand(word)))
             .find(|path| !path.exists())
             .map(|path| format!("{} is missing (run tests/setup.sh)", path.display()))

