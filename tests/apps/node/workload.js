@@ -91,6 +91,12 @@ async function serve(job, call, log = console.log) {
   for (let k = Math.min(job.calls, 2) + 1; k < 4; k += 1) log(job.line(k));
 }
 
+// A call by fetch, for services that do not choose another client.
+async function fetchCall(url, headers) {
+  const response = await fetch(url, { headers });
+  await response.arrayBuffer();
+}
+
 async function background(call, log = console.log) {
   for (let n = 1; BACKGROUND_MS > 0; n += 1) {
     await new Promise((resolve) => { setTimeout(resolve, BACKGROUND_MS); });
@@ -105,4 +111,4 @@ function listen(app) {
   });
 }
 
-module.exports = { DOWNSTREAM, Work, background, listen, serve };
+module.exports = { DOWNSTREAM, Work, background, fetchCall, listen, serve };

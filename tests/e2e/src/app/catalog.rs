@@ -155,6 +155,47 @@ impl App {
     .needs(NODE_AXIOS)
     .parallel();
 
+    /// node:http and fetch.
+    pub const FETCH: Self = Self::new(
+        "node-fetch",
+        "Node",
+        "node:http; fetch (undici)",
+        "node {apps}/node/fetch_app.js",
+    )
+    .needs(&["{apps}/node/node_modules/pino"])
+    .parallel();
+
+    /// The same with lines by pino, each written at once.
+    pub const PINO: Self = Self::new(
+        "node-pino",
+        "Node",
+        "node:http; fetch; lines by pino",
+        "node {apps}/node/fetch_app.js",
+    )
+    .env(&[("LOGGER", "pino")])
+    .needs(&["{apps}/node/node_modules/pino"])
+    .parallel();
+
+    /// The same with lines by pino, written by libuv's threads.
+    pub const PINO_ASYNC: Self = Self::new(
+        "node-pino-async",
+        "Node",
+        "node:http; fetch; lines by pino with sync: false",
+        "node {apps}/node/fetch_app.js",
+    )
+    .env(&[("LOGGER", "pino-async")])
+    .needs(&["{apps}/node/node_modules/pino"])
+    .parallel();
+
+    /// node:http that hands its requests to worker threads.
+    pub const WORKER_THREADS: Self = Self::new(
+        "node-workers",
+        "Node",
+        "node:http; four worker threads; fetch",
+        "node {apps}/node/workers_app.js",
+    )
+    .parallel();
+
     /// Express with the OpenTelemetry SDK; exports each span as it ends.
     pub const OTEL_NODE_SIMPLE: Self = Self::new(
         "otel-node-simple",
@@ -321,9 +362,10 @@ impl App {
     pub const THREADS: Self = Self::new(
         "threads",
         "Rust",
-        "a thread per connection; ureq",
+        "a thread per connection; ureq, parallel calls by new threads",
         "{own}/service-threads",
-    );
+    )
+    .parallel();
 
     /// axum and reqwest on tokio.
     pub const AXUM: Self = Self::new(
@@ -332,6 +374,16 @@ impl App {
         "axum and reqwest on tokio, several threads",
         "{own}/service-axum",
     )
+    .parallel();
+
+    /// axum and reqwest on tokio with one thread.
+    pub const AXUM_CURRENT: Self = Self::new(
+        "axum-current",
+        "Rust",
+        "axum and reqwest on tokio, one thread",
+        "{own}/service-axum",
+    )
+    .env(&[("RUNTIME", "current")])
     .parallel();
 
     /// Every service that the truth bench knows, in the order of its table.
@@ -348,6 +400,10 @@ impl App {
         Self::FASTAPI,
         Self::FASTAPI_UVLOOP,
         Self::EXPRESS,
+        Self::FETCH,
+        Self::PINO,
+        Self::PINO_ASYNC,
+        Self::WORKER_THREADS,
         Self::GO,
         Self::GO_POOL,
         Self::GO_STRIPPED,
@@ -365,5 +421,6 @@ impl App {
         Self::JETTY,
         Self::THREADS,
         Self::AXUM,
+        Self::AXUM_CURRENT,
     ];
 }

@@ -16,8 +16,15 @@ struct App {
     downstream: String,
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
+    let mut runtime = match std::env::var("RUNTIME").as_deref() {
+        Ok("current") => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    runtime.enable_all().build()?.block_on(serve())
+}
+
+async fn serve() -> Result<()> {
     let app = App {
         client: reqwest::Client::new(),
         downstream: std::env::var("DOWNSTREAM").context("DOWNSTREAM is not set")?,
