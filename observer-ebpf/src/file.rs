@@ -18,7 +18,9 @@ use crate::{
 /// `O_NONBLOCK`, the same on x86-64 and arm64.
 const O_NONBLOCK: u32 = 0o4000;
 /// `O_ACCMODE | O_APPEND`: what the class of a regular file depends on.
-const CLASS_FLAGS: u32 = 0o3 | O_APPEND;
+const CLASS_FLAGS: u32 = O_ACCMODE | O_APPEND;
+/// `O_ACCMODE`; zero is `O_RDONLY`.
+const O_ACCMODE: u32 = 0o3;
 /// `O_APPEND`, the same on x86-64 and arm64.
 const O_APPEND: u32 = 0o2000;
 
@@ -81,6 +83,12 @@ impl OpenFile {
     #[inline(always)]
     pub fn nonblocking(&self) -> bool {
         self.flags & O_NONBLOCK != 0
+    }
+
+    /// Whether nothing can be written to it.
+    #[inline(always)]
+    pub fn read_only(&self) -> bool {
+        self.flags & O_ACCMODE == 0
     }
 
     /// What is known of it; nothing if it was never seen, or what was seen there was another one.
