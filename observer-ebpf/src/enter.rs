@@ -68,14 +68,12 @@ fn aside(call: u8, regs: u64, state: &mut ThreadState) {
     let Some(regs) = Regs::read(regs) else {
         return;
     };
-    if call == call::POLL {
-        state.waited |= if regs.arg(1) <= 2 {
-            waited::POLL_ONE
-        } else {
-            waited::POLL_MANY
-        };
-    } else {
-        close::run(call, regs.arg(0) as i32, regs.arg(1) as i32);
+    let (first, second) = (regs.arg(0) as u32, regs.arg(1) as u32);
+    match call {
+        call::POLL if second <= 2 => state.waited |= waited::POLL_ONE,
+        call::POLL => state.waited |= waited::POLL_MANY,
+        call::CLOSE_RANGE => close::range(first, second, regs.arg(2) as u32),
+        _ => close::run(call, first as i32, second as i32),
     }
 }
 

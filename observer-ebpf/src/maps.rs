@@ -32,8 +32,8 @@ pub struct FileState {
     pub bits: Cell<u8>,
     /// Direction of the last data, 2 before any.
     pub turn: Cell<u8>,
-    /// Unused, zero.
-    pub reserved: u8,
+    /// Descriptors of it that the call that is closing many has closed by now.
+    pub closing: Cell<u8>,
 }
 
 // SAFETY: each cell is read and written as a whole by single instructions; positions, where that is

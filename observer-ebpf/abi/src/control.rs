@@ -62,6 +62,8 @@ pub mod call {
     pub const CLOSE: u8 = CLOSES;
     /// `dup2(oldfd, newfd)`, `dup3`: closes `newfd`.
     pub const DUP2: u8 = CLOSES | 1;
+    /// `close_range(first, last, flags)`.
+    pub const CLOSE_RANGE: u8 = CLOSES | 2;
 
     /// Family: the thread waits.
     pub const WAITS: u8 = 0x50;
@@ -159,8 +161,12 @@ pub struct Offsets {
     pub task_comm: u32,
     /// `files_struct.fdt`.
     pub files_fdt: u32,
+    /// `files_struct.count`: how many tasks share it.
+    pub files_count: u32,
     /// `fdtable.max_fds`; `fdtable.fd` follows it eight bytes later.
     pub fdt_max_fds: u32,
+    /// `fdtable.open_fds`.
+    pub fdt_open_fds: u32,
     /// Start of the bytes of `struct file` that hold `f_inode` and `f_flags`.
     pub file_block: u32,
     /// How many these are, at most [`FILE_BLOCK`].
@@ -289,7 +295,7 @@ pub struct CpuState {
 const _: () = {
     assert!(size_of::<Config>() == 32);
     assert!(size_of::<Registers>() == 60);
-    assert!(size_of::<Offsets>() == 34 * 4);
+    assert!(size_of::<Offsets>() == 36 * 4);
     assert!(size_of::<Policy>() == 32);
     assert!(size_of::<Control>() == 8);
     assert!(size_of::<CpuState>() == 72);

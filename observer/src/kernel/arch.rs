@@ -23,6 +23,7 @@ const TABLE: &[(libc::c_long, u8)] = &[
     (libc::SYS_vmsplice, call::VMSPLICE),
     (libc::SYS_tee, call::TEE),
     (libc::SYS_close, call::CLOSE),
+    (libc::SYS_close_range, call::CLOSE_RANGE),
     (libc::SYS_dup3, call::DUP2),
     (libc::SYS_epoll_pwait, call::EVENT_LOOP),
     (libc::SYS_epoll_pwait2, call::EVENT_LOOP),
