@@ -7,6 +7,7 @@ use crate::{
     config::call_of,
     describe::announce,
     emit::{Piece, Program},
+    execution,
     file::{Direction, OpenFile, observed},
     maps::{FileState, PENDING, ThreadState, UNREPORTED, VECTOR},
     mem,
@@ -56,7 +57,7 @@ pub fn run(regs: u64, number: u64) {
         call::WAITS | call::CLOSES => aside(call, regs, state),
         _ => {
             if let Some(file) = prepare(call, regs, Stage::Begins, state) {
-                begin(thread.pid_tgid, state, file);
+                begin(thread, regs, state, file);
             }
         }
     }
@@ -188,7 +189,7 @@ fn prepare_splice(to: u64, thread: &mut ThreadState) -> bool {
 
 /// Reports a write that begins; leaves everything else to the call's return.
 #[inline(never)]
-fn begin(pid_tgid: u64, thread: &mut ThreadState, state: &FileState) {
+fn begin(caller: Thread, regs: u64, thread: &mut ThreadState, state: &FileState) {
     thread.bits = PENDING;
     if thread.call & call::FAMILY != call::WRITES {
         return;
@@ -218,7 +219,8 @@ fn begin(pid_tgid: u64, thread: &mut ThreadState, state: &FileState) {
         thread.bits = 0;
         return;
     }
-    piece.pid_tgid.set(pid_tgid);
+    piece.pid_tgid.set(caller.pid_tgid);
+    piece.executed_by(execution::current(caller, regs));
     piece.time.set(ring::now());
     thread.pos = position(state, Direction::Write);
     advance(state, Direction::Write, offered as i64);

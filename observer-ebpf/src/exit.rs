@@ -7,6 +7,7 @@ use crate::{
     describe::announce,
     emit::{Piece, Program},
     enter::{NO_PAYLOAD, Stage, message_vector, prepare},
+    execution,
     file::{Direction, is_socket, observed, same},
     maps::{ANNOUNCED, FileState, PENDING, REGULAR, ThreadState, UNREPORTED},
     mem,
@@ -36,7 +37,7 @@ pub fn run(regs: u64, ret: i64) {
         if state.bits & PENDING != 0 {
             let bits = state.bits;
             state.bits = 0;
-            finish(thread.pid_tgid, state, bits, ret);
+            finish(thread, regs, state, bits, ret);
         }
         return;
     }
@@ -56,7 +57,7 @@ fn unpaired(thread: Thread, regs: u64, ret: i64) {
         && moves
         && prepare(call, regs, Stage::Returns, state).is_some()
     {
-        finish(thread.pid_tgid, state, UNREPORTED, ret);
+        finish(thread, regs, state, UNREPORTED, ret);
     }
     if moves && let Some(cpu) = cpu() {
         cpu.unpaired += 1;
@@ -71,7 +72,7 @@ fn call_at(regs: u64) -> u8 {
 
 /// Reports what `call` did, now that it returned `ret`.
 #[inline(never)]
-fn finish(pid_tgid: u64, call: &mut ThreadState, bits: u8, ret: i64) {
+fn finish(caller: Thread, regs: u64, call: &mut ThreadState, bits: u8, ret: i64) {
     let Some(state) = same(call.file, call.id) else {
         return;
     };
@@ -79,7 +80,8 @@ fn finish(pid_tgid: u64, call: &mut ThreadState, bits: u8, ret: i64) {
         return;
     };
     piece.program.set(Program::Exit);
-    piece.pid_tgid.set(pid_tgid);
+    piece.pid_tgid.set(caller.pid_tgid);
+    piece.executed_by(execution::current(caller, regs));
     piece.time.set(ring::now());
     piece.describe(call, state);
     match call.call & call::FAMILY {

@@ -7,7 +7,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, LruHashMap, PerCpuArray, RingBuf},
 };
-use observer_abi::control::{Control, CpuState, Policy, WATCH_CELLS};
+use observer_abi::control::{Control, CpuState, Layout, Policy, WATCH_CELLS};
 
 use crate::emit::Piece;
 
@@ -102,6 +102,13 @@ pub const VECTOR: usize = 64;
 /// Processes: one cell of `control::watch` bits per process id, a cache line per element.
 #[map]
 pub static WATCH: Array<[u8; WATCH_CELLS as usize]> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// How the executions of a process are read, by process id. Without an entry there are none.
+#[map]
+pub static RUNTIMES: LruHashMap<u32, Layout> = LruHashMap::with_max_entries(RUNTIME_PROCESSES, 0);
+
+/// Processes whose executions can be read at once.
+const RUNTIME_PROCESSES: u32 = 4096;
 
 /// Threads, at the element that the low bits of their id name.
 #[map]

@@ -6,6 +6,7 @@ use observer_abi::{Task, control::watch, kind};
 use crate::{
     close,
     config::{offset, setting},
+    execution,
     maps::PENDING,
     mem, ring,
     thread::{cell, cell_at, is_watched, slot},
@@ -32,6 +33,9 @@ pub fn fork(child: u64) {
         } else {
             0
         };
+        if fresh & watch::RUNTIME != 0 {
+            execution::inherit(parent, tgid);
+        }
         // SAFETY: map element; the process has not run yet, so nobody else writes to it but
         // userspace, which may select any process at any time.
         unsafe { at.write_volatile(fresh) };
@@ -61,6 +65,12 @@ pub fn exec(task: u64) {
     let pid_tgid = bpf_get_current_pid_tgid();
     let tgid = (pid_tgid >> 32) as u32;
     let cell = cell(tgid);
+    if cell & watch::RUNTIME != 0
+        && let Some(at) = cell_at(tgid)
+    {
+        // SAFETY: map element. Userspace learns of the new program from the record sent below.
+        unsafe { at.write_volatile(cell & !watch::RUNTIME) };
+    }
     if is_watched(cell) || (setting!(all_execs) != 0 && cell & watch::EXCLUDED == 0) {
         send(kind::EXEC, pid_tgid, tgid, pid_tgid as u32, task);
     }

@@ -87,9 +87,11 @@ pub mod watch {
     pub const WATCHED: u8 = 1;
     /// Never reported, not even when everything is watched: the observer itself.
     pub const EXCLUDED: u8 = 2;
+    /// Its runtime has an entry in the `RUNTIMES` map.
+    pub const RUNTIME: u8 = 4;
     /// The lowest bit of the generation. Calls in flight when a process is selected anew belong to
     /// an older generation, so that what their thread noted earlier is not believed.
-    pub const GENERATION: u8 = 4;
+    pub const GENERATION: u8 = 8;
 }
 
 /// Cells in one element of the `WATCH` map: one cache line.
@@ -256,6 +258,21 @@ pub const fn policy_slot(file: u64, bits: u32) -> u32 {
     slot
 }
 
+/// Words in a [`Layout`].
+pub const LAYOUT_WORDS: usize = 15;
+
+/// How the executions of one process are read: the value of the `RUNTIMES` map, by process id.
+///
+/// Children inherit it, since `fork` keeps the address space; a new program has none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// One of [`runtime`](super::runtime).
+    pub runtime: u64,
+    /// Addresses and offsets; their meaning is that of the runtime.
+    pub words: [u64; LAYOUT_WORDS],
+}
+
 /// The single element of the `CONTROL` map.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -298,5 +315,6 @@ const _: () = {
     assert!(size_of::<Offsets>() == 36 * 4);
     assert!(size_of::<Policy>() == 32);
     assert!(size_of::<Control>() == 8);
+    assert!(size_of::<Layout>() == 128);
     assert!(size_of::<CpuState>() == 72);
 };

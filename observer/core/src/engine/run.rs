@@ -37,7 +37,7 @@ impl Stages {
             Event::Exit => self.exit(record.tgid, record.tid, record.time),
             Event::Exec => self.process_ended(record.tgid, record.time),
             Event::Fork { child } => self.attributor.process_began(*child),
-            Event::Spawn { .. } => {}
+            Event::Spawn { .. } | Event::Take(_) | Event::Branch(_) => {}
         }
     }
 
@@ -331,5 +331,6 @@ fn chunk<'a>(record: &Record<'a>, data: &Data<'a>) -> Chunk<'a> {
         len: data.len,
         bytes: data.payload,
         nonblocking: data.nonblocking,
+        execution: data.execution,
     }
 }

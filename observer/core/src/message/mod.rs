@@ -11,7 +11,7 @@ mod telemetry;
 
 use crate::context::Carrier;
 use crate::ids::{KernelNanos, Tid};
-use crate::record::Direction;
+use crate::record::{Direction, Execution};
 pub use crate::stream::Chunk;
 
 /// What moved a part of a message: who, when and how.
@@ -27,6 +27,8 @@ pub struct Moved {
     pub since: KernelNanos,
     /// Whether any part was moved by a call that could not block.
     pub nonblocking: bool,
+    /// The execution that moved all parts, where one is known.
+    pub execution: Option<Execution>,
 }
 
 /// Something that the bytes of a connection showed.

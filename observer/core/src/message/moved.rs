@@ -2,6 +2,7 @@
 
 use super::Moved;
 use crate::ids::{KernelNanos, Tid};
+use crate::record::Execution;
 use crate::stream::Chunk;
 
 /// What is worth knowing of a chunk beside its bytes.
@@ -10,6 +11,7 @@ pub(super) struct By {
     pub tid: Tid,
     pub time: KernelNanos,
     pub nonblocking: bool,
+    pub execution: Option<Execution>,
 }
 
 impl By {
@@ -18,6 +20,7 @@ impl By {
             tid: chunk.tid,
             time: chunk.time,
             nonblocking: chunk.nonblocking,
+            execution: chunk.execution,
         }
     }
 }
@@ -30,6 +33,7 @@ impl Moved {
             time: by.time,
             since: by.time,
             nonblocking: by.nonblocking,
+            execution: by.execution,
         }
     }
 
@@ -38,7 +42,13 @@ impl Moved {
         self.tid = by.tid;
         self.time = by.time;
         self.nonblocking |= by.nonblocking;
+        self.execution = common(self.execution, by.execution);
     }
+}
+
+/// The execution that moved both parts; none if they were different ones.
+pub(super) fn common(a: Option<Execution>, b: Option<Execution>) -> Option<Execution> {
+    a.filter(|a| b.is_some_and(|b| (a.kind, a.id) == (b.kind, b.id)))
 }
 
 /// The chunks of one message so far.

@@ -87,6 +87,7 @@ impl World {
             tgid: Tgid(tgid),
             service: service.to_owned(),
             runtime: None,
+            executions: None,
         }));
     }
 
@@ -203,7 +204,7 @@ impl World {
             },
             errno: 0,
             class: socket.class,
-            reserved: 0,
+            ..abi::Data::default()
         };
         *pos += u64::from(moved);
         let mut raw = bytes_of(&record).to_vec();
