@@ -35,7 +35,7 @@ impl Stages {
             Event::Short(short) => self.corrected(short.file, record.time),
             Event::Close { file, last } => self.close(*file, *last, record),
             Event::Exit => self.exit(record.tgid, record.tid, record.time),
-            Event::Exec => self.attributor.process_ended(record.tgid, record.time),
+            Event::Exec => self.process_ended(record.tgid, record.time),
             Event::Fork { child } => self.attributor.process_began(*child),
             Event::Take(take) => self.attributor.takes(record.tgid, take, record.time),
             Event::Branch(child) => {
@@ -267,12 +267,18 @@ impl Stages {
         self.end_lines(tgid, tid);
         self.attributor.thread_ended(tid);
         if tid.0 == tgid.0 {
-            let mut events = Vec::new();
-            self.exchanges
-                .process_ended(tgid, time, &mut |e| events.push(e));
-            self.exchange_events(events);
-            self.attributor.process_ended(tgid, time);
+            self.process_ended(tgid, time);
         }
+    }
+
+    /// A program is over: its process ended, or runs another one, for which descriptors are closed
+    /// unseen.
+    fn process_ended(&mut self, tgid: Tgid, time: KernelNanos) {
+        let mut events = Vec::new();
+        self.exchanges
+            .process_ended(tgid, time, &mut |e| events.push(e));
+        self.exchange_events(events);
+        self.attributor.process_ended(tgid, time);
     }
 
     /// Records were lost: what that touches is not judged, and those not told yet are told.

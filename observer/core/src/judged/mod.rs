@@ -56,7 +56,7 @@ pub enum Unfinished {
     Closed,
     /// The connection was reset, or failed otherwise.
     Reset,
-    /// The process ended.
+    /// The process ended, or ran another program.
     Exited,
     /// No answer within the time that the observer waits.
     TimedOut,
