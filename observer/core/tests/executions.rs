@@ -5,8 +5,8 @@
 mod world;
 
 use observer_abi::runtime::{GO, PYTHON};
-use observer_core::judged::{Reason, Tier, Verdict};
-use world::{Socket, Told, World, request, response, traceparent};
+use observer_core::judged::{Judged, Reason, SubjectId, Tier, Verdict};
+use world::{Socket, Told, World, request, response, tell_explaining, traceparent};
 
 const SHOP: u32 = 10;
 const LOOP: u32 = 10;
@@ -194,4 +194,38 @@ fn without_the_taking_the_writer_of_a_pooled_connection_tells_nothing() {
     s.w.run(LOOP, GO, 21);
     s.w.write(LOOP, s.a, response());
     assert_eq!(call_of(&s.told()).0, None);
+}
+
+#[test]
+fn an_attribution_is_explained() {
+    let mut s = shop();
+    s.read_both(PYTHON);
+    s.w.run(LOOP, PYTHON, 21);
+    s.call();
+    s.w.write(LOOP, s.a, response());
+    s.w.run(LOOP, PYTHON, 22);
+    s.w.write(LOOP, s.b, response());
+    s.w.sleep(3 * SECOND);
+    s.w.tick();
+    let call = s.w.told().call("/out").id;
+    let told = tell_explaining(&s.w.inputs, 0, Some(SubjectId(call.0)));
+    let story = told
+        .0
+        .iter()
+        .find_map(|judged| match judged {
+            Judged::Explanation(story) => Some(story),
+            _ => None,
+        })
+        .unwrap();
+    assert_eq!(story.of, call.to_string());
+    assert_eq!(story.execution.as_deref(), Some("context 21"));
+    let candidates: Vec<_> = story.candidates.iter().map(|c| c.request).collect();
+    assert_eq!(
+        candidates,
+        [told.served("/a").id, told.served("/b").id],
+        "both were in flight"
+    );
+    let named: Vec<_> = story.evidence.iter().map(|e| e.request).collect();
+    assert_eq!(named, [None, Some(told.served("/a").id), None]);
+    assert_eq!(story.request, Some(told.served("/a").id));
 }

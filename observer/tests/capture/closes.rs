@@ -51,6 +51,7 @@ fn ends(seen: &Seen) -> Vec<(Role, Option<Unfinished>)> {
             wall: 0,
         },
         show_query: false,
+        ..Config::default()
     });
     let mut told = Vec::new();
     for record in &seen.records {

@@ -9,7 +9,7 @@ use super::{Attributor, Claim, Owned, PATIENCE, RETENTION, Served, executions};
 use crate::context::TraceId;
 use crate::context::line::{LineTraceId, Relation, find_hex_ids, relation};
 use crate::ids::{KernelNanos, Seq, Tid};
-use crate::judged::{Attribution, Evidence, ExchangeId, Reason, Tier};
+use crate::judged::{Attribution, Evidence, ExchangeId, Reason, Tier, Weighed};
 use crate::record::Execution;
 
 /// Requests that are told as candidates, at most: the latest.
@@ -53,6 +53,22 @@ impl Decision {
     pub fn for_nothing(&self) -> bool {
         self.attribution.reason == Some(Reason::NoRequest)
     }
+}
+
+/// How a decision came about.
+#[derive(Debug)]
+pub struct Story {
+    /// Requests that were in flight: which, read by which thread, since when, until when, and what
+    /// the thread proves.
+    pub candidates: Vec<(Seq, Tid, KernelNanos, Option<KernelNanos>, Claim)>,
+    /// What each kind of evidence says.
+    pub evidence: Vec<Weighed>,
+    /// Requests that came in with the trace-id that the subject carries.
+    pub same_trace: Vec<Seq>,
+    /// The request that was chosen.
+    pub request: Option<Seq>,
+    /// The decision in the output's words.
+    pub attribution: Attribution,
 }
 
 /// A link with its evidence, before the tiers are compared.
@@ -114,11 +130,7 @@ impl Attributor {
     ) -> (Attribution, Option<Seq>) {
         let mut strong = Vec::new();
         let mut reason = None;
-        for found in [
-            declared(process, subject),
-            self.finer(process, subject, owned),
-            self.executed(process, subject),
-        ] {
+        for (_, found) in self.strong(process, subject, owned) {
             match found {
                 Ok(link) => strong.push(link),
                 Err(why) => reason = reason.or(why),
@@ -146,6 +158,40 @@ impl Attributor {
                 None,
             ),
             (true, None) => self.alone(process, subject, reason),
+        }
+    }
+
+    /// What each kind of evidence says that is strong enough to contradict another one.
+    fn strong(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        owned: Option<Finding>,
+    ) -> [(&'static str, Result<Link, Option<Reason>>); 3] {
+        [
+            ("correlation ids", declared(process, subject)),
+            ("executions", self.finer(process, subject, owned)),
+            ("threads and hand-off", self.executed(process, subject)),
+        ]
+    }
+
+    /// The whole story of a decision.
+    pub(super) fn story(&self, subject: &Subject, now: KernelNanos, decision: &Decision) -> Story {
+        let process = self.processes.get(&subject.tgid);
+        let owned = subject.doer.map(|doer| {
+            let now = self.now(subject.tgid, now);
+            self.executions.owner(doer.life, doer.time, now)
+        });
+        let evidence = process.map_or_else(Vec::new, |process| {
+            let found = self.strong(process, subject, owned);
+            found.into_iter().map(weighed).collect()
+        });
+        Story {
+            candidates: process.map_or_else(Vec::new, |p| p.serving_at(subject.time)),
+            evidence,
+            request: decision.owner.map(|o| o.request),
+            same_trace: decision.same_trace.clone(),
+            attribution: decision.attribution.clone(),
         }
     }
 
@@ -291,6 +337,23 @@ impl Attributor {
             _ => Reason::NoRequest,
         };
         (Attribution::none(reason), None)
+    }
+}
+
+fn weighed((of, found): (&'static str, Result<Link, Option<Reason>>)) -> Weighed {
+    match found {
+        Ok(link) => Weighed {
+            of,
+            request: Some(ExchangeId(link.request)),
+            confidence: Some(link.confidence),
+            says: link.evidence.to_string().into(),
+        },
+        Err(why) => Weighed {
+            of,
+            request: None,
+            confidence: None,
+            says: why.map_or_else(|| "nothing".into(), |why| why.to_string().into()),
+        },
     }
 }
 

@@ -31,7 +31,7 @@ mod traces;
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub use decide::{Decision, Owner};
+pub use decide::{Decision, Owner, Story};
 use executions::Owner as Owned;
 use hashbrown::HashMap;
 pub use pipes::PipeKey;
@@ -74,9 +74,27 @@ pub struct Attributor {
     /// Processes in the order in which they ended, for forgetting them.
     gone: VecDeque<(KernelNanos, Tgid)>,
     losses: Losses,
+    /// The subject whose decision is to be explained.
+    explain: Option<Seq>,
+    /// The execution that did it, and the story of its decision, once it is made.
+    story: Option<(Option<Doer>, Story)>,
 }
 
 impl Attributor {
+    /// One that keeps the story of one decision.
+    #[must_use]
+    pub fn new(explain: Option<Seq>) -> Self {
+        Self {
+            explain,
+            ..Self::default()
+        }
+    }
+
+    /// The story that was asked for, once; with the execution that did what it is about.
+    pub fn take_story(&mut self) -> Option<(Option<Doer>, Story)> {
+        self.story.take()
+    }
+
     /// Records were lost between two moments, whoever they belonged to.
     pub fn lost(&mut self, since: KernelNanos, until: KernelNanos) {
         self.losses.add(since, until);
@@ -317,6 +335,9 @@ impl Attributor {
             let decision = self.decision(&subject, now);
             if matches!(subject.work, Work::Message(_)) {
                 self.pipes.resolve(seq, subject.tid, &decision);
+            }
+            if self.explain == Some(seq) {
+                self.story = Some((subject.doer, self.story(&subject, now, &decision)));
             }
             decided.push((subject, decision));
         }

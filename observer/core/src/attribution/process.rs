@@ -7,7 +7,7 @@ use super::exclusive::Exclusive;
 use super::served::{Broken, Claim, Served};
 use super::traces::Traces;
 use crate::exchange::{Begun, Ended};
-use crate::ids::{KernelNanos, Seq};
+use crate::ids::{KernelNanos, Seq, Tid};
 
 /// How long after an answer work for its request may still go on unseen, nanoseconds.
 const AFTERWORK: u64 = 1_000_000_000;
@@ -97,6 +97,18 @@ impl Process {
 
     pub(super) fn served(&self, seq: Seq) -> Option<&Served> {
         self.served.get(&seq)
+    }
+
+    /// The requests that it was serving at a moment, oldest first.
+    pub(super) fn serving_at(
+        &self,
+        time: KernelNanos,
+    ) -> Vec<(Seq, Tid, KernelNanos, Option<KernelNanos>, Claim)> {
+        self.served
+            .values()
+            .filter(|s| s.since <= time && s.until.is_none_or(|until| until >= time))
+            .map(|s| (s.seq, s.tid, s.since, s.until, s.claim))
+            .collect()
     }
 
     pub(super) fn forget(&mut self, seq: Seq) {

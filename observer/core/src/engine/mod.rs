@@ -79,7 +79,7 @@ impl Engine {
                 files: Files::default(),
                 exchanges: Exchanges::default(),
                 logs: LruCache::new(LOGS),
-                attributor: Attributor::default(),
+                attributor: Attributor::new(config.explain.map(|subject| subject.0)),
                 sequences: Sequences::default(),
                 teller: Teller::new(config),
                 serving: HashMap::new(),

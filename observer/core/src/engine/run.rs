@@ -319,7 +319,8 @@ impl Stages {
             out.push(self.teller.served(*begun, &ended));
         }
         let decided = self.attributor.decide(self.now, stopping);
-        self.teller.decided(&self.attributor, decided, out);
+        let story = self.attributor.take_story();
+        self.teller.decided(&self.attributor, decided, story, out);
         self.teller.losses(out);
     }
 

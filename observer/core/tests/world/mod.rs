@@ -10,7 +10,7 @@ use observer_abi as abi;
 use observer_core::engine::{Config, Engine, Input};
 use observer_core::facts::ProcessFacts;
 use observer_core::ids::{KernelNanos, Tgid};
-use observer_core::judged::{ClockAnchor, Exchange, Judged, Log, Role};
+use observer_core::judged::{ClockAnchor, Exchange, Judged, Log, Role, SubjectId};
 
 pub const STEP: u64 = 10_000;
 
@@ -317,12 +317,18 @@ pub fn resequence(inputs: &[Fed]) -> Vec<Fed> {
 
 /// What the pipeline tells about these inputs, when `lost` records were lost.
 pub fn tell(inputs: &[Fed], lost: u64) -> Told {
+    tell_explaining(inputs, lost, None)
+}
+
+/// The same, with the explanation of one attribution.
+pub fn tell_explaining(inputs: &[Fed], lost: u64, explain: Option<SubjectId>) -> Told {
     let anchor = ClockAnchor {
         monotonic: KernelNanos(1_000_000_000),
         wall: 1_700_000_000_000_000_000,
     };
     let mut engine = Engine::new(Config {
         anchor,
+        explain,
         show_query: true,
     });
     let mut out = Vec::new();
