@@ -229,3 +229,37 @@ fn an_attribution_is_explained() {
     assert_eq!(named, [None, Some(told.served("/a").id), None]);
     assert_eq!(story.request, Some(told.served("/a").id));
 }
+
+#[test]
+fn evidence_that_disagrees_with_trace_ids_is_no_longer_believed() {
+    let mut w = World::new();
+    let (a, b) = (w.tcp(SHOP, 80, 5000, true), w.tcp(SHOP, 80, 5001, true));
+    let client = w.tcp(SHOP, 6000, 90, true);
+    let call = |w: &mut World, path: &str, headers: &str| {
+        w.write(LOOP, client, request(path, headers));
+        w.read(LOOP, client, response());
+    };
+    for n in 0..40_u64 {
+        let (one, other) = (2 * n + 1, 2 * n + 2);
+        w.run(LOOP, PYTHON, 1);
+        w.read(LOOP, a, request("/a", &traceparent(one, 1)));
+        w.read(LOOP, b, request("/b", &traceparent(other, 1)));
+        // What runs claims to be what answers /a, and carries the context of /b.
+        w.run(LOOP, PYTHON, 21);
+        call(&mut w, &format!("/ids/{n}"), &traceparent(other, 9));
+        call(&mut w, &format!("/bare/{n}"), "");
+        w.write(LOOP, a, response());
+        w.run(LOOP, PYTHON, 22);
+        w.write(LOOP, b, response());
+        w.tick();
+    }
+    let told = w.told();
+    assert_eq!(told.call("/bare/0").verdict, Some(Verdict::Dropped));
+    let last = told.call("/bare/39");
+    assert_eq!(last.verdict, Some(Verdict::Inconclusive));
+    let reason = last.attribution.as_ref().unwrap().reason.clone();
+    assert!(
+        matches!(reason, Some(Reason::Distrusted { disagreed, compared }) if disagreed == compared),
+        "{reason:?}"
+    );
+}

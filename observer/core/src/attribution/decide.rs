@@ -5,6 +5,7 @@ use super::executions::Finding;
 use super::process::Process;
 use super::subject::{Hold, Line, Subject, Work};
 use super::traces::{key, share_trace};
+use super::trust::{Compared, KINDS};
 use super::{Attributor, Claim, Owned, PATIENCE, RETENTION, Served, executions};
 use crate::context::TraceId;
 use crate::context::line::{LineTraceId, Relation, find_hex_ids, relation};
@@ -25,6 +26,8 @@ pub struct Decision {
     /// Whether an id that no remembered request came in with is certainly unknown: nothing was
     /// lost lately.
     pub ids_certain: bool,
+    /// What each strong kind of evidence said, beside what the trace-id said.
+    pub(super) compared: Compared,
     /// The decision in the output's words.
     pub attribution: Attribution,
 }
@@ -53,6 +56,13 @@ impl Decision {
     pub fn for_nothing(&self) -> bool {
         self.attribution.reason == Some(Reason::NoRequest)
     }
+}
+
+/// What one kind of evidence says.
+struct Found {
+    of: &'static str,
+    /// The request that it names; or why it names none, if it knows.
+    says: Result<Link, Option<Reason>>,
 }
 
 /// How a decision came about.
@@ -101,7 +111,9 @@ impl Attributor {
             let now = self.now(subject.tgid, now);
             self.executions.owner(doer.life, doer.time, now)
         });
-        let (attribution, request) = self.weigh(process, subject, owned, &same_trace);
+        let strong = self.strong(process, subject, owned);
+        let compared = compared(process, subject, &strong, &same_trace);
+        let (attribution, request) = self.weigh(process, subject, strong, &same_trace);
         let owner = request.zip(attribution.tier).map(|(request, tier)| Owner {
             request,
             tier,
@@ -117,6 +129,7 @@ impl Attributor {
             owner,
             same_trace,
             ids_certain,
+            compared,
             attribution,
         }
     }
@@ -125,15 +138,21 @@ impl Attributor {
         &self,
         process: &Process,
         subject: &Subject,
-        owned: Option<Finding>,
+        found: [Found; KINDS],
         same_trace: &[Seq],
     ) -> (Attribution, Option<Seq>) {
         let mut strong = Vec::new();
         let mut reason = None;
-        for (_, found) in self.strong(process, subject, owned) {
-            match found {
-                Ok(link) => strong.push(link),
-                Err(why) => reason = reason.or(why),
+        for (kind, Found { says, .. }) in found.into_iter().enumerate() {
+            match (says, process.trust.lost(kind)) {
+                (Ok(link), None) => strong.push(link),
+                (Ok(_), Some((disagreed, compared))) => {
+                    reason = reason.or(Some(Reason::Distrusted {
+                        disagreed,
+                        compared,
+                    }));
+                }
+                (Err(why), _) => reason = reason.or(why),
             }
         }
         if let Some((first, rest)) = strong.split_first()
@@ -167,12 +186,13 @@ impl Attributor {
         process: &Process,
         subject: &Subject,
         owned: Option<Finding>,
-    ) -> [(&'static str, Result<Link, Option<Reason>>); 3] {
+    ) -> [Found; KINDS] {
         [
             ("correlation ids", declared(process, subject)),
             ("executions", self.finer(process, subject, owned)),
             ("threads and hand-off", self.executed(process, subject)),
         ]
+        .map(|(of, says)| Found { of, says })
     }
 
     /// The whole story of a decision.
@@ -314,14 +334,8 @@ impl Attributor {
             return linked(vec![link]);
         }
         let reason = match (&subject.hold, reason) {
-            (Hold::Serving(_), Some(reason))
-            | (
-                _,
-                Some(
-                    reason
-                    @ (Reason::SharedExecution | Reason::OutlivedRequest | Reason::StillOpen),
-                ),
-            ) => reason,
+            (Hold::Serving(_), Some(reason)) => reason,
+            (_, Some(reason)) if tells_more(&reason) => reason,
             (Hold::After(_), _) => Reason::AfterAnswer,
             (Hold::Messages(messages), _) if !self.pipes.for_nothing(messages) => {
                 Reason::UnknownMessage
@@ -340,8 +354,43 @@ impl Attributor {
     }
 }
 
-fn weighed((of, found): (&'static str, Result<Link, Option<Reason>>)) -> Weighed {
-    match found {
+/// Compares evidence with what the trace-id says, where both name requests that were in flight.
+fn compared(
+    process: &Process,
+    subject: &Subject,
+    found: &[Found; KINDS],
+    same_trace: &[Seq],
+) -> Compared {
+    let in_flight = |request: &Seq| {
+        process.served(*request).is_some_and(|s| {
+            s.since <= subject.time && s.until.is_none_or(|until| until >= subject.time)
+        })
+    };
+    let [named] = same_trace else {
+        return Compared::default();
+    };
+    if !in_flight(named) {
+        return Compared::default();
+    }
+    std::array::from_fn(|kind| {
+        let link = found.get(kind)?.says.as_ref().ok()?;
+        in_flight(&link.request).then_some(link.request == *named)
+    })
+}
+
+/// Whether a reason tells more than how many requests were in flight.
+fn tells_more(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::SharedExecution
+            | Reason::OutlivedRequest
+            | Reason::StillOpen
+            | Reason::Distrusted { .. }
+    )
+}
+
+fn weighed(Found { of, says }: Found) -> Weighed {
+    match says {
         Ok(link) => Weighed {
             of,
             request: Some(ExchangeId(link.request)),
@@ -366,6 +415,7 @@ fn undecided(reason: Reason) -> Decision {
         owner: None,
         same_trace: Vec::new(),
         ids_certain: false,
+        compared: Compared::default(),
         attribution: Attribution::none(reason),
     }
 }

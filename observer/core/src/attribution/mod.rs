@@ -15,6 +15,8 @@
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //!
+//! `trust` compares them with each other, process by process.
+//!
 //! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
 
 mod correlation;
@@ -28,6 +30,7 @@ mod subject;
 mod takes;
 mod threads;
 mod traces;
+mod trust;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -333,6 +336,9 @@ impl Attributor {
                 continue;
             };
             let decision = self.decision(&subject, now);
+            if let Some(process) = self.processes.get_mut(&subject.tgid) {
+                process.trust.note(&decision.compared);
+            }
             if matches!(subject.work, Work::Message(_)) {
                 self.pipes.resolve(seq, subject.tid, &decision);
             }

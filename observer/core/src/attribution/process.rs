@@ -6,6 +6,7 @@ use super::correlation::Correlations;
 use super::exclusive::Exclusive;
 use super::served::{Broken, Claim, Served};
 use super::traces::Traces;
+use super::trust::Trust;
 use crate::exchange::{Begun, Ended};
 use crate::ids::{KernelNanos, Seq, Tid};
 
@@ -20,6 +21,7 @@ pub(super) struct Process {
     pub(super) traces: Traces,
     pub(super) correlations: Correlations,
     pub(super) exclusive: Exclusive,
+    pub(super) trust: Trust,
     /// Requests may be in flight that can't be seen.
     pub(super) blind: bool,
 }
@@ -33,6 +35,7 @@ impl Process {
             traces: Traces::default(),
             correlations: Correlations::default(),
             exclusive: Exclusive::new(now),
+            trust: Trust::default(),
             blind: false,
         }
     }

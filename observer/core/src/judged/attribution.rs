@@ -194,6 +194,13 @@ pub enum Reason {
         /// The requests.
         candidates: Vec<ExchangeId>,
     },
+    /// What would name its request has named others than the trace-ids did in this process.
+    Distrusted {
+        /// How often.
+        disagreed: u32,
+        /// Of how many comparisons.
+        compared: u32,
+    },
     /// Records were lost while it happened.
     RecordsLost,
     /// One write held several events, so a buffer may have been flushed for other requests.
@@ -230,6 +237,7 @@ impl Reason {
             Self::UnknownMessage => "a message from a pipe, unknown for which request",
             Self::SameIdTwice { .. } => "several requests carry the same id",
             Self::Conflict { .. } => "evidence disagrees",
+            Self::Distrusted { .. } => "this evidence disagreed with trace-ids in this process",
             Self::RecordsLost => "records were lost",
             Self::Batched => "one write held several events",
             Self::Cut => "bytes were cut or lost",
@@ -284,6 +292,13 @@ impl fmt::Display for Reason {
                 f.write_str("evidence disagrees between requests ")?;
                 list(f, candidates)
             }
+            Self::Distrusted {
+                disagreed,
+                compared,
+            } => write!(
+                f,
+                "what would name its request disagreed with the trace-ids in {disagreed} of {compared} cases in this process"
+            ),
             Self::RecordsLost => f.write_str("records were lost meanwhile"),
             Self::Batched => {
                 f.write_str("one write held several events, perhaps of several requests")
