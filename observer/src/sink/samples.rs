@@ -4,9 +4,10 @@ use observer_core::context::{Context, Format, SpanId, TraceId};
 use observer_core::facts::Runtime;
 use observer_core::ids::{Seq, Tgid, Tid};
 use observer_core::judged::{
-    Address, Attribution, Cause, Counts, EdgeSummary, Evidence, Exchange, ExchangeId, Finding, Log,
-    LogContext, LogSummary, LogVerdict, Loss, LossKind, NotObserved, Rate, Reason, Role,
-    ServiceSummary, Summary, Tier, Verdict, WallTime, WhyCount,
+    Address, Attribution, Candidate, Cause, Counts, EdgeSummary, Evidence, Exchange, ExchangeId,
+    Explanation, Finding, Log, LogContext, LogId, LogSummary, LogVerdict, Loss, LossKind,
+    NotObserved, Rate, Reason, Role, ServiceSummary, Summary, Tier, Verdict, WallTime, Weighed,
+    WhyCount,
 };
 use observer_core::message::Protocol;
 
@@ -32,6 +33,7 @@ pub fn plan() -> ShowPlan {
     ShowPlan {
         output: Output::Text,
         filter: Filter::default(),
+        explain: None,
         show_query: false,
         logs: Logs::All,
         quiet: false,
@@ -114,9 +116,53 @@ pub fn client(verdict: Verdict) -> Exchange {
     }
 }
 
+/// How a call made for [`server`] was attributed.
+pub fn explanation() -> Explanation {
+    let candidate = Candidate {
+        request: ExchangeId(Seq(1)),
+        tid: Tid(41),
+        since: at(0),
+        until: Some(at(9_000)),
+        thread: "thread 41 did all the work on it".into(),
+    };
+    let weighed = Weighed {
+        of: "threads and hand-off",
+        request: Some(ExchangeId(Seq(1))),
+        confidence: Some(0.999),
+        says: "thread 41 read the request".into(),
+    };
+    Explanation {
+        of: "x2".into(),
+        pid: Tgid(40),
+        tid: Tid(41),
+        execution: Some("goroutine 7".into()),
+        time: at(1_000),
+        candidates: vec![
+            Candidate {
+                until: None,
+                ..candidate.clone()
+            },
+            candidate,
+        ],
+        evidence: vec![
+            Weighed {
+                of: "correlation ids",
+                request: None,
+                confidence: None,
+                says: "nothing".into(),
+            },
+            weighed,
+        ],
+        same_trace: vec![ExchangeId(Seq(1))],
+        request: Some(ExchangeId(Seq(1))),
+        attribution: Attribution::none(Reason::NoRequest),
+    }
+}
+
 /// A line logged for [`server`].
 pub fn log(verdict: LogVerdict) -> Log {
     Log {
+        id: LogId(Seq(9)),
         pid: Tgid(40),
         tid: Tid(41),
         service: "cart".into(),

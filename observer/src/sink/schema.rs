@@ -144,6 +144,11 @@ fn lines_are_as_the_schema_says() {
 }
 
 #[test]
+fn explanations_are_as_the_schema_says() {
+    check([Judged::Explanation(Box::new(samples::explanation()))]);
+}
+
+#[test]
 fn losses_are_as_the_schema_says() {
     let kinds = [
         LossKind::Records,

@@ -1,13 +1,16 @@
 //! What attribution knows about one process.
 
-use hashbrown::{HashMap, HashSet};
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
 
 use super::correlation::Correlations;
 use super::exclusive::Exclusive;
 use super::served::{Broken, Claim, Served};
 use super::traces::Traces;
+use super::trust::Trust;
 use crate::exchange::{Begun, Ended};
-use crate::ids::{KernelNanos, Seq};
+use crate::ids::{KernelNanos, Seq, Tid};
 
 /// How long after an answer work for its request may still go on unseen, nanoseconds.
 const AFTERWORK: u64 = 1_000_000_000;
@@ -15,11 +18,12 @@ const AFTERWORK: u64 = 1_000_000_000;
 #[derive(Debug)]
 pub(super) struct Process {
     served: HashMap<Seq, Box<Served>>,
-    open: HashSet<Seq>,
+    open: BTreeSet<Seq>,
     last_end: Option<KernelNanos>,
     pub(super) traces: Traces,
     pub(super) correlations: Correlations,
     pub(super) exclusive: Exclusive,
+    pub(super) trust: Trust,
     /// Requests may be in flight that can't be seen.
     pub(super) blind: bool,
 }
@@ -28,11 +32,12 @@ impl Process {
     pub(super) fn new(now: KernelNanos) -> Self {
         Self {
             served: HashMap::new(),
-            open: HashSet::new(),
+            open: BTreeSet::new(),
             last_end: None,
             traces: Traces::default(),
             correlations: Correlations::default(),
             exclusive: Exclusive::new(now),
+            trust: Trust::default(),
             blind: false,
         }
     }
@@ -68,11 +73,21 @@ impl Process {
     /// How many requests are in flight, and which one if it is only one.
     pub(super) fn in_flight(&self) -> (usize, Option<Seq>) {
         let sole = if self.open.len() == 1 {
-            self.open.iter().next().copied()
+            self.open.first().copied()
         } else {
             None
         };
         (self.open.len(), sole)
+    }
+
+    /// The oldest request that is open.
+    pub(super) fn oldest_open(&self) -> Option<Seq> {
+        self.open.first().copied()
+    }
+
+    /// A number that is above those of all requests that are open.
+    pub(super) fn next_request(&self) -> Seq {
+        Seq(self.open.last().map_or(0, |last| last.0 + 1))
     }
 
     /// Whether it has served nothing since, and serves nothing.
@@ -87,6 +102,22 @@ impl Process {
 
     pub(super) fn served(&self, seq: Seq) -> Option<&Served> {
         self.served.get(&seq).map(Box::as_ref)
+    }
+
+    /// The requests that it was serving at a moment, oldest first.
+    pub(super) fn serving_at(
+        &self,
+        time: KernelNanos,
+    ) -> Vec<(Seq, Tid, KernelNanos, Option<KernelNanos>, Claim)> {
+        let then = |s: &&Box<Served>| s.since <= time && s.until.is_none_or(|until| until >= time);
+        let mut serving: Vec<_> = self
+            .served
+            .values()
+            .filter(then)
+            .map(|s| (s.seq, s.tid, s.since, s.until, s.claim))
+            .collect();
+        serving.sort_unstable_by_key(|(seq, ..)| *seq);
+        serving
     }
 
     pub(super) fn forget(&mut self, seq: Seq) {

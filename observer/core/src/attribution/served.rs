@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use std::fmt;
+
 use crate::context::Carrier;
 use crate::exchange::{Begun, Ended};
 use crate::ids::{FileId, KernelNanos, Seq, Tid};
@@ -36,6 +38,16 @@ impl Claim {
     #[must_use]
     pub fn is_settled(self) -> bool {
         !matches!(self, Self::Held(_))
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held(tid) => write!(f, "thread {tid} serves it, nothing speaks against it yet"),
+            Self::Confirmed(tid) => write!(f, "thread {tid} did all the work on it"),
+            Self::Broken(why) => write!(f, "its thread is no evidence: {}", why.reason()),
+        }
     }
 }
 

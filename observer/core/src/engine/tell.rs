@@ -8,14 +8,15 @@ use lru::LruCache;
 use smol_str::format_smolstr;
 
 use super::Config;
-use crate::attribution::{Attributor, Call, Decision, Line, Served, Subject, Work};
+use crate::attribution::{Attributor, Call, Decision, Doer, Line, Served, Story, Subject, Work};
 use crate::context::line::LineId;
 use crate::context::{Carrier, TraceId};
 use crate::exchange::{Begun, Ended};
 use crate::facts::{ProcessFacts, Runtime};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{
-    Address, Exchange, ExchangeId, Finding, Judged, Log, LogContext, Loss, LossKind, Role, Summary,
+    Address, Candidate, Exchange, ExchangeId, Explanation, Finding, Judged, Log, LogContext, LogId,
+    Loss, LossKind, Role, SubjectId, Summary,
 };
 use crate::message::Protocol;
 use crate::redact::redact;
@@ -159,8 +160,10 @@ impl Teller {
         &mut self,
         attributor: &Attributor,
         decided: Vec<(Subject, Decision)>,
+        story: Option<(Option<Doer>, Story)>,
         out: &mut Vec<Judged>,
     ) {
+        let mut story = story;
         for (subject, decision) in &decided {
             if let (Work::Call(call), Some(owner)) = (&subject.work, &decision.owner) {
                 let traces = self.traces.get_or_insert_mut(owner.request, Vec::new);
@@ -179,10 +182,17 @@ impl Teller {
                 tid: subject.tid,
                 time: subject.time,
             };
+            if self.config.explain == Some(SubjectId(subject.seq))
+                && let Some((doer, story)) = story.take()
+            {
+                out.push(self.explanation(&subject, doer, story));
+            }
             match subject.work {
                 Work::Call(call) => out.push(self.call(attributor, by, *call, decision)),
-                Work::Line(line) => out.push(self.line(attributor, by, *line, decision)),
-                Work::Message => {}
+                Work::Line(line) => {
+                    out.push(self.line(attributor, subject.seq, by, *line, decision));
+                }
+                Work::Message(_) => {}
             }
         }
     }
@@ -204,8 +214,8 @@ impl Teller {
             reason: decision.attribution.reason.as_ref(),
         });
         let same_format = owner.is_none_or(|s| shares_format(inbound(s), outbound));
-        let same_thread = decision.owner.is_some_and(|o| o.same_thread);
-        let circumstances = self.circumstances(by.tgid, same_thread, same_format);
+        let same_execution = decision.owner.is_some_and(|o| o.same_execution);
+        let circumstances = self.circumstances(by.tgid, same_execution, same_format);
         let exchange = Exchange {
             request: decision.owner.map(|o| ExchangeId(o.request)),
             attribution: Some(decision.attribution.or_reason(doubt)),
@@ -217,7 +227,51 @@ impl Teller {
         Judged::Exchange(Box::new(exchange))
     }
 
-    fn line(&mut self, attributor: &Attributor, by: By, line: Line, decision: Decision) -> Judged {
+    fn explanation(&self, subject: &Subject, doer: Option<Doer>, story: Story) -> Judged {
+        let wall = |time| self.config.anchor.wall(time);
+        let of = match subject.work {
+            Work::Line(_) => LogId(subject.seq).to_string(),
+            _ => ExchangeId(subject.seq).to_string(),
+        };
+        let execution = doer.map(|doer| {
+            let took = if doer.took {
+                " (it took the connection)"
+            } else {
+                ""
+            };
+            format!("{} {}{took}", doer.execution.kind, doer.execution.id)
+        });
+        let candidates = story.candidates.into_iter();
+        Judged::Explanation(Box::new(Explanation {
+            of: of.into(),
+            pid: subject.tgid,
+            tid: subject.tid,
+            execution: execution.map(Text::from),
+            time: wall(subject.time),
+            candidates: candidates
+                .map(|(request, tid, since, until, claim)| Candidate {
+                    request: ExchangeId(request),
+                    tid,
+                    since: wall(since),
+                    until: until.map(wall),
+                    thread: claim.to_string().into(),
+                })
+                .collect(),
+            evidence: story.evidence,
+            same_trace: story.same_trace.into_iter().map(ExchangeId).collect(),
+            request: story.request.map(ExchangeId),
+            attribution: story.attribution,
+        }))
+    }
+
+    fn line(
+        &mut self,
+        attributor: &Attributor,
+        seq: Seq,
+        by: By,
+        line: Line,
+        decision: Decision,
+    ) -> Judged {
         let request = decision.owner.map(|o| o.request);
         let owner = request.and_then(|r| attributor.served(by.tgid, r));
         let own_traces = request
@@ -237,6 +291,7 @@ impl Teller {
             Cow::Owned(shown) => Some(shown),
         };
         let log = Log {
+            id: LogId(seq),
             pid: by.tgid,
             tid: by.tid,
             service: self.service(by.tgid),
@@ -307,10 +362,10 @@ impl Teller {
         self.facts.peek(&tgid).and_then(|f| f.runtime)
     }
 
-    fn circumstances(&self, tgid: Tgid, same_thread: bool, same_format: bool) -> Circumstances {
+    fn circumstances(&self, tgid: Tgid, same_execution: bool, same_format: bool) -> Circumstances {
         Circumstances {
             runtime: self.runtime(tgid),
-            same_thread,
+            same_execution,
             same_format,
         }
     }

@@ -163,7 +163,7 @@ impl Exchanges {
         }
     }
 
-    /// Ends what a process left open when it ended.
+    /// Ends what a process left open when its program ended.
     pub fn process_ended(
         &mut self,
         tgid: Tgid,

@@ -3,6 +3,7 @@
 
 mod attribution;
 mod cause;
+mod explanation;
 mod loss;
 mod summary;
 mod time;
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 
 pub use attribution::{Attribution, Evidence, Reason, Tier};
 pub use cause::Cause;
+pub use explanation::{Candidate, Explanation, LogId, NotAnId, SubjectId, Weighed};
 pub use loss::{Loss, LossKind};
 use serde::{Deserialize, Serialize, Serializer};
 pub use summary::{
@@ -32,6 +34,8 @@ pub enum Judged {
     Exchange(Box<Exchange>),
     /// A logged event.
     Log(Box<Log>),
+    /// How one of these was attributed, when that was asked for.
+    Explanation(Box<Explanation>),
     /// Something that was not seen.
     Loss(Loss),
     /// Counts of everything told; the last object.
@@ -56,7 +60,7 @@ pub enum Unfinished {
     Closed,
     /// The connection was reset, or failed otherwise.
     Reset,
-    /// The process ended.
+    /// The process ended, or ran another program.
     Exited,
     /// No answer within the time that the observer waits.
     TimedOut,
@@ -173,6 +177,8 @@ pub struct Exchange {
 /// A logged event.
 #[derive(Clone, Debug, Serialize)]
 pub struct Log {
+    /// Its identity.
+    pub id: LogId,
     /// The process that wrote it.
     pub pid: Tgid,
     /// The thread that wrote it.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::context::Carrier;
 use crate::ids::{KernelNanos, Tid};
-use crate::record::Direction;
+use crate::record::{Direction, Execution};
 pub use crate::stream::Chunk;
 use crate::text::Text;
 
@@ -30,6 +30,18 @@ pub struct Moved {
     pub since: KernelNanos,
     /// Whether any part was moved by a call that could not block.
     pub nonblocking: bool,
+    /// The execution that moved the first part, where one is known.
+    pub execution: Option<Execution>,
+    /// Whether that moved all parts.
+    pub one_execution: bool,
+}
+
+impl Moved {
+    /// The execution that moved all parts, where one is known.
+    #[must_use]
+    pub fn sole_execution(&self) -> Option<Execution> {
+        self.execution.filter(|_| self.one_execution)
+    }
 }
 
 /// Something that the bytes of a connection showed.

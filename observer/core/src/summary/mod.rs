@@ -55,7 +55,7 @@ pub struct Circumstances {
     /// What the service runs on.
     pub runtime: Option<Runtime>,
     /// The thread that read the request made the call.
-    pub same_thread: bool,
+    pub same_execution: bool,
     /// The call carries a context in a format that the request came in with.
     pub same_format: bool,
 }

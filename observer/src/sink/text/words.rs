@@ -153,7 +153,7 @@ fn unfinished(why: Unfinished) -> &'static str {
     match why {
         Unfinished::Closed => "closed without an answer",
         Unfinished::Reset => "connection failed",
-        Unfinished::Exited => "process ended",
+        Unfinished::Exited => "program ended",
         Unfinished::TimedOut => "no answer in time",
         Unfinished::Lost => "end not seen",
         Unfinished::Stopped => "still open",
