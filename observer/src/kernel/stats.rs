@@ -1,10 +1,17 @@
 //! What the probes and the kernel counted.
 
-use std::{fs, os::fd::RawFd};
+use std::{
+    fs::{self, File},
+    os::{
+        fd::{AsFd, AsRawFd, RawFd},
+        unix::fs::FileExt,
+    },
+};
 
 use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray},
+    programs::Program,
 };
 use observer_abi::control::CpuState;
 
@@ -53,17 +60,49 @@ impl ProgramStats {
     }
 
     fn parse(name: &str, text: &str) -> Self {
-        let field = |wanted: &str| {
-            let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-            let value = lines.find(|(field, _)| *field == wanted);
-            value.and_then(|(_, value)| value.trim().parse().ok())
-        };
         Self {
             name: name.to_owned(),
-            runs: field("run_cnt").unwrap_or(0),
-            nanos: field("run_time_ns").unwrap_or(0),
-            misses: field("recursion_misses").unwrap_or(0),
+            runs: field(text, "run_cnt"),
+            nanos: field(text, "run_time_ns"),
+            misses: field(text, MISSES),
         }
+    }
+}
+
+/// The field of `fdinfo` that counts [`ProgramStats::misses`].
+const MISSES: &str = "recursion_misses";
+
+/// A number in `fdinfo`; 0 where the kernel does not have it.
+fn field(text: &str, wanted: &str) -> u64 {
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let value = lines.find(|(field, _)| *field == wanted);
+    value
+        .and_then(|(_, value)| value.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+/// Runs of all programs that the kernel left out. What the kernel says of each is kept open, since
+/// it is asked for many times a second.
+pub struct Misses(Vec<File>);
+
+impl Misses {
+    /// Opens what the kernel says of each loaded program of `object`.
+    pub fn open(object: &Ebpf) -> Self {
+        let of = |program: &Program| {
+            let fd = program.fd().ok()?.as_fd().as_raw_fd();
+            File::open(format!("/proc/self/fdinfo/{fd}")).ok()
+        };
+        Self(object.programs().filter_map(|(_, p)| of(p)).collect())
+    }
+
+    /// How many there were so far.
+    pub fn sum(&self) -> u64 {
+        let mut text = [0; 1024];
+        let read = |file: &File| {
+            let len = file.read_at(&mut text, 0).unwrap_or(0);
+            field(std::str::from_utf8(&text[..len]).unwrap_or(""), MISSES)
+        };
+        self.0.iter().map(read).sum()
     }
 }
 

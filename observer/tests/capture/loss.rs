@@ -52,6 +52,8 @@ fn what_is_lost_leaves_holes_of_its_size() {
     let full = capture.counters();
     assert!(full.lost > WRITES as u64, "{full:?}");
     assert_eq!(full.sent, records.len() as u64);
+    let missed: u64 = full.programs.iter().map(|program| program.misses).sum();
+    assert_eq!(capture.lost(), full.lost + missed);
 
     // A second process shows what was lost before it, and on which CPU.
     let mut child = Spawned::start(command(), &capture).expect("the test can be executed");
