@@ -6,7 +6,7 @@ use observer_core::ids::{Seq, Tgid, Tid};
 use observer_core::judged::{
     Address, Attribution, Cause, ContextView, Counts, EdgeSummary, Evidence, Exchange, ExchangeId,
     Finding, Log, LogContext, LogSummary, LogVerdict, Loss, LossKind, NotObserved, Rate, Reason,
-    Role, ServiceSummary, Summary, Tier, Verdict, WallTime, WhyCount,
+    ReasonCount, Role, ServiceSummary, Summary, Tier, Verdict, WallTime, WhyCount,
 };
 use observer_core::message::Protocol;
 
@@ -248,7 +248,10 @@ pub fn summary() -> Summary {
                 loss: rate(80, 480, 0.136, 0.203),
             },
             loss: rate(30, 240, 0.089, 0.173),
-            inconclusive: vec![(Reason::ManyInFlight { requests: 3 }.to_string(), 12)],
+            inconclusive: vec![ReasonCount {
+                reason: Reason::ManyInFlight { requests: 3 }.to_string(),
+                count: 12,
+            }],
         }],
         verdicts,
         log_verdicts,

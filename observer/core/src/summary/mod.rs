@@ -10,8 +10,8 @@ pub use wilson::rate;
 
 use crate::facts::Runtime;
 use crate::judged::{
-    Counts, EdgeSummary, Exchange, Finding, Log, LogSummary, LogVerdict, NotObserved, Rate, Role,
-    ServiceSummary, Verdict,
+    Counts, EdgeSummary, Exchange, Finding, Log, LogSummary, LogVerdict, NotObserved, Rate,
+    ReasonCount, Role, ServiceSummary, Verdict,
 };
 use crate::message::Protocol;
 
@@ -193,12 +193,18 @@ impl Service {
             .values()
             .map(|e| e.verdicts.of(Verdict::is_judged))
             .sum();
-        let mut inconclusive: Vec<(String, u64)> = self
+        let mut inconclusive: Vec<ReasonCount> = self
             .inconclusive
             .iter()
-            .map(|(r, n)| (r.clone(), *n))
+            .map(|(reason, count)| ReasonCount {
+                reason: reason.clone(),
+                count: *count,
+            })
             .collect();
-        inconclusive.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        inconclusive.sort_by(|a, b| {
+            let more = b.count.cmp(&a.count);
+            more.then_with(|| a.reason.cmp(&b.reason))
+        });
         ServiceSummary {
             service: name.to_owned(),
             runtime: self.runtime,
