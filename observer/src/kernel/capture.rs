@@ -181,7 +181,7 @@ impl Capture {
     pub fn counters(&self) -> Counters {
         Counters {
             programs: self.programs(),
-            ..self.counters.sum()
+            probes: self.counters.sum(),
         }
     }
 

@@ -13,27 +13,15 @@ use aya::{
     maps::{MapData, PerCpuArray},
     programs::Program,
 };
-use observer_abi::control::CpuState;
+use observer_abi::control::{COUNTERS, CpuState};
 
 use super::CaptureError;
 
-/// Sums over all CPUs since the capture began.
+/// What was counted since the capture began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Records put into the ring.
-    pub sent: u64,
-    /// Records for which the ring had no room.
-    pub lost: u64,
-    /// Bytes of payload put into the ring.
-    pub captured: u64,
-    /// Bytes reported without payload, by policy or because they could not be read.
-    pub cut: u64,
-    /// Payloads that could not be read from a process's memory.
-    pub faults: u64,
-    /// Calls on descriptions that are ignored by feedback.
-    pub ignored: u64,
-    /// Calls whose beginning was not seen: in flight when their process was selected.
-    pub unpaired: u64,
+    /// What the probes counted, added up over all CPUs.
+    pub probes: CpuState,
     /// How often each probe ran.
     pub programs: Vec<ProgramStats>,
 }
@@ -106,11 +94,8 @@ impl Misses {
     }
 }
 
-/// Fields of [`CpuState`], all 64 bits wide.
-const FIELDS: usize = size_of::<CpuState>() / size_of::<u64>();
-
 /// The per-CPU counters.
-pub struct CpuCounters(PerCpuArray<MapData, [u64; FIELDS]>);
+pub struct CpuCounters(PerCpuArray<MapData, [u64; COUNTERS]>);
 
 impl CpuCounters {
     /// Opens the map.
@@ -127,32 +112,16 @@ impl CpuCounters {
     }
 
     /// Adds up all CPUs; zeros if the map can't be read, which only its removal would cause.
-    pub fn sum(&self) -> Counters {
-        let mut sum = Counters::default();
-        let Ok(cpus) = self.0.get(&0, 0) else {
-            return sum;
-        };
-        for [
-            _seq,
-            _ids,
-            sent,
-            lost,
-            captured,
-            cut,
-            faults,
-            ignored,
-            unpaired,
-        ] in cpus.iter()
-        {
-            sum.sent += sent;
-            sum.lost += lost;
-            sum.captured += captured;
-            sum.cut += cut;
-            sum.faults += faults;
-            sum.ignored += ignored;
-            sum.unpaired += unpaired;
+    pub fn sum(&self) -> CpuState {
+        let mut sum = [0; COUNTERS];
+        if let Ok(cpus) = self.0.get(&0, 0) {
+            for cpu in cpus.iter() {
+                for (total, counter) in sum.iter_mut().zip(cpu) {
+                    *total += counter;
+                }
+            }
         }
-        sum
+        CpuState::from_words(sum)
     }
 }
 

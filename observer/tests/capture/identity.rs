@@ -266,7 +266,7 @@ fn under_load_what_is_read_is_what_was_written() {
     let Some(seen) = observe(workload) else {
         return;
     };
-    assert_eq!(seen.counters.lost, 0);
+    assert_eq!(seen.counters.probes.lost, 0);
     let files = seen.files(Class::Unix);
     assert_eq!(files.len(), (THREADS * CONNECTIONS * 2) as usize);
     let wrote = seen.streams(Class::Unix, Direction::Write);
