@@ -1,6 +1,6 @@
 //! The return of a system call: reads are reported, writes corrected.
 
-use observer_abi::{Short, class, control::call, data_flag, kind};
+use observer_abi::{Short, control::call, data_flag, kind};
 
 use crate::{
     config::call_of,
@@ -8,7 +8,7 @@ use crate::{
     emit::{Piece, Program},
     enter::{NO_PAYLOAD, Stage, message_vector, prepare},
     execution,
-    file::{Direction, is_socket, same},
+    file::{Direction, is_socket, observed, same},
     maps::{ANNOUNCED, FileState, PENDING, REGULAR, ThreadState, UNREPORTED},
     mem,
     regs::Regs,
@@ -161,12 +161,12 @@ fn moved(call: &ThreadState, state: &FileState, piece: &Piece, ret: i64) {
         call::SENDMMSG => {
             messages(call, state, piece, ret as u64, 1);
         }
-        call::SPLICE => splice(call, state, piece),
+        call::SPLICE | call::TEE => splice(call, state, piece),
         _ => bare(call.file, call.fd, state, piece, Direction::Write),
     }
 }
 
-/// Both ends of a `splice`.
+/// Both ends of a `splice`, the written one of a `tee`.
 #[inline(always)]
 fn splice(call: &ThreadState, from: &FileState, piece: &Piece) {
     if call.pos != 0
@@ -178,7 +178,7 @@ fn splice(call: &ThreadState, from: &FileState, piece: &Piece) {
         piece.fd.set(call.count as i32);
         bare(call.pos, piece.fd.get(), to, piece, Direction::Write);
     }
-    if is_socket(from.class.get()) || from.class.get() == class::PIPE {
+    if call.call == call::SPLICE && observed(from, call.fd, Direction::Read) {
         piece.file.set(from.id);
         piece.class.set(from.class.get());
         piece.flags.set(piece.flags.get() & !data_flag::WRITE);

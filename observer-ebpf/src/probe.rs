@@ -81,7 +81,10 @@ fn takes(thread: Thread, fd: i32, execution: Execution, how: u8) {
     let Some(state) = file.state_preemptible() else {
         return;
     };
-    if !is_socket(state.class.get()) {
+    let id = state.id;
+    // What was read may have been forgotten, and its place be used for something else, meanwhile.
+    let same = file.known().is_some_and(|state| state.id == id);
+    if !same || !is_socket(state.class.get()) {
         return;
     }
     let Some(mut entry) = RING.reserve::<Take>(0) else {
@@ -90,7 +93,7 @@ fn takes(thread: Thread, fd: i32, execution: Execution, how: u8) {
     let len = size_of::<Take>() as u32;
     entry.write(Take {
         header: ring::unsequenced(kind::TAKE, len, thread.pid_tgid, ring::now()),
-        file: state.id,
+        file: id,
         execution: execution.id,
         origin: execution.origin,
         fd,

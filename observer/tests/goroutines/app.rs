@@ -10,6 +10,7 @@ pub struct Build {
     name: String,
     version: Option<String>,
     flags: Vec<String>,
+    cgo: bool,
 }
 
 impl Build {
@@ -18,11 +19,18 @@ impl Build {
             name: name.to_owned(),
             version: None,
             flags: Vec::new(),
+            cgo: false,
         }
     }
 
     pub fn flags(mut self, flags: &[&str]) -> Self {
         self.flags = flags.iter().map(|f| (*f).to_owned()).collect();
+        self
+    }
+
+    /// Linked by the C compiler, with C's resolver.
+    pub fn cgo(mut self) -> Self {
+        self.cgo = true;
         self
     }
 
@@ -41,7 +49,7 @@ impl Build {
             .args(["build", "-o"])
             .arg(&program)
             .args(&self.flags)
-            .env("CGO_ENABLED", "0");
+            .env("CGO_ENABLED", if self.cgo { "1" } else { "0" });
         if let Some(version) = &self.version {
             command.env("GOTOOLCHAIN", format!("go{version}"));
         }

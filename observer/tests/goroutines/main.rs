@@ -28,6 +28,20 @@ fn of_a_position_independent_program() {
 }
 
 #[test]
+fn of_a_program_linked_with_c() {
+    check(&Build::new("cgo").cgo().flags(&[
+        "-buildmode=pie",
+        "-tags=netcgo",
+        "-ldflags=-s -w -linkmode=external",
+    ]));
+}
+
+#[test]
+fn of_a_program_that_is_not_optimised() {
+    check(&Build::new("debug").flags(&["-gcflags=all=-N -l"]));
+}
+
+#[test]
 fn of_other_versions() {
     let versions = std::env::var("OBSERVER_TEST_GO").unwrap_or("1.21.13".to_owned());
     for version in versions.split(',').filter(|v| !v.is_empty()) {
