@@ -4,6 +4,8 @@
 const { randomBytes } = require('node:crypto');
 
 const DOWNSTREAM = process.env.DOWNSTREAM ?? 'http://127.0.0.1:9';
+// Most connections that are open to the downstream at a time: calls wait for one another's.
+const POOL_SIZE = Number(process.env.POOL_SIZE ?? 64);
 const BACKGROUND_MS = Number(process.env.BG_MS ?? 50);
 
 const id = (bytes) => randomBytes(bytes).toString('hex').replace(/^00/, '01');
@@ -111,4 +113,6 @@ function listen(app) {
   });
 }
 
-module.exports = { DOWNSTREAM, Work, background, fetchCall, listen, serve };
+module.exports = {
+  DOWNSTREAM, POOL_SIZE, Work, background, fetchCall, listen, serve,
+};

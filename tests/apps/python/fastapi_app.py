@@ -14,7 +14,7 @@ import loggers
 import workload
 
 log = loggers.make("direct")
-client = httpx.AsyncClient(limits=httpx.Limits(max_connections=32), timeout=30)
+client = httpx.AsyncClient(limits=httpx.Limits(max_connections=workload.POOL_SIZE), timeout=30)
 
 
 async def call(url, headers):

@@ -9,6 +9,8 @@ import os
 import random
 
 DOWNSTREAM = os.environ.get("DOWNSTREAM", "http://127.0.0.1:9")
+# Most connections that are open to the downstream at a time: calls wait for one another's.
+POOL_SIZE = int(os.environ.get("POOL_SIZE", "64"))
 BACKGROUND_SECONDS = int(os.environ.get("BG_MS", "50")) / 1000
 
 

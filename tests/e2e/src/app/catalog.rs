@@ -386,6 +386,45 @@ impl App {
     .env(&[("RUNTIME", "current")])
     .parallel();
 
+    /// Puma with Net::HTTP.
+    pub const PUMA: Self = Self::new(
+        "puma",
+        "Ruby",
+        "Puma's thread pool; Net::HTTP, parallel calls by new threads",
+        "ruby {apps}/ruby/puma_app.rb",
+    )
+    .parallel();
+
+    /// PHP-FPM behind nginx; its lines are relayed by its master.
+    pub const PHP_FPM: Self = Self::new(
+        "php-fpm",
+        "PHP",
+        "PHP-FPM behind nginx; curl",
+        "python3 {apps}/launch.py php",
+    )
+    .needs(&["nginx", "php-fpm8.2"])
+    .parallel();
+
+    /// nginx as a proxy.
+    pub const NGINX: Self = Self::new(
+        "nginx",
+        "proxy",
+        "two workers as a proxy, kept-alive upstream connections",
+        "python3 {apps}/launch.py nginx",
+    )
+    .needs(&["nginx"])
+    .proxy();
+
+    /// HAProxy.
+    pub const HAPROXY: Self = Self::new(
+        "haproxy",
+        "proxy",
+        "two threads as a proxy, reused upstream connections",
+        "python3 {apps}/launch.py haproxy",
+    )
+    .needs(&["haproxy"])
+    .proxy();
+
     /// Every service that the truth bench knows, in the order of its table.
     pub const ALL: &[Self] = &[
         Self::FLASK,
@@ -422,5 +461,9 @@ impl App {
         Self::THREADS,
         Self::AXUM,
         Self::AXUM_CURRENT,
+        Self::PUMA,
+        Self::PHP_FPM,
+        Self::NGINX,
+        Self::HAPROXY,
     ];
 }

@@ -10,7 +10,7 @@ use super::{Load, Row};
 use crate::app::{App, Service};
 use crate::driver::Clients;
 use crate::observer::Observer;
-use crate::plan::Planned;
+use crate::plan::{LogMode, Planned};
 use crate::run::keep;
 use crate::score::told;
 use crate::score::truth::{LINES, Truth, check_service, line_id};
@@ -34,7 +34,8 @@ pub struct Case {
 }
 
 impl Case {
-    /// Starts the service with fewer workers than requests, where it has a pool and they are many.
+    /// Starts the service with fewer workers than requests, where it has a pool and they are many, and with
+    /// fewer connections than calls, where its client can be limited.
     ///
     /// # Errors
     /// When it does not start.
@@ -42,7 +43,9 @@ impl Case {
         let downstream = Downstream::start(Delay::SOME_SLOW)?;
         let workers = clients.min(WORKERS);
         let service = app.start_with(downstream.address(), workers, |command| {
-            command.env("BG_MS", BACKGROUND_MS);
+            command
+                .env("BG_MS", BACKGROUND_MS)
+                .env("POOL_SIZE", (2 * workers).to_string());
         })?;
         Ok(Self {
             app,
@@ -96,11 +99,12 @@ impl Case {
     }
 
     fn plan(&self, load: Load, requests: usize) -> Vec<Planned> {
-        let mut plan = load.mix(self.app.parallel).plan(
-            &format!("{}-", load.name()),
-            requests,
-            requests as u64,
-        );
+        let mut mix = load.mix(self.app.parallel);
+        if self.app.proxy {
+            // Proxies can't write numbers in another base.
+            mix.logs.retain(|log| *log != LogMode::Decimal);
+        }
+        let mut plan = mix.plan(&format!("{}-", load.name()), requests, requests as u64);
         if self.app.proxy {
             for planned in &mut plan {
                 planned.calls = 1;
