@@ -35,6 +35,8 @@ def serve(job)
 end
 
 app = lambda do |env|
+  next [200, {}, []] if env['PATH_INFO'] != '/work'
+
   serve(Work.new(env['QUERY_STRING'], env['HTTP_TRACEPARENT']))
   [200, { 'Content-Type' => 'text/plain' }, ["done\n"]]
 end

@@ -110,6 +110,25 @@ impl App {
     .env(&[("LOOP", "uvloop")])
     .parallel();
 
+    /// FastAPI with handlers that block.
+    pub const FASTAPI_SYNC: Self = Self::new(
+        "fastapi-sync",
+        "Python",
+        "FastAPI under uvicorn with plain functions, run by its threads; httpx",
+        FASTAPI,
+    )
+    .env(&[("HANDLER", "sync")]);
+
+    /// FastAPI whose calls are made by the loop's executor.
+    pub const FASTAPI_EXECUTOR: Self = Self::new(
+        "fastapi-executor",
+        "Python",
+        "FastAPI under uvicorn; httpx, called through run_in_executor",
+        FASTAPI,
+    )
+    .env(&[("HANDLER", "executor")])
+    .parallel();
+
     /// aiohttp, both sides.
     pub const AIOHTTP: Self = Self::new(
         "aiohttp",
@@ -163,6 +182,17 @@ impl App {
         "node {apps}/node/fetch_app.js",
     )
     .needs(&["{apps}/node/node_modules/pino"])
+    .parallel();
+
+    /// The same with calls that wait in a queue of promises.
+    pub const FETCH_LIMITED: Self = Self::new(
+        "node-fetch-limited",
+        "Node",
+        "node:http; fetch, calls waiting in a queue of promises",
+        "node {apps}/node/fetch_app.js",
+    )
+    .needs(&["{apps}/node/node_modules/pino"])
+    .env(&[("LIMIT", "1")])
     .parallel();
 
     /// The same with lines by pino, each written at once.
@@ -438,8 +468,11 @@ impl App {
         Self::AIOHTTP,
         Self::FASTAPI,
         Self::FASTAPI_UVLOOP,
+        Self::FASTAPI_SYNC,
+        Self::FASTAPI_EXECUTOR,
         Self::EXPRESS,
         Self::FETCH,
+        Self::FETCH_LIMITED,
         Self::PINO,
         Self::PINO_ASYNC,
         Self::WORKER_THREADS,

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -21,6 +23,9 @@ const WORKERS: usize = 16;
 
 /// Pause between the things that a service does for no request, milliseconds.
 const BACKGROUND_MS: &str = "5";
+
+/// Pause between health checks.
+const HEALTH: Duration = Duration::from_millis(10);
 
 /// How long lines may take to come out of a queue.
 const QUEUE: Duration = Duration::from_secs(5);
@@ -71,7 +76,7 @@ impl Case {
             "--record".as_ref(),
             recording.as_os_str(),
         ])?;
-        let driven = Clients::new(self.clients).drive(self.service.address, &plan);
+        let driven = self.drive(&plan);
         let printed = self.printed(&plan);
         let told = observer.stop()?;
         driven.with_context(|| format!("driving {}", load.name()))?;
@@ -96,6 +101,24 @@ impl Case {
             std::fs::remove_file(&recording)?;
         }
         Ok(row)
+    }
+
+    /// Sends the requests of `plan`, and asks all the while whether the service is well, as a load balancer does.
+    fn drive(&self, plan: &[Planned]) -> Result<Duration> {
+        let url = format!("http://{}/health", self.service.address);
+        let (done, over) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let agent = ureq::Agent::new_with_defaults();
+                while over.recv_timeout(HEALTH) == Err(RecvTimeoutError::Timeout) {
+                    // Most services know of no such page. They have answered all the same.
+                    let _ = agent.get(&url).call();
+                }
+            });
+            let driven = Clients::new(self.clients).drive(self.service.address, plan);
+            drop(done);
+            driven
+        })
     }
 
     fn plan(&self, load: Load, requests: usize) -> Vec<Planned> {
