@@ -9,6 +9,7 @@ pub mod generate;
 pub mod kernel;
 pub mod output;
 pub mod replay;
+pub mod runtimes;
 pub mod session;
 pub mod sink;
 pub mod watch;

@@ -51,7 +51,7 @@ const HOUSES: [House; 2] = [
         // The sinks come before the kernel edge: they can't know of it. What joins both comes last.
         stages: &[
             "cli", "sink", "session", "output", "generate", "decode", "replay", "facts", "kernel",
-            "watch", "doctor", "shop", "demo",
+            "runtimes", "watch", "doctor", "shop", "demo",
         ],
     },
 ];

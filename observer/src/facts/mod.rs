@@ -30,6 +30,7 @@ pub fn process(proc: &Proc, tgid: Tgid) -> ProcessFacts {
         tgid,
         service: printable(&service).chars().take(NAME_LIMIT).collect(),
         runtime,
+        executions: None,
     }
 }
 
