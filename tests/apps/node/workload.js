@@ -28,6 +28,9 @@ function malformed(trace, span, variant) {
   return kinds[variant % kinds.length];
 }
 
+// Trace of the request that began last, as a global that a careless library keeps its context in.
+let last;
+
 class Work {
   constructor(query, traceparent) {
     this.id = query.id ?? 'none';
@@ -38,6 +41,8 @@ class Work {
     this.parallel = query.par === '1';
     this.inbound = traceparent;
     this.trace = TRACEPARENT.exec(traceparent ?? '')?.[1] ?? traceId();
+    this.leaked = last ?? this.trace;
+    last = this.trace;
   }
 
   url(n) {
@@ -49,6 +54,8 @@ class Work {
     switch (this.mode) {
       case 'propagate':
         return { traceparent: `00-${this.trace}-${span}-01` };
+      case 'leak':
+        return { traceparent: `00-${this.leaked}-${span}-01` };
       case 'restart':
         return { traceparent: `00-${traceId()}-${span}-01` };
       case 'forward':

@@ -26,6 +26,11 @@ end
 
 # One request: its query, its inbound context, and what follows from them.
 class Work
+  class << self
+    # Trace of the request that began last, as a global that a careless library keeps its context in.
+    attr_accessor :last
+  end
+
   attr_reader :calls, :parallel
 
   def initialize(query, traceparent)
@@ -38,6 +43,8 @@ class Work
     @parallel = fields['par'] == '1'
     @inbound = traceparent
     @trace = TRACEPARENT.match(traceparent.to_s)&.captures&.first || trace_id
+    @leaked = Work.last || @trace
+    Work.last = @trace
   end
 
   def url(number)
@@ -49,6 +56,7 @@ class Work
     span = span_id
     case @mode
     when 'propagate' then { 'traceparent' => "00-#{@trace}-#{span}-01" }
+    when 'leak' then { 'traceparent' => "00-#{@leaked}-#{span}-01" }
     when 'restart' then { 'traceparent' => "00-#{trace_id}-#{span}-01" }
     when 'forward' then @inbound ? { 'traceparent' => @inbound } : {}
     when 'malformed' then { 'traceparent' => malformed(span) }

@@ -77,6 +77,12 @@ impl App {
         }
     }
 
+    /// Whether it also does work for no request: proxies and PHP only answer.
+    #[must_use]
+    pub fn works_by_itself(self) -> bool {
+        !self.proxy && self.group != "PHP"
+    }
+
     /// Name for messages and truth ids.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -36,7 +36,8 @@ impl Load {
         if name == "mixed" {
             return Some(Self::Mixed);
         }
-        let mode = Mode::ALL.into_iter().find(|mode| mode.name() == name)?;
+        let mut modes = Mode::ALL.into_iter().chain([Mode::Leak]);
+        let mode = modes.find(|mode| mode.name() == name)?;
         Some(Self::Only(mode))
     }
 
