@@ -22,11 +22,11 @@ struct Args {
     #[arg(
         long = "mode",
         value_delimiter = ',',
-        default_value = "mixed,propagate"
+        default_value = "mixed,propagate,leak"
     )]
     modes: Vec<String>,
     /// Requests in one run.
-    #[arg(long, default_value_t = 400)]
+    #[arg(long, default_value_t = 300)]
     requests: usize,
     /// A quarter of the requests.
     #[arg(long)]
@@ -65,7 +65,7 @@ fn main() -> Result<()> {
         } else {
             args.requests
         },
-        recordings: root().join("target/e2e/truth"),
+        recordings: root().canonicalize()?.join("target/e2e/truth"),
     };
     let results = bench.run(|line| println!("{line}"))?;
     let page = markdown(&results, &taken()?);
