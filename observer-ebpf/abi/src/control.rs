@@ -309,6 +309,38 @@ pub struct CpuState {
     pub unpaired: u64,
 }
 
+/// Fields of [`CpuState`], all 64 bits wide.
+pub const COUNTERS: usize = size_of::<CpuState>() / size_of::<u64>();
+
+impl CpuState {
+    /// The counters in the order in which they lie in memory.
+    #[must_use]
+    pub const fn from_words(words: [u64; COUNTERS]) -> Self {
+        let [
+            seq,
+            ids,
+            sent,
+            lost,
+            captured,
+            cut,
+            faults,
+            ignored,
+            unpaired,
+        ] = words;
+        Self {
+            seq,
+            ids,
+            sent,
+            lost,
+            captured,
+            cut,
+            faults,
+            ignored,
+            unpaired,
+        }
+    }
+}
+
 const _: () = {
     assert!(size_of::<Config>() == 32);
     assert!(size_of::<Registers>() == 60);

@@ -134,7 +134,7 @@ fn read(row: &Row, fields: &Fields<'_>, carrier: &mut Carrier) {
             trace_id: ids.trace_id,
             parent_id: ids.parent_id,
             sampled: ids.sampled,
-            raw: fields.raw(row.names).into(),
+            raw: fields.raw(row.names),
         }),
         Ok(Some(Found::Decision(sampled))) => carrier.decision = carrier.decision.or(Some(sampled)),
         Ok(Some(Found::Tracestate(members))) => carrier.tracestate = members,
@@ -143,7 +143,7 @@ fn read(row: &Row, fields: &Fields<'_>, carrier: &mut Carrier) {
         Err(broken) => carrier.invalid.push(Invalid {
             format: row.format,
             rule: broken.rule.name,
-            raw: fields.raw(row.names).into(),
+            raw: fields.raw(row.names),
         }),
     }
 }
