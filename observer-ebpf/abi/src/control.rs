@@ -150,6 +150,8 @@ pub struct Offsets {
     pub task_tgid: u32,
     /// `task_struct.comm`.
     pub task_comm: u32,
+    /// `task_struct.thread.fsbase`: the thread pointer of x86-64. 0 where there is none.
+    pub task_thread_pointer: u32,
     /// `files_struct.fdt`.
     pub files_fdt: u32,
     /// `fdtable.max_fds`; `fdtable.fd` follows it eight bytes later.
@@ -297,7 +299,7 @@ pub struct CpuState {
 const _: () = {
     assert!(size_of::<Config>() == 32);
     assert!(size_of::<Registers>() == 52);
-    assert!(size_of::<Offsets>() == 34 * 4);
+    assert!(size_of::<Offsets>() == 35 * 4);
     assert!(size_of::<Policy>() == 32);
     assert!(size_of::<Control>() == 8);
     assert!(size_of::<Layout>() == 128);
