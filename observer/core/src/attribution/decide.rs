@@ -141,11 +141,11 @@ impl Attributor {
         found: [Found; KINDS],
         same_trace: &[Seq],
     ) -> (Attribution, Option<Seq>) {
-        let mut strong = Vec::new();
+        let mut strong = [const { None }; KINDS];
         let mut reason = None;
         for (kind, Found { says, .. }) in found.into_iter().enumerate() {
             match (says, process.trust.lost(kind)) {
-                (Ok(link), None) => strong.push(link),
+                (Ok(link), None) => strong[kind] = Some(link),
                 (Ok(_), Some((disagreed, compared))) => {
                     reason = reason.or(Some(Reason::Distrusted {
                         disagreed,
@@ -155,28 +155,22 @@ impl Attributor {
                 (Err(why), _) => reason = reason.or(why),
             }
         }
-        if let Some((first, rest)) = strong.split_first()
-            && let Some(other) = rest.iter().find(|link| link.request != first.request)
+        let mut requests = strong.iter().flatten().map(|link: &Link| link.request);
+        let request = requests.next();
+        if let Some(first) = request
+            && let Some(other) = requests.find(|other| *other != first)
         {
-            return (conflict([first.request, other.request]), None);
+            return (conflict([first, other]), None);
         }
-        let named = by_trace(
-            process,
-            subject,
-            same_trace,
-            strong.first().map(|l| l.request),
-        );
-        match (strong.is_empty(), named) {
-            (false, Some(link)) => linked(std::iter::once(link).chain(strong).collect()),
-            (false, None) => linked(strong),
-            (true, Some(link)) => linked(vec![link]),
-            (true, None) if !same_trace.is_empty() => (
+        match (by_trace(process, subject, same_trace, request), request) {
+            (None, None) if same_trace.is_empty() => self.alone(process, subject, reason),
+            (None, None) => (
                 Attribution::none(Reason::SameIdTwice {
                     candidates: names(same_trace),
                 }),
                 None,
             ),
-            (true, None) => self.alone(process, subject, reason),
+            (named, _) => linked(named, strong),
         }
     }
 
@@ -331,7 +325,7 @@ impl Attributor {
             }
         }
         if let Some(link) = only_request(process, subject) {
-            return linked(vec![link]);
+            return linked(Some(link), [const { None }; KINDS]);
         }
         let reason = match (&subject.hold, reason) {
             (Hold::Serving(_), Some(reason)) => reason,
@@ -431,17 +425,22 @@ fn conflict(requests: [Seq; 2]) -> Attribution {
 }
 
 /// Agreeing links, the one that decides first.
-fn linked(links: Vec<Link>) -> (Attribution, Option<Seq>) {
-    let Some(first) = links.first() else {
+fn linked(named: Option<Link>, strong: [Option<Link>; KINDS]) -> (Attribution, Option<Seq>) {
+    let mut all = named.iter().chain(strong.iter().flatten());
+    let Some(first) = all.next() else {
         return (Attribution::none(Reason::NoRequest), None);
     };
     let (request, tier) = (first.request, first.tier);
-    let doubt = links.iter().map(|l| 1.0 - l.confidence).product::<f32>();
+    let doubt = all.fold(1.0 - first.confidence, |doubt, l| {
+        doubt * (1.0 - l.confidence)
+    });
     let attribution = Attribution {
         tier: Some(tier),
         confidence: 1.0 - doubt,
         reason: None,
-        evidence: links.into_iter().map(|l| l.evidence).collect(),
+        evidence: (named.into_iter().chain(strong.into_iter().flatten()))
+            .map(|l| l.evidence)
+            .collect(),
     };
     (attribution, Some(request))
 }

@@ -109,11 +109,10 @@ impl Process {
         &self,
         time: KernelNanos,
     ) -> Vec<(Seq, Tid, KernelNanos, Option<KernelNanos>, Claim)> {
-        let then = |s: &Served| s.since <= time && s.until.is_none_or(|until| until >= time);
         let mut serving: Vec<_> = self
             .served
             .values()
-            .filter(|s| then(s))
+            .filter(|s| s.since <= time && s.until.is_none_or(|until| until >= time))
             .map(|s| (s.seq, s.tid, s.since, s.until, s.claim))
             .collect();
         serving.sort_unstable_by_key(|(seq, ..)| *seq);
