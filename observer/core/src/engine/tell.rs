@@ -321,7 +321,7 @@ impl Teller {
             pid: begun.tgid,
             tid: begun.moved.tid,
             service: self.service(begun.tgid),
-            protocol: if head.version == 0 {
+            protocol: if head.version == 10 {
                 "http/1.0"
             } else {
                 "http/1.1"
