@@ -43,6 +43,7 @@ mod mem;
 mod regs;
 mod report;
 mod ring;
+mod take;
 mod task;
 mod thread;
 mod vector;

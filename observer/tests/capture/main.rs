@@ -16,5 +16,6 @@ mod kinds;
 mod loss;
 mod policy;
 mod support;
+mod takes;
 mod tasks;
 mod writes;

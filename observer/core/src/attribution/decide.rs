@@ -54,11 +54,11 @@ impl Decision {
 }
 
 /// A link with its evidence, before the tiers are compared.
-struct Link {
-    request: Seq,
-    tier: Tier,
-    confidence: f32,
-    evidence: Evidence,
+pub(super) struct Link {
+    pub(super) request: Seq,
+    pub(super) tier: Tier,
+    pub(super) confidence: f32,
+    pub(super) evidence: Evidence,
 }
 
 impl Attributor {
@@ -103,6 +103,9 @@ impl Attributor {
     ) -> (Attribution, Option<Seq>) {
         let executed = self.executed(process, subject);
         let declared = declared(process, subject);
+        if let Err(Some(reason @ Reason::Conflict { .. })) = executed {
+            return (Attribution::none(reason), None);
+        }
         let (strong, reason) = match (executed, declared) {
             (Ok(a), Ok(b)) if a.request != b.request => {
                 return (conflict([a.request, b.request]), None);
@@ -134,7 +137,37 @@ impl Attributor {
 
     /// Evidence of execution and hand-off, or why there is none.
     fn executed(&self, process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
-        let link = match &subject.hold {
+        let own = self.held(process, subject, &subject.hold);
+        let link = match (own, self.by_taker(process, subject)) {
+            (Ok(own), Ok(other)) if own.request != other.request => {
+                return Err(Some(Reason::Conflict {
+                    candidates: names(&[own.request, other.request]),
+                }));
+            }
+            (Ok(link), _) | (Err(_), Ok(link)) => link,
+            (Err(reason), Err(other)) => return Err(reason.or(other)),
+        };
+        if let Work::Line(line) = &subject.work
+            && line.line.batched
+        {
+            return Err(Some(Reason::Batched));
+        }
+        let served = process.served(link.request).ok_or(None)?;
+        let until = served.until.map_or(subject.time, |u| u.max(subject.time));
+        if self.losses.overlap(served.since, until) {
+            return Err(Some(Reason::RecordsLost));
+        }
+        Ok(link)
+    }
+
+    /// The request of a thread that does what `hold` says.
+    pub(super) fn held(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        hold: &Hold,
+    ) -> Result<Link, Option<Reason>> {
+        let link = match hold {
             Hold::Serving(request) => Link {
                 request: *request,
                 tier: Tier::Execution,
@@ -158,18 +191,9 @@ impl Attributor {
                     evidence: Evidence::PipeMessage { writer },
                 }
             }
+            Hold::Born(birth) => self.by_birth(process, subject, *birth)?,
             Hold::Nothing(reason) => return Err(reason.clone()),
         };
-        if let Work::Line(line) = &subject.work
-            && line.line.batched
-        {
-            return Err(Some(Reason::Batched));
-        }
-        let served = process.served(link.request).ok_or(None)?;
-        let until = served.until.map_or(subject.time, |u| u.max(subject.time));
-        if self.losses.overlap(served.since, until) {
-            return Err(Some(Reason::RecordsLost));
-        }
         Ok(link)
     }
 
@@ -198,7 +222,9 @@ impl Attributor {
             return linked(vec![link]);
         }
         let reason = match (&subject.hold, reason) {
-            (Hold::Serving(_), Some(reason)) => reason,
+            (Hold::Serving(_), Some(reason)) | (_, Some(reason @ Reason::OutlivedRequest)) => {
+                reason
+            }
             (Hold::After(_), _) => Reason::AfterAnswer,
             (Hold::Messages(messages), _) if !self.pipes.for_nothing(messages) => {
                 Reason::UnknownMessage

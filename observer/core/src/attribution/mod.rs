@@ -10,35 +10,43 @@
 //! | `traces` | 1 | the trace-id that came in |
 //! | `correlation` | 2 | a correlation id that came in |
 //! | `threads` | 3 | the thread that read the request, did nothing else, and wrote its response |
+//! | `births` | 3, 4 | a thread that was started for the request, and ended with it |
+//! | `takes` | 4 | the thread that took the connection last before another one wrote the call |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //!
 //! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
 
+mod births;
 mod correlation;
 mod decide;
 mod exclusive;
+mod handed;
 mod pipes;
 mod process;
 mod served;
 mod subject;
+mod takes;
 mod threads;
 mod traces;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroUsize;
 
 pub use decide::{Decision, Owner};
 use hashbrown::HashMap;
+use lru::LruCache;
 pub use pipes::PipeKey;
 use process::Process;
 pub use served::{Claim, Served};
 pub use subject::{Call, Hold, Line, Subject, Work};
 
 use crate::exchange::{Begun, Ended};
+use crate::facts::{ProcessFacts, Runtime};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::Role;
 use crate::losses::Losses;
-use crate::record::{Data, Direction, Waited};
+use crate::record::{Data, Direction, Record, Take, Waited};
 
 /// How long an ended request's ids are remembered, nanoseconds: work done for it later is still
 /// recognised by its trace-id.
@@ -53,12 +61,18 @@ pub const MAX_WAITING: usize = 200_000;
 /// How long judgement waits for a request to end, nanoseconds.
 pub const PATIENCE: u64 = 30_000_000_000;
 
+/// Processes whose runtime is remembered.
+const MAX_PROCESSES: usize = 16_384;
+
 /// Everything that attribution knows.
 #[derive(Debug, Default)]
 pub struct Attributor {
     processes: HashMap<Tgid, Process>,
     threads: threads::Threads,
     pipes: pipes::Pipes,
+    takes: takes::Takes,
+    births: births::Births,
+    runtimes: Runtimes,
     waiting: BTreeMap<Seq, Subject>,
     /// Requests in the order in which they ended, for forgetting them.
     ended: VecDeque<(KernelNanos, Tgid, Seq)>,
@@ -67,7 +81,32 @@ pub struct Attributor {
     losses: Losses,
 }
 
+/// What processes run on.
+#[derive(Debug)]
+struct Runtimes(LruCache<Tgid, Runtime>);
+
+impl Default for Runtimes {
+    fn default() -> Self {
+        const PROCESSES: NonZeroUsize = NonZeroUsize::new(MAX_PROCESSES).expect("not zero");
+        Self(LruCache::new(PROCESSES))
+    }
+}
+
+impl Runtimes {
+    /// Whether the runtime starts its threads for all that it runs, not for single requests.
+    fn shares_threads(&self, tgid: Tgid) -> bool {
+        matches!(self.0.peek(&tgid), Some(Runtime::Go | Runtime::Node))
+    }
+}
+
 impl Attributor {
+    /// Something is known about a process from outside.
+    pub fn process(&mut self, facts: &ProcessFacts) {
+        if let Some(runtime) = facts.runtime {
+            self.runtimes.0.push(facts.tgid, runtime);
+        }
+    }
+
     /// Records were lost between two moments, whoever they belonged to.
     pub fn lost(&mut self, since: KernelNanos, until: KernelNanos) {
         self.losses.add(since, until);
@@ -97,6 +136,9 @@ impl Attributor {
                 process.break_claim(interrupted, served::Broken::Interleaved);
             }
             self.stay_ended(begun.moved.tid, begun.file);
+            if let Some(birth) = self.threads.birth(begun.moved.tid) {
+                self.births.serves(birth);
+            }
             let process = self
                 .processes
                 .entry(begun.tgid)
@@ -117,6 +159,11 @@ impl Attributor {
         let confirmed = served.confirm(ended);
         self.ended.push_back((ended.time, tgid, ended.seq));
         let writer = ended.outcome.ok().map(|m| m.tid).or(ended.closed_by);
+        if let Ok(response) = ended.outcome
+            && let Some(birth) = self.threads.birth(response.tid)
+        {
+            self.births.answered(birth, ended.seq, response.one_thread);
+        }
         let interrupted = self
             .threads
             .request_ended(ended.seq, file, writer, confirmed);
@@ -151,13 +198,50 @@ impl Attributor {
         self.threads.left(tid);
     }
 
+    /// A thread moved bytes on a connection.
+    pub fn moved(&mut self, tid: Tid, file: FileId, time: KernelNanos) {
+        self.takes.moved(tid, file);
+        if let Some(birth) = self.threads.birth(tid) {
+            self.births.moved(birth, time);
+        }
+    }
+
+    /// A thread takes a connection for its next exchange.
+    pub fn taken(&mut self, record: &Record<'_>, take: &Take) {
+        if take.execution.is_none() {
+            let hold = self.threads.hands_on(record.tid);
+            self.takes.taken(record.tid, take, hold);
+        }
+    }
+
+    /// A connection was closed.
+    pub fn closed(&mut self, file: FileId) {
+        self.takes.closed(file);
+    }
+
+    /// A thread was started by the one that caused the record.
+    pub fn thread_began(&mut self, record: &Record<'_>, child: Tid) {
+        if self.runtimes.shares_threads(record.tgid) {
+            return;
+        }
+        let hold = self.threads.hands_on(record.tid);
+        let birth = self
+            .births
+            .began(record.tgid, record.tid, child, hold, record.time);
+        self.threads.began(child, birth);
+    }
+
     /// A thread ended.
-    pub fn thread_ended(&mut self, tid: Tid) {
-        self.threads.remove(tid);
+    pub fn thread_ended(&mut self, tid: Tid, time: KernelNanos) {
+        self.takes.thread_ended(tid);
+        if let Some(birth) = self.threads.remove(tid) {
+            self.births.ended(birth, time);
+        }
     }
 
     /// A process ended or replaced its program; what it did is still judged.
     pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
+        self.births.process_ended(tgid, now);
         self.pipes.process_ended(tgid);
         self.gone.push_back((now, tgid));
     }
@@ -181,6 +265,10 @@ impl Attributor {
             process.exclusive.saw(template, in_flight > 0);
         }
         let hold = self.threads.hold(tid, seq);
+        let taken = match &work {
+            Work::Call(call) => self.takes.call(call.begun.file, tid),
+            _ => None,
+        };
         self.waiting.insert(
             seq,
             Subject {
@@ -193,6 +281,7 @@ impl Attributor {
                 afterwork,
                 template,
                 hold,
+                taken,
                 work,
             },
         );
@@ -259,12 +348,20 @@ impl Attributor {
         if !subject.is_over() {
             return false;
         }
-        match &subject.hold {
+        let taken = subject.taken.as_ref();
+        self.is_settled(subject, &subject.hold, now)
+            && taken.is_none_or(|t| self.is_settled(subject, &t.hold, now))
+    }
+
+    /// Whether nothing is to come that says more about what a thread was doing.
+    fn is_settled(&self, subject: &Subject, hold: &Hold, now: KernelNanos) -> bool {
+        match hold {
             Hold::Serving(request) => self
                 .served(subject.tgid, *request)
                 .is_none_or(|s| s.claim.is_settled()),
             Hold::After(_) => now.since(subject.time) > subject::STAY_PATIENCE,
             Hold::Messages(messages) => !messages.iter().any(|m| self.waiting.contains_key(m)),
+            Hold::Born(birth) => self.is_grown(subject.tgid, *birth, now),
             Hold::Stayed(_) | Hold::Nothing(_) => true,
         }
     }
@@ -276,6 +373,7 @@ impl Attributor {
             ..
         }) = self.waiting.get_mut(&ended.seq)
         {
+            self.takes.call_ended(call.begun.file);
             call.ended = Some(*ended);
         }
     }

@@ -75,6 +75,12 @@ impl Process {
         (self.open.len(), sole)
     }
 
+    /// Whether a request is in flight that came in before `time`.
+    pub(super) fn serves_since(&self, time: KernelNanos) -> bool {
+        let oldest = self.open.first().and_then(|seq| self.served.get(seq));
+        oldest.is_some_and(|s| s.since <= time)
+    }
+
     /// Whether it has served nothing since, and serves nothing.
     pub(super) fn is_idle_since(&self, time: KernelNanos) -> bool {
         self.open.is_empty() && self.last_end.is_none_or(|end| end <= time)

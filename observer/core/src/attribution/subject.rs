@@ -1,5 +1,7 @@
 //! Subjects: what is to be attributed.
 
+use super::births::BirthId;
+use super::takes::Taken;
 use crate::context::line::LineContext;
 use crate::exchange::{Begun, Ended};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
@@ -30,6 +32,8 @@ pub struct Subject {
     pub template: Option<u64>,
     /// What its thread was doing.
     pub hold: Hold,
+    /// A call: the other thread that took its connection last.
+    pub taken: Option<Taken>,
     /// What it is.
     pub work: Work,
 }
@@ -45,6 +49,8 @@ pub enum Hold {
     Stayed(Seq),
     /// The requests that these messages, which the thread had taken from a pipe, were written for.
     Messages(Vec<Seq>),
+    /// What the thread was started for, if its life shows that.
+    Born(BirthId),
     /// Nothing; the thread says why, if it knows.
     Nothing(Option<Reason>),
 }

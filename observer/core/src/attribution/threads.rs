@@ -11,6 +11,7 @@
 
 use hashbrown::HashMap;
 
+use super::births::BirthId;
 use super::pipes::Carried;
 use super::served::{Broken, Claim};
 use super::subject::Hold;
@@ -34,6 +35,8 @@ pub(super) struct Threads {
 struct Thread {
     doing: Doing,
     carries: Option<Carried>,
+    /// Its birth, if that was seen.
+    birth: Option<BirthId>,
 }
 
 /// What a thread is doing, as far as it is known.
@@ -146,11 +149,34 @@ impl Threads {
                 Hold::After(*request)
             }
             Doing::Shared => Hold::Nothing(Some(Reason::SharedThread)),
-            Doing::Answered { .. } | Doing::Unknown => match &thread.carries {
-                Some(carried) => Hold::Messages(carried.messages.clone()),
-                None => Hold::Nothing(None),
-            },
+            Doing::Answered { .. } | Doing::Unknown => thread.otherwise(),
         }
+    }
+
+    /// What a thread hands on at this moment.
+    pub(super) fn hands_on(&self, tid: Tid) -> Hold {
+        match self.threads.get(&tid) {
+            Some(thread) => match &thread.doing {
+                Doing::Serving(request) => Hold::Serving(*request),
+                Doing::Shared => Hold::Nothing(Some(Reason::SharedThread)),
+                Doing::Answered { .. } => Hold::Nothing(None),
+                Doing::Unknown => thread.otherwise(),
+            },
+            None => Hold::Nothing(None),
+        }
+    }
+
+    /// A thread began.
+    pub(super) fn began(&mut self, tid: Tid, birth: BirthId) {
+        self.threads.remove(&tid);
+        if let Some(thread) = self.thread(tid) {
+            thread.birth = Some(birth);
+        }
+    }
+
+    /// The birth of a thread, if that was seen.
+    pub(super) fn birth(&self, tid: Tid) -> Option<BirthId> {
+        self.threads.get(&tid)?.birth
     }
 
     /// A thread used a connection: what it did since it answered there, in order.
@@ -182,8 +208,9 @@ impl Threads {
         }
     }
 
-    pub(super) fn remove(&mut self, tid: Tid) {
-        self.threads.remove(&tid);
+    /// A thread ended. Returns its birth, if that was seen.
+    pub(super) fn remove(&mut self, tid: Tid) -> Option<BirthId> {
+        self.threads.remove(&tid)?.birth
     }
 
     fn thread(&mut self, tid: Tid) -> Option<&mut Thread> {
@@ -191,5 +218,16 @@ impl Threads {
             return None;
         }
         Some(self.threads.entry(tid).or_default())
+    }
+}
+
+impl Thread {
+    /// What it works on if it serves no request.
+    fn otherwise(&self) -> Hold {
+        match (&self.carries, self.birth) {
+            (Some(carried), _) => Hold::Messages(carried.messages.clone()),
+            (None, Some(birth)) => Hold::Born(birth),
+            (None, None) => Hold::Nothing(None),
+        }
     }
 }

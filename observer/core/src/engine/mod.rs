@@ -99,7 +99,10 @@ impl Engine {
             Input::Record(raw) => {
                 settle.push(raw, &mut |released| stages.released(&released));
             }
-            Input::Process(facts) => stages.teller.process(facts),
+            Input::Process(facts) => {
+                stages.attributor.process(&facts);
+                stages.teller.process(facts);
+            }
             Input::File(facts) => stages.files.name(facts.file, &facts.path),
             Input::Tick { now, lost } => {
                 settle.tick(now, &mut |released| stages.released(&released));

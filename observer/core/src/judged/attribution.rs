@@ -77,6 +77,21 @@ pub enum Evidence {
         /// The thread that wrote the message.
         writer: Tid,
     },
+    /// The thread, which worked for the request, took the connection last before another thread
+    /// wrote the call.
+    Taken {
+        /// The thread that took it.
+        taker: Tid,
+        /// By connecting it; otherwise by looking whether it is alive.
+        connected: bool,
+    },
+    /// The thread was started for the request, and ended with it.
+    Spawned {
+        /// The thread that started it.
+        parent: Tid,
+    },
+    /// The thread was started after the request had come in, wrote its response, and ended.
+    AnsweringThread(Tid),
     /// No other request was in flight, and work of this kind was never seen without one.
     OnlyRequest {
         /// How often such work was seen.
@@ -107,6 +122,23 @@ impl fmt::Display for Evidence {
                     "came through an in-process pipe from thread {writer}, which served the request"
                 )
             }
+            Self::Taken { taker, connected } => {
+                let how = if *connected { "connected" } else { "took" };
+                write!(
+                    f,
+                    "thread {taker}, which worked for the request, {how} its connection last"
+                )
+            }
+            Self::Spawned { parent } => {
+                write!(
+                    f,
+                    "thread {parent} started its thread for the request, with which it ended"
+                )
+            }
+            Self::AnsweringThread(tid) => write!(
+                f,
+                "thread {tid} was started after the request had come in, wrote its response, and ended"
+            ),
             Self::OnlyRequest { seen } => write!(
                 f,
                 "the only request in flight; such work was seen {seen} times, never without a request"
@@ -147,6 +179,8 @@ pub enum Reason {
     AfterAnswer,
     /// Its thread works on a message from a pipe, and for which request that was written is not known.
     UnknownMessage,
+    /// Its thread was started while the request was served, and went on after it had ended.
+    OutlivedRequest,
     /// Several requests carry the same id.
     SameIdTwice {
         /// The requests.
@@ -186,6 +220,7 @@ impl Reason {
             Self::StillOpen => "the request had not ended when judgement was due",
             Self::AfterAnswer => "right after an answer, perhaps not for that request",
             Self::UnknownMessage => "a message from a pipe, unknown for which request",
+            Self::OutlivedRequest => "its thread went on after the request had ended",
             Self::SameIdTwice { .. } => "several requests carry the same id",
             Self::Conflict { .. } => "evidence disagrees",
             Self::RecordsLost => "records were lost",
@@ -225,6 +260,9 @@ impl fmt::Display for Reason {
             ),
             Self::UnknownMessage => f.write_str(
                 "its thread works on a message from a pipe, and for which request that was written is not known",
+            ),
+            Self::OutlivedRequest => f.write_str(
+                "its thread was started while the request was served, and went on after that had ended",
             ),
             Self::SameIdTwice { candidates } => {
                 f.write_str("several requests carry the same id: ")?;

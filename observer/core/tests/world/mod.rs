@@ -251,6 +251,46 @@ impl World {
         self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
+    /// A thread takes a connection (`abi::take`).
+    pub fn take(&mut self, tid: u32, socket: Socket, how: u8) {
+        let flags = if socket.nonblocking {
+            abi::data_flag::NONBLOCK
+        } else {
+            0
+        };
+        let len = size_of::<abi::Take>();
+        let header = self.header(abi::kind::TAKE, flags, socket.tgid, tid, len);
+        let record = abi::Take {
+            header,
+            file: socket.file,
+            fd: 7,
+            how,
+            ..abi::Take::default()
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
+    fn task(&mut self, kind: u8, tgid: u32, tid: u32, subject: u32) {
+        let header = self.header(kind, 0, tgid, tid, size_of::<abi::Task>());
+        let record = abi::Task {
+            header,
+            tgid,
+            tid: subject,
+            comm: [0; 16],
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
+    /// A thread starts another.
+    pub fn spawn(&mut self, tgid: u32, parent: u32, child: u32) {
+        self.task(abi::kind::SPAWN, tgid, parent, child);
+    }
+
+    /// A thread ends.
+    pub fn exit(&mut self, tgid: u32, tid: u32) {
+        self.task(abi::kind::EXIT, tgid, tid, tid);
+    }
+
     /// Everything that the pipeline tells about this world.
     pub fn told(&self) -> Told {
         tell(&self.inputs, 0)
