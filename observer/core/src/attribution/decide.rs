@@ -4,6 +4,7 @@
 use super::process::Process;
 use super::subject::{Hold, Line, Subject, Work};
 use super::traces::{key, share_trace};
+use super::workers::Conduct;
 use super::{Attributor, Claim, PATIENCE, RETENTION, Served};
 use crate::context::TraceId;
 use crate::context::line::{LineTraceId, Relation, find_hex_ids, relation};
@@ -172,18 +173,18 @@ impl Attributor {
                 request: *request,
                 tier: Tier::Execution,
                 confidence: 0.999,
-                evidence: Evidence::ServingThread(confirmed(process, *request)?),
+                evidence: Evidence::ServingThread(self.confirmed(process, *request)?),
             },
             Hold::Stayed(request) => Link {
                 request: *request,
                 tier: Tier::Execution,
                 confidence: 0.99,
-                evidence: Evidence::AfterResponse(confirmed(process, *request)?),
+                evidence: Evidence::AfterResponse(self.confirmed(process, *request)?),
             },
             Hold::After(_) => return Err(None),
             Hold::Messages(messages) => {
                 let request = self.pipes.owner(messages).ok_or(None)?;
-                let writer = confirmed(process, request)?;
+                let writer = self.confirmed(process, request)?;
                 Link {
                     request,
                     tier: Tier::HandOff,
@@ -195,6 +196,29 @@ impl Attributor {
             Hold::Nothing(reason) => return Err(reason.clone()),
         };
         Ok(link)
+    }
+
+    /// The thread that did all of a request's work, or why there is none.
+    fn confirmed(&self, process: &Process, request: Seq) -> Result<Tid, Option<Reason>> {
+        let served = process.served(request).ok_or(None)?;
+        match served.claim {
+            Claim::Confirmed(tid) => match process.workers.conduct(served) {
+                // What was lost might have shown that its process does not always do so.
+                Conduct::Good if served.tentative && self.lost_lately(served) => {
+                    Err(Some(Reason::RecordsLost))
+                }
+                Conduct::Good => Ok(tid),
+                Conduct::Unknown => Err(Some(Reason::UnprovenWorker)),
+                Conduct::HandsOver => Err(Some(Reason::HandedOver)),
+            },
+            Claim::Broken(why) => Err(Some(why.reason())),
+            Claim::Held(_) => Err(Some(Reason::StillOpen)),
+        }
+    }
+
+    fn lost_lately(&self, served: &Served) -> bool {
+        let until = served.until.unwrap_or(served.since);
+        self.losses.overlap(before(served.since, RETENTION), until)
     }
 
     /// What is left when no evidence names a request.
@@ -277,16 +301,6 @@ fn linked(links: Vec<Link>) -> (Attribution, Option<Seq>) {
         evidence: links.into_iter().map(|l| l.evidence).collect(),
     };
     (attribution, Some(request))
-}
-
-/// The thread that did all of a request's work, or why there is none.
-fn confirmed(process: &Process, request: Seq) -> Result<Tid, Option<Reason>> {
-    match process.served(request).map(|s| s.claim) {
-        Some(Claim::Confirmed(tid)) => Ok(tid),
-        Some(Claim::Broken(why)) => Err(Some(why.reason())),
-        Some(Claim::Held(_)) => Err(Some(Reason::StillOpen)),
-        None => Err(None),
-    }
 }
 
 fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {

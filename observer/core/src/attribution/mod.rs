@@ -10,6 +10,7 @@
 //! | `traces` | 1 | the trace-id that came in |
 //! | `correlation` | 2 | a correlation id that came in |
 //! | `threads` | 3 | the thread that read the request, did nothing else, and wrote its response |
+//! | `workers` | 3 | whether a thread that reads without blocking serves one request at a time |
 //! | `births` | 3, 4 | a thread that was started for the request, and ended with it |
 //! | `takes` | 4 | the thread that took the connection last before another one wrote the call |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
@@ -29,6 +30,7 @@ mod subject;
 mod takes;
 mod threads;
 mod traces;
+mod workers;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -40,6 +42,7 @@ pub use pipes::PipeKey;
 use process::Process;
 pub use served::{Claim, Served};
 pub use subject::{Call, Hold, Line, Subject, Work};
+use workers::Conduct;
 
 use crate::exchange::{Begun, Ended};
 use crate::facts::{ProcessFacts, Runtime};
@@ -60,6 +63,10 @@ pub const MAX_WAITING: usize = 200_000;
 
 /// How long judgement waits for a request to end, nanoseconds.
 pub const PATIENCE: u64 = 30_000_000_000;
+
+/// How long judgement waits for the proof that a process's threads, or clients, are of a kind that
+/// can be believed, nanoseconds.
+const PROOF_PATIENCE: u64 = 5_000_000_000;
 
 /// Processes whose runtime is remembered.
 const MAX_PROCESSES: usize = 16_384;
@@ -93,6 +100,12 @@ impl Default for Runtimes {
 }
 
 impl Runtimes {
+    /// Whether servers on the runtime read without blocking and yet may give each request a thread
+    /// of its own.
+    fn has_workers(&self, tgid: Tgid) -> bool {
+        matches!(self.0.peek(&tgid), Some(Runtime::Java | Runtime::Ruby))
+    }
+
     /// Whether the runtime starts its threads for all that it runs, not for single requests.
     fn shares_threads(&self, tgid: Tgid) -> bool {
         matches!(self.0.peek(&tgid), Some(Runtime::Go | Runtime::Node))
@@ -130,8 +143,9 @@ impl Attributor {
             .processes
             .entry(begun.tgid)
             .or_insert_with(|| Process::new(begun.moved.since));
+        let workers = self.runtimes.has_workers(begun.tgid);
         if begun.role == Role::Server {
-            let held = self.threads.read_request(begun);
+            let held = self.threads.read_request(begun, workers);
             if let Some(interrupted) = held.interrupted {
                 process.break_claim(interrupted, served::Broken::Interleaved);
             }
@@ -152,13 +166,14 @@ impl Attributor {
         let Some(process) = self.processes.get_mut(&tgid) else {
             return;
         };
-        let Some(served) = process.end(ended) else {
+        let Some((confirmed, file, reader)) = process.confirm(ended) else {
             return;
         };
-        let file = served.file;
-        let confirmed = served.confirm(ended);
         self.ended.push_back((ended.time, tgid, ended.seq));
         let writer = ended.outcome.ok().map(|m| m.tid).or(ended.closed_by);
+        if writer != Some(reader) {
+            self.threads.relieved(reader, ended.seq);
+        }
         if let Ok(response) = ended.outcome
             && let Some(birth) = self.threads.birth(response.tid)
         {
@@ -348,17 +363,29 @@ impl Attributor {
         if !subject.is_over() {
             return false;
         }
-        let taken = subject.taken.as_ref();
-        self.is_settled(subject, &subject.hold, now)
-            && taken.is_none_or(|t| self.is_settled(subject, &t.hold, now))
+        let taken = |t: &takes::Taken| {
+            self.is_settled(subject, &t.hold, now)
+                && (now.since(subject.time) > PROOF_PATIENCE || self.takes.is_known(t, subject.tid))
+        };
+        self.is_settled(subject, &subject.hold, now) && subject.taken.as_ref().is_none_or(taken)
+    }
+
+    /// Whether nothing is to come that says more about a request's thread.
+    fn is_served(&self, tgid: Tgid, request: Seq, now: KernelNanos) -> bool {
+        let Some(process) = self.processes.get(&tgid) else {
+            return true;
+        };
+        process.served(request).is_none_or(|served| {
+            let since = served.until.map_or(0, |until| now.since(until));
+            served.claim.is_settled()
+                && (process.workers.conduct(served) != Conduct::Unknown || since > PROOF_PATIENCE)
+        })
     }
 
     /// Whether nothing is to come that says more about what a thread was doing.
     fn is_settled(&self, subject: &Subject, hold: &Hold, now: KernelNanos) -> bool {
         match hold {
-            Hold::Serving(request) => self
-                .served(subject.tgid, *request)
-                .is_none_or(|s| s.claim.is_settled()),
+            Hold::Serving(request) => self.is_served(subject.tgid, *request, now),
             Hold::After(_) => now.since(subject.time) > subject::STAY_PATIENCE,
             Hold::Messages(messages) => !messages.iter().any(|m| self.waiting.contains_key(m)),
             Hold::Born(birth) => self.is_grown(subject.tgid, *birth, now),

@@ -6,8 +6,9 @@ use super::correlation::Correlations;
 use super::exclusive::Exclusive;
 use super::served::{Broken, Claim, Served};
 use super::traces::Traces;
+use super::workers::Workers;
 use crate::exchange::{Begun, Ended};
-use crate::ids::{KernelNanos, Seq};
+use crate::ids::{FileId, KernelNanos, Seq, Tid};
 
 /// How long after an answer work for its request may still go on unseen, nanoseconds.
 const AFTERWORK: u64 = 1_000_000_000;
@@ -20,6 +21,7 @@ pub(super) struct Process {
     pub(super) traces: Traces,
     pub(super) correlations: Correlations,
     pub(super) exclusive: Exclusive,
+    pub(super) workers: Workers,
     /// Requests may be in flight that can't be seen.
     pub(super) blind: bool,
 }
@@ -33,6 +35,7 @@ impl Process {
             traces: Traces::default(),
             correlations: Correlations::default(),
             exclusive: Exclusive::new(now),
+            workers: Workers::default(),
             blind: false,
         }
     }
@@ -44,10 +47,12 @@ impl Process {
         self.open.insert(begun.seq);
         self.traces.insert(begun.seq, &begun.head.carrier);
         self.correlations.insert(begun.seq, &begun.head.carrier);
-        self.served.insert(begun.seq, Served::new(begun, claim));
+        let overlaps = self.open.len() > 1;
+        self.served
+            .insert(begun.seq, Served::new(begun, claim, overlaps));
     }
 
-    pub(super) fn end(&mut self, ended: &Ended) -> Option<&mut Served> {
+    fn end(&mut self, ended: &Ended) -> Option<&mut Served> {
         if self.open.remove(&ended.seq) && self.open.is_empty() {
             self.exclusive.idle(ended.time);
         }
@@ -55,6 +60,18 @@ impl Process {
             self.last_end = Some(ended.time);
         }
         self.served.get_mut(&ended.seq)
+    }
+
+    /// A request has ended: settles the claim. Returns whether it is confirmed, the connection, and
+    /// the thread that had read it.
+    pub(super) fn confirm(&mut self, ended: &Ended) -> Option<(bool, FileId, Tid)> {
+        let served = self.end(ended)?;
+        let confirmed = served.confirm(ended);
+        let told = (confirmed, served.file, served.tid);
+        if let Some(served) = self.served.get(&ended.seq) {
+            self.workers.ended(served);
+        }
+        Some(told)
     }
 
     pub(super) fn break_claim(&mut self, request: Seq, why: Broken) {

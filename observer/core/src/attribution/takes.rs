@@ -164,6 +164,13 @@ impl Takes {
         !taken.eager || self.writers.peek(&writer).is_some_and(|h| h.takes_anew())
     }
 
+    /// Whether it is known by now how the client of `writer` treats its connections, as far as that
+    /// matters for `taken`.
+    pub(super) fn is_known(&self, taken: &Taken, writer: Tid) -> bool {
+        let habits = self.writers.peek(&writer).copied().unwrap_or_default();
+        !taken.eager || habits.takes_anew() || habits.reused > habits.probed + 1
+    }
+
     fn drop_take(&mut self, file: FileId) -> Option<Taken> {
         let taken = self.connections.peek_mut(&file)?.taken.take()?;
         if let Some(pending) = self.pending.get_mut(&taken.tid) {

@@ -64,8 +64,9 @@ pub(super) struct Held {
 }
 
 impl Threads {
-    /// A thread has read a request.
-    pub(super) fn read_request(&mut self, begun: &Begun) -> Held {
+    /// A thread has read a request; `workers` if even a thread that reads without blocking may serve
+    /// one request at a time.
+    pub(super) fn read_request(&mut self, begun: &Begun, workers: bool) -> Held {
         let moved = &begun.moved;
         let Some(thread) = self.thread(moved.tid) else {
             return Held {
@@ -78,7 +79,7 @@ impl Threads {
             Doing::Serving(request) => Some(request),
             _ => None,
         };
-        let claim = if moved.nonblocking || !moved.one_thread {
+        let claim = if (moved.nonblocking && !workers) || !moved.one_thread {
             Claim::Broken(Broken::Shared)
         } else if interrupted.is_some() {
             Claim::Broken(Broken::Interleaved)
@@ -120,6 +121,15 @@ impl Threads {
                 Some(other)
             }
             _ => None,
+        }
+    }
+
+    /// Another thread has answered the request that a thread had read.
+    pub(super) fn relieved(&mut self, tid: Tid, request: Seq) {
+        if let Some(thread) = self.threads.get_mut(&tid)
+            && matches!(thread.doing, Doing::Serving(current) if current == request)
+        {
+            thread.doing = Doing::Unknown;
         }
     }
 

@@ -171,6 +171,11 @@ pub enum Reason {
     AnsweredElsewhere,
     /// The thread read another request before it had answered this one.
     Interleaved,
+    /// The thread reads requests without blocking, and it is not shown yet that the threads of this
+    /// process serve one request at a time.
+    UnprovenWorker,
+    /// Requests of this kind are often answered by another thread than the one that read them.
+    HandedOver,
     /// The request was never answered, so its thread can't be confirmed.
     Unanswered,
     /// The request had not ended when the observer stopped waiting.
@@ -216,6 +221,8 @@ impl Reason {
             Self::SharedThread => "the thread serves several requests at once",
             Self::AnsweredElsewhere => "answered by another thread than the one that read it",
             Self::Interleaved => "the thread took up other work before it had answered",
+            Self::UnprovenWorker => "its thread is not known yet to serve one request at a time",
+            Self::HandedOver => "such requests are often answered by another thread",
             Self::Unanswered => "the request was never answered by its thread",
             Self::StillOpen => "the request had not ended when judgement was due",
             Self::AfterAnswer => "right after an answer, perhaps not for that request",
@@ -253,6 +260,12 @@ impl fmt::Display for Reason {
             Self::Interleaved => {
                 f.write_str("its thread took up other work before it had answered")
             }
+            Self::UnprovenWorker => f.write_str(
+                "its thread read the request without blocking, and is not known yet to serve one at a time",
+            ),
+            Self::HandedOver => f.write_str(
+                "requests of this kind are often answered by another thread than the one that reads them",
+            ),
             Self::Unanswered => f.write_str("the request was never answered by its thread"),
             Self::StillOpen => f.write_str("the request had not ended when judgement was due"),
             Self::AfterAnswer => f.write_str(
