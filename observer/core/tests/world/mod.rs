@@ -8,7 +8,7 @@
 
 use observer_abi as abi;
 use observer_core::engine::{Config, Engine, Input};
-use observer_core::facts::ProcessFacts;
+use observer_core::facts::{ProcessFacts, Runtime};
 use observer_core::ids::{KernelNanos, Tgid};
 use observer_core::judged::{ClockAnchor, Exchange, Judged, Log, Role};
 
@@ -87,6 +87,16 @@ impl World {
             tgid: Tgid(tgid),
             service: service.to_owned(),
             runtime: None,
+            executions: None,
+        }));
+    }
+
+    /// What a process runs on.
+    pub fn runs_on(&mut self, tgid: u32, runtime: Runtime) {
+        self.inputs.push(Fed::Process(ProcessFacts {
+            tgid: Tgid(tgid),
+            service: "shop".to_owned(),
+            runtime: Some(runtime),
             executions: None,
         }));
     }
