@@ -3,6 +3,8 @@
 //! Userspace finds out what a process runs on and where that keeps what is read here; each runtime
 //! has a file of its own. What can't be read is no execution, never a guess.
 
+pub mod go;
+
 use observer_abi::{control::watch, runtime};
 
 use crate::{maps::RUNTIMES, thread::Thread};
@@ -47,10 +49,13 @@ pub fn inherit(parent: u32, child: u32) {
 }
 
 #[inline(never)]
-fn read(tgid: u32, _regs: u64) -> Execution {
+fn read(tgid: u32, regs: u64) -> Execution {
     // SAFETY: the value is a map element; userspace replaces it as a whole.
-    let Some(_layout) = (unsafe { RUNTIMES.get(tgid) }) else {
+    let Some(layout) = (unsafe { RUNTIMES.get(tgid) }) else {
         return Execution::NONE;
     };
-    Execution::NONE
+    match layout.runtime as u8 {
+        runtime::GO => go::current(layout, regs),
+        _ => Execution::NONE,
+    }
 }

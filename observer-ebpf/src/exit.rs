@@ -1,6 +1,6 @@
 //! The return of a system call: reads are reported, writes corrected.
 
-use observer_abi::{Short, class, control::call, data_flag, kind};
+use observer_abi::{Short, control::call, data_flag, kind};
 
 use crate::{
     config::call_of,
@@ -8,7 +8,7 @@ use crate::{
     emit::{Piece, Program},
     enter::{NO_PAYLOAD, Stage, message_vector, prepare},
     execution,
-    file::{Direction, is_socket, same},
+    file::{Direction, is_socket, observed, same},
     maps::{ANNOUNCED, FileState, PENDING, REGULAR, ThreadState, UNREPORTED},
     mem,
     regs::Regs,
@@ -36,9 +36,7 @@ pub fn run(regs: u64, ret: i64) {
     };
     if let Some(state) = thread.known() {
         if state.bits & PENDING != 0 {
-            let bits = state.bits;
-            state.bits = 0;
-            finish(thread, regs, state, bits, ret);
+            finish(thread, regs, state, ret);
         }
         return;
     }
@@ -58,7 +56,8 @@ fn unpaired(thread: Thread, regs: u64, ret: i64) {
         && moves
         && prepare(call, regs, Stage::Returns, state).is_some()
     {
-        finish(thread, regs, state, UNREPORTED, ret);
+        state.bits = UNREPORTED;
+        finish(thread, regs, state, ret);
     }
     if moves && let Some(cpu) = cpu() {
         cpu.unpaired += 1;
@@ -73,7 +72,8 @@ fn call_at(regs: u64) -> u8 {
 
 /// Reports what `call` did, now that it returned `ret`.
 #[inline(never)]
-fn finish(caller: Thread, regs: u64, call: &mut ThreadState, bits: u8, ret: i64) {
+fn finish(caller: Thread, regs: u64, call: &mut ThreadState, ret: i64) {
+    let bits = core::mem::take(&mut call.bits);
     let Some(state) = same(call.file, call.id) else {
         return;
     };
@@ -170,12 +170,12 @@ fn moved(call: &ThreadState, state: &FileState, piece: &Piece, ret: i64) {
         call::SENDMMSG => {
             messages(call, state, piece, ret as u64, 1);
         }
-        call::SPLICE => splice(call, state, piece),
+        call::SPLICE | call::TEE => splice(call, state, piece),
         _ => bare(call.file, call.fd, state, piece, Direction::Write),
     }
 }
 
-/// Both ends of a `splice`.
+/// Both ends of a `splice`, the written one of a `tee`.
 #[inline(always)]
 fn splice(call: &ThreadState, from: &FileState, piece: &Piece) {
     if call.pos != 0
@@ -187,7 +187,7 @@ fn splice(call: &ThreadState, from: &FileState, piece: &Piece) {
         piece.fd.set(call.count as i32);
         bare(call.pos, piece.fd.get(), to, piece, Direction::Write);
     }
-    if is_socket(from.class.get()) || from.class.get() == class::PIPE {
+    if call.call == call::SPLICE && observed(from, call.fd, Direction::Read) {
         piece.file.set(from.id);
         piece.class.set(from.class.get());
         piece.flags.set(piece.flags.get() & !data_flag::WRITE);

@@ -32,8 +32,8 @@ pub struct FileState {
     pub bits: Cell<u8>,
     /// Direction of the last data, [`NO_TURN`] before any.
     pub turn: Cell<u8>,
-    /// Unused, zero.
-    pub reserved: u8,
+    /// Descriptors of it that the call that is closing many has closed by now.
+    pub closing: Cell<u8>,
     /// With [`CLIENT`]: the thread that read last, or tried to.
     pub reader: Cell<u32>,
     /// Unused, zero.
@@ -69,7 +69,7 @@ pub struct ThreadState {
     pub bits: u8,
     /// `observer_abi::waited` since its last data record.
     pub waited: u8,
-    /// The call in flight, one of `call`.
+    /// The call in flight, one of `call`; of those with the same effect, the plainest.
     pub call: u8,
     /// First argument: the descriptor.
     pub fd: i32,
@@ -77,16 +77,16 @@ pub struct ThreadState {
     pub flags: u32,
     /// Second argument: buffer, vector or message header.
     pub buffer: u64,
-    /// Third argument: bytes, elements or messages.
+    /// Third argument: bytes, elements or messages. `splice` and `tee`: the descriptor written to.
     pub count: u64,
     /// Address of the `struct file` in use.
     pub file: u64,
     /// Its identity when the call began.
     pub id: u64,
-    /// A write: its position. `splice`: address of the `struct file` written to.
+    /// A write: its position. `splice`, `tee`: address of the `struct file` written to.
     pub pos: u64,
     /// A write: bytes offered, in the low half, and bytes reported at the beginning, in the high
-    /// half. `splice`: identity of the description written to.
+    /// half. `splice`, `tee`: identity of the description written to.
     pub offered: u64,
 }
 

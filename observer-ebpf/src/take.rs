@@ -2,7 +2,7 @@
 //! bytes: a selector of an HTTP client writes what the requesting thread hands to it, but that one
 //! has connected the socket, or has looked whether the pooled connection is still alive.
 
-use observer_abi::{Take, data_flag, kind, runtime, take};
+use observer_abi::{Take, control::call, data_flag, kind, runtime, take};
 
 use crate::{
     emit::Piece,
@@ -32,7 +32,7 @@ pub fn connected(
         && state.bits.get() & CLIENT == 0
     {
         state.bits.set(state.bits.get() | CLIENT);
-        send(caller, regs, call, state, take::CONNECT);
+        send(caller, regs, call, state);
     }
 }
 
@@ -43,7 +43,7 @@ pub fn probed(caller: Thread, regs: u64, call: &mut ThreadState, state: &FileSta
     let between = state.turn.get() == Direction::Read as u8;
     if state.bits.get() & CLIENT != 0 && between && state.reader.get() != caller.tid() {
         state.reader.set(caller.tid());
-        send(caller, regs, call, state, take::PROBE);
+        send(caller, regs, call, state);
     }
 }
 
@@ -58,7 +58,7 @@ pub fn read(state: &FileState, piece: &Piece) {
 /// Where executions dial for each other, as goroutines do, or where the one that moves the bytes is
 /// known, this tells nothing.
 #[inline(never)]
-fn send(caller: Thread, regs: u64, call: &mut ThreadState, state: &FileState, how: u8) {
+fn send(caller: Thread, regs: u64, call: &mut ThreadState, state: &FileState) {
     let execution = execution::current(caller, regs);
     if !matches!(execution.runtime, runtime::NONE | runtime::JAVA) {
         return;
@@ -71,6 +71,11 @@ fn send(caller: Thread, regs: u64, call: &mut ThreadState, state: &FileState, ho
     header.flags = call.flags as u8 & data_flag::NONBLOCK;
     header.waited = call.waited;
     call.waited = 0;
+    let how = if call.call == call::CONNECT {
+        take::CONNECT
+    } else {
+        take::PROBE
+    };
     entry.write(Take {
         header,
         file: state.id,

@@ -21,7 +21,7 @@ fn owner(told: &Told, call: &str) -> (Option<String>, Option<Tier>) {
     let served = told.exchanges(observer_core::judged::Role::Server);
     let target = served.iter().find(|s| Some(s.id) == call.request);
     let tier = call.attribution.as_ref().and_then(|a| a.tier);
-    (target.map(|s| s.target.clone()), tier)
+    (target.map(|s| s.target.to_string()), tier)
 }
 
 fn given(told: &Told, call: &str, to: &str, tier: Tier) {
@@ -81,7 +81,7 @@ impl Two {
 /// A pooled connection, which thread `B` and the selector have used before.
 fn pooled(two: &mut Two) -> Socket {
     let client = two.client(6000);
-    two.w.take(B, client, CONNECT);
+    two.w.touch(B, client, CONNECT);
     two.call(SELECTOR, client, "/first");
     client
 }
@@ -90,7 +90,7 @@ fn pooled(two: &mut Two) -> Socket {
 fn who_probed_the_connection_made_the_call() {
     let mut two = Two::new();
     let client = pooled(&mut two);
-    two.w.take(A, client, PROBE);
+    two.w.touch(A, client, PROBE);
     two.call(SELECTOR, client, "/out");
     let told = two.told();
     given(&told, "/out", "/a", Tier::HandOff);
@@ -102,7 +102,7 @@ fn who_probed_the_connection_made_the_call() {
 fn who_waited_for_the_connection_made_the_call() {
     let mut two = Two::new();
     let client = two.w.tcp(SHOP, 6000, 90, false);
-    two.w.take(A, client, CONNECT);
+    two.w.touch(A, client, CONNECT);
     two.call(SELECTOR, client, "/out");
     given(&two.told(), "/out", "/a", Tier::HandOff);
 }
@@ -112,11 +112,11 @@ fn a_client_that_takes_every_pooled_connection_connects_for_requests() {
     let mut two = Two::new();
     let client = pooled(&mut two);
     for n in 0..5 {
-        two.w.take(B, client, PROBE);
+        two.w.touch(B, client, PROBE);
         two.call(SELECTOR, client, &format!("/{n}"));
     }
     let other = two.client(6001);
-    two.w.take(A, other, CONNECT);
+    two.w.touch(A, other, CONNECT);
     two.call(SELECTOR, other, "/out");
     let told = two.told();
     given(&told, "/out", "/a", Tier::HandOff);
@@ -131,7 +131,7 @@ fn a_client_that_reuses_without_looking_may_connect_for_its_pool() {
         two.call(SELECTOR, client, &format!("/{n}"));
     }
     let other = two.client(6001);
-    two.w.take(A, other, CONNECT);
+    two.w.touch(A, other, CONNECT);
     two.call(SELECTOR, other, "/out");
     let told = two.told();
     given_to_none(&told, "/out");
@@ -142,11 +142,11 @@ fn a_client_that_reuses_without_looking_may_connect_for_its_pool() {
 fn only_the_last_taker_counts_and_an_unknown_one_is_nobody() {
     let mut two = Two::new();
     let client = pooled(&mut two);
-    two.w.take(A, client, PROBE);
-    two.w.take(B, client, PROBE);
+    two.w.touch(A, client, PROBE);
+    two.w.touch(B, client, PROBE);
     two.call(SELECTOR, client, "/last");
-    two.w.take(A, client, PROBE);
-    two.w.take(40, client, PROBE);
+    two.w.touch(A, client, PROBE);
+    two.w.touch(40, client, PROBE);
     two.call(SELECTOR, client, "/unknown");
     let told = two.told();
     given(&told, "/last", "/b", Tier::HandOff);
@@ -157,12 +157,12 @@ fn only_the_last_taker_counts_and_an_unknown_one_is_nobody() {
 fn a_take_is_good_for_one_exchange() {
     let mut two = Two::new();
     let client = pooled(&mut two);
-    two.w.take(A, client, PROBE);
+    two.w.touch(A, client, PROBE);
     two.call(SELECTOR, client, "/mine");
     two.call(SELECTOR, client, "/next");
     // Looked while a response was awaited.
     two.w.write(SELECTOR, client, request("/slow", ""));
-    two.w.take(A, client, PROBE);
+    two.w.touch(A, client, PROBE);
     two.w.read(SELECTOR, client, response());
     two.call(SELECTOR, client, "/after");
     let told = two.told();
@@ -176,7 +176,7 @@ fn a_take_is_good_for_one_exchange() {
 fn who_looks_after_a_connection_to_give_it_back_did_not_take_it() {
     let mut two = Two::new();
     let client = pooled(&mut two);
-    two.w.take(A, client, PROBE);
+    two.w.touch(A, client, PROBE);
     let own = two.w.tcp(SHOP, 6009, 90, false);
     two.call(A, own, "/own");
     two.call(SELECTOR, client, "/other");
@@ -189,7 +189,7 @@ fn who_looks_after_a_connection_to_give_it_back_did_not_take_it() {
 fn who_writes_and_who_took_must_not_disagree() {
     let mut two = Two::new();
     let client = pooled(&mut two);
-    two.w.take(A, client, PROBE);
+    two.w.touch(A, client, PROBE);
     two.call(B, client, "/out");
     let told = two.told();
     given_to_none(&told, "/out");
@@ -203,7 +203,7 @@ fn who_writes_and_who_took_must_not_disagree() {
 fn a_taker_whose_request_another_thread_answers_proves_nothing() {
     let mut two = Two::new();
     let client = pooled(&mut two);
-    two.w.take(A, client, PROBE);
+    two.w.touch(A, client, PROBE);
     two.call(SELECTOR, client, "/out");
     let a = two.a;
     two.w.write(55, a, response());

@@ -5,6 +5,8 @@
 //! or why nothing can be had. What it finds is checked before it is used: a wrong address must
 //! show up here, or in the probe as something that can't be read, never as an execution.
 
+mod go;
+
 use std::collections::HashMap;
 
 use observer_abi::control::Layout;
@@ -24,6 +26,8 @@ pub struct Plan {
     pub layout: Layout,
     /// Further probes. One that can't be put in place makes only its evidence unavailable.
     pub probes: Vec<UserProbe>,
+    /// What can't be had of this process beside that, and why.
+    pub missing: Vec<String>,
 }
 
 /// Why executions can't be told apart, in plain words for people.
@@ -34,10 +38,9 @@ pub struct Unavailable(pub String);
 /// How the executions of a process are told apart; `None` if its runtime has none but threads.
 #[must_use]
 pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavailable>> {
-    let _ = process;
     match runtime {
-        Runtime::Go
-        | Runtime::Python
+        Runtime::Go => Some(go::plan(process)),
+        Runtime::Python
         | Runtime::Node
         | Runtime::Java
         | Runtime::Rust
@@ -132,7 +135,7 @@ fn arrange(
         let why = format!("the kernel refuses the entry of the process: {error}");
         return (Some(Executions::Unavailable(why)), Vec::new());
     }
-    let mut missing = Vec::new();
+    let mut missing = plan.missing.clone();
     let links = plan
         .probes
         .iter()

@@ -6,19 +6,46 @@ use super::process::Process;
 use super::subject::{Hold, Subject};
 use super::{Attributor, Served};
 use crate::ids::{KernelNanos, Seq, Tgid};
-use crate::judged::{Evidence, Reason, Tier};
+use crate::judged::{Evidence, ExchangeId, Reason, Tier};
 use crate::record::TakeHow;
 
 impl Attributor {
-    /// The request of the other thread that took the call's connection.
-    pub(super) fn by_taker(
+    /// Evidence of threads that worked for others, or why there is none.
+    pub(super) fn handed(
         &self,
         process: &Process,
         subject: &Subject,
     ) -> Result<Link, Option<Reason>> {
-        let taken = subject.taken.as_ref().ok_or(None)?;
-        let link = self.held(process, subject, &taken.hold)?;
-        if !self.takes.believes(taken, subject.tid) {
+        let born = match &subject.hold {
+            Hold::Born(birth) => self.by_birth(process, *birth),
+            _ => Err(None),
+        };
+        let link = match (self.by_taker(process, subject), born) {
+            (Ok(taken), Ok(born)) if taken.request != born.request => {
+                return Err(Some(Reason::Conflict {
+                    candidates: vec![ExchangeId(taken.request), ExchangeId(born.request)],
+                }));
+            }
+            (Ok(link), _) | (Err(_), Ok(link)) => link,
+            (Err(taken), Err(born)) => return Err(taken.or(born)),
+        };
+        self.check(process, subject, link.request, GRACE)?;
+        Ok(link)
+    }
+
+    /// The request that a thread worked for, itself or by its birth.
+    fn worked_for(&self, process: &Process, hold: &Hold) -> Result<Link, Option<Reason>> {
+        match hold {
+            Hold::Born(birth) => self.by_birth(process, *birth),
+            hold => self.held(process, hold),
+        }
+    }
+
+    /// The request of the other thread that took the call's connection.
+    fn by_taker(&self, process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
+        let taken = subject.taken.as_deref().ok_or(None)?;
+        let link = self.worked_for(process, &taken.hold)?;
+        if !self.clients.believes(taken, subject.tid) {
             return Err(None);
         }
         Ok(Link {
@@ -33,12 +60,7 @@ impl Attributor {
     }
 
     /// The request for which the thread with this birth was started.
-    pub(super) fn by_birth(
-        &self,
-        process: &Process,
-        subject: &Subject,
-        id: BirthId,
-    ) -> Result<Link, Option<Reason>> {
+    fn by_birth(&self, process: &Process, id: BirthId) -> Result<Link, Option<Reason>> {
         let birth = self.births.get(id).ok_or(None)?;
         let ended = |request: Seq| -> Result<(&Served, KernelNanos), Option<Reason>> {
             let served = process.served(request).ok_or(None)?;
@@ -61,7 +83,7 @@ impl Attributor {
                 })
             }
             Some(Origin::Parent { tid, hold }) => {
-                let link = self.held(process, subject, &hold)?;
+                let link = self.worked_for(process, &hold)?;
                 let (_, until) = ended(link.request)?;
                 if !birth.ended_with(until) || !birth.was_quiet_after(until) {
                     return Err(Some(Reason::OutlivedRequest));

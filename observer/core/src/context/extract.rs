@@ -3,6 +3,7 @@
 use super::fields::Fields;
 use super::formats::{Found, Repeats, Row, TABLE};
 use super::{Carrier, Context, Format, Invalid};
+use crate::text::Text;
 
 /// Longest name of a carrier header, in bytes.
 const LONGEST_NAME: usize = 27;
@@ -124,7 +125,7 @@ fn read(row: &Row, fields: &Fields<'_>, carrier: &mut Carrier) {
         let repeated = row.names.iter().filter(|name| fields.count(name) > 1);
         carrier
             .duplicates
-            .extend(repeated.map(|name| (*name).to_owned()));
+            .extend(repeated.map(|name| Text::new_static(name)));
     }
     match (row.read)(fields) {
         Ok(None) => {}

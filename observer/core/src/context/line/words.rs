@@ -1,8 +1,10 @@
 //! Words of text that look like trace ids.
 
+use super::super::hex::any_case;
+
 /// The words of exactly 32 hex digits in a text, as numbers other than zero: to recognise lines that
 /// carry a known id without a field name.
-pub fn find_hex_ids(text: &str) -> impl Iterator<Item = u128> {
+pub(super) fn find_hex_ids(text: &str) -> impl Iterator<Item = u128> {
     HexWords { text, pos: 0 }
 }
 
@@ -35,7 +37,7 @@ impl Iterator for HexWords<'_> {
             self.pos = end + 1;
             let begins = start == 0 || !in_word(bytes[start - 1]);
             if begins && end - start == DIGITS {
-                let id = u128::from_str_radix(&self.text[start..end], 16).unwrap_or(0);
+                let id = any_case(&bytes[start..end], DIGITS).unwrap_or(0);
                 if id != 0 {
                     return Some(id);
                 }
