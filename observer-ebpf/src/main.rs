@@ -47,6 +47,7 @@ mod probe;
 mod regs;
 mod report;
 mod ring;
+mod take;
 mod task;
 mod thread;
 mod vector;

@@ -28,12 +28,16 @@ pub struct FileState {
     pub flags: u32,
     /// One of `observer_abi::class`, or [`REGULAR`].
     pub class: Cell<u8>,
-    /// [`ANNOUNCED`], [`IGNORED`].
+    /// [`ANNOUNCED`], [`IGNORED`], [`CLIENT`].
     pub bits: Cell<u8>,
-    /// Direction of the last data, 2 before any.
+    /// Direction of the last data, [`NO_TURN`] before any.
     pub turn: Cell<u8>,
     /// Descriptors of it that the call that is closing many has closed by now.
     pub closing: Cell<u8>,
+    /// With [`CLIENT`]: the thread that read last, or tried to.
+    pub reader: Cell<u32>,
+    /// Unused, zero.
+    pub tail: u32,
 }
 
 // SAFETY: each cell is read and written as a whole by single instructions; positions, where that is
@@ -47,6 +51,11 @@ pub const REGULAR: u8 = 0x80;
 pub const ANNOUNCED: u8 = 1;
 /// [`FileState::bits`]: userspace wants to hear no more of it.
 pub const IGNORED: u8 = 2;
+/// [`FileState::bits`]: a socket that was connected here, or first written to.
+pub const CLIENT: u8 = 4;
+
+/// [`FileState::turn`]: no data yet.
+pub const NO_TURN: u8 = 2;
 
 /// What a thread is doing, so that the return of a call is paired with its beginning.
 #[repr(C)]

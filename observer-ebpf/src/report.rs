@@ -6,7 +6,7 @@ use crate::{
     config::setting,
     emit::{Outcome, Piece},
     file::{Direction, is_socket},
-    maps::{FileState, IGNORED, POLICY},
+    maps::{CLIENT, FileState, IGNORED, NO_TURN, POLICY},
     ring::cpu,
 };
 
@@ -139,6 +139,9 @@ fn skip_until(state: &FileState, direction: usize) -> u64 {
 #[inline(always)]
 fn begin_turn(state: &FileState, direction: usize) {
     if is_socket(state.class.get()) && state.turn.get() != direction as u8 {
+        if state.turn.get() == NO_TURN && direction == Direction::Write as usize {
+            state.bits.set(state.bits.get() | CLIENT);
+        }
         state.turn.set(direction as u8);
         state.left[direction].set(setting!(turn_budget));
     }
