@@ -38,6 +38,7 @@ mod enter;
 mod execution;
 mod exit;
 mod file;
+mod gather;
 mod maps;
 mod mem;
 mod regs;
