@@ -41,6 +41,7 @@ mod enter;
 mod execution;
 mod exit;
 mod file;
+mod gather;
 mod maps;
 mod mem;
 mod probe;
