@@ -19,7 +19,7 @@ use crate::score::truth::{LINES, Truth, check_service, line_id};
 use crate::server::{Delay, Downstream};
 
 /// Most threads or workers of a service: with more requests at a time, its queue backs up.
-const WORKERS: usize = 16;
+pub const WORKERS: usize = 16;
 
 /// Pause between the things that a service does for no request, milliseconds.
 const BACKGROUND_MS: &str = "5";
