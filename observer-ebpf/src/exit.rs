@@ -35,9 +35,7 @@ pub fn run(regs: u64, ret: i64) {
     };
     if let Some(state) = thread.known() {
         if state.bits & PENDING != 0 {
-            let bits = state.bits;
-            state.bits = 0;
-            finish(thread, regs, state, bits, ret);
+            finish(thread, regs, state, ret);
         }
         return;
     }
@@ -57,7 +55,8 @@ fn unpaired(thread: Thread, regs: u64, ret: i64) {
         && moves
         && prepare(call, regs, Stage::Returns, state).is_some()
     {
-        finish(thread, regs, state, UNREPORTED, ret);
+        state.bits = UNREPORTED;
+        finish(thread, regs, state, ret);
     }
     if moves && let Some(cpu) = cpu() {
         cpu.unpaired += 1;
@@ -72,7 +71,8 @@ fn call_at(regs: u64) -> u8 {
 
 /// Reports what `call` did, now that it returned `ret`.
 #[inline(never)]
-fn finish(caller: Thread, regs: u64, call: &mut ThreadState, bits: u8, ret: i64) {
+fn finish(caller: Thread, regs: u64, call: &mut ThreadState, ret: i64) {
+    let bits = core::mem::take(&mut call.bits);
     let Some(state) = same(call.file, call.id) else {
         return;
     };

@@ -12,6 +12,9 @@
 //! fetch, and structures are read at offsets that userspace takes from the kernel's BTF
 //! ([`config`]), so that one object serves every kernel and architecture of the same byte order.
 //!
+//! Besides, `go_branch` and `go_take` are put into single processes as uprobes (3.5 and later; what they
+//! use is newer: 5.12).
+//!
 //! # Order of the checks
 //!
 //! A call is dropped at the first of: its number (a table, no helper), its process (one byte of an
@@ -19,7 +22,7 @@
 //!
 //! # Who may touch what
 //!
-//! Programs run with preemption off, so per-CPU state has one user at a time; a thread's element of
+//! Tracepoint programs run with preemption off (uprobes: see [`probe`]), so per-CPU state has one user at a time; a thread's element of
 //! `THREADS` is written by that thread alone. States in `FILES` are shared by all threads that use
 //! the description; positions change by atomic addition, the rest is advisory.
 #![no_std]
@@ -40,6 +43,7 @@ mod exit;
 mod file;
 mod maps;
 mod mem;
+mod probe;
 mod regs;
 mod report;
 mod ring;
@@ -47,7 +51,12 @@ mod task;
 mod thread;
 mod vector;
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use aya_ebpf::{
+    EbpfContext,
+    macros::{raw_tracepoint, uprobe, uretprobe},
+    programs::{ProbeContext, RawTracePointContext, RetProbeContext},
+};
+use execution::python::Birth;
 
 /// Kernel prototype: `sys_enter(struct pt_regs *regs, long id)`, since 4.17 as a raw tracepoint.
 #[raw_tracepoint(tracepoint = "sys_enter")]
@@ -83,6 +92,35 @@ pub fn task_exec(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn task_exit(ctx: RawTracePointContext) -> i32 {
     task::exit(ctx.arg(0));
+    0
+}
+
+/// At the return of `PyObject *PyContext_CopyCurrent(void)` and `PyContext_Copy(PyObject *)`, CPython
+/// 3.7 and later.
+#[uretprobe]
+pub fn python_copied(ctx: RetProbeContext) -> u32 {
+    execution::python::began(Birth::Copied, ctx.ret());
+    0
+}
+
+/// At the return of `PyObject *PyContext_New(void)`, CPython 3.7 and later.
+#[uretprobe]
+pub fn python_fresh(ctx: RetProbeContext) -> u32 {
+    execution::python::began(Birth::Fresh, ctx.ret());
+    0
+}
+
+/// In Go, at the call of `runtime.runqput(pp *p, gp *g, next bool)` by `runtime.newproc.func1`.
+#[uprobe]
+pub fn go_branch(ctx: ProbeContext) -> u32 {
+    probe::go_branch(ctx.as_ptr() as u64);
+    0
+}
+
+/// In Go, at the beginning of `net/http.(*persistConn).roundTrip(req *transportRequest)`.
+#[uprobe]
+pub fn go_take(ctx: ProbeContext) -> u32 {
+    probe::go_take(ctx.as_ptr() as u64);
     0
 }
 

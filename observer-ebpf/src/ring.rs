@@ -5,7 +5,7 @@ use aya_ebpf::{
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
     maps::ring_buf::RingBufEntry,
 };
-use observer_abi::{ABI_VERSION, Header, control::CpuState};
+use observer_abi::{ABI_VERSION, Header, UNSEQUENCED, control::CpuState};
 
 use crate::maps::{CONTROL, CPUS, RING};
 
@@ -57,6 +57,51 @@ pub fn header(kind: u8, len: u32, pid_tgid: u64, time: u64) -> Header {
         // SAFETY: the helper has no preconditions.
         cpu: unsafe { bpf_get_smp_processor_id() },
         seq: seq as u32,
+    }
+}
+
+/// As [`lose`], for programs that may be preempted: what is added in one instruction by a program
+/// on the same CPU is never lost, and those that count in two are not preempted by these.
+#[inline(always)]
+pub fn lose_unsequenced() {
+    if let Some(cpu) = CPUS.get_ptr_mut(0) {
+        // SAFETY: a field of a live map element.
+        add(unsafe { &raw mut (*cpu).lost });
+    }
+}
+
+/// As [`header`], for programs that may be preempted.
+#[inline(always)]
+pub fn unsequenced(kind: u8, len: u32, pid_tgid: u64, time: u64) -> Header {
+    if let Some(cpu) = CPUS.get_ptr_mut(0) {
+        // SAFETY: a field of a live map element.
+        add(unsafe { &raw mut (*cpu).sent });
+    }
+    Header {
+        kind,
+        flags: 0,
+        waited: 0,
+        abi: ABI_VERSION,
+        len,
+        time,
+        tgid: (pid_tgid >> 32) as u32,
+        tid: pid_tgid as u32,
+        cpu: UNSEQUENCED,
+        seq: 0,
+    }
+}
+
+/// Adds 1 in one instruction.
+#[inline(always)]
+fn add(count: *mut u64) {
+    // SAFETY: aligned, inside a live map element.
+    unsafe {
+        core::arch::asm!(
+            "lock *(u64 *)({count} + 0) += {one}",
+            count = in(reg) count,
+            one = in(reg) 1u64,
+            options(nostack),
+        );
     }
 }
 
