@@ -41,6 +41,7 @@ const HOUSES: [House; 2] = [
             "exchange",
             "attribution",
             "verdict",
+            "healing",
             "summary",
             "engine",
             "recording",

@@ -1,6 +1,8 @@
 //! What is known about processes and files from outside the records: the observer reads it from
 //! `/proc`, a recording keeps it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{FileId, Tgid};
@@ -38,6 +40,10 @@ pub struct ProcessFacts {
     pub service: String,
     /// What it runs on.
     pub runtime: Option<Runtime>,
+    /// Further resource attributes, by their OpenTelemetry names: what the process declares
+    /// (`OTEL_RESOURCE_ATTRIBUTES`), its executable, container and host.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resource: BTreeMap<String, String>,
 }
 
 /// What is known about an open file description.

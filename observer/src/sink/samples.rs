@@ -2,7 +2,7 @@
 
 use observer_core::context::Format;
 use observer_core::facts::Runtime;
-use observer_core::ids::{Seq, Tgid, Tid};
+use observer_core::ids::{Identity, Seq, Tgid, Tid};
 use observer_core::judged::{
     Address, Attribution, Cause, ContextView, Counts, EdgeSummary, Evidence, Exchange, ExchangeId,
     Finding, Log, LogContext, LogSummary, LogVerdict, Loss, LossKind, NotObserved, Rate, Reason,
@@ -88,6 +88,8 @@ pub fn server() -> Exchange {
         verdict: None,
         findings: Vec::new(),
         unfinished: None,
+        until: None,
+        identity: Identity(1),
     }
 }
 

@@ -128,6 +128,9 @@ impl Teller {
     pub(super) fn served(&mut self, begun: &Begun, ended: &Ended) -> Judged {
         let mut exchange = self.exchange(begun, Some(ended));
         exchange.findings = own_findings(&begun.head.carrier);
+        if begun.head.telemetry {
+            exchange.findings.push(Finding::TelemetryExport);
+        }
         let circumstances = self.circumstances(begun.tgid, true, true);
         self.counter.exchange(&exchange, circumstances);
         Judged::Exchange(Box::new(exchange))
@@ -267,6 +270,8 @@ impl Teller {
             verdict: None,
             findings: Vec::new(),
             unfinished: ended.and_then(|e| e.outcome.err()),
+            until: ended.map(|e| self.config.anchor.wall(e.time)),
+            identity: begun.sighting.identity(self.config.anchor),
         }
     }
 

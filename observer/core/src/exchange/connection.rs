@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::links::Links;
-use super::{Begun, Ended, ExchangeEvent};
+use super::{Begun, Ended, ExchangeEvent, Sighting};
 use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Address, Role, Unfinished};
@@ -215,12 +215,17 @@ fn begin(
     links: &mut Links,
     seq: Seq,
 ) -> Begun {
-    let (role, other_end) = match direction {
-        Direction::Read => (Role::Server, links.read(endpoint, &head)),
-        Direction::Write => {
-            links.written(endpoint, &head, seq);
-            (Role::Client, None)
+    let server = direction == Direction::Read;
+    let mut sighting = Sighting::of(endpoint, server, &head, moved.since);
+    let (role, other_end) = if server {
+        let other_end = links.read(endpoint, &head);
+        if let Some((_, seen)) = other_end {
+            sighting = seen;
         }
+        (Role::Server, other_end.map(|(seq, _)| seq))
+    } else {
+        links.written(endpoint, &head, (seq, sighting));
+        (Role::Client, None)
     };
     Begun {
         seq,
@@ -231,6 +236,7 @@ fn begin(
         moved,
         endpoint: endpoint.clone(),
         other_end,
+        sighting,
     }
 }
 

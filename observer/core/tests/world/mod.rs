@@ -87,6 +87,7 @@ impl World {
             tgid: Tgid(tgid),
             service: service.to_owned(),
             runtime: None,
+            resource: std::collections::BTreeMap::new(),
         }));
     }
 

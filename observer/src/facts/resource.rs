@@ -1,0 +1,108 @@
+//! What a process is, in the words of OpenTelemetry's resources.
+
+use std::collections::BTreeMap;
+
+use opentelemetry_semantic_conventions::resource::{
+    CONTAINER_ID, HOST_NAME, PROCESS_EXECUTABLE_NAME, PROCESS_EXECUTABLE_PATH, SERVICE_NAME,
+};
+use rustix::system::uname;
+
+use super::proc::Process;
+
+/// Attributes that are taken from a process's own declaration, at most.
+const DECLARED: usize = 32;
+
+/// The longest name or value that is kept, in characters.
+const LENGTH: usize = 256;
+
+/// Attributes beside the service's name and the process's number. Arguments are left out: they may
+/// hold secrets.
+pub(super) fn attributes(process: &Process, exe: Option<&str>) -> BTreeMap<String, String> {
+    let mut found: BTreeMap<String, String> = declared(process)
+        .into_iter()
+        .filter(|(name, _)| name != SERVICE_NAME)
+        .take(DECLARED)
+        .map(|(name, value)| (short(&name), short(&value)))
+        .collect();
+    let mut add = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            found.entry(name.to_owned()).or_insert(short(&value));
+        }
+    };
+    add(PROCESS_EXECUTABLE_PATH, exe.map(str::to_owned));
+    add(
+        PROCESS_EXECUTABLE_NAME,
+        exe.and_then(|path| path.rsplit('/').next().map(str::to_owned)),
+    );
+    add(CONTAINER_ID, container(&process.cgroups()));
+    let host = uname().nodename().to_string_lossy().into_owned();
+    add(HOST_NAME, Some(host).filter(|name| !name.is_empty()));
+    found
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(LENGTH).collect()
+}
+
+/// What `OTEL_RESOURCE_ATTRIBUTES` declares, as the OpenTelemetry SDKs read it.
+pub(super) fn declared(process: &Process) -> Vec<(String, String)> {
+    let attributes = process.variable("OTEL_RESOURCE_ATTRIBUTES");
+    let parse = |attribute: &str| {
+        let (key, value) = attribute.split_once('=')?;
+        let key = key.trim();
+        (!key.is_empty()).then(|| (key.to_owned(), percent_decoded(value.trim())))
+    };
+    attributes
+        .unwrap_or_default()
+        .split(',')
+        .filter_map(parse)
+        .collect()
+}
+
+/// The container that a control group belongs to: container runtimes name it by 64 hexadecimal
+/// digits, perhaps with a prefix and a suffix (`docker-….scope`).
+fn container(groups: &[String]) -> Option<String> {
+    groups.iter().find_map(|group| {
+        group.rsplit('/').find_map(|part| {
+            let part = part.strip_suffix(".scope").unwrap_or(part);
+            let id = part.rsplit(['-', ':']).next()?;
+            let whole = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
+            whole.then(|| id.to_owned())
+        })
+    })
+}
+
+/// Values of `OTEL_RESOURCE_ATTRIBUTES` are percent-encoded (W3C Baggage).
+fn percent_decoded(value: &str) -> String {
+    let bytes = value.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let escaped = value
+            .get(at + 1..at + 3)
+            .filter(|_| byte == b'%')
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        out.push(escaped.unwrap_or(byte));
+        at += if escaped.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_are_found_in_every_runtimes_notation() {
+        let id = "0123456789abcdef".repeat(4);
+        for group in [
+            format!("/docker/{id}"),
+            format!("/system.slice/docker-{id}.scope"),
+            format!("/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"),
+            format!("/kubepods/burstable/pod1/{id}"),
+        ] {
+            assert_eq!(container(&[group]), Some(id.clone()));
+        }
+        assert_eq!(container(&["/user.slice/user-0.slice".into()]), None);
+    }
+}
