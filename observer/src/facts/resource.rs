@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use opentelemetry_semantic_conventions::resource::{
     CONTAINER_ID, HOST_NAME, PROCESS_EXECUTABLE_NAME, PROCESS_EXECUTABLE_PATH, SERVICE_NAME,
 };
+use percent_encoding::percent_decode_str;
 use rustix::system::uname;
 
 use super::proc::Process;
@@ -44,13 +45,15 @@ fn short(text: &str) -> String {
     text.chars().take(LENGTH).collect()
 }
 
-/// What `OTEL_RESOURCE_ATTRIBUTES` declares, as the OpenTelemetry SDKs read it.
+/// What `OTEL_RESOURCE_ATTRIBUTES` declares, as the OpenTelemetry SDKs read it: values are
+/// percent-encoded.
 pub(super) fn declared(process: &Process) -> Vec<(String, String)> {
     let attributes = process.variable("OTEL_RESOURCE_ATTRIBUTES");
     let parse = |attribute: &str| {
         let (key, value) = attribute.split_once('=')?;
         let key = key.trim();
-        (!key.is_empty()).then(|| (key.to_owned(), percent_decoded(value.trim())))
+        let value = percent_decode_str(value.trim()).decode_utf8_lossy();
+        (!key.is_empty()).then(|| (key.to_owned(), value.into_owned()))
     };
     attributes
         .unwrap_or_default()
@@ -70,22 +73,6 @@ fn container(groups: &[String]) -> Option<String> {
             whole.then(|| id.to_owned())
         })
     })
-}
-
-/// Values of `OTEL_RESOURCE_ATTRIBUTES` are percent-encoded (W3C Baggage).
-fn percent_decoded(value: &str) -> String {
-    let bytes = value.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let escaped = value
-            .get(at + 1..at + 3)
-            .filter(|_| byte == b'%')
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        out.push(escaped.unwrap_or(byte));
-        at += if escaped.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod filter;
 mod json;
+mod lines;
 pub mod rows;
 mod text;
 mod trees;
@@ -13,6 +14,8 @@ mod schema;
 
 use std::io::{self, Write};
 
+use observer_core::facts::ProcessFacts;
+use observer_core::healing::Healed;
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
 
@@ -27,6 +30,18 @@ pub trait Sink {
     ///
     /// Those of what is written to; after one, the sink is of no more use.
     fn judged(&mut self, item: Judged) -> io::Result<()>;
+
+    /// What is known about a process, before what is told about it.
+    fn process(&mut self, _facts: &ProcessFacts) {}
+
+    /// Something that healing made.
+    ///
+    /// # Errors
+    ///
+    /// As [`judged`](Self::judged).
+    fn healed(&mut self, _item: Healed) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Everything that was to be told until `now` has been told: time to show it.
     ///
@@ -54,6 +69,9 @@ pub struct Canvas {
 
 /// The sink that `plan` asks for, writing to `out`.
 pub fn open<'a>(plan: &ShowPlan, canvas: Canvas, out: impl Write + 'a) -> Box<dyn Sink + 'a> {
+    if plan.lines {
+        return Box::new(lines::LinesSink::new(out));
+    }
     match plan.output {
         Output::Json => Box::new(json::JsonSink::new(plan, out)),
         Output::Text => Box::new(text::TextSink::new(plan, canvas, out)),

@@ -37,6 +37,7 @@ pub fn plan() -> ShowPlan {
         quiet: false,
         color: Color::Never,
         at_most: None,
+        lines: false,
     }
 }
 
