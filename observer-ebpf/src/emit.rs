@@ -5,6 +5,7 @@ use core::{cell::Cell, mem::MaybeUninit};
 use observer_abi::{Data, MAX_PAYLOAD, data_flag, kind};
 
 use crate::{
+    execution::Execution,
     maps::{FileState, PIECES, REGULAR, RING, ThreadState},
     mem,
     ring::{self, cpu},
@@ -44,6 +45,10 @@ pub struct Piece {
     pub pid_tgid: Cell<u64>,
     /// As in [`Data::fd`].
     pub fd: Cell<i32>,
+    /// As in [`Data::execution`].
+    pub execution: Cell<u64>,
+    /// As in [`Data::origin`].
+    pub origin: Cell<u64>,
     /// `data_flag`s.
     pub flags: Cell<u8>,
     /// As in [`Data::class`].
@@ -54,6 +59,8 @@ pub struct Piece {
     pub program: Cell<Program>,
     /// As in [`Data::errno`].
     pub errno: Cell<u16>,
+    /// As in [`Data::runtime`].
+    pub runtime: Cell<u8>,
 }
 
 // SAFETY: each CPU and program has its own, and programs are not preempted.
@@ -111,6 +118,14 @@ impl Piece {
         self.waited.set(call.waited);
         self.len.set(0);
         self.errno.set(0);
+    }
+
+    /// Says which execution of its thread's process moves the bytes.
+    #[inline(always)]
+    pub fn executed_by(&self, execution: Execution) {
+        self.runtime.set(execution.runtime);
+        self.execution.set(execution.id);
+        self.origin.set(execution.origin);
     }
 
     /// Sends it with its payload.
@@ -199,7 +214,9 @@ fn fill<const N: usize>(piece: &Piece) -> Outcome {
             fd: piece.fd.get(),
             errno: piece.errno.get(),
             class: piece.class.get(),
-            reserved: 0,
+            runtime: piece.runtime.get(),
+            execution: piece.execution.get(),
+            origin: piece.origin.get(),
         });
     }
     if let Some(cpu) = cpu() {

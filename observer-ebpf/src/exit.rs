@@ -1,13 +1,14 @@
 //! The return of a system call: reads are reported, writes corrected.
 
-use observer_abi::{Short, class, control::call, data_flag, kind};
+use observer_abi::{Short, control::call, data_flag, kind};
 
 use crate::{
     config::call_of,
     describe::announce,
     emit::{Piece, Program},
     enter::{NO_PAYLOAD, Stage, message_vector, prepare},
-    file::{Direction, is_socket, same},
+    execution,
+    file::{Direction, is_socket, observed, same},
     maps::{ANNOUNCED, FileState, PENDING, REGULAR, ThreadState, UNREPORTED},
     mem,
     regs::Regs,
@@ -36,7 +37,7 @@ pub fn run(regs: u64, ret: i64) {
         if state.bits & PENDING != 0 {
             let bits = state.bits;
             state.bits = 0;
-            finish(thread.pid_tgid, state, bits, ret);
+            finish(thread, regs, state, bits, ret);
         }
         return;
     }
@@ -56,7 +57,7 @@ fn unpaired(thread: Thread, regs: u64, ret: i64) {
         && moves
         && prepare(call, regs, Stage::Returns, state).is_some()
     {
-        finish(thread.pid_tgid, state, UNREPORTED, ret);
+        finish(thread, regs, state, UNREPORTED, ret);
     }
     if moves && let Some(cpu) = cpu() {
         cpu.unpaired += 1;
@@ -71,7 +72,7 @@ fn call_at(regs: u64) -> u8 {
 
 /// Reports what `call` did, now that it returned `ret`.
 #[inline(never)]
-fn finish(pid_tgid: u64, call: &mut ThreadState, bits: u8, ret: i64) {
+fn finish(caller: Thread, regs: u64, call: &mut ThreadState, bits: u8, ret: i64) {
     let Some(state) = same(call.file, call.id) else {
         return;
     };
@@ -79,7 +80,8 @@ fn finish(pid_tgid: u64, call: &mut ThreadState, bits: u8, ret: i64) {
         return;
     };
     piece.program.set(Program::Exit);
-    piece.pid_tgid.set(pid_tgid);
+    piece.pid_tgid.set(caller.pid_tgid);
+    piece.executed_by(execution::current(caller, regs));
     piece.time.set(ring::now());
     piece.describe(call, state);
     match call.call & call::FAMILY {
@@ -159,12 +161,12 @@ fn moved(call: &ThreadState, state: &FileState, piece: &Piece, ret: i64) {
         call::SENDMMSG => {
             messages(call, state, piece, ret as u64, 1);
         }
-        call::SPLICE => splice(call, state, piece),
+        call::SPLICE | call::TEE => splice(call, state, piece),
         _ => bare(call.file, call.fd, state, piece, Direction::Write),
     }
 }
 
-/// Both ends of a `splice`.
+/// Both ends of a `splice`, the written one of a `tee`.
 #[inline(always)]
 fn splice(call: &ThreadState, from: &FileState, piece: &Piece) {
     if call.pos != 0
@@ -176,7 +178,7 @@ fn splice(call: &ThreadState, from: &FileState, piece: &Piece) {
         piece.fd.set(call.count as i32);
         bare(call.pos, piece.fd.get(), to, piece, Direction::Write);
     }
-    if is_socket(from.class.get()) || from.class.get() == class::PIPE {
+    if call.call == call::SPLICE && observed(from, call.fd, Direction::Read) {
         piece.file.set(from.id);
         piece.class.set(from.class.get());
         piece.flags.set(piece.flags.get() & !data_flag::WRITE);

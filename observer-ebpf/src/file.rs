@@ -18,7 +18,9 @@ use crate::{
 /// `O_NONBLOCK`, the same on x86-64 and arm64.
 const O_NONBLOCK: u32 = 0o4000;
 /// `O_ACCMODE | O_APPEND`: what the class of a regular file depends on.
-const CLASS_FLAGS: u32 = 0o3 | O_APPEND;
+const CLASS_FLAGS: u32 = O_ACCMODE | O_APPEND;
+/// `O_ACCMODE`; zero is `O_RDONLY`.
+const O_ACCMODE: u32 = 0o3;
 /// `O_APPEND`, the same on x86-64 and arm64.
 const O_APPEND: u32 = 0o2000;
 
@@ -83,6 +85,12 @@ impl OpenFile {
         self.flags & O_NONBLOCK != 0
     }
 
+    /// Whether nothing can be written to it.
+    #[inline(always)]
+    pub fn read_only(&self) -> bool {
+        self.flags & O_ACCMODE == 0
+    }
+
     /// What is known of it; nothing if it was never seen, or what was seen there was another one.
     #[inline(always)]
     pub fn known(&self) -> Option<&'static FileState> {
@@ -107,11 +115,11 @@ impl OpenFile {
         state_at(self.address)
     }
 
-    /// Whether this is the only reference to it, so that closing it ends the description.
+    /// How many references to it there are; when all are gone, the description ends.
     #[inline(always)]
-    pub fn last_reference(&self) -> bool {
-        let count: Option<u64> = mem::kernel(self.address, offset!(file_count));
-        count == Some(u64::from(offset!(file_count_one)))
+    pub fn references(&self) -> Option<u64> {
+        let count: u64 = mem::kernel(self.address, offset!(file_count))?;
+        Some(count.wrapping_sub(u64::from(offset!(file_count_one))) + 1)
     }
 
     /// Whether this pipe holds nothing.
@@ -154,7 +162,7 @@ impl OpenFile {
             class: Cell::new(self.classify()),
             bits: Cell::new(0),
             turn: Cell::new(2),
-            reserved: 0,
+            closing: Cell::new(0),
         };
         match FILES.insert(self.address, state, u64::from(BPF_ANY)) {
             Ok(()) => 0,
@@ -231,13 +239,34 @@ pub fn is_socket(class: u8) -> bool {
     matches!(class, class::TCP4 | class::TCP6 | class::UNIX)
 }
 
+/// `current->files`.
+#[inline(always)]
+fn files() -> Option<u64> {
+    // SAFETY: the helper has no preconditions.
+    let task = unsafe { bpf_get_current_task() };
+    mem::kernel(task, offset!(task_files))
+}
+
+/// Whether no other task has the current task's descriptors.
+#[inline(always)]
+pub fn descriptors_are_own() -> bool {
+    let count = files().and_then(|files| mem::kernel::<u32>(files, offset!(files_count)));
+    count == Some(1)
+}
+
+/// `current->files->fdt->open_fds` and how many descriptors there is room for: a bit for each.
+#[inline(always)]
+pub fn open_descriptors() -> Option<(u64, u32)> {
+    let table: u64 = mem::kernel(files()?, offset!(files_fdt))?;
+    let bits = mem::kernel(table, offset!(fdt_open_fds))?;
+    Some((bits, mem::kernel(table, offset!(fdt_max_fds))?))
+}
+
 /// `current->files->fdt->fd[fd]`. The table is the current task's own, and is not freed while the
 /// program runs: programs run inside a read-side critical section of RCU.
 #[inline(always)]
 fn address_of(fd: i32) -> Option<u64> {
-    // SAFETY: the helper has no preconditions.
-    let task = unsafe { bpf_get_current_task() };
-    let files: u64 = mem::kernel(task, offset!(task_files))?;
+    let files = files()?;
     let table: u64 = mem::kernel(files, offset!(files_fdt))?;
     let [size, array]: [u64; 2] = mem::kernel(table, offset!(fdt_max_fds))?;
     if fd as u32 >= size as u32 {

@@ -35,6 +35,7 @@ mod config;
 mod describe;
 mod emit;
 mod enter;
+mod execution;
 mod exit;
 mod file;
 mod maps;

@@ -7,7 +7,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, LruHashMap, PerCpuArray, RingBuf},
 };
-use observer_abi::control::{Control, CpuState, Policy, WATCH_CELLS};
+use observer_abi::control::{Control, CpuState, Layout, Policy, WATCH_CELLS};
 
 use crate::emit::Piece;
 
@@ -32,8 +32,8 @@ pub struct FileState {
     pub bits: Cell<u8>,
     /// Direction of the last data, 2 before any.
     pub turn: Cell<u8>,
-    /// Unused, zero.
-    pub reserved: u8,
+    /// Descriptors of it that the call that is closing many has closed by now.
+    pub closing: Cell<u8>,
 }
 
 // SAFETY: each cell is read and written as a whole by single instructions; positions, where that is
@@ -60,7 +60,7 @@ pub struct ThreadState {
     pub bits: u8,
     /// `observer_abi::waited` since its last data record.
     pub waited: u8,
-    /// The call in flight, one of `call`.
+    /// The call in flight, one of `call`; of those with the same effect, the plainest.
     pub call: u8,
     /// First argument: the descriptor.
     pub fd: i32,
@@ -68,16 +68,16 @@ pub struct ThreadState {
     pub flags: u32,
     /// Second argument: buffer, vector or message header.
     pub buffer: u64,
-    /// Third argument: bytes, elements or messages.
+    /// Third argument: bytes, elements or messages. `splice` and `tee`: the descriptor written to.
     pub count: u64,
     /// Address of the `struct file` in use.
     pub file: u64,
     /// Its identity when the call began.
     pub id: u64,
-    /// A write: its position. `splice`: address of the `struct file` written to.
+    /// A write: its position. `splice`, `tee`: address of the `struct file` written to.
     pub pos: u64,
     /// A write: bytes offered, in the low half, and bytes reported at the beginning, in the high
-    /// half. `splice`: identity of the description written to.
+    /// half. `splice`, `tee`: identity of the description written to.
     pub offered: u64,
 }
 
@@ -102,6 +102,13 @@ pub const VECTOR: usize = 64;
 /// Processes: one cell of `control::watch` bits per process id, a cache line per element.
 #[map]
 pub static WATCH: Array<[u8; WATCH_CELLS as usize]> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// How the executions of a process are read, by process id. Without an entry there are none.
+#[map]
+pub static RUNTIMES: LruHashMap<u32, Layout> = LruHashMap::with_max_entries(RUNTIME_PROCESSES, 0);
+
+/// Processes whose executions can be read at once.
+const RUNTIME_PROCESSES: u32 = 4096;
 
 /// Threads, at the element that the low bits of their id name.
 #[map]

@@ -4,7 +4,9 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use observer_abi::{Task, control::watch, kind};
 
 use crate::{
+    close,
     config::{offset, setting},
+    execution,
     maps::PENDING,
     mem, ring,
     thread::{cell, cell_at, is_watched, slot},
@@ -31,6 +33,9 @@ pub fn fork(child: u64) {
         } else {
             0
         };
+        if fresh & watch::RUNTIME != 0 {
+            execution::inherit(parent, tgid);
+        }
         // SAFETY: map element; the process has not run yet, so nobody else writes to it but
         // userspace, which may select any process at any time.
         unsafe { at.write_volatile(fresh) };
@@ -60,6 +65,12 @@ pub fn exec(task: u64) {
     let pid_tgid = bpf_get_current_pid_tgid();
     let tgid = (pid_tgid >> 32) as u32;
     let cell = cell(tgid);
+    if cell & watch::RUNTIME != 0
+        && let Some(at) = cell_at(tgid)
+    {
+        // SAFETY: map element. Userspace learns of the new program from the record sent below.
+        unsafe { at.write_volatile(cell & !watch::RUNTIME) };
+    }
     if is_watched(cell) || (setting!(all_execs) != 0 && cell & watch::EXCLUDED == 0) {
         send(kind::EXEC, pid_tgid, tgid, pid_tgid as u32, task);
     }
@@ -80,6 +91,7 @@ pub fn exit(task: u64) {
         state.bits = 0;
     }
     send(kind::EXIT, pid_tgid, tgid, tid, task);
+    close::all();
 }
 
 /// Sends a record of what the thread `pid_tgid` did to the task at `address`.

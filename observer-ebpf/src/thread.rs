@@ -53,7 +53,8 @@ impl Thread {
     #[inline(always)]
     pub fn known(self) -> Option<&'static mut ThreadState> {
         let state = slot(self.tid())?;
-        (state.tid == self.tid() && state.watch == self.cell).then_some(state)
+        let same = (state.watch ^ self.cell) & !watch::RUNTIME == 0;
+        (state.tid == self.tid() && same).then_some(state)
     }
 }
 

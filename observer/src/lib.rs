@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod otlp;
 pub mod output;
 pub mod replay;
+pub mod runtimes;
 pub mod session;
 pub mod sink;
 pub mod watch;

@@ -22,6 +22,9 @@ pub mod call {
     pub const RECVMSG: u8 = READS | 3;
     /// `recvmmsg(fd, msgvec, vlen, flags, …)`.
     pub const RECVMMSG: u8 = READS | 4;
+    /// `preadv2(fd, iov, iovcnt, pos_l, pos_h, flags)`; `preadv` and `pread64` can't read what has no
+    /// positions, and of files with positions only what is written matters.
+    pub const PREADV2: u8 = READS | 5;
 
     /// Family: bytes go out; reported when the call begins.
     pub const WRITES: u8 = 0x20;
@@ -35,6 +38,12 @@ pub mod call {
     pub const SENDMSG: u8 = WRITES | 3;
     /// `pwrite64(fd, buf, count, offset)`; only logs are looked at.
     pub const PWRITE: u8 = WRITES | 5;
+    /// `pwritev(fd, iov, iovcnt, pos_l, pos_h)`; only logs are looked at.
+    pub const PWRITEV: u8 = WRITES | 6;
+    /// `pwritev2(fd, iov, iovcnt, pos_l, pos_h, flags)`.
+    pub const PWRITEV2: u8 = WRITES | 7;
+    /// `vmsplice(fd, iov, nr_segs, flags)`: a write to the writing end of a pipe, a read from the other.
+    pub const VMSPLICE: u8 = WRITES | 8;
 
     /// Family: bytes go out, and how many is known only when the call returns.
     pub const MOVES: u8 = 0x30;
@@ -44,8 +53,8 @@ pub mod call {
     pub const SENDFILE: u8 = MOVES | 6;
     /// `splice(fd_in, off_in, fd_out, …)`.
     pub const SPLICE: u8 = MOVES | 7;
-    /// `vmsplice(fd, iov, …)`.
-    pub const VMSPLICE: u8 = MOVES | 8;
+    /// `tee(fd_in, fd_out, …)`: takes nothing from `fd_in`.
+    pub const TEE: u8 = MOVES | 8;
 
     /// Family: a descriptor is closed.
     pub const CLOSES: u8 = 0x40;
@@ -53,6 +62,8 @@ pub mod call {
     pub const CLOSE: u8 = CLOSES;
     /// `dup2(oldfd, newfd)`, `dup3`: closes `newfd`.
     pub const DUP2: u8 = CLOSES | 1;
+    /// `close_range(first, last, flags)`.
+    pub const CLOSE_RANGE: u8 = CLOSES | 2;
 
     /// Family: the thread waits.
     pub const WAITS: u8 = 0x50;
@@ -76,9 +87,11 @@ pub mod watch {
     pub const WATCHED: u8 = 1;
     /// Never reported, not even when everything is watched: the observer itself.
     pub const EXCLUDED: u8 = 2;
+    /// Its runtime has an entry in the `RUNTIMES` map.
+    pub const RUNTIME: u8 = 4;
     /// The lowest bit of the generation. Calls in flight when a process is selected anew belong to
     /// an older generation, so that what their thread noted earlier is not believed.
-    pub const GENERATION: u8 = 4;
+    pub const GENERATION: u8 = 8;
 }
 
 /// Cells in one element of the `WATCH` map: one cache line.
@@ -119,8 +132,8 @@ pub struct Registers {
     pub second_base: u32,
     /// Length of the second block, bytes; 0 when one block holds everything.
     pub second_len: u32,
-    /// Word that holds each of the first four arguments when the call begins.
-    pub args: [u32; 4],
+    /// Word that holds each argument when the call begins.
+    pub args: [u32; 6],
     /// Word that holds the first argument when the call returns.
     pub exit_first: u32,
     /// Word that holds the number of the call (its low 32 bits).
@@ -150,8 +163,12 @@ pub struct Offsets {
     pub task_comm: u32,
     /// `files_struct.fdt`.
     pub files_fdt: u32,
+    /// `files_struct.count`: how many tasks share it.
+    pub files_count: u32,
     /// `fdtable.max_fds`; `fdtable.fd` follows it eight bytes later.
     pub fdt_max_fds: u32,
+    /// `fdtable.open_fds`.
+    pub fdt_open_fds: u32,
     /// Start of the bytes of `struct file` that hold `f_inode` and `f_flags`.
     pub file_block: u32,
     /// How many these are, at most [`FILE_BLOCK`].
@@ -241,6 +258,21 @@ pub const fn policy_slot(file: u64, bits: u32) -> u32 {
     slot
 }
 
+/// Words in a [`Layout`].
+pub const LAYOUT_WORDS: usize = 15;
+
+/// How the executions of one process are read: the value of the `RUNTIMES` map, by process id.
+///
+/// Children inherit it, since `fork` keeps the address space; a new program has none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// One of [`runtime`](super::runtime).
+    pub runtime: u64,
+    /// Addresses and offsets; their meaning is that of the runtime.
+    pub words: [u64; LAYOUT_WORDS],
+}
+
 /// The single element of the `CONTROL` map.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -279,9 +311,10 @@ pub struct CpuState {
 
 const _: () = {
     assert!(size_of::<Config>() == 32);
-    assert!(size_of::<Registers>() == 52);
-    assert!(size_of::<Offsets>() == 34 * 4);
+    assert!(size_of::<Registers>() == 60);
+    assert!(size_of::<Offsets>() == 36 * 4);
     assert!(size_of::<Policy>() == 32);
     assert!(size_of::<Control>() == 8);
+    assert!(size_of::<Layout>() == 128);
     assert!(size_of::<CpuState>() == 72);
 };

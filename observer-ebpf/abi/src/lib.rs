@@ -15,9 +15,19 @@
 
 pub mod control;
 
-/// Version of everything in this crate; a recording made with another version is refused or moved
-/// forward explicitly.
-pub const ABI_VERSION: u8 = 1;
+/// Version of everything in this crate, in every record's [`Header::abi`].
+///
+/// | version | difference |
+/// |---|---|
+/// | 1 | [`Data`] ended before [`Data::execution`]; no [`kind::TAKE`], no [`kind::BRANCH`] |
+/// | 2 | this one |
+pub const ABI_VERSION: u8 = 2;
+
+/// The oldest version that is still read.
+pub const OLDEST_ABI: u8 = 1;
+
+/// `size_of::<Data>()` in version 1.
+pub const DATA_V1: usize = 64;
 
 /// The longest payload of one record, in bytes: a 64 KiB message head in one system call fits.
 pub const MAX_PAYLOAD: usize = 64 * 1024;
@@ -40,6 +50,41 @@ pub mod kind {
     pub const EXEC: u8 = 7;
     /// A thread ended: [`Task`](super::Task) names it.
     pub const EXIT: u8 = 8;
+    /// An execution is about to use a connection: [`Take`](super::Take).
+    pub const TAKE: u8 = 9;
+    /// An execution began: [`Branch`](super::Branch).
+    pub const BRANCH: u8 = 10;
+}
+
+/// Values of [`Data::runtime`]: what kind of execution identity goes with a record.
+pub mod runtime {
+    /// None: the thread is all that is known.
+    pub const NONE: u8 = 0;
+    /// A goroutine. `execution` is its id, `origin` the id of the goroutine that started it.
+    pub const GO: u8 = 1;
+    /// A running Python context. `execution` is the address of the `PyContext` (and, where its
+    /// beginning was seen, a generation in the upper 16 bits), `origin` that of its variables.
+    pub const PYTHON: u8 = 2;
+    /// A tokio task. `execution` is its id.
+    pub const TOKIO: u8 = 3;
+    /// What Node runs on behalf of. `execution` is the async id.
+    pub const NODE: u8 = 4;
+    /// A Java virtual thread. `execution` is its `Thread.threadId()`.
+    pub const JAVA: u8 = 5;
+    /// The highest value in use.
+    pub const LAST: u8 = JAVA;
+}
+
+/// Values of [`Take::how`].
+pub mod take {
+    /// It connected the descriptor.
+    pub const CONNECT: u8 = 1;
+    /// It tried to read and there was nothing: clients look so whether a pooled connection is alive.
+    pub const PROBE: u8 = 2;
+    /// Its HTTP client gave it the connection for one exchange.
+    pub const CLIENT: u8 = 3;
+    /// The highest value in use.
+    pub const LAST: u8 = CLIENT;
 }
 
 /// Bits of [`Header::waited`]: what the thread waited for since its previous record.
@@ -139,8 +184,12 @@ pub struct Data {
     pub errno: u16,
     /// One of [`class`].
     pub class: u8,
-    /// Unused, zero.
-    pub reserved: u8,
+    /// One of [`runtime`]: whether `execution` and `origin` mean something, and what.
+    pub runtime: u8,
+    /// The execution that made the call, finer than its thread.
+    pub execution: u64,
+    /// Where that execution comes from.
+    pub origin: u64,
 }
 
 /// A write that moved fewer bytes than offered (or none, on an error).
@@ -213,6 +262,45 @@ pub struct Close {
     pub last: u32,
 }
 
+/// An execution is about to use a connection for its next exchange, although another one may move
+/// the bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Take {
+    /// Start of the record.
+    pub header: Header,
+    /// As in [`Data::file`].
+    pub file: u64,
+    /// As in [`Data::execution`].
+    pub execution: u64,
+    /// As in [`Data::origin`].
+    pub origin: u64,
+    /// Descriptor number.
+    pub fd: i32,
+    /// One of [`runtime`]; with [`runtime::NONE`] the thread takes it.
+    pub runtime: u8,
+    /// One of [`take`].
+    pub how: u8,
+    /// Unused, zero.
+    pub reserved: u16,
+}
+
+/// An execution began.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Branch {
+    /// Start of the record: the thread on which it was begun.
+    pub header: Header,
+    /// The new execution, as in [`Data::execution`]. Whatever had this identity before has ended.
+    pub child: u64,
+    /// The execution that began it; 0 for none.
+    pub parent: u64,
+    /// One of [`runtime`].
+    pub runtime: u8,
+    /// Unused, zero.
+    pub reserved: [u8; 7],
+}
+
 /// Something that happened to a thread or process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -229,9 +317,11 @@ pub struct Task {
 
 const _: () = {
     assert!(size_of::<Header>() == 32);
-    assert!(size_of::<Data>() == 64);
+    assert!(size_of::<Data>() == 80);
     assert!(size_of::<Short>() == 56);
     assert!(size_of::<File>() == 216);
     assert!(size_of::<Close>() == 48);
     assert!(size_of::<Task>() == 56);
+    assert!(size_of::<Take>() == 64);
+    assert!(size_of::<Branch>() == 56);
 };

@@ -46,6 +46,7 @@ fn chunk(time: u64, pos: u64, bytes: &[u8]) -> Chunk<'_> {
         len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
         bytes,
         nonblocking: false,
+        execution: None,
     }
 }
 

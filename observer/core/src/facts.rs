@@ -2,6 +2,7 @@
 //! `/proc`, a recording keeps it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,54 @@ pub struct ProcessFacts {
     /// (`OTEL_RESOURCE_ATTRIBUTES`), its executable, container and host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub resource: BTreeMap<String, String>,
+    /// Whether its executions can be told apart; absent while it is not known, or if the runtime has
+    /// none but threads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executions: Option<Executions>,
+}
+
+/// Whether the executions of a process can be told apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Executions {
+    /// Its records name them.
+    Known {
+        /// What they are.
+        kind: ExecutionKind,
+        /// Probes that could not be put in place, and why.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        missing: Vec<String>,
+    },
+    /// They can't, for this reason.
+    Unavailable(String),
+}
+
+/// What kind of execution something is (`observer_abi::runtime`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExecutionKind {
+    /// A goroutine.
+    Goroutine,
+    /// A `contextvars` context of Python: one per asyncio task.
+    PythonContext,
+    /// A tokio task.
+    TokioTask,
+    /// What Node runs on behalf of.
+    NodeAsync,
+    /// A Java virtual thread.
+    VirtualThread,
+}
+
+impl fmt::Display for ExecutionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Goroutine => "goroutine",
+            Self::PythonContext => "context",
+            Self::TokioTask => "task",
+            Self::NodeAsync => "async id",
+            Self::VirtualThread => "virtual thread",
+        })
+    }
 }
 
 /// What is known about an open file description.

@@ -8,6 +8,10 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+/// Text that is kept in many places: a clone of it never copies more than 24 bytes. Up to 23 bytes
+/// stand in place, longer text is shared.
+pub type Text = smol_str::SmolStr;
+
 /// Whether a terminal or page would show `c` as itself.
 #[must_use]
 pub fn shows(c: char) -> bool {
@@ -53,6 +57,15 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         push(&mut out, c);
     }
     Cow::Owned(out)
+}
+
+/// [`printable`] for text that is kept: what shows as it is, is shared.
+#[must_use]
+pub fn printable_text(text: &Text) -> Text {
+    match printable(text) {
+        Cow::Borrowed(_) => text.clone(),
+        Cow::Owned(shown) => shown.into(),
+    }
 }
 
 /// [`printable`], but line feeds stay: for text of several lines that is split when it is shown.

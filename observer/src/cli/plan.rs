@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use observer_core::judged::{LogVerdict, Verdict};
+use observer_core::judged::{LogVerdict, SubjectId, Verdict};
 
 use super::args::{
     Color, Logs, LogsArgs, Output, Redact, ReplayArgs, SelectArgs, ShowArgs, WatchArgs,
@@ -153,6 +153,8 @@ pub struct ShowPlan {
     pub output: Output,
     /// What to show of it.
     pub filter: Filter,
+    /// The call or line whose attribution is to be explained, and nothing else shown.
+    pub explain: Option<SubjectId>,
     /// Whether values of query parameters are shown.
     pub show_query: bool,
     /// Which log lines to show.
@@ -233,6 +235,7 @@ pub fn logs(args: LogsArgs) -> Result<WatchPlan, PlanError> {
             quiet: false,
             color: Color::Never,
             at_most: None,
+            explain: None,
             lines: true,
         },
         heal: Some(export::plan(args.heal)?.unwrap_or_default()),
@@ -336,6 +339,7 @@ fn show(args: ShowArgs) -> Result<ShowPlan, PlanError> {
     Ok(ShowPlan {
         output: args.output,
         filter,
+        explain: args.explain,
         show_query: args.redact == Redact::Off,
         logs: args.logs,
         quiet: args.quiet,

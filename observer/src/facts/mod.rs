@@ -32,6 +32,7 @@ pub fn process(proc: &Proc, tgid: Tgid) -> ProcessFacts {
         service: printable(&service).chars().take(NAME_LIMIT).collect(),
         runtime,
         resource: resource::attributes(&process, exe.as_deref()),
+        executions: None,
     }
 }
 

@@ -120,6 +120,16 @@ impl Process {
         self.status("PPid:")?.parse().ok()
     }
 
+    /// When it was started, in clock ticks since boot: with its number, what makes it unique.
+    #[must_use]
+    pub fn started(&self) -> Option<u64> {
+        let bytes = self.read("stat")?;
+        let text = String::from_utf8_lossy(&bytes);
+        // The name, in parentheses, may hold anything; field 22 is the twentieth after it.
+        let (_, fields) = text.rsplit_once(')')?;
+        fields.split_whitespace().nth(19)?.parse().ok()
+    }
+
     /// What a descriptor refers to, printable.
     #[must_use]
     pub fn descriptor(&self, fd: i32) -> Option<String> {

@@ -5,7 +5,7 @@ use std::mem::offset_of;
 
 use observer_abi as abi;
 use observer_core::engine::Input;
-use observer_core::facts::ProcessFacts;
+use observer_core::facts::{Executions, ProcessFacts};
 use observer_core::ids::{KernelNanos, Tgid};
 use observer_core::record::{self, Class, Event};
 
@@ -88,11 +88,29 @@ impl Tracker {
                 continue;
             }
             known.looks += 1;
-            let facts = super::process(&self.proc, known.facts.tgid);
+            let facts = ProcessFacts {
+                executions: known.facts.executions.clone(),
+                ..super::process(&self.proc, known.facts.tgid)
+            };
             if is_alive(&facts) && facts != known.facts {
                 known.facts = facts.clone();
                 into(Input::Process(facts));
             }
+        }
+    }
+
+    /// Adds to a process's facts whether its executions can be told apart.
+    pub fn tell_executions(
+        &mut self,
+        tgid: Tgid,
+        executions: Executions,
+        into: &mut impl FnMut(Input<'_>),
+    ) {
+        if let Some(known) = self.known.get_mut(&tgid)
+            && known.facts.executions.as_ref() != Some(&executions)
+        {
+            known.facts.executions = Some(executions);
+            into(Input::Process(known.facts.clone()));
         }
     }
 

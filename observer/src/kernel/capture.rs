@@ -2,7 +2,8 @@
 
 use std::{io, time::Duration};
 
-use aya::Ebpf;
+use aya::{Ebpf, maps::MapError, programs::ProgramError};
+use observer_abi::control::Layout;
 use observer_core::ids::Tgid;
 
 use super::{
@@ -11,8 +12,10 @@ use super::{
     feedback::PolicyTable,
     object,
     ring::Ring,
+    runtimes::RuntimeTable,
     select,
-    stats::CpuCounters,
+    stats::{CpuCounters, ProgramStats},
+    user::{self, UserLink, UserProbe},
     watch::WatchTable,
 };
 
@@ -35,6 +38,7 @@ pub struct Capture {
     ring: Ring,
     watch: WatchTable,
     policy: PolicyTable,
+    runtimes: RuntimeTable,
     counters: CpuCounters,
     status: Vec<ProbeStatus>,
     object: Ebpf,
@@ -56,6 +60,7 @@ impl Capture {
             ring: Ring::open(&mut object)?,
             watch,
             policy,
+            runtimes: RuntimeTable::open(&mut object)?,
             counters: CpuCounters::open(&mut object)?,
             status: attach(&mut object)?,
             object,
@@ -100,6 +105,37 @@ impl Capture {
         self.watch.unwatch(process);
     }
 
+    /// Has the executions of `process` read as `layout` says, from its next call on. Its children
+    /// inherit that; a new program in the same process has none.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses the entry.
+    pub fn set_layout(&mut self, process: Tgid, layout: &Layout) -> Result<(), MapError> {
+        self.runtimes.insert(process, layout)?;
+        self.watch.set_runtime(process, true);
+        Ok(())
+    }
+
+    /// Ends what [`set_layout`](Self::set_layout) began: `process` has ended.
+    pub fn clear_layout(&mut self, process: Tgid) {
+        self.watch.set_runtime(process, false);
+        self.runtimes.remove(process);
+    }
+
+    /// Puts a probe into `process`, which stays until the link is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses the program or the place.
+    pub fn attach_user(
+        &mut self,
+        process: Tgid,
+        probe: &UserProbe,
+    ) -> Result<UserLink, ProgramError> {
+        user::attach(&mut self.object, process, probe)
+    }
+
     /// Whether `process` was selected, or inherited it.
     #[must_use]
     pub fn is_watched(&self, process: Tgid) -> bool {
@@ -137,16 +173,22 @@ impl Capture {
     /// what they would have reported is lost without a count of its own.
     #[must_use]
     pub fn missed(&self) -> u64 {
-        run_stats(&self.object).iter().map(|p| p.misses).sum()
+        self.programs().iter().map(|p| p.misses).sum()
     }
 
     /// What was counted since the capture began.
     #[must_use]
     pub fn counters(&self) -> Counters {
         Counters {
-            programs: run_stats(&self.object),
+            programs: self.programs(),
             ..self.counters.sum()
         }
+    }
+
+    fn programs(&self) -> Vec<ProgramStats> {
+        let mut programs = run_stats(&self.object);
+        programs.extend(user::run_stats(&self.object));
+        programs
     }
 
     /// What became of each probe.

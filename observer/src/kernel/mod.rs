@@ -21,10 +21,12 @@ pub(crate) mod host;
 mod object;
 mod offsets;
 mod ring;
+mod runtimes;
 mod select;
 mod shared;
 mod spawn;
 mod stats;
+mod user;
 mod watch;
 
 pub use attach::{ProbeState, ProbeStatus};
@@ -37,4 +39,5 @@ pub use offsets::OffsetError;
 pub use select::{SelectError, Selector, processes};
 pub use spawn::{SpawnError, Spawned};
 pub use stats::{Counters, ProgramStats};
+pub use user::{UserLink, UserProbe};
 pub use watch::WatchError;

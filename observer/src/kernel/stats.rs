@@ -35,7 +35,7 @@ pub struct Counters {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProgramStats {
     /// The program.
-    pub name: &'static str,
+    pub name: String,
     /// How often it ran; counted only while `sysctl kernel.bpf_stats_enabled` is 1.
     pub runs: u64,
     /// How long it ran in all, nanoseconds; counted likewise.
@@ -47,19 +47,19 @@ pub struct ProgramStats {
 
 impl ProgramStats {
     /// Reads what the kernel says of this process's descriptor `fd`.
-    pub fn read(name: &'static str, fd: RawFd) -> Option<Self> {
+    pub fn read(name: &str, fd: RawFd) -> Option<Self> {
         let text = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
         Some(Self::parse(name, &text))
     }
 
-    fn parse(name: &'static str, text: &str) -> Self {
+    fn parse(name: &str, text: &str) -> Self {
         let field = |wanted: &str| {
             let mut lines = text.lines().filter_map(|line| line.split_once(':'));
             let value = lines.find(|(field, _)| *field == wanted);
             value.and_then(|(_, value)| value.trim().parse().ok())
         };
         Self {
-            name,
+            name: name.to_owned(),
             runs: field("run_cnt").unwrap_or(0),
             nanos: field("run_time_ns").unwrap_or(0),
             misses: field("recursion_misses").unwrap_or(0),

@@ -62,6 +62,18 @@ impl WatchTable {
         }
     }
 
+    /// Has the executions of `process` read, as its layout says that is in place already, or no longer.
+    pub fn set_runtime(&self, process: Tgid, known: bool) {
+        let Some(cell) = self.cells.byte(process.0 as usize) else {
+            return;
+        };
+        if known {
+            cell.fetch_or(watch::RUNTIME, Relaxed);
+        } else {
+            cell.fetch_and(!watch::RUNTIME, Relaxed);
+        }
+    }
+
     /// Whether `process` is watched.
     pub fn is_watched(&self, process: Tgid) -> bool {
         let cell = self.cells.byte(process.0 as usize);

@@ -24,7 +24,7 @@ use observer_core::healing::{Healed, LogRecord, Span};
 use observer_core::judged::Judged;
 use queue::Queue;
 pub use report::Counted;
-use report::{Complaints, Counts, Trouble, conclusion};
+use report::{Complaints, Counts, Trouble, conclusion, plural};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -82,9 +82,9 @@ impl<T> Lane<T> {
         self.counts.offered(1);
         if !self.queue.push(item, bytes) {
             self.counts.overflowed(1);
-            complaints.tell(self.signal, Trouble::Overflow, || {
-                "more wait than there is room for; what is beyond is discarded and counted"
-                    .to_owned()
+            let signal = plural(self.signal);
+            complaints.tell(signal, Trouble::Overflow, || {
+                format!("{signal}: more wait than there is room for; what is beyond is discarded and counted")
             });
         }
     }
@@ -241,7 +241,7 @@ impl Exporter {
         match item {
             Judged::Exchange(exchange) => lock(metrics).exchange(exchange),
             Judged::Log(log) => lock(metrics).line(log),
-            Judged::Loss(_) | Judged::Summary(_) => {}
+            Judged::Loss(_) | Judged::Explanation(_) | Judged::Summary(_) => {}
         }
     }
 

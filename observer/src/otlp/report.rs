@@ -94,15 +94,15 @@ pub(super) enum Trouble {
 /// Says what goes wrong, on standard error, once.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
-    told: Mutex<HashSet<(Signal, Trouble)>>,
+    told: Mutex<HashSet<(String, Trouble)>>,
 }
 
 impl Complaints {
-    /// Says `what`, unless trouble of this kind was told before.
-    pub fn tell(&self, signal: Signal, trouble: Trouble, what: impl FnOnce() -> String) {
+    /// Says `what`, unless trouble of this kind with `whom` (a signal, or a place) was told before.
+    pub fn tell(&self, whom: &str, trouble: Trouble, what: impl FnOnce() -> String) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.insert((signal, trouble)) {
-            eprintln!("observer: export of {}: {}", plural(signal), what());
+        if told.insert((whom.to_owned(), trouble)) {
+            eprintln!("observer: export of {}", what());
         }
     }
 }

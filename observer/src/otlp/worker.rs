@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::metrics::Metrics;
 use super::queue::Queue;
-use super::report::{Complaints, Counts, Trouble};
+use super::report::{Complaints, Counts, Trouble, plural};
 use super::transport::{Client, Outcome, Request};
 use crate::cli::export::Signal;
 
@@ -119,16 +119,19 @@ impl Sender {
                 Outcome::Later { after, why } => (after, why),
                 outcome => {
                     if failed {
-                        self.complaints.tell(self.signal, Trouble::Recovered, || {
-                            format!("{place} answers again")
+                        self.complaints.tell(place, Trouble::Recovered, || {
+                            format!("telemetry: {place} answers again")
                         });
                     }
                     return outcome;
                 }
             };
             failed = true;
-            self.complaints.tell(self.signal, Trouble::Retry, || {
-                format!("{place} does not take them ({why}); it is tried again, and what finds no room meanwhile is discarded")
+            self.complaints.tell(place, Trouble::Retry, || {
+                format!(
+                    "telemetry: {place} does not take it ({why}); it is tried again, and what \
+                     finds no room meanwhile is discarded and counted"
+                )
             });
             self.wait(after.unwrap_or_else(|| jittered(wait))).await;
             wait = (wait * 2).min(LAST_WAIT);
@@ -146,7 +149,7 @@ impl Sender {
 
     /// Counts what became of a request of so many items.
     pub fn settle(&self, items: u64, outcome: Outcome) {
-        let (signal, place) = (self.signal, &self.place);
+        let (signal, place) = (plural(self.signal), &self.place);
         match outcome {
             Outcome::Taken { rejected, message } => {
                 let rejected = rejected.min(items);
@@ -156,20 +159,22 @@ impl Sender {
                     let message = message.unwrap_or_else(|| "it does not say why".to_owned());
                     let message = observer_core::text::printable(&message).into_owned();
                     self.complaints.tell(signal, Trouble::Rejected, || {
-                        format!("{place} rejected {rejected} of {items}: {message}")
+                        format!("{signal}: {place} rejected {rejected} of {items}: {message}")
                     });
                 }
             }
             Outcome::TooLarge(why) => {
                 self.counts.refused(items);
                 self.complaints.tell(signal, Trouble::TooLarge, || {
-                    format!("{place} takes no request of this size ({why}); it is discarded")
+                    format!(
+                        "{signal}: {place} takes no request of this size ({why}); it is discarded"
+                    )
                 });
             }
             Outcome::Refused(why) | Outcome::Later { why, .. } => {
                 self.counts.refused(items);
                 self.complaints.tell(signal, Trouble::Refused, || {
-                    format!("{place} refuses them ({why}); they are discarded")
+                    format!("{signal}: {place} refuses them ({why}); they are discarded")
                 });
             }
         }

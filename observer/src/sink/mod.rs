@@ -1,5 +1,6 @@
 //! Sinks: where judged things go. A sink depends on the core's output alone.
 
+mod explain;
 mod filter;
 mod json;
 mod lines;
@@ -71,6 +72,9 @@ pub struct Canvas {
 pub fn open<'a>(plan: &ShowPlan, canvas: Canvas, out: impl Write + 'a) -> Box<dyn Sink + 'a> {
     if plan.lines {
         return Box::new(lines::LinesSink::new(out));
+    }
+    if plan.explain.is_some() {
+        return Box::new(explain::ExplainSink::new(plan.output, out));
     }
     match plan.output {
         Output::Json => Box::new(json::JsonSink::new(plan, out)),

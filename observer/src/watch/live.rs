@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use observer_abi as abi;
 use observer_core::engine::{self, Input};
+use observer_core::facts::ProcessFacts;
 use observer_core::ids::{KernelNanos, Tgid};
 
 use super::select::{self, Pinned, SelectError};
@@ -16,6 +17,7 @@ use super::{SpawnError, Spawned, WatchError, clock};
 use crate::cli::plan::{Selection, WatchPlan};
 use crate::facts::{Proc, Tracker};
 use crate::kernel::{Capture, Feedback, ProbeState};
+use crate::runtimes::Follower;
 use crate::session::{Flow, Source};
 
 /// The longest time between two ticks.
@@ -76,6 +78,8 @@ pub(super) struct Live {
     names: Vec<String>,
     /// Programs executed by processes that are not watched.
     executed: Vec<Tgid>,
+    /// Has the executions of processes read.
+    follower: Follower,
     ending: Option<Ending>,
 }
 
@@ -103,6 +107,7 @@ impl Live {
             read_missed: clock::now(),
             names: Vec::new(),
             executed: Vec::new(),
+            follower: Follower::default(),
             ending: None,
         }
     }
@@ -242,6 +247,26 @@ impl Live {
 
     /// Hands out the records that are there, then a tick.
     fn drain(&mut self, into: &mut impl FnMut(Input<'_>)) {
+        let mut learned = Vec::new();
+        let mut ended = Vec::new();
+        self.hand_out(
+            &mut |input| {
+                if let Input::Process(facts) = &input {
+                    learned.push(facts.clone());
+                }
+                into(input);
+            },
+            &mut ended,
+        );
+        for facts in learned {
+            self.follow(&facts, into);
+        }
+        for tgid in ended {
+            self.follower.ended(&mut self.capture, tgid);
+        }
+    }
+
+    fn hand_out(&mut self, into: &mut impl FnMut(Input<'_>), ended: &mut Vec<Tgid>) {
         self.tracker.tell_pending(into);
         let before = clock::now();
         let Self {
@@ -259,6 +284,9 @@ impl Live {
                 last = time(raw).unwrap_or(last);
             }
             // Only with rules are programs of other processes reported.
+            if let Some(tgid) = exits(raw) {
+                ended.push(tgid);
+            }
             match executes(raw) {
                 Some(tgid) if by_rule && !tracker.knows(tgid) => executed.push(tgid),
                 _ => tracker.record(raw, into),
@@ -272,6 +300,20 @@ impl Live {
         let (now, lost) = self.tick(before.min(last));
         self.tracker.tick(now, into);
         into(Input::Tick { now, lost });
+    }
+
+    /// Has the executions of a process read, if its runtime has any.
+    fn follow(&mut self, facts: &ProcessFacts, into: &mut impl FnMut(Input<'_>)) {
+        let Self {
+            follower,
+            capture,
+            proc,
+            tracker,
+            ..
+        } = self;
+        if let Some(executions) = follower.follow(capture, proc, facts) {
+            tracker.tell_executions(facts.tgid, executions, into);
+        }
     }
 
     /// Time and losses of a tick. The pipeline takes records to have been lost between the ticks
@@ -341,6 +383,16 @@ fn say_why(ending: Option<Ending>) {
         Some(Ending::Duration) => eprintln!("observer: the time is over"),
         Some(Ending::Signal | Ending::Command(_)) | None => {}
     }
+}
+
+/// The process that a record says to have ended.
+fn exits(raw: &[u8]) -> Option<Tgid> {
+    if raw.get(offset_of!(abi::Header, kind)) != Some(&abi::kind::EXIT) {
+        return None;
+    }
+    let word = |at: usize| Some(u32::from_ne_bytes(*raw.get(at..)?.first_chunk()?));
+    let tgid = word(offset_of!(abi::Header, tgid))?;
+    (word(offset_of!(abi::Header, tid))? == tgid).then_some(Tgid(tgid))
 }
 
 /// The process that a record says to have executed a program.

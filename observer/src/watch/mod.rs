@@ -135,6 +135,7 @@ pub fn watch(
     });
     let config = Config {
         anchor,
+        explain: plan.show.explain,
         show_query: plan.show.show_query,
     };
     let done = session::run(&mut live, config, sink, recorder);

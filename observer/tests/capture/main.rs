@@ -11,6 +11,7 @@
 
 mod calls;
 mod cleanup;
+mod closes;
 mod identity;
 mod kinds;
 mod loss;

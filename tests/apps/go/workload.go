@@ -2,14 +2,18 @@ package main
 
 import (
 	"fmt"
-	"math/rand/v2"
+	"math/rand"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 var downstream = env("DOWNSTREAM", "http://127.0.0.1:9")
+
+// Before Go 1.20, the generator makes the same ids in every run unless it is told otherwise.
+func init() { rand.Seed(time.Now().UnixNano()) }
 
 var traceparent = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$`)
 
@@ -17,6 +21,7 @@ var traceparent = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]
 type work struct {
 	id, mode, log  string
 	calls, variant int
+	parallel       bool
 	inbound, trace string
 }
 
@@ -35,7 +40,7 @@ func newWork(query url.Values, inbound string) work {
 	}
 	return work{
 		id: field("id", "none"), mode: field("mode", "propagate"), log: field("log", "linked"),
-		calls: calls, variant: variant, inbound: inbound, trace: trace,
+		calls: calls, variant: variant, parallel: field("par", "0") == "1", inbound: inbound, trace: trace,
 	}
 }
 

@@ -15,6 +15,7 @@ final class Workload {
             Pattern.compile("00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}");
 
     final int calls;
+    final boolean parallel;
     private final String id;
     private final String mode;
     private final String log;
@@ -31,6 +32,7 @@ final class Workload {
         id = fields.getOrDefault("id", "none");
         mode = fields.getOrDefault("mode", "propagate");
         log = fields.getOrDefault("log", "linked");
+        parallel = fields.getOrDefault("par", "0").equals("1");
         calls = Integer.parseInt(fields.getOrDefault("calls", "2"));
         variant = Integer.parseInt(fields.getOrDefault("var", "0"));
         inbound = traceparent;

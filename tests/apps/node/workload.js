@@ -33,6 +33,7 @@ class Work {
     this.log = query.log ?? 'linked';
     this.calls = Number(query.calls ?? 2);
     this.variant = Number(query.var ?? 0);
+    this.parallel = query.par === '1';
     this.inbound = traceparent;
     this.trace = TRACEPARENT.exec(traceparent ?? '')?.[1] ?? traceId();
   }
@@ -77,21 +78,30 @@ class Work {
   }
 }
 
-// Serves `job` with `call(url, headers)` for calls.
-async function serve(job, call) {
-  console.log(job.line(0));
-  for (let n = 1; n <= job.calls; n += 1) {
+// Serves `job` with `call(url, headers)` for calls and `log(line)` for lines.
+async function serve(job, call, log = console.log) {
+  const step = async (n) => {
     await call(job.url(n), job.headers());
-    if (n <= 2) console.log(job.line(n));
-  }
-  for (let k = Math.min(job.calls, 2) + 1; k < 4; k += 1) console.log(job.line(k));
+    if (n <= 2) log(job.line(n));
+  };
+  log(job.line(0));
+  const calls = Array.from({ length: job.calls }, (_, i) => i + 1);
+  if (job.parallel) await Promise.all(calls.map(step));
+  else for (const n of calls) await step(n);
+  for (let k = Math.min(job.calls, 2) + 1; k < 4; k += 1) log(job.line(k));
 }
 
-async function background(call) {
+// A call by fetch, for services that do not choose another client.
+async function fetchCall(url, headers) {
+  const response = await fetch(url, { headers });
+  await response.arrayBuffer();
+}
+
+async function background(call, log = console.log) {
   for (let n = 1; BACKGROUND_MS > 0; n += 1) {
     await new Promise((resolve) => { setTimeout(resolve, BACKGROUND_MS); });
     await call(`${DOWNSTREAM}/bg?n=${n}`, {});
-    console.log(JSON.stringify({ level: 'info', message: 'tick', bg: n }));
+    log(JSON.stringify({ level: 'info', message: 'tick', bg: n }));
   }
 }
 
@@ -101,4 +111,4 @@ function listen(app) {
   });
 }
 
-module.exports = { DOWNSTREAM, Work, background, listen, serve };
+module.exports = { DOWNSTREAM, Work, background, fetchCall, listen, serve };

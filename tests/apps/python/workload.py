@@ -56,6 +56,7 @@ class Work:
         self.log = query.get("log", "linked")
         self.calls = int(query.get("calls", "2"))
         self.variant = int(query.get("var", "0"))
+        self.parallel = query.get("par") == "1"
         self.inbound = traceparent
         context = parse(traceparent)
         self.trace = context[0] if context else trace_id()

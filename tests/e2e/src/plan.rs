@@ -118,6 +118,8 @@ pub struct Planned {
     pub calls: u32,
     /// Which of several ways of being malformed, or which kind of B3.
     pub variant: u32,
+    /// Whether it asks for its calls to be made in parallel.
+    pub parallel: bool,
 }
 
 impl Planned {
@@ -125,12 +127,13 @@ impl Planned {
     #[must_use]
     pub fn target(&self) -> String {
         format!(
-            "/work?id={}&mode={}&log={}&calls={}&var={}",
+            "/work?id={}&mode={}&log={}&calls={}&var={}{}",
             self.id,
             self.mode,
             self.log.name(),
             self.calls,
-            self.variant
+            self.variant,
+            if self.parallel { "&par=1" } else { "" }
         )
     }
 
@@ -171,6 +174,8 @@ pub struct Mix {
     pub logs: Vec<LogMode>,
     /// Whether one request in eight comes without context and one in eight with an invalid one.
     pub without_context: bool,
+    /// Whether half of the requests ask for their calls to be made in parallel.
+    pub parallel: bool,
 }
 
 impl Mix {
@@ -181,6 +186,7 @@ impl Mix {
             modes: vec![mode],
             logs: LogMode::ALL.to_vec(),
             without_context: false,
+            parallel: false,
         }
     }
 
@@ -200,6 +206,7 @@ impl Mix {
             modes: Mode::ALL.to_vec(),
             logs: LogMode::ALL.to_vec(),
             without_context: true,
+            parallel: false,
         }
     }
 
@@ -238,6 +245,7 @@ impl Mix {
             inbound,
             calls: rng.u32(2..=3),
             variant,
+            parallel: self.parallel && rng.bool(),
         }
     }
 }

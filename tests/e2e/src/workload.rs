@@ -64,6 +64,8 @@ pub struct Work {
     pub id: String,
     /// Number of calls asked for.
     pub calls: u32,
+    /// Whether they are to be made in parallel.
+    pub parallel: bool,
     mode: String,
     log: String,
     variant: u32,
@@ -80,6 +82,7 @@ impl Work {
         Self {
             id: field("id", "none"),
             calls: field("calls", "2").parse().unwrap_or(2),
+            parallel: field("par", "0") == "1",
             mode: field("mode", "propagate"),
             log: field("log", "linked"),
             variant: field("var", "0").parse().unwrap_or(0),

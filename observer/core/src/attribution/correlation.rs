@@ -7,13 +7,14 @@ use hashbrown::HashMap;
 
 use crate::context::Carrier;
 use crate::ids::Seq;
+use crate::text::Text;
 
 /// Shorter values are counters or flags rather than identities.
 const MIN_LENGTH: usize = 8;
 
 /// The requests of a process by correlation id.
 #[derive(Debug, Default)]
-pub(super) struct Correlations(HashMap<String, BTreeSet<Seq>>);
+pub(super) struct Correlations(HashMap<Text, BTreeSet<Seq>>);
 
 impl Correlations {
     pub(super) fn insert(&mut self, request: Seq, carrier: &Carrier) {
@@ -40,7 +41,7 @@ impl Correlations {
     }
 }
 
-fn identities(carrier: &Carrier) -> impl Iterator<Item = &(String, String)> {
+fn identities(carrier: &Carrier) -> impl Iterator<Item = &(Text, Text)> {
     carrier
         .correlation
         .iter()

@@ -9,36 +9,46 @@
 //! |---|---|---|
 //! | `traces` | 1 | the trace-id that came in |
 //! | `correlation` | 2 | a correlation id that came in |
+//! | `executions` | 3 | the execution, finer than a thread, that wrote the response, and those that it began |
+//! | `takes` | 3 | the execution that took the connection for a call |
 //! | `threads` | 3 | the thread that read the request, did nothing else, and wrote its response |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
+//!
+//! `trust` compares them with each other, process by process.
 //!
 //! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
 
 mod correlation;
 mod decide;
 mod exclusive;
+mod executions;
 mod pipes;
 mod process;
 mod served;
 mod subject;
+mod takes;
 mod threads;
 mod traces;
+mod trust;
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub use decide::{Decision, Owner};
+pub use decide::{Decision, Owner, Story};
+use executions::Owner as Owned;
 use hashbrown::HashMap;
 pub use pipes::PipeKey;
 use process::Process;
 pub use served::{Claim, Served};
-pub use subject::{Call, Hold, Line, Subject, Work};
+pub use subject::{Call, Doer, Hold, Line, Subject, Work};
 
 use crate::exchange::{Begun, Ended};
+use crate::facts::{Executions, ProcessFacts};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::Role;
 use crate::losses::Losses;
-use crate::record::{Data, Direction, Waited};
+use crate::message::Moved;
+use crate::record::{Data, Direction, Execution, Take, Waited};
 
 /// How long an ended request's ids are remembered, nanoseconds: work done for it later is still
 /// recognised by its trace-id.
@@ -58,6 +68,8 @@ pub const PATIENCE: u64 = 30_000_000_000;
 pub struct Attributor {
     processes: HashMap<Tgid, Process>,
     threads: threads::Threads,
+    executions: executions::Executions,
+    takes: takes::Takes,
     pipes: pipes::Pipes,
     waiting: BTreeMap<Seq, Subject>,
     /// Requests in the order in which they ended, for forgetting them.
@@ -65,12 +77,41 @@ pub struct Attributor {
     /// Processes in the order in which they ended, for forgetting them.
     gone: VecDeque<(KernelNanos, Tgid)>,
     losses: Losses,
+    /// The subject whose decision is to be explained.
+    explain: Option<Seq>,
+    /// The execution that did it, and the story of its decision, once it is made.
+    story: Option<(Option<Doer>, Story)>,
 }
 
 impl Attributor {
+    /// One that keeps the story of one decision.
+    #[must_use]
+    pub fn new(explain: Option<Seq>) -> Self {
+        Self {
+            explain,
+            ..Self::default()
+        }
+    }
+
+    /// The story that was asked for, once; with the execution that did what it is about.
+    pub fn take_story(&mut self) -> Option<(Option<Doer>, Story)> {
+        self.story.take()
+    }
+
     /// Records were lost between two moments, whoever they belonged to.
     pub fn lost(&mut self, since: KernelNanos, until: KernelNanos) {
         self.losses.add(since, until);
+    }
+
+    /// Something is known about a process.
+    pub fn process(&mut self, facts: &ProcessFacts) {
+        match &facts.executions {
+            Some(Executions::Unavailable(why)) => {
+                self.executions.unavailable(facts.tgid, why);
+            }
+            Some(Executions::Known { .. }) => self.executions.available(facts.tgid),
+            None => {}
+        }
     }
 
     /// A thread did something, after having waited for `waited`.
@@ -85,22 +126,42 @@ impl Attributor {
         }
     }
 
+    /// An execution moved bytes.
+    pub fn execution_acted(&mut self, tgid: Tgid, execution: Execution, time: KernelNanos) {
+        self.executions.acted(tgid, execution, time);
+    }
+
+    /// An execution began.
+    pub fn execution_began(&mut self, tgid: Tgid, child: Execution, time: KernelNanos) {
+        self.executions.begun(tgid, child, time);
+    }
+
+    /// An execution takes a connection for its next exchange.
+    pub fn takes(&mut self, tgid: Tgid, take: &Take, time: KernelNanos) {
+        if let Some(execution) = take.execution {
+            let life = self.executions.acted(tgid, execution, time);
+            let taker = Doer {
+                life,
+                execution,
+                time,
+                took: true,
+            };
+            self.takes.took(take.file, taker);
+        }
+    }
+
     /// An exchange's request is known.
     pub fn begun(&mut self, begun: &Begun) {
-        let process = self
-            .processes
-            .entry(begun.tgid)
-            .or_insert_with(|| Process::new(begun.moved.since));
         if begun.role == Role::Server {
             let held = self.threads.read_request(begun);
-            if let Some(interrupted) = held.interrupted {
-                process.break_claim(interrupted, served::Broken::Interleaved);
-            }
             self.stay_ended(begun.moved.tid, begun.file);
             let process = self
                 .processes
                 .entry(begun.tgid)
                 .or_insert_with(|| Process::new(begun.moved.since));
+            if let Some(interrupted) = held.interrupted {
+                process.break_claim(interrupted, served::Broken::Interleaved);
+            }
             process.serve(begun, held.claim);
         }
     }
@@ -114,7 +175,14 @@ impl Attributor {
             return;
         };
         let file = served.file;
+        let since = served.since;
         let confirmed = served.confirm(ended);
+        let watermark = process.next_request();
+        if let Some(execution) = ended.outcome.ok().and_then(|moved| moved.execution) {
+            let life = self.executions.acted(tgid, execution, ended.time);
+            self.executions
+                .answered(life, ended.seq, since, ended.time, watermark);
+        }
         self.ended.push_back((ended.time, tgid, ended.seq));
         let writer = ended.outcome.ok().map(|m| m.tid).or(ended.closed_by);
         let interrupted = self
@@ -159,6 +227,7 @@ impl Attributor {
     /// A process ended or replaced its program; what it did is still judged.
     pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
         self.pipes.process_ended(tgid);
+        self.executions.process_ended(tgid);
         self.gone.push_back((now, tgid));
     }
 
@@ -166,6 +235,7 @@ impl Attributor {
     pub fn process_began(&mut self, tgid: Tgid) {
         self.processes.remove(&tgid);
         self.pipes.process_ended(tgid);
+        self.executions.process_ended(tgid);
     }
 
     /// Takes in something that was done for a request, or for none.
@@ -181,6 +251,7 @@ impl Attributor {
             process.exclusive.saw(template, in_flight > 0);
         }
         let hold = self.threads.hold(tid, seq);
+        let doer = self.doer(tgid, &work);
         self.waiting.insert(
             seq,
             Subject {
@@ -193,9 +264,33 @@ impl Attributor {
                 afterwork,
                 template,
                 hold,
+                doer,
                 work,
             },
         );
+    }
+
+    /// The execution that does some work: that which took the connection for it, else that which
+    /// moved the bytes.
+    fn doer(&mut self, tgid: Tgid, work: &Work) -> Option<Doer> {
+        let moved = match work {
+            Work::Call(call) => {
+                let moved = &call.begun.moved;
+                if let Some(taker) = self.takes.taken(call.begun.file, moved.since) {
+                    return Some(taker);
+                }
+                moved
+            }
+            Work::Line(line) => &line.line.moved,
+            Work::Message(moved) => moved,
+        };
+        let execution = moved.sole_execution()?;
+        Some(Doer {
+            life: self.executions.acted(tgid, execution, moved.since),
+            execution,
+            time: moved.since,
+            took: false,
+        })
     }
 
     /// Takes in bytes that moved through a pipe, or through a socket pair that carries no HTTP.
@@ -203,8 +298,7 @@ impl Attributor {
         &mut self,
         key: PipeKey,
         tgid: Tgid,
-        tid: Tid,
-        time: KernelNanos,
+        moved: Moved,
         data: &Data<'_>,
         seq: &mut impl FnMut() -> Seq,
     ) {
@@ -213,14 +307,14 @@ impl Attributor {
                 if self.pipes.is_message(data.len) {
                     let message = seq();
                     self.pipes.written(key, tgid, message, data);
-                    self.take(message, tgid, tid, time, Work::Message);
+                    self.take(message, tgid, moved.tid, moved.time, Work::Message(moved));
                 } else {
                     self.pipes.wake_up(key, tgid, data);
                 }
             }
             Direction::Read => {
                 if let Some(carried) = self.pipes.read(key, tgid, data) {
-                    self.threads.carries(tid, carried);
+                    self.threads.carries(moved.tid, carried);
                 }
             }
         }
@@ -241,14 +335,20 @@ impl Attributor {
             let Some(subject) = self.waiting.remove(&seq) else {
                 continue;
             };
-            let decision = self.decision(&subject);
-            if matches!(subject.work, Work::Message) {
-                self.pipes.resolve(seq, &decision);
+            let decision = self.decision(&subject, now);
+            if let Some(process) = self.processes.get_mut(&subject.tgid) {
+                process.trust.note(&decision.compared);
+            }
+            if matches!(subject.work, Work::Message(_)) {
+                self.pipes.resolve(seq, subject.tid, &decision);
+            }
+            if self.explain == Some(seq) {
+                self.story = Some((subject.doer, self.story(&subject, now, &decision)));
             }
             decided.push((subject, decision));
         }
         self.forget(now);
-        decided.retain(|(s, _)| !matches!(s.work, Work::Message));
+        decided.retain(|(s, _)| !matches!(s.work, Work::Message(_)));
         decided
     }
 
@@ -259,6 +359,12 @@ impl Attributor {
         if !subject.is_over() {
             return false;
         }
+        if subject
+            .doer
+            .is_some_and(|doer| !self.doer_is_due(subject, doer, now))
+        {
+            return false;
+        }
         match &subject.hold {
             Hold::Serving(request) => self
                 .served(subject.tgid, *request)
@@ -266,6 +372,19 @@ impl Attributor {
             Hold::After(_) => now.since(subject.time) > subject::STAY_PATIENCE,
             Hold::Messages(messages) => !messages.iter().any(|m| self.waiting.contains_key(m)),
             Hold::Stayed(_) | Hold::Nothing(_) => true,
+        }
+    }
+
+    fn doer_is_due(&self, subject: &Subject, doer: Doer, now: KernelNanos) -> bool {
+        let now = self.now(subject.tgid, now);
+        let found = self.executions.owner(doer.life, doer.time, now);
+        found.settled || (found.owner == Owned::Unknown && now.all_before_ended(subject.seq))
+    }
+
+    fn now(&self, tgid: Tgid, time: KernelNanos) -> executions::Now {
+        executions::Now {
+            time,
+            oldest_open: self.processes.get(&tgid).and_then(Process::oldest_open),
         }
     }
 

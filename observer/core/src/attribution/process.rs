@@ -6,8 +6,9 @@ use super::correlation::Correlations;
 use super::exclusive::Exclusive;
 use super::served::{Broken, Claim, Served};
 use super::traces::Traces;
+use super::trust::Trust;
 use crate::exchange::{Begun, Ended};
-use crate::ids::{KernelNanos, Seq};
+use crate::ids::{KernelNanos, Seq, Tid};
 
 /// How long after an answer work for its request may still go on unseen, nanoseconds.
 const AFTERWORK: u64 = 1_000_000_000;
@@ -20,6 +21,7 @@ pub(super) struct Process {
     pub(super) traces: Traces,
     pub(super) correlations: Correlations,
     pub(super) exclusive: Exclusive,
+    pub(super) trust: Trust,
     /// Requests may be in flight that can't be seen.
     pub(super) blind: bool,
 }
@@ -33,6 +35,7 @@ impl Process {
             traces: Traces::default(),
             correlations: Correlations::default(),
             exclusive: Exclusive::new(now),
+            trust: Trust::default(),
             blind: false,
         }
     }
@@ -75,6 +78,16 @@ impl Process {
         (self.open.len(), sole)
     }
 
+    /// The oldest request that is open.
+    pub(super) fn oldest_open(&self) -> Option<Seq> {
+        self.open.first().copied()
+    }
+
+    /// A number that is above those of all requests that are open.
+    pub(super) fn next_request(&self) -> Seq {
+        Seq(self.open.last().map_or(0, |last| last.0 + 1))
+    }
+
     /// Whether it has served nothing since, and serves nothing.
     pub(super) fn is_idle_since(&self, time: KernelNanos) -> bool {
         self.open.is_empty() && self.last_end.is_none_or(|end| end <= time)
@@ -87,6 +100,18 @@ impl Process {
 
     pub(super) fn served(&self, seq: Seq) -> Option<&Served> {
         self.served.get(&seq)
+    }
+
+    /// The requests that it was serving at a moment, oldest first.
+    pub(super) fn serving_at(
+        &self,
+        time: KernelNanos,
+    ) -> Vec<(Seq, Tid, KernelNanos, Option<KernelNanos>, Claim)> {
+        self.served
+            .values()
+            .filter(|s| s.since <= time && s.until.is_none_or(|until| until >= time))
+            .map(|s| (s.seq, s.tid, s.since, s.until, s.claim))
+            .collect()
     }
 
     pub(super) fn forget(&mut self, seq: Seq) {

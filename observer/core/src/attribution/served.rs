@@ -1,5 +1,9 @@
 //! Requests that a process serves or has served lately.
 
+use std::sync::Arc;
+
+use std::fmt;
+
 use crate::context::Carrier;
 use crate::exchange::{Begun, Ended};
 use crate::ids::{FileId, KernelNanos, Seq, Tid};
@@ -37,6 +41,16 @@ impl Claim {
     }
 }
 
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held(tid) => write!(f, "thread {tid} serves it, nothing speaks against it yet"),
+            Self::Confirmed(tid) => write!(f, "thread {tid} did all the work on it"),
+            Self::Broken(why) => write!(f, "its thread is no evidence: {}", why.reason()),
+        }
+    }
+}
+
 impl Broken {
     /// The reason in the output's words.
     #[must_use]
@@ -64,7 +78,7 @@ pub struct Served {
     /// When it ended.
     pub until: Option<KernelNanos>,
     /// What came in.
-    pub carrier: Carrier,
+    pub carrier: Arc<Carrier>,
     /// What its thread proves.
     pub claim: Claim,
 }
@@ -77,7 +91,7 @@ impl Served {
             tid: begun.moved.tid,
             since: begun.moved.since,
             until: None,
-            carrier: begun.head.carrier.clone(),
+            carrier: Arc::clone(&begun.head.carrier),
             claim,
         }
     }

@@ -3,6 +3,7 @@
 use super::fields::Fields;
 use super::formats::{Found, Repeats, Row, TABLE};
 use super::{Carrier, Context, Format, Invalid};
+use crate::text::Text;
 
 /// Longest name of a carrier header, in bytes.
 const LONGEST_NAME: usize = 27;
@@ -124,7 +125,7 @@ fn read(row: &Row, fields: &Fields<'_>, carrier: &mut Carrier) {
         let repeated = row.names.iter().filter(|name| fields.count(name) > 1);
         carrier
             .duplicates
-            .extend(repeated.map(|name| (*name).to_owned()));
+            .extend(repeated.map(|name| Text::new_static(name)));
     }
     match (row.read)(fields) {
         Ok(None) => {}
@@ -133,7 +134,7 @@ fn read(row: &Row, fields: &Fields<'_>, carrier: &mut Carrier) {
             trace_id: ids.trace_id,
             parent_id: ids.parent_id,
             sampled: ids.sampled,
-            raw: fields.raw(row.names),
+            raw: fields.raw(row.names).into(),
         }),
         Ok(Some(Found::Decision(sampled))) => carrier.decision = carrier.decision.or(Some(sampled)),
         Ok(Some(Found::Tracestate(members))) => carrier.tracestate = members,
@@ -142,7 +143,7 @@ fn read(row: &Row, fields: &Fields<'_>, carrier: &mut Carrier) {
         Err(broken) => carrier.invalid.push(Invalid {
             format: row.format,
             rule: broken.rule.name,
-            raw: fields.raw(row.names),
+            raw: fields.raw(row.names).into(),
         }),
     }
 }

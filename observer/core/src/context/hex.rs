@@ -82,3 +82,37 @@ pub(super) fn decimal_wide(field: &[u8]) -> Option<u128> {
 pub(super) fn low(id: u128) -> u64 {
     id as u64
 }
+
+/// An id as lower-case hex digits with leading zeros, in place.
+pub(super) struct Hex {
+    digits: [u8; 32],
+    from: usize,
+}
+
+impl Hex {
+    /// 32 digits.
+    pub fn wide(mut id: u128) -> Self {
+        let mut digits = [0; 32];
+        for pair in digits.rchunks_exact_mut(2) {
+            let byte = usize::from(low(id).to_le_bytes()[0]);
+            pair.copy_from_slice(&[DIGITS[byte >> 4], DIGITS[byte & 15]]);
+            id >>= 8;
+        }
+        Self { digits, from: 0 }
+    }
+
+    /// 16 digits.
+    pub fn narrow(id: u64) -> Self {
+        Self {
+            from: 16,
+            ..Self::wide(u128::from(id))
+        }
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.digits[self.from..]).unwrap_or_default()
+    }
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -79,7 +79,7 @@ impl Engine {
                 files: Files::default(),
                 exchanges: Exchanges::default(),
                 logs: LruCache::new(LOGS),
-                attributor: Attributor::default(),
+                attributor: Attributor::new(config.explain.map(|subject| subject.0)),
                 sequences: Sequences::default(),
                 teller: Teller::new(config),
                 serving: HashMap::new(),
@@ -99,7 +99,10 @@ impl Engine {
             Input::Record(raw) => {
                 settle.push(raw, &mut |released| stages.released(&released));
             }
-            Input::Process(facts) => stages.teller.process(facts),
+            Input::Process(facts) => {
+                stages.attributor.process(&facts);
+                stages.teller.process(facts);
+            }
             Input::File(facts) => stages.files.name(facts.file, &facts.path),
             Input::Tick { now, lost } => {
                 settle.tick(now, &mut |released| stages.released(&released));

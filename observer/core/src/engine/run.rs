@@ -9,7 +9,7 @@ use crate::exchange::{Begun, Ended, ExchangeEvent, Source};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Judged, LossKind, Role, Summary};
 use crate::message::lines::Lines;
-use crate::message::{LogLine, Protocol};
+use crate::message::{LogLine, Moved, Protocol};
 use crate::record::{Data, Direction, Event, Record};
 use crate::stream::{Chunk, Released};
 
@@ -35,13 +35,22 @@ impl Stages {
             Event::Short(short) => self.corrected(short.file, record.time),
             Event::Close { file, last } => self.close(*file, *last, record),
             Event::Exit => self.exit(record.tgid, record.tid, record.time),
-            Event::Exec => self.attributor.process_ended(record.tgid, record.time),
+            Event::Exec => self.process_ended(record.tgid, record.time),
             Event::Fork { child } => self.attributor.process_began(*child),
+            Event::Take(take) => self.attributor.takes(record.tgid, take, record.time),
+            Event::Branch(child) => {
+                self.attributor
+                    .execution_began(record.tgid, *child, record.time);
+            }
             Event::Spawn { .. } => {}
         }
     }
 
     fn data(&mut self, record: &Record<'_>, data: &Data<'_>) {
+        if let Some(execution) = data.execution {
+            self.attributor
+                .execution_acted(record.tgid, execution, record.time);
+        }
         let Some(description) = self.files.get(data.file) else {
             return self.lost(
                 LossKind::Bytes,
@@ -124,10 +133,7 @@ impl Stages {
             }
             Role::Client => {
                 self.calling.insert(seq, tgid);
-                let work = Work::Call(Box::new(Call {
-                    begun: *begun,
-                    ended: None,
-                }));
+                let work = Work::Call(Box::new(Call { begun, ended: None }));
                 self.attributor
                     .take(seq, tgid, moved.tid, moved.since, work);
             }
@@ -149,8 +155,13 @@ impl Stages {
         }
         let next = &mut self.next;
         let mut seq = || number(next);
-        self.attributor
-            .pipe(key, record.tgid, record.tid, record.time, data, &mut seq);
+        self.attributor.pipe(
+            key,
+            record.tgid,
+            Moved::by(&chunk(record, data)),
+            data,
+            &mut seq,
+        );
     }
 
     fn log(&mut self, record: &Record<'_>, data: &Data<'_>) {
@@ -256,12 +267,18 @@ impl Stages {
         self.end_lines(tgid, tid);
         self.attributor.thread_ended(tid);
         if tid.0 == tgid.0 {
-            let mut events = Vec::new();
-            self.exchanges
-                .process_ended(tgid, time, &mut |e| events.push(e));
-            self.exchange_events(events);
-            self.attributor.process_ended(tgid, time);
+            self.process_ended(tgid, time);
         }
+    }
+
+    /// A program is over: its process ended, or runs another one, for which descriptors are closed
+    /// unseen.
+    fn process_ended(&mut self, tgid: Tgid, time: KernelNanos) {
+        let mut events = Vec::new();
+        self.exchanges
+            .process_ended(tgid, time, &mut |e| events.push(e));
+        self.exchange_events(events);
+        self.attributor.process_ended(tgid, time);
     }
 
     /// Records were lost: what that touches is not judged, and those not told yet are told.
@@ -298,11 +315,12 @@ impl Stages {
 
     /// Tells what is certain by now: requests that were answered, then what was decided.
     pub(super) fn judge(&mut self, stopping: bool, out: &mut Vec<Judged>) {
-        for (begun, ended) in std::mem::take(&mut self.answered) {
-            out.push(self.teller.served(&begun, &ended));
+        for (begun, ended) in self.answered.drain(..) {
+            out.push(self.teller.served(*begun, &ended));
         }
         let decided = self.attributor.decide(self.now, stopping);
-        self.teller.decided(&self.attributor, decided, out);
+        let story = self.attributor.take_story();
+        self.teller.decided(&self.attributor, decided, story, out);
         self.teller.losses(out);
     }
 
@@ -325,5 +343,6 @@ fn chunk<'a>(record: &Record<'a>, data: &Data<'a>) -> Chunk<'a> {
         len: data.len,
         bytes: data.payload,
         nonblocking: data.nonblocking,
+        execution: data.execution,
     }
 }

@@ -210,7 +210,7 @@ fn begin(
     file: FileId,
     endpoint: &Endpoint,
     direction: Direction,
-    head: Box<crate::message::RequestHead>,
+    head: crate::message::RequestHead,
     moved: Moved,
     links: &mut Links,
     seq: Seq,

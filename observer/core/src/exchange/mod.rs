@@ -63,7 +63,7 @@ pub struct Begun {
     /// The connection.
     pub file: FileId,
     /// The request.
-    pub head: Box<RequestHead>,
+    pub head: RequestHead,
     /// Who moved the request's head.
     pub moved: Moved,
     /// Both ends.
@@ -166,7 +166,7 @@ impl Exchanges {
         }
     }
 
-    /// Ends what a process left open when it ended.
+    /// Ends what a process left open when its program ended.
     pub fn process_ended(
         &mut self,
         tgid: Tgid,

@@ -102,7 +102,7 @@ mod tests {
             method: "GET".into(),
             target: target.into(),
             host: None,
-            carrier: Carrier::default(),
+            carrier: std::sync::Arc::new(Carrier::default()),
             version: 11,
             telemetry: false,
         }

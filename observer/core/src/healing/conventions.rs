@@ -48,10 +48,10 @@ impl Names {
         // The conventions' word for a method that is none of theirs.
         let method = known_method(&exchange.method).unwrap_or("HTTP");
         let full = format!("{method} {}", route(path(&exchange.target)));
-        if !self.known.contains_key(&exchange.service) && self.known.len() >= SERVICES {
+        if !self.known.contains_key(&*exchange.service) && self.known.len() >= SERVICES {
             return method.to_owned();
         }
-        let names = self.known.entry(exchange.service.clone()).or_default();
+        let names = self.known.entry(exchange.service.to_string()).or_default();
         if names.contains(&full) {
             return full;
         }
@@ -216,7 +216,7 @@ fn bare(host: &str) -> &str {
 fn full_url(exchange: &Exchange, scheme: &str, server: &str) -> String {
     let target = &exchange.target;
     if target.contains("://") && !target.starts_with('/') {
-        return target.clone();
+        return target.to_string();
     }
     let authority = exchange.host.as_deref().filter(|h| !h.is_empty());
     format!("{scheme}://{}{target}", authority.unwrap_or(server))

@@ -29,7 +29,7 @@ impl Healer {
         self.out.push(Healed::Log(Box::new(LogRecord {
             time: log.time,
             line: log.line.clone(),
-            source: log.source.clone(),
+            source: log.source.to_string(),
             trace_id,
             span_id: here.and_then(|place| place.span),
             sampled: here.is_none_or(|place| place.sampled),
@@ -50,6 +50,5 @@ impl Healer {
 fn said(log: &Log) -> Option<TraceId> {
     let trusted = matches!(log.verdict, LogVerdict::Linked | LogVerdict::Inconclusive);
     let context = log.context.as_ref().filter(|_| trusted)?;
-    let whole = context.trace_id.len() == 32;
-    TraceId::told(&context.trace_id).filter(|_| whole)
+    TraceId::said(&context.trace_id)
 }

@@ -3,7 +3,8 @@
 use super::Spans;
 use super::ids::{SpanId, TraceId};
 use super::span::Link;
-use crate::judged::{ContextView, Exchange, Finding, Reason, Tier, Verdict};
+use crate::context::{self, Context};
+use crate::judged::{Exchange, Finding, Reason, Tier, Verdict};
 
 /// A context in OpenTelemetry's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +16,19 @@ pub(super) struct Inbound {
 
 impl Inbound {
     /// `None` for formats whose ids are not OpenTelemetry's (SkyWalking).
-    pub(super) fn of(context: &ContextView) -> Option<Self> {
-        let parent = match &context.parent_id {
-            Some(id) => Some(SpanId::told(id)?),
+    pub(super) fn of(context: &Context) -> Option<Self> {
+        let parent = match context.parent_id {
+            Some(context::SpanId::Bits(id)) => SpanId::new(id),
+            Some(context::SpanId::Text(_)) => return None,
             None => None,
         };
+        let trace = match context.trace_id {
+            context::TraceId::Wide(id) => id,
+            context::TraceId::Narrow(id) => u128::from(id),
+            context::TraceId::Text(_) => return None,
+        };
         Some(Self {
-            trace: TraceId::told(&context.trace_id)?,
+            trace: TraceId::new(trace)?,
             parent,
             // What is not said is not forbidden.
             sampled: context.sampled.unwrap_or(true),

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::ExchangeId;
+use crate::facts::ExecutionKind;
 use crate::ids::Tid;
+use crate::text::Text;
 
 /// Kind of evidence that carried an attribution, strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -66,7 +68,7 @@ pub enum Evidence {
     /// Carries the request's correlation id.
     SameCorrelationId {
         /// Lower-case header name.
-        header: String,
+        header: Text,
     },
     /// The thread read the request, did nothing else in between, and wrote the response.
     ServingThread(Tid),
@@ -77,6 +79,24 @@ pub enum Evidence {
         /// The thread that wrote the message.
         writer: Tid,
     },
+    /// The execution wrote the response to the request, and to no other meanwhile.
+    AnsweringExecution {
+        /// What it is.
+        kind: ExecutionKind,
+        /// Its identity in its process.
+        id: u64,
+    },
+    /// The execution was begun, at whatever remove, by the one that wrote the response, while it served the request.
+    BegunExecution {
+        /// What it is.
+        kind: ExecutionKind,
+        /// Its identity in its process.
+        id: u64,
+        /// The execution that wrote the response.
+        by: u64,
+    },
+    /// The execution took the connection for this call, whoever moved the bytes.
+    TookConnection,
     /// No other request was in flight, and work of this kind was never seen without one.
     OnlyRequest {
         /// How often such work was seen.
@@ -107,6 +127,14 @@ impl fmt::Display for Evidence {
                     "came through an in-process pipe from thread {writer}, which served the request"
                 )
             }
+            Self::AnsweringExecution { kind, id } => {
+                write!(f, "{kind} {id} wrote the response to the request")
+            }
+            Self::BegunExecution { kind, id, by } => write!(
+                f,
+                "{kind} {id} was begun by {kind} {by} while that served the request"
+            ),
+            Self::TookConnection => f.write_str("took the connection for this call"),
             Self::OnlyRequest { seen } => write!(
                 f,
                 "the only request in flight; such work was seen {seen} times, never without a request"
@@ -143,6 +171,15 @@ pub enum Reason {
     Unanswered,
     /// The request had not ended when the observer stopped waiting.
     StillOpen,
+    /// Several requests were in flight, and what tells executions of this runtime apart can't be had.
+    ExecutionsUnavailable {
+        /// Why not.
+        why: Text,
+    },
+    /// Its execution answers several requests at once, so it tells nothing.
+    SharedExecution,
+    /// Its execution went on after the request during which it was begun: it serves the process.
+    OutlivedRequest,
     /// It came after its thread's, or the process's last, answer, and nothing shows whether it still belongs to it.
     AfterAnswer,
     /// Its thread works on a message from a pipe, and for which request that was written is not known.
@@ -156,6 +193,13 @@ pub enum Reason {
     Conflict {
         /// The requests.
         candidates: Vec<ExchangeId>,
+    },
+    /// What would name its request has named others than the trace-ids did in this process.
+    Distrusted {
+        /// How often.
+        disagreed: u32,
+        /// Of how many comparisons.
+        compared: u32,
     },
     /// Records were lost while it happened.
     RecordsLost,
@@ -184,10 +228,16 @@ impl Reason {
             Self::Interleaved => "the thread took up other work before it had answered",
             Self::Unanswered => "the request was never answered by its thread",
             Self::StillOpen => "the request had not ended when judgement was due",
+            Self::ExecutionsUnavailable { .. } => {
+                "several requests in flight, and the runtime's executions can't be told apart"
+            }
+            Self::SharedExecution => "the execution answers several requests at once",
+            Self::OutlivedRequest => "the execution outlived the request that began it",
             Self::AfterAnswer => "right after an answer, perhaps not for that request",
             Self::UnknownMessage => "a message from a pipe, unknown for which request",
             Self::SameIdTwice { .. } => "several requests carry the same id",
             Self::Conflict { .. } => "evidence disagrees",
+            Self::Distrusted { .. } => "this evidence disagreed with trace-ids in this process",
             Self::RecordsLost => "records were lost",
             Self::Batched => "one write held several events",
             Self::Cut => "bytes were cut or lost",
@@ -220,6 +270,14 @@ impl fmt::Display for Reason {
             }
             Self::Unanswered => f.write_str("the request was never answered by its thread"),
             Self::StillOpen => f.write_str("the request had not ended when judgement was due"),
+            Self::ExecutionsUnavailable { why } => write!(
+                f,
+                "several requests were in flight, and the runtime's executions can't be told apart: {why}"
+            ),
+            Self::SharedExecution => f.write_str("its execution answers several requests at once"),
+            Self::OutlivedRequest => f.write_str(
+                "its execution was begun during a request and went on after it, so it may serve the process",
+            ),
             Self::AfterAnswer => f.write_str(
                 "it came right after an answer, and nothing shows whether it still belongs to that request",
             ),
@@ -234,6 +292,13 @@ impl fmt::Display for Reason {
                 f.write_str("evidence disagrees between requests ")?;
                 list(f, candidates)
             }
+            Self::Distrusted {
+                disagreed,
+                compared,
+            } => write!(
+                f,
+                "what would name its request disagreed with the trace-ids in {disagreed} of {compared} cases in this process"
+            ),
             Self::RecordsLost => f.write_str("records were lost meanwhile"),
             Self::Batched => {
                 f.write_str("one write held several events, perhaps of several requests")

@@ -2,6 +2,7 @@
 
 use super::Moved;
 use crate::ids::{KernelNanos, Tid};
+use crate::record::Execution;
 use crate::stream::Chunk;
 
 /// What is worth knowing of a chunk beside its bytes.
@@ -10,6 +11,7 @@ pub(super) struct By {
     pub tid: Tid,
     pub time: KernelNanos,
     pub nonblocking: bool,
+    pub execution: Option<Execution>,
 }
 
 impl By {
@@ -18,11 +20,17 @@ impl By {
             tid: chunk.tid,
             time: chunk.time,
             nonblocking: chunk.nonblocking,
+            execution: chunk.execution,
         }
     }
 }
 
 impl Moved {
+    /// Who moved a chunk.
+    pub(crate) fn by(chunk: &Chunk<'_>) -> Self {
+        Self::began(By::of(chunk))
+    }
+
     pub(super) fn began(by: By) -> Self {
         Self {
             tid: by.tid,
@@ -30,6 +38,8 @@ impl Moved {
             time: by.time,
             since: by.time,
             nonblocking: by.nonblocking,
+            execution: by.execution,
+            one_execution: true,
         }
     }
 
@@ -38,7 +48,13 @@ impl Moved {
         self.tid = by.tid;
         self.time = by.time;
         self.nonblocking |= by.nonblocking;
+        self.one_execution &= same(self.execution, by.execution);
     }
+}
+
+/// Whether one execution, or none that is known, moved both parts.
+pub(super) fn same(a: Option<Execution>, b: Option<Execution>) -> bool {
+    a.map(|a| (a.kind, a.id)) == b.map(|b| (b.kind, b.id))
 }
 
 /// The chunks of one message so far.

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use observer_abi::{self as abi, class, data_flag, kind};
 
 use super::{
-    Class, Data, Direction, End, Event, File, Record, Short, TcpAddresses, Waited, canonical,
+    Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Record, Short, Take,
+    TakeHow, TcpAddresses, Waited, canonical,
 };
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
 
@@ -25,7 +26,7 @@ pub enum DecodeError {
         need: usize,
     },
     /// Made by probes of another layout.
-    #[error("record has layout version {0}, this program reads version {expected}", expected = abi::ABI_VERSION)]
+    #[error("record has layout version {0}, this program reads {oldest} to {newest}", oldest = abi::OLDEST_ABI, newest = abi::ABI_VERSION)]
     Version(u8),
     /// A kind that this version does not know.
     #[error("record kind {0} is unknown")]
@@ -93,7 +94,7 @@ impl<'a> Fields<'a> {
 pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
     let header = Fields::need(bytes, size_of::<abi::Header>())?;
     let version = header.u8(offset!(abi::Header, abi));
-    if version != abi::ABI_VERSION {
+    if !(abi::OLDEST_ABI..=abi::ABI_VERSION).contains(&version) {
         return Err(DecodeError::Version(version));
     }
     let len = header.u32(offset!(abi::Header, len)) as usize;
@@ -105,7 +106,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
     }
     let body = &bytes[..len];
     let event = match header.u8(offset!(abi::Header, kind)) {
-        kind::DATA => data(body, header.u8(offset!(abi::Header, flags)))?,
+        kind::DATA => data(body, version, header.u8(offset!(abi::Header, flags)))?,
         kind::SHORT => short(body)?,
         kind::FILE => file(body)?,
         kind::CLOSE => {
@@ -129,6 +130,8 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
             task(body)?;
             Event::Exit
         }
+        kind::TAKE => take(body)?,
+        kind::BRANCH => branch(body)?,
         other => return Err(DecodeError::Kind(other)),
     };
     Ok(Record {
@@ -157,11 +160,77 @@ fn class_of(value: u8) -> Result<Class, DecodeError> {
     })
 }
 
-fn data(body: &[u8], flags: u8) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::need(body, size_of::<abi::Data>())?;
+/// Bytes before the payload of a data record of layout `version`.
+#[must_use]
+pub fn payload_at(version: u8) -> usize {
+    match version {
+        1 => abi::DATA_V1,
+        _ => size_of::<abi::Data>(),
+    }
+}
+
+fn execution(code: u8, id: u64, origin: u64) -> Result<Option<Execution>, DecodeError> {
+    let runtime = match code {
+        abi::runtime::NONE => return Ok(None),
+        abi::runtime::GO => ExecutionKind::Goroutine,
+        abi::runtime::PYTHON => ExecutionKind::PythonContext,
+        abi::runtime::TOKIO => ExecutionKind::TokioTask,
+        abi::runtime::NODE => ExecutionKind::NodeAsync,
+        abi::runtime::JAVA => ExecutionKind::VirtualThread,
+        _ => return Err(DecodeError::Field("runtime")),
+    };
+    Ok(Some(Execution {
+        kind: runtime,
+        id,
+        origin,
+    }))
+}
+
+fn take(body: &[u8]) -> Result<Event<'_>, DecodeError> {
+    let f = Fields::need(body, size_of::<abi::Take>())?;
+    let how = match f.u8(offset!(abi::Take, how)) {
+        abi::take::CONNECT => TakeHow::Connect,
+        abi::take::PROBE => TakeHow::Probe,
+        abi::take::CLIENT => TakeHow::Client,
+        _ => return Err(DecodeError::Field("how")),
+    };
+    Ok(Event::Take(Take {
+        file: FileId(f.u64(offset!(abi::Take, file))),
+        how,
+        execution: execution(
+            f.u8(offset!(abi::Take, runtime)),
+            f.u64(offset!(abi::Take, execution)),
+            f.u64(offset!(abi::Take, origin)),
+        )?,
+    }))
+}
+
+fn branch(body: &[u8]) -> Result<Event<'_>, DecodeError> {
+    let f = Fields::need(body, size_of::<abi::Branch>())?;
+    let child = execution(
+        f.u8(offset!(abi::Branch, runtime)),
+        f.u64(offset!(abi::Branch, child)),
+        f.u64(offset!(abi::Branch, parent)),
+    )?;
+    child
+        .map(Event::Branch)
+        .ok_or(DecodeError::Field("runtime"))
+}
+
+fn data(body: &[u8], version: u8, flags: u8) -> Result<Event<'_>, DecodeError> {
+    let f = Fields::need(body, payload_at(version))?;
     let captured = f.u32(offset!(abi::Data, captured)) as usize;
     let len = f.u32(offset!(abi::Data, len));
-    let start = size_of::<abi::Data>();
+    let start = payload_at(version);
+    let execution = if version == 1 {
+        None
+    } else {
+        execution(
+            f.u8(offset!(abi::Data, runtime)),
+            f.u64(offset!(abi::Data, execution)),
+            f.u64(offset!(abi::Data, origin)),
+        )?
+    };
     if captured > len as usize {
         return Err(DecodeError::Field("captured"));
     }
@@ -199,6 +268,7 @@ fn data(body: &[u8], flags: u8) -> Result<Event<'_>, DecodeError> {
         more: flags & data_flag::MORE != 0,
         pipe_empty: flags & data_flag::PIPE_EMPTY != 0,
         end,
+        execution,
     }))
 }
 

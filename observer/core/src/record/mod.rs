@@ -4,8 +4,9 @@ mod decode;
 
 use std::net::{IpAddr, SocketAddr};
 
-pub use decode::{DecodeError, decode};
+pub use decode::{DecodeError, decode, payload_at};
 
+pub use crate::facts::ExecutionKind;
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
 
 /// Which way bytes moved, seen from the observed process.
@@ -54,6 +55,17 @@ impl Waited {
     pub fn accept(self) -> bool {
         self.0 & observer_abi::waited::ACCEPT != 0
     }
+}
+
+/// What a runtime executes: finer than a thread, and not bound to one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Execution {
+    /// What kind it is.
+    pub kind: ExecutionKind,
+    /// Its identity in its process; given out again after its end unless the kind says otherwise.
+    pub id: u64,
+    /// Where it comes from, 0 for nowhere; the meaning is that of the kind (`observer_abi::runtime`).
+    pub origin: u64,
 }
 
 /// One event from a kernel probe.
@@ -105,6 +117,32 @@ pub enum Event<'a> {
     Exec,
     /// A thread ended (the one that caused the record).
     Exit,
+    /// An execution is about to use a connection for its next exchange.
+    Take(Take),
+    /// An execution began; its origin is the one that began it, 0 for none.
+    Branch(Execution),
+}
+
+/// An execution is about to use a connection for its next exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct Take {
+    /// The connection.
+    pub file: FileId,
+    /// The execution; none if the thread is all that is known.
+    pub execution: Option<Execution>,
+    /// What shows it.
+    pub how: TakeHow,
+}
+
+/// What shows that an execution takes a connection (`observer_abi::take`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakeHow {
+    /// It connected the descriptor.
+    Connect,
+    /// It looked whether there is something to read, and there was nothing.
+    Probe,
+    /// Its HTTP client gave it the connection for one exchange.
+    Client,
 }
 
 /// Bytes moved by one read or write.
@@ -132,6 +170,8 @@ pub struct Data<'a> {
     pub pipe_empty: bool,
     /// How the stream ended, if it did.
     pub end: Option<End>,
+    /// The execution that made the call, where the runtime has finer ones than threads.
+    pub execution: Option<Execution>,
 }
 
 /// How a read direction ended.

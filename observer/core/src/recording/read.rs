@@ -25,8 +25,9 @@ pub enum ReadError {
     },
     /// Its records have another layout.
     #[error(
-        "its records have layout version {found}, this program reads {known}; replay it with observer {program}, which made it",
-        known = observer_abi::ABI_VERSION
+        "its records have layout version {found}, this program reads {oldest} to {newest}; replay it with observer {program}, which made it",
+        oldest = observer_abi::OLDEST_ABI,
+        newest = observer_abi::ABI_VERSION
     )]
     OtherAbi {
         /// Layout version of its records.
@@ -118,7 +119,7 @@ impl<R: Read> Reader<R> {
         // The layout version first: of a newer one, nothing else may be readable.
         let made: MadeBy =
             serde_json::from_slice(body).map_err(|_| damaged(offset, "startup frame"))?;
-        if made.abi != observer_abi::ABI_VERSION {
+        if !(observer_abi::OLDEST_ABI..=observer_abi::ABI_VERSION).contains(&made.abi) {
             return Err(ReadError::OtherAbi {
                 found: made.abi,
                 program: made.program,

@@ -5,6 +5,8 @@ use std::mem::offset_of;
 
 use observer_abi::{self as abi, class, kind};
 
+use crate::record::payload_at;
+
 /// Header fields whose values are secrets.
 const SECRET: [&str; 13] = [
     "api-key",
@@ -27,7 +29,8 @@ const MASK: u8 = b'*';
 
 /// Overwrites secrets in a record as the kernel wrote it, if it holds bytes of a TCP connection.
 pub(super) fn scrub(record: &mut [u8]) {
-    let payload_at = size_of::<abi::Data>();
+    let version = record.get(offset_of!(abi::Header, abi));
+    let payload_at = payload_at(version.copied().unwrap_or(abi::ABI_VERSION));
     let of_tcp = record.get(offset_of!(abi::Header, kind)) == Some(&kind::DATA)
         && matches!(
             record.get(offset_of!(abi::Data, class)),

@@ -47,6 +47,7 @@ impl Owned {
                 service: service.clone(),
                 runtime: Some(Runtime::Python),
                 resource: std::collections::BTreeMap::new(),
+                executions: None,
             }),
             Self::File(file, path) => Input::File(FileFacts {
                 file: FileId(*file),

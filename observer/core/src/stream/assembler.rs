@@ -86,6 +86,7 @@ mod tests {
             len,
             bytes,
             nonblocking: false,
+            execution: None,
         }
     }
 

@@ -10,6 +10,7 @@ pub use assembler::{Assembler, Break, Step};
 pub use settle::{Released, Settle};
 
 use crate::ids::{KernelNanos, Tid};
+use crate::record::Execution;
 
 /// Bytes of one direction of one stream, as one record reported them.
 #[derive(Clone, Copy, Debug)]
@@ -26,4 +27,6 @@ pub struct Chunk<'a> {
     pub bytes: &'a [u8],
     /// Whether the call could not block.
     pub nonblocking: bool,
+    /// The execution that moved them, where one is known.
+    pub execution: Option<Execution>,
 }

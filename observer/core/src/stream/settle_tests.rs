@@ -1,4 +1,4 @@
-use observer_abi::{ABI_VERSION, class, data_flag, kind};
+use observer_abi::{ABI_VERSION, Data, class, data_flag, kind};
 
 use super::*;
 
@@ -14,7 +14,13 @@ fn header(kind: u8, flags: u8, tid: u32, time: u64, len: usize) -> Vec<u8> {
 }
 
 fn data(flags: u8, tid: u32, time: u64, pos: u64, payload: &[u8]) -> Vec<u8> {
-    let mut raw = header(kind::DATA, flags, tid, time, 64 + payload.len());
+    let mut raw = header(
+        kind::DATA,
+        flags,
+        tid,
+        time,
+        size_of::<Data>() + payload.len(),
+    );
     let len = u32::try_from(payload.len()).unwrap();
     raw.extend(7u64.to_ne_bytes());
     raw.extend(pos.to_ne_bytes());
@@ -22,6 +28,7 @@ fn data(flags: u8, tid: u32, time: u64, pos: u64, payload: &[u8]) -> Vec<u8> {
         raw.extend(field.to_ne_bytes());
     }
     raw.extend([0, 0, class::TCP4, 0]);
+    raw.extend([0; 16]);
     raw.extend(payload);
     raw
 }

@@ -59,9 +59,9 @@ impl Edge {
         self.calls += 1;
         self.verdicts.add(verdict);
         match verdict {
-            Verdict::Dropped => self.dropped.add(how.same_thread),
+            Verdict::Dropped => self.dropped.add(how.same_execution),
             Verdict::Propagated | Verdict::Forwarded | Verdict::Translated => {
-                self.carried.add(how.same_thread);
+                self.carried.add(how.same_execution);
             }
             Verdict::Restarted if !how.same_format => self.other_format += 1,
             Verdict::Originated | Verdict::Absent if exchange.request.is_some() => {

@@ -10,7 +10,7 @@ use observer_abi as abi;
 use observer_core::engine::{Config, Engine, Input};
 use observer_core::facts::ProcessFacts;
 use observer_core::ids::{KernelNanos, Tgid};
-use observer_core::judged::{ClockAnchor, Exchange, Judged, Log, Role};
+use observer_core::judged::{ClockAnchor, Exchange, Judged, Log, Role, SubjectId};
 
 pub const STEP: u64 = 10_000;
 
@@ -22,6 +22,7 @@ pub struct World {
     next_file: u64,
     positions: std::collections::BTreeMap<(u64, bool), u64>,
     waited: std::collections::BTreeMap<u32, u8>,
+    running: std::collections::BTreeMap<u32, (u8, u64)>,
 }
 
 /// One input, owned.
@@ -61,6 +62,7 @@ impl World {
             next_file,
             positions: std::collections::BTreeMap::new(),
             waited: std::collections::BTreeMap::new(),
+            running: std::collections::BTreeMap::new(),
         }
     }
 
@@ -88,6 +90,7 @@ impl World {
             service: service.to_owned(),
             runtime: None,
             resource: std::collections::BTreeMap::new(),
+            executions: None,
         }));
     }
 
@@ -104,6 +107,43 @@ impl World {
     /// A thread waits for something (`abi::waited`), to be told with its next record.
     pub fn wait(&mut self, tid: u32, waited: u8) {
         *self.waited.entry(tid).or_default() |= waited;
+    }
+
+    /// What runs on a thread from now on: kind (`abi::runtime`) and identity.
+    pub fn run(&mut self, tid: u32, runtime: u8, execution: u64) {
+        self.running.insert(tid, (runtime, execution));
+    }
+
+    /// An execution begins another one.
+    pub fn branch(&mut self, tgid: u32, tid: u32, runtime: u8, parent: u64, child: u64) {
+        let len = size_of::<abi::Branch>();
+        let header = self.header(abi::kind::BRANCH, 0, tgid, tid, len);
+        let record = abi::Branch {
+            header,
+            child,
+            parent,
+            runtime,
+            reserved: [0; 7],
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
+    /// What runs on a thread takes a connection for its next exchange.
+    pub fn take(&mut self, tid: u32, socket: Socket) {
+        let len = size_of::<abi::Take>();
+        let header = self.header(abi::kind::TAKE, 0, socket.tgid, tid, len);
+        let (runtime, execution) = self.running.get(&tid).copied().unwrap_or_default();
+        let record = abi::Take {
+            header,
+            file: socket.file,
+            execution,
+            origin: 0,
+            fd: 7,
+            runtime,
+            how: abi::take::CLIENT,
+            reserved: 0,
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
     fn describe(
@@ -189,6 +229,7 @@ impl World {
             0
         };
         let header = self.header(abi::kind::DATA, flags | nonblock, socket.tgid, tid, len);
+        let (runtime, execution) = self.running.get(&tid).copied().unwrap_or_default();
         let pos = self.positions.entry((socket.file, write)).or_default();
         let moved = u32::try_from(bytes.len()).unwrap();
         let record = abi::Data {
@@ -204,7 +245,9 @@ impl World {
             },
             errno: 0,
             class: socket.class,
-            reserved: 0,
+            runtime,
+            execution,
+            origin: 0,
         };
         *pos += u64::from(moved);
         let mut raw = bytes_of(&record).to_vec();
@@ -275,12 +318,18 @@ pub fn resequence(inputs: &[Fed]) -> Vec<Fed> {
 
 /// What the pipeline tells about these inputs, when `lost` records were lost.
 pub fn tell(inputs: &[Fed], lost: u64) -> Told {
+    tell_explaining(inputs, lost, None)
+}
+
+/// The same, with the explanation of one attribution.
+pub fn tell_explaining(inputs: &[Fed], lost: u64, explain: Option<SubjectId>) -> Told {
     let anchor = ClockAnchor {
         monotonic: KernelNanos(1_000_000_000),
         wall: 1_700_000_000_000_000_000,
     };
     let mut engine = Engine::new(Config {
         anchor,
+        explain,
         show_query: true,
     });
     let mut out = Vec::new();

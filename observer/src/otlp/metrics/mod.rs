@@ -11,6 +11,7 @@ use histogram::Histogram;
 use lru::LruCache;
 use observer_core::healing::{Span, VERDICT};
 use observer_core::judged::{Address, Exchange, ExchangeId, Log, Role};
+use observer_core::text::Text;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -39,8 +40,8 @@ const RECENT: usize = 8_192;
 /// Whose exchange it was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Edge {
-    service: String,
-    peer: String,
+    service: Text,
+    peer: Text,
     outbound: bool,
     protocol: &'static str,
 }
@@ -58,7 +59,7 @@ struct Judged {
 #[derive(Debug)]
 pub(super) struct Metrics {
     exchanges: HashMap<Option<Judged>, u64>,
-    lines: HashMap<Option<(String, &'static str)>, u64>,
+    lines: HashMap<Option<(Text, &'static str)>, u64>,
     durations: HashMap<Option<Arc<Edge>>, Histogram>,
     recent: LruCache<ExchangeId, (Arc<Edge>, f64)>,
     start: u64,
@@ -189,8 +190,8 @@ fn series<K: Hash + Eq, V: Default>(all: &mut HashMap<Option<K>, V>, key: K) -> 
 fn edge(x: &Exchange) -> Edge {
     let address = || match &x.peer {
         // A client's port is another one each time.
-        Address::Tcp(tcp) if x.role == Role::Server => tcp.ip().to_canonical().to_string(),
-        other => other.to_string(),
+        Address::Tcp(tcp) if x.role == Role::Server => tcp.ip().to_canonical().to_string().into(),
+        other => other.to_string().into(),
     };
     Edge {
         service: x.service.clone(),
@@ -340,7 +341,7 @@ mod tests {
         let mut metrics = Metrics::new(1);
         for n in 0..MAX_SERIES + 50 {
             let mut x = samples::client(Verdict::Dropped);
-            x.peer_service = Some(n.to_string());
+            x.peer_service = Some(n.to_string().into());
             metrics.exchange(&x);
         }
         let Data::Sum(sum) = named(&metrics.request(2, &[]), "observer.exchanges") else {

@@ -171,6 +171,7 @@ impl Traffic {
         self.put(&moved.to_ne_bytes());
         self.put(&open.fd.to_ne_bytes());
         self.put(&[0, 0, open.class, 0]);
+        self.put(&[0; 16]);
         self.put(bytes);
         self.ends.push(self.bytes.len());
     }

@@ -10,6 +10,8 @@ mod tests;
 pub use render::render_text;
 use serde::Serialize;
 
+use crate::text::Text;
+
 use super::escape::{RAW_LIMIT, escape};
 use super::extract::{Extractor, is_carrier};
 use super::fields::Fields;
@@ -75,9 +77,9 @@ pub struct Detail {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Member {
     /// Its key.
-    pub key: String,
+    pub key: Text,
     /// Its value, printable.
-    pub value: String,
+    pub value: Text,
 }
 
 /// A broken rule.

@@ -4,6 +4,7 @@ use super::super::escape::escape;
 use super::id::{LineTraceId, Reading};
 use super::names::MAX_NAME;
 use super::{LineContext, LineId};
+use crate::text::Text;
 
 /// Rank of fields of plain text that stands before a JSON object; the object's rank by their depth, from 1.
 pub(super) const FIRST: u8 = 0;
@@ -27,7 +28,7 @@ impl Hits {
     /// Takes what the value of a field says. The best is an id before a zero one before a malformed
     /// one; then that of the lowest rank; then the first.
     pub fn add(&mut self, rank: u8, field: &str, value: &str, reading: Reading) {
-        let field = || escape(field.as_bytes(), MAX_NAME);
+        let field = || Text::new(escape(field.as_bytes(), MAX_NAME));
         let new = match reading {
             Reading::Nothing => return,
             Reading::Zero => LineId::Zero { field: field() },
@@ -36,7 +37,7 @@ impl Hits {
                 field: field(),
             },
             Reading::Malformed => LineId::Malformed {
-                raw: escape(value.as_bytes(), 128),
+                raw: escape(value.as_bytes(), 128).into(),
                 field: field(),
             },
         };

@@ -18,6 +18,8 @@ pub use words::find_hex_ids;
 
 use hits::Hits;
 
+use crate::text::Text;
+
 /// What a log line says about its trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LineContext {
@@ -37,21 +39,21 @@ pub enum LineId {
     /// The field is zero: `0`, `0000…`.
     Zero {
         /// The field's name, printable, at most 64 bytes.
-        field: String,
+        field: Text,
     },
     /// An id.
     Id {
         /// The id.
         trace: LineTraceId,
         /// The field's name, printable, at most 64 bytes.
-        field: String,
+        field: Text,
     },
     /// The field holds something that can't be a trace id.
     Malformed {
         /// What it holds, escaped for printing, at most 128 bytes.
-        raw: String,
+        raw: Text,
         /// The field's name, printable, at most 64 bytes.
-        field: String,
+        field: Text,
     },
 }
 

@@ -322,10 +322,7 @@ fn skywalking_ids_compare_as_text() {
     let LineId::Id { trace, .. } = scan(&format!("[TID:{id}]")).id else {
         panic!("an id");
     };
-    assert_eq!(
-        relation(&trace, &TraceId::Text(id.to_owned())),
-        Relation::Same
-    );
+    assert_eq!(relation(&trace, &TraceId::Text(id.into())), Relation::Same);
     assert_eq!(relation(&trace, &TraceId::Wide(WIDE)), Relation::Different);
 }
 

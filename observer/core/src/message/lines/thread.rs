@@ -5,7 +5,7 @@ use memchr::memchr;
 use super::MAX_LINE;
 use super::continuation::Shape;
 use crate::ids::KernelNanos;
-use crate::message::moved::{By, Span};
+use crate::message::moved::{By, Span, same};
 use crate::message::{LogLine, Moved};
 
 /// What a thread has written that is not an event yet.
@@ -188,5 +188,7 @@ impl Event {
         self.moved.tid = moved.tid;
         self.moved.time = moved.time;
         self.moved.nonblocking |= moved.nonblocking;
+        self.moved.one_execution &=
+            moved.one_execution && same(self.moved.execution, moved.execution);
     }
 }

@@ -42,6 +42,7 @@ impl Wire {
             len,
             bytes,
             nonblocking: false,
+            execution: None,
         };
         *pos += u64::from(len);
         let events = &mut self.events;

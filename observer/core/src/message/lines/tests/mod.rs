@@ -35,6 +35,7 @@ impl Log {
             len,
             bytes,
             nonblocking: false,
+            execution: None,
         };
         self.pos += u64::from(len);
         let out = &mut self.out;

@@ -1,0 +1,56 @@
+//! Which execution of a process makes a call, where its runtime keeps more of them than threads.
+//!
+//! Userspace finds out what a process runs on and where that keeps what is read here; each runtime
+//! has a file of its own. What can't be read is no execution, never a guess.
+
+use observer_abi::{control::watch, runtime};
+
+use crate::{maps::RUNTIMES, thread::Thread};
+
+/// An execution, as in `observer_abi::Data`.
+#[derive(Clone, Copy)]
+pub struct Execution {
+    /// One of `observer_abi::runtime`.
+    pub runtime: u8,
+    /// Its identity in its process.
+    pub id: u64,
+    /// Where it comes from.
+    pub origin: u64,
+}
+
+impl Execution {
+    /// Nothing is known but the thread.
+    pub const NONE: Self = Self {
+        runtime: runtime::NONE,
+        id: 0,
+        origin: 0,
+    };
+}
+
+/// The execution that runs on the current thread, whose registers in the call are at `regs`.
+#[inline(always)]
+pub fn current(thread: Thread, regs: u64) -> Execution {
+    if thread.cell & watch::RUNTIME == 0 {
+        return Execution::NONE;
+    }
+    read((thread.pid_tgid >> 32) as u32, regs)
+}
+
+/// The process `child`, which `parent` is just forking, keeps things where its parent does.
+#[inline(always)]
+pub fn inherit(parent: u32, child: u32) {
+    // SAFETY: as in `read`.
+    if let Some(layout) = unsafe { RUNTIMES.get(parent) } {
+        // Without room the child's executions are not known.
+        let _ = RUNTIMES.insert(child, layout, 0);
+    }
+}
+
+#[inline(never)]
+fn read(tgid: u32, _regs: u64) -> Execution {
+    // SAFETY: the value is a map element; userspace replaces it as a whole.
+    let Some(_layout) = (unsafe { RUNTIMES.get(tgid) }) else {
+        return Execution::NONE;
+    };
+    Execution::NONE
+}

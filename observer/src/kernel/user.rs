@@ -1,0 +1,67 @@
+//! Probes at single instructions of observed programs, each for one process.
+
+use std::{num::NonZeroU32, path::PathBuf};
+
+use aya::{
+    Ebpf,
+    programs::{
+        ProgramError, UProbe,
+        uprobe::{UProbeAttachLocation, UProbeLink, UProbeScope},
+    },
+};
+use observer_core::ids::Tgid;
+
+use super::stats::ProgramStats;
+
+/// Where a probe is to be put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserProbe {
+    /// The program of the object: it says what to do there, and whether at the return.
+    pub program: &'static str,
+    /// The file that the process has mapped, openable from here: below `/proc/PID/root` or
+    /// `/proc/PID/map_files`, or `/proc/PID/exe`.
+    pub file: PathBuf,
+    /// Offset of the instruction in that file.
+    pub offset: u64,
+}
+
+/// A probe in place; it is taken out when this is dropped.
+#[derive(Debug)]
+pub struct UserLink(#[expect(dead_code, reason = "held for its destructor")] UProbeLink);
+
+/// Puts a probe into `process` alone, all of its threads.
+///
+/// # Errors
+///
+/// If the kernel refuses the program or the place.
+pub fn attach(
+    object: &mut Ebpf,
+    process: Tgid,
+    probe: &UserProbe,
+) -> Result<UserLink, ProgramError> {
+    let program = object
+        .program_mut(probe.program)
+        .ok_or(ProgramError::NotLoaded)?;
+    let program: &mut UProbe = program.try_into()?;
+    if program.fd().is_err() {
+        program.load()?;
+    }
+    let scope =
+        NonZeroU32::new(process.0).map_or(UProbeScope::CallingProcess, UProbeScope::OneProcess);
+    let at = UProbeAttachLocation::AbsoluteOffset(probe.offset);
+    let id = program.attach(at, &probe.file, scope)?;
+    program.take_link(id).map(UserLink)
+}
+
+/// How often each program that was put into some process ran.
+pub fn run_stats(object: &Ebpf) -> Vec<ProgramStats> {
+    use std::os::fd::{AsFd, AsRawFd};
+    object
+        .programs()
+        .filter_map(|(name, program)| {
+            let program: &UProbe = program.try_into().ok()?;
+            let fd = program.fd().ok()?.as_fd().as_raw_fd();
+            ProgramStats::read(name, fd)
+        })
+        .collect()
+}

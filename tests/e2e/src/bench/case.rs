@@ -1,0 +1,125 @@
+//! One service at one concurrency.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Load, Row};
+use crate::app::{App, Service};
+use crate::driver::Clients;
+use crate::observer::Observer;
+use crate::plan::Planned;
+use crate::run::keep;
+use crate::score::told;
+use crate::score::truth::{LINES, Truth, check_service, line_id};
+use crate::server::{Delay, Downstream};
+
+/// Most threads or workers of a service: with more requests at a time, its queue backs up.
+const WORKERS: usize = 16;
+
+/// Pause between the things that a service does for no request, milliseconds.
+const BACKGROUND_MS: &str = "5";
+
+/// How long lines may take to come out of a queue.
+const QUEUE: Duration = Duration::from_secs(5);
+
+/// A running service with its downstream.
+pub struct Case {
+    app: App,
+    clients: usize,
+    service: Service,
+    downstream: Downstream,
+}
+
+impl Case {
+    /// Starts the service with fewer workers than requests, where it has a pool and they are many.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(app: App, clients: usize) -> Result<Self> {
+        let downstream = Downstream::start(Delay::SOME_SLOW)?;
+        let workers = clients.min(WORKERS);
+        let service = app.start_with(downstream.address(), workers, |command| {
+            command.env("BG_MS", BACKGROUND_MS);
+        })?;
+        Ok(Self {
+            app,
+            clients,
+            service,
+            downstream,
+        })
+    }
+
+    /// Drives it with `load`, watched, and scores what was told. The recording stays in `recordings` if
+    /// something in it is wrong.
+    ///
+    /// # Errors
+    /// When something does not run, or the service does not do what it is asked.
+    pub fn run(&self, load: Load, requests: usize, recordings: &Path) -> Result<Row> {
+        let name = format!("{}-{}-{}", self.app.name, self.clients, load.name());
+        let recording = recordings.join(format!("{name}.rec"));
+        let plan = self.plan(load, requests);
+        drop(self.downstream.take());
+        let observer = Observer::watch([
+            "--pid".as_ref(),
+            self.service.process.pid().to_string().as_ref(),
+            "--record".as_ref(),
+            recording.as_os_str(),
+        ])?;
+        let driven = Clients::new(self.clients).drive(self.service.address, &plan);
+        let printed = self.printed(&plan);
+        let told = observer.stop()?;
+        driven.with_context(|| format!("driving {}", load.name()))?;
+        ensure!(
+            told.status.success(),
+            "the observer ended with {}: {:?}",
+            told.status,
+            told.err
+        );
+        keep(&format!("truth-{name}"), &told.out)?;
+        let received = self.downstream.take();
+        check_service(&plan, &received, &printed, self.lines_each())?;
+        let truth = Truth::new(&plan, &received, &printed);
+        let row = Row::new(
+            self.app,
+            self.clients,
+            load,
+            &truth,
+            &told::read(&told.out)?,
+        );
+        if !row.errors() {
+            std::fs::remove_file(&recording)?;
+        }
+        Ok(row)
+    }
+
+    fn plan(&self, load: Load, requests: usize) -> Vec<Planned> {
+        let mut plan = load.mix(self.app.parallel).plan(
+            &format!("{}-", load.name()),
+            requests,
+            requests as u64,
+        );
+        if self.app.proxy {
+            for planned in &mut plan {
+                planned.calls = 1;
+            }
+        }
+        plan
+    }
+
+    fn lines_each(&self) -> usize {
+        if self.app.proxy { 1 } else { LINES }
+    }
+
+    /// What the service printed for the requests of `plan`, once everything is there.
+    fn printed(&self, plan: &[Planned]) -> Vec<String> {
+        let ids: HashSet<&str> = plan.iter().map(|p| p.id.as_str()).collect();
+        let ours = |line: &str| line_id(line).is_some_and(|id| ids.contains(id));
+        let wanted = plan.len() * self.lines_each();
+        let mut lines = self.service.process.lines(wanted, QUEUE, ours);
+        lines.retain(|line| ours(line));
+        lines
+    }
+}
