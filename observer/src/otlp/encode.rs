@@ -29,7 +29,7 @@ const IS_REMOTE: u32 = 0x200;
 pub(super) fn spans(spans: &[Arc<Span>]) -> ExportTraceServiceRequest {
     let groups = by_resource(spans, |span| &span.resource);
     let resource_spans = groups.into_iter().map(|(resource, spans)| {
-        let spans = spans.into_iter().map(|s| span(s)).collect();
+        let spans = spans.into_iter().map(span).collect();
         trace::ResourceSpans {
             resource: Some(self::resource(resource)),
             scope_spans: vec![trace::ScopeSpans {
@@ -49,7 +49,7 @@ pub(super) fn spans(spans: &[Arc<Span>]) -> ExportTraceServiceRequest {
 pub(super) fn logs(records: &[Arc<LogRecord>]) -> ExportLogsServiceRequest {
     let groups = by_resource(records, |record| &record.resource);
     let resource_logs = groups.into_iter().map(|(resource, records)| {
-        let log_records = records.into_iter().map(|r| record(r)).collect();
+        let log_records = records.into_iter().map(record).collect();
         logs::ResourceLogs {
             resource: Some(self::resource(resource)),
             scope_logs: vec![logs::ScopeLogs {

@@ -89,10 +89,9 @@ pub(super) async fn measure(
 ) {
     loop {
         // The end cuts the wait short; that the other side is gone is an end as well.
-        let ended = match timeout(interval, sender.closing.wait_for(|over| *over)).await {
-            Ok(_) => true,
-            Err(_) => false,
-        };
+        let ended = timeout(interval, sender.closing.wait_for(|over| *over))
+            .await
+            .is_ok();
         let counted: Vec<_> = exports.iter().map(|(s, c)| (*s, c.now())).collect();
         let request = {
             let metrics = metrics.lock().unwrap_or_else(PoisonError::into_inner);

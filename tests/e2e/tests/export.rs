@@ -40,7 +40,9 @@ fn said<'a>(ended: &'a Ended, part: &str) -> Result<&'a str> {
     let mut lines = ended.err.iter().filter(|line| line.contains(part));
     let first = lines.next();
     ensure!(lines.next().is_none(), "said twice: {:#?}", ended.err);
-    first.map(String::as_str).with_context(|| format!("no {part:?}: {:#?}", ended.err))
+    first
+        .map(String::as_str)
+        .with_context(|| format!("no {part:?}: {:#?}", ended.err))
 }
 
 /// Spans that the recording makes.
@@ -48,7 +50,11 @@ fn spans() -> Result<usize> {
     let mut all = command(["replay", "--output", "json", "--spans", "bridge"])?;
     all.arg(recording());
     let ended = Process::start("replay", all)?.ended(LIMIT)?;
-    Ok(ended.out.iter().filter(|l| l.starts_with(r#"{"kind":"span""#)).count())
+    Ok(ended
+        .out
+        .iter()
+        .filter(|l| l.starts_with(r#"{"kind":"span""#))
+        .count())
 }
 
 #[test]
@@ -103,39 +109,6 @@ fn a_busy_endpoint_is_asked_again_when_it_says() -> Result<()> {
 }
 
 #[test]
-fn retry_after_is_waited_for_while_watching_goes_on() -> Result<()> {
-    let fake = Fake::start(|_, nth, _| match nth {
-        0 => Answer {
-            headers: "Retry-After: 2\r\n",
-            ..Answer::status(503)
-        },
-        _ => Answer::taken(),
-    })?;
-    // Fed slowly, the replay does not end before the endpoint may be asked again.
-    let mut replay = command(["replay", "-q", "-", "--otlp", &fake.endpoint()])?;
-    replay.args(["--otlp-signals", "spans"]);
-    let mut child = replay
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()?;
-    let mut input = child.stdin.take().context("no input")?;
-    std::io::Write::write_all(&mut input, &std::fs::read(recording())?[..])?;
-    let deadline = Instant::now() + LIMIT;
-    while fake.came(TRACES).len() < 2 && Instant::now() < deadline {
-        std::thread::yield_now();
-    }
-    drop(input);
-    child.wait()?;
-    let came = fake.came(TRACES);
-    ensure!(came.len() >= 2, "not asked again");
-    let waited = came[1].at - came[0].at;
-    // The end of a replay may cut the wait short; this one had not ended.
-    ensure!(waited >= Duration::from_millis(1_900), "after {waited:?}");
-    Ok(())
-}
-
-#[test]
 fn what_is_rejected_from_among_others_is_counted() -> Result<()> {
     let fake = Fake::start(|path, nth, _| match (path, nth) {
         (TRACES, 0) => Answer::partly(),
@@ -144,7 +117,10 @@ fn what_is_rejected_from_among_others_is_counted() -> Result<()> {
     let ended = exported(&fake.endpoint(), &[])?;
     let n = spans()?;
     said(&ended, &format!("rejected 1 of {n}: too old"))?;
-    said(&ended, &format!("{} spans (1 discarded: 1 rejected)", n - 1))?;
+    said(
+        &ended,
+        &format!("{} spans (1 discarded: 1 rejected)", n - 1),
+    )?;
     Ok(())
 }
 
@@ -191,14 +167,19 @@ fn memory(pid: u32) -> Result<u64> {
 
 fn number_before(text: &str, word: &str) -> Option<u64> {
     let before = text.split(word).next()?;
-    before.rsplit(|c: char| !c.is_ascii_digit()).find(|n| !n.is_empty())?.parse().ok()
+    before
+        .rsplit(|c: char| !c.is_ascii_digit())
+        .find(|n| !n.is_empty())?
+        .parse()
+        .ok()
 }
 
 /// No collector under load: nothing is lost of what is watched, memory stays where it is, everything
 /// is counted; and when a collector comes, it gets what comes then.
 #[test]
 fn a_collector_that_is_down_costs_nothing_but_its_spans() -> Result<()> {
-    const ROUNDS: usize = 5;
+    // The queues are full after half of them.
+    const ROUNDS: usize = 8;
     const REQUESTS: usize = 2_000;
     let _turn = turn();
     if let Some(why) = Collector::missing() {
@@ -219,7 +200,8 @@ fn a_collector_that_is_down_costs_nothing_but_its_spans() -> Result<()> {
         "--spans",
         "all",
     ])?;
-    let clients = Clients::new(16);
+    // No more than the program keeps up with when it is built without optimisation.
+    let clients = Clients::new(2);
     let mut memories = Vec::new();
     for round in 0..ROUNDS {
         let started = Instant::now();
@@ -229,24 +211,35 @@ fn a_collector_that_is_down_costs_nothing_but_its_spans() -> Result<()> {
         })?;
         let rate = REQUESTS as u128 * 1_000 / started.elapsed().as_millis().max(1);
         memories.push(memory(observer.process().pid())?);
-        eprintln!("export under load: {rate} requests/s, {} KiB", memories[round]);
+        eprintln!(
+            "export under load: {rate} requests/s, {} KiB",
+            memories[round]
+        );
     }
     let collector = Collector::on("down", port)?;
     collector.wait(LIMIT, |spans| spans.len() > 1_000)?;
     let told = observer.stop()?;
     said(&told, "Connection refused")?;
     said(&told, "answers again")?;
-    ensure!(!told.out.iter().any(|l| l.starts_with(r#"{"kind":"loss""#)), "records were lost");
-    let made = told.out.iter().filter(|l| l.starts_with(r#"{"kind":"span""#)).count() as u64;
+    let loss = told.out.iter().find(|l| l.starts_with(r#"{"kind":"loss""#));
+    ensure!(loss.is_none(), "{loss:?}");
+    let made = told
+        .out
+        .iter()
+        .filter(|l| l.starts_with(r#"{"kind":"span""#))
+        .count() as u64;
     let end = said(&told, "observer: exported")?;
     let spans = end.split(", ").next().unwrap_or_default();
     let accepted = number_before(end, " spans").context("no count")?;
     let discarded = number_before(spans, " discarded").unwrap_or(0);
-    ensure!(accepted + discarded == made, "{made} spans were made: {end}");
+    ensure!(
+        accepted + discarded == made,
+        "{made} spans were made: {end}"
+    );
     let came = collector.wait(LIMIT, |s| s.len() as u64 >= accepted)?;
     ensure!(came.len() as u64 == accepted, "{} came: {end}", came.len());
-    // The queue fills in the first rounds; from then on nothing may grow.
-    let (middle, last) = (memories[ROUNDS / 2], memories[ROUNDS - 1]);
-    ensure!(last < middle + middle / 2, "memory grows: {memories:?} KiB");
+    ensure!(discarded > 0, "the queues were never full: {end}");
+    let (middle, last) = (memories[ROUNDS - 3], memories[ROUNDS - 1]);
+    ensure!(last < middle + middle / 4, "memory grows: {memories:?} KiB");
     Ok(())
 }

@@ -142,7 +142,9 @@ fn run(
 
 /// `span` objects of the JSON output, as they are.
 fn spans_told(out: &[String]) -> Result<Vec<serde_json::Value>> {
-    let spans = out.iter().filter(|line| line.starts_with(r#"{"kind":"span""#));
+    let spans = out
+        .iter()
+        .filter(|line| line.starts_with(r#"{"kind":"span""#));
     spans.map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
 
@@ -159,11 +161,14 @@ fn by_request(spans: &[Span]) -> Result<HashMap<String, Vec<&Span>>> {
 }
 
 fn find<'a>(spans: &[&'a Span], service: &str, kind: u64, synthetic: bool) -> Result<&'a Span> {
-    let mut matching = spans.iter().filter(|s| {
-        s.service() == service && s.kind == kind && s.synthetic() == synthetic
-    });
+    let mut matching = spans
+        .iter()
+        .filter(|s| s.service() == service && s.kind == kind && s.synthetic() == synthetic);
     let one = matching.next();
-    ensure!(matching.next().is_none(), "two of {service} {kind}: {spans:#?}");
+    ensure!(
+        matching.next().is_none(),
+        "two of {service} {kind}: {spans:#?}"
+    );
     one.copied()
         .with_context(|| format!("none of {service} {kind} synthetic {synthetic}: {spans:#?}"))
 }
@@ -204,8 +209,7 @@ fn a_broken_chain_arrives_connected_and_a_replay_makes_the_same() -> Result<()> 
     if !can_run("healing a broken chain") {
         return Ok(());
     }
-    let (spans, told, collector, recording) =
-        run("chain", BROKEN, 4 * REQUESTS, "http/protobuf")?;
+    let (spans, told, collector, recording) = run("chain", BROKEN, 4 * REQUESTS, "http/protobuf")?;
     let requests = by_request(&spans)?;
     ensure!(requests.len() == REQUESTS, "{} requests", requests.len());
     for (request, spans) in &requests {
@@ -216,11 +220,18 @@ fn a_broken_chain_arrives_connected_and_a_replay_makes_the_same() -> Result<()> 
     for span in spans.iter().filter(|s| s.synthetic()) {
         conventions(span)?;
     }
-    let exported: BTreeSet<_> = spans.iter().filter(|s| s.synthetic()).map(|s| &s.id).collect();
+    let exported: BTreeSet<_> = spans
+        .iter()
+        .filter(|s| s.synthetic())
+        .map(|s| &s.id)
+        .collect();
     let live = spans_told(&told.out)?;
     let ids = live.iter().filter_map(|s| s["span_id"].as_str());
     let ids: BTreeSet<String> = ids.map(str::to_owned).collect();
-    ensure!(ids.iter().collect::<BTreeSet<_>>() == exported, "told and exported differ");
+    ensure!(
+        ids.iter().collect::<BTreeSet<_>>() == exported,
+        "told and exported differ"
+    );
     replayed(&recording, &live)
 }
 
@@ -236,7 +247,10 @@ fn check_logs(collector: &Collector, spans: &[Span]) -> Result<()> {
     let mut found = 0;
     for log in &logs {
         if let Some((trace, span)) = traces.get(&log.body) {
-            ensure!((&log.trace, &log.span) == (trace, span), "elsewhere: {log:?}");
+            ensure!(
+                (&log.trace, &log.span) == (trace, span),
+                "elsewhere: {log:?}"
+            );
             found += 1;
         }
     }
@@ -269,7 +283,12 @@ fn replayed(recording: &std::path::Path, live: &[serde_json::Value]) -> Result<(
     replay.arg("--spans").arg("bridge").arg(recording);
     let replay = Process::start("replay", replay)?.ended(WRITING)?;
     let again = spans_told(&replay.out)?;
-    ensure!(again.len() == live.len(), "{} and {}", again.len(), live.len());
+    ensure!(
+        again.len() == live.len(),
+        "{} and {}",
+        again.len(),
+        live.len()
+    );
     ensure!(again == live, "a replay makes other spans");
     std::fs::remove_file(recording)?;
     Ok(())
@@ -333,7 +352,11 @@ fn without_any_tracing_each_request_becomes_one_trace() -> Result<()> {
     }
     let logs = collector.logs()?;
     let lines: HashSet<_> = logs.iter().filter(|l| !l.trace.is_empty()).collect_bodies();
-    ensure!(lines.len() == 4 * REQUESTS, "{} lines in a trace", lines.len());
+    ensure!(
+        lines.len() == 4 * REQUESTS,
+        "{} lines in a trace",
+        lines.len()
+    );
     Ok(())
 }
 
@@ -344,7 +367,8 @@ trait Bodies {
 impl<'a, I: Iterator<Item = &'a observer_e2e::otlp::Log>> Bodies for I {
     /// Texts with the trace that they are in.
     fn collect_bodies(self) -> HashSet<(String, String)> {
-        self.map(|log| (log.body.clone(), log.trace.clone())).collect()
+        self.map(|log| (log.body.clone(), log.trace.clone()))
+            .collect()
     }
 }
 
@@ -353,7 +377,12 @@ impl<'a, I: Iterator<Item = &'a observer_e2e::otlp::Log>> Bodies for I {
 fn conventions(span: &Span) -> Result<()> {
     let required: &[&str] = match span.kind {
         SERVER => &["http.request.method", "url.path", "url.scheme"],
-        CLIENT => &["http.request.method", "server.address", "server.port", "url.full"],
+        CLIENT => &[
+            "http.request.method",
+            "server.address",
+            "server.port",
+            "url.full",
+        ],
         other => anyhow::bail!("kind {other}"),
     };
     for name in required {
@@ -362,18 +391,37 @@ fn conventions(span: &Span) -> Result<()> {
     let methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "_OTHER"];
     let method = span.text("http.request.method");
     ensure!(methods.contains(&method), "{method}");
-    ensure!(span.name.starts_with(method) && !span.name.contains("r0"), "{}", span.name);
+    ensure!(
+        span.name.starts_with(method) && !span.name.contains("r0"),
+        "{}",
+        span.name
+    );
     ensure!(span.text("http.response.status_code") == "200", "{span:#?}");
     ensure!(!span.attributes.contains_key("error.type"));
     ensure!(span.text("network.protocol.version").starts_with("1."));
     let peer = span.text("network.peer.address");
     ensure!(peer == "127.0.0.1", "{peer}");
     ensure!(span.times.0 > 0 && span.times.1 >= span.times.0);
-    for name in ["service.name", "process.pid", "process.executable.name", "host.name"] {
-        ensure!(span.resource.contains_key(name), "no {name}: {:?}", span.resource);
+    for name in [
+        "service.name",
+        "process.pid",
+        "process.executable.name",
+        "host.name",
+    ] {
+        ensure!(
+            span.resource.contains_key(name),
+            "no {name}: {:?}",
+            span.resource
+        );
     }
     // Attributes that the conventions have renamed or dropped must not be there.
-    let old = ["http.method", "http.url", "http.target", "http.status_code", "net.peer.name"];
+    let old = [
+        "http.method",
+        "http.url",
+        "http.target",
+        "http.status_code",
+        "net.peer.name",
+    ];
     let found = old.iter().find(|name| span.attributes.contains_key(**name));
     ensure!(found.is_none(), "{found:?}");
     Ok(())

@@ -59,7 +59,10 @@ impl Span {
     /// A text attribute.
     #[must_use]
     pub fn text(&self, name: &str) -> &str {
-        self.attributes.get(name).and_then(Value::as_str).unwrap_or_default()
+        self.attributes
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// Name of the service.
@@ -96,7 +99,8 @@ impl Collector {
     #[must_use]
     pub fn missing() -> Option<String> {
         let program = program();
-        (!program.exists()).then(|| format!("{} is missing (run tests/setup.sh)", program.display()))
+        (!program.exists())
+            .then(|| format!("{} is missing (run tests/setup.sh)", program.display()))
     }
 
     /// Starts one, with nothing written yet.
@@ -118,9 +122,14 @@ impl Collector {
         std::fs::create_dir_all(&folder)?;
         let grpc = free_port()?;
         let config = folder.join("config.json");
-        std::fs::write(&config, configuration(http, grpc, &folder.to_string_lossy()))?;
+        std::fs::write(
+            &config,
+            configuration(http, grpc, &folder.to_string_lossy()),
+        )?;
         let mut command = Command::new(program());
-        command.arg("--config").arg(format!("file:{}", config.display()));
+        command
+            .arg("--config")
+            .arg(format!("file:{}", config.display()));
         let process = Process::start("collector", command)?;
         process.wait_for(Stream::Err, STARTING, |line| {
             line.contains("Everything is ready").then_some(())
@@ -237,9 +246,7 @@ fn configuration(http: u16, grpc: u16, folder: &str) -> String {
             "flush_interval": "100ms",
         })
     };
-    let pipeline = |what: &str| {
-        serde_json::json!({ "receivers": ["otlp"], "exporters": [format!("file/{what}")] })
-    };
+    let pipeline = |what: &str| serde_json::json!({ "receivers": ["otlp"], "exporters": [format!("file/{what}")] });
     serde_json::json!({
         "receivers": { "otlp": { "protocols": {
             "http": { "endpoint": format!("127.0.0.1:{http}") },

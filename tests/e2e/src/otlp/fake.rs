@@ -130,6 +130,9 @@ fn serve(
 fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<(String, usize)>> {
     let mut chunk = [0; 16 * 1024];
     loop {
+        if buffer.first().is_some_and(|b| !b.is_ascii_uppercase()) {
+            return Err(io::Error::other("no HTTP, perhaps TLS"));
+        }
         if let Some((path, head, len)) = parse(buffer)
             && buffer.len() >= head + len
         {
