@@ -37,12 +37,12 @@ impl Stages {
             Event::Exit => self.exit(record.tgid, record.tid, record.time),
             Event::Exec => self.process_ended(record.tgid, record.time),
             Event::Fork { child } => self.attributor.process_began(*child),
-            Event::Take(take) => self.attributor.takes(record.tgid, take, record.time),
+            Event::Spawn { child } => self.attributor.thread_began(record, *child),
+            Event::Take(take) => self.attributor.takes(record, take),
             Event::Branch(child) => {
                 self.attributor
                     .execution_began(record.tgid, *child, record.time);
             }
-            Event::Spawn { .. } => {}
         }
     }
 
@@ -76,6 +76,7 @@ impl Stages {
     }
 
     fn connection(&mut self, record: &Record<'_>, data: &Data<'_>) {
+        self.attributor.moved(record.tid, data.file, record.time);
         if data.direction == Direction::Read {
             self.attributor.touched(record.tid, data.file);
         }
@@ -87,7 +88,7 @@ impl Stages {
             tgid: record.tgid,
             endpoint: &description.endpoint,
         };
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         let next = &mut self.next;
         if data.len > 0 {
             let mut seq = || number(next);
@@ -106,8 +107,9 @@ impl Stages {
         self.exchange_events(events);
     }
 
-    fn exchange_events(&mut self, events: Vec<ExchangeEvent>) {
-        for event in events {
+    /// Takes in what `events`, which is the stages' own buffer, holds.
+    fn exchange_events(&mut self, mut events: Vec<ExchangeEvent>) {
+        for event in events.drain(..) {
             match event {
                 ExchangeEvent::Begun(begun) => self.begun(begun),
                 ExchangeEvent::Ended(ended) => self.ended(ended),
@@ -121,6 +123,7 @@ impl Stages {
                 ExchangeEvent::Lost { tgid } => self.lost(LossKind::Bytes, 1, self.now, Some(tgid)),
             }
         }
+        self.events = events;
     }
 
     fn begun(&mut self, begun: Box<Begun>) {
@@ -173,7 +176,7 @@ impl Stages {
             binary: false,
         });
         (log.tgid, log.fd) = (tgid, fd);
-        let mut lines = Vec::new();
+        let mut lines = std::mem::take(&mut self.lines);
         log.lines
             .write(&chunk(record, data), data.more, &mut |line| {
                 lines.push(line)
@@ -183,7 +186,8 @@ impl Stages {
             self.exchanges.ignore(data.file);
             self.teller.not_observed(tgid, Protocol::NotText);
         }
-        self.log_lines(lines, tgid, data.file, fd);
+        self.log_lines(&mut lines, tgid, data.file, fd);
+        self.lines = lines;
     }
 
     /// A thread's last lines end with it.
@@ -196,8 +200,8 @@ impl Stages {
                 ended.push((*file, log.fd, lines));
             }
         }
-        for (file, fd, lines) in ended {
-            self.log_lines(lines, tgid, file, fd);
+        for (file, fd, mut lines) in ended {
+            self.log_lines(&mut lines, tgid, file, fd);
         }
     }
 
@@ -215,13 +219,13 @@ impl Stages {
                 flushed.push((*file, log.tgid, log.fd, lines));
             }
         }
-        for (file, tgid, fd, lines) in flushed {
-            self.log_lines(lines, tgid, file, fd);
+        for (file, tgid, fd, mut lines) in flushed {
+            self.log_lines(&mut lines, tgid, file, fd);
         }
     }
 
-    fn log_lines(&mut self, lines: Vec<LogLine>, tgid: Tgid, file: FileId, fd: i32) {
-        for line in lines {
+    fn log_lines(&mut self, lines: &mut Vec<LogLine>, tgid: Tgid, file: FileId, fd: i32) {
+        for line in lines.drain(..) {
             let source = self.files.source(file, fd);
             let seq = number(&mut self.next);
             let (tid, time) = (line.moved.tid, line.moved.time);
@@ -236,7 +240,7 @@ impl Stages {
     }
 
     fn corrected(&mut self, file: FileId, time: KernelNanos) {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges
             .corrected(file, time, &mut |e| events.push(e));
         self.exchange_events(events);
@@ -246,7 +250,7 @@ impl Stages {
         let mut lines = Vec::new();
         log.lines.lost(time, &mut |line| lines.push(line));
         let (tgid, fd) = (log.tgid, log.fd);
-        self.log_lines(lines, tgid, file, fd);
+        self.log_lines(&mut lines, tgid, file, fd);
     }
 
     fn close(&mut self, file: FileId, last: bool, record: &Record<'_>) {
@@ -254,18 +258,19 @@ impl Stages {
         if !last {
             return;
         }
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges
             .closed(file, record.tid, record.time, &mut |e| events.push(e));
         self.exchange_events(events);
         self.flush_logs(|f| f == file, true);
+        self.attributor.closed(file);
         self.files.close(file);
         self.logs.pop(&file);
     }
 
     fn exit(&mut self, tgid: Tgid, tid: Tid, time: KernelNanos) {
         self.end_lines(tgid, tid);
-        self.attributor.thread_ended(tid);
+        self.attributor.thread_ended(tid, time);
         if tid.0 == tgid.0 {
             self.process_ended(tgid, time);
         }
@@ -300,14 +305,14 @@ impl Stages {
         if let Some(missed) = self.sequences.tick(now, lost) {
             self.missed(missed);
         }
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges.expire(now, &mut |e| events.push(e));
         self.exchange_events(events);
         self.flush_logs(|_| true, false);
     }
 
     pub(super) fn stop(&mut self) {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges.stop(self.now, &mut |e| events.push(e));
         self.exchange_events(events);
         self.flush_logs(|_| true, true);

@@ -5,6 +5,7 @@ mod links;
 mod sighting;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use connection::{Conn, Open};
 pub use connection::{Endpoint, Source};
@@ -67,7 +68,7 @@ pub struct Begun {
     /// Who moved the request's head.
     pub moved: Moved,
     /// Both ends.
-    pub endpoint: Endpoint,
+    pub endpoint: Arc<Endpoint>,
     /// The exchange at the other end of the connection, when that is observed too.
     pub other_end: Option<Seq>,
     /// What its identity rests on; the same at both ends.
