@@ -101,6 +101,7 @@ impl World {
             service: "shop".to_owned(),
             resource: std::collections::BTreeMap::new(),
             runtime: Some(runtime),
+            resource: std::collections::BTreeMap::new(),
             executions: None,
         }));
     }
