@@ -99,6 +99,7 @@ impl World {
         self.inputs.push(Fed::Process(ProcessFacts {
             tgid: Tgid(tgid),
             service: "shop".to_owned(),
+            resource: std::collections::BTreeMap::new(),
             runtime: Some(runtime),
             resource: std::collections::BTreeMap::new(),
             executions: None,
