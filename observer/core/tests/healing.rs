@@ -135,7 +135,7 @@ fn heal(inputs: &[Fed], lost: u64, settings: Settings) -> Vec<Healed> {
 
 fn spans(healed: &[Healed]) -> Vec<&Span> {
     let span = |h| match h {
-        &Healed::Span(ref span) => Some(span.as_ref()),
+        Healed::Span(span) => Some(span.as_ref()),
         Healed::Log(_) => None,
     };
     healed.iter().filter_map(span).collect()
@@ -143,7 +143,7 @@ fn spans(healed: &[Healed]) -> Vec<&Span> {
 
 fn lines(healed: &[Healed]) -> Vec<&LogRecord> {
     let line = |h| match h {
-        &Healed::Log(ref line) => Some(line.as_ref()),
+        Healed::Log(line) => Some(line.as_ref()),
         Healed::Span(_) => None,
     };
     healed.iter().filter_map(line).collect()
