@@ -338,7 +338,7 @@ fn short(call: &ThreadState, piece: &Piece, pos: u64, offered: u64, ret: i64) {
         offered: offered as u32,
         ret: ret as i32,
     });
-    entry.submit(ring::wakeup());
+    entry.submit(ring::wakeup(0));
 }
 
 /// Errors of a read after which a socket delivers nothing more; numbers of `asm-generic/errno.h`.

@@ -41,6 +41,7 @@ mod enter;
 mod execution;
 mod exit;
 mod file;
+mod gather;
 mod maps;
 mod mem;
 mod probe;
@@ -54,9 +55,10 @@ mod vector;
 
 use aya_ebpf::{
     EbpfContext,
-    macros::{raw_tracepoint, uprobe},
-    programs::{ProbeContext, RawTracePointContext},
+    macros::{raw_tracepoint, uprobe, uretprobe},
+    programs::{ProbeContext, RawTracePointContext, RetProbeContext},
 };
+use execution::python::Birth;
 
 /// Kernel prototype: `sys_enter(struct pt_regs *regs, long id)`, since 4.17 as a raw tracepoint.
 #[raw_tracepoint(tracepoint = "sys_enter")]
@@ -92,6 +94,21 @@ pub fn task_exec(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn task_exit(ctx: RawTracePointContext) -> i32 {
     task::exit(ctx.arg(0));
+    0
+}
+
+/// At the return of `PyObject *PyContext_CopyCurrent(void)` and `PyContext_Copy(PyObject *)`, CPython
+/// 3.7 and later.
+#[uretprobe]
+pub fn python_copied(ctx: RetProbeContext) -> u32 {
+    execution::python::began(Birth::Copied, ctx.ret());
+    0
+}
+
+/// At the return of `PyObject *PyContext_New(void)`, CPython 3.7 and later.
+#[uretprobe]
+pub fn python_fresh(ctx: RetProbeContext) -> u32 {
+    execution::python::began(Birth::Fresh, ctx.ret());
     0
 }
 

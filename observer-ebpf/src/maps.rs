@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use observer_abi::control::{Control, CpuState, Layout, Policy, WATCH_CELLS};
 
-use crate::emit::Piece;
+use crate::{emit::Piece, gather::Gathered};
 
 /// What is known of an open file description, keyed by the address of its `struct file`.
 #[repr(C)]
@@ -146,6 +146,10 @@ pub static VECTORS: PerCpuArray<[IoVec; VECTOR]> = PerCpuArray::with_max_entries
 /// The record in the making: element 0 for `sys_enter`, 1 for `sys_exit`.
 #[map]
 pub static PIECES: PerCpuArray<Piece> = PerCpuArray::with_max_entries(2, 0);
+
+/// Room for records that are gathered: element 0 for `sys_enter`, 1 for `sys_exit`.
+#[map]
+pub static GATHERED: PerCpuArray<Gathered> = PerCpuArray::with_max_entries(2, 0);
 
 /// The records.
 #[map]

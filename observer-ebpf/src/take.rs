@@ -86,5 +86,5 @@ fn send(caller: Thread, regs: u64, call: &mut ThreadState, state: &FileState) {
         how,
         reserved: 0,
     });
-    entry.submit(ring::wakeup());
+    entry.submit(ring::wakeup(0));
 }

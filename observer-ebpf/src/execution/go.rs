@@ -43,7 +43,7 @@ fn word(regs: u64, at: u64) -> Option<u64> {
 /// Whether something of Go's may lie at `address`.
 #[inline(always)]
 fn plausible(address: u64) -> bool {
-    address != 0 && address % 8 == 0 && address < USER_END
+    address != 0 && address.is_multiple_of(8) && address < USER_END
 }
 
 /// The goroutine whose `runtime.g` is at `g`. The scheduler's own have number 0.

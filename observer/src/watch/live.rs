@@ -249,11 +249,14 @@ impl Live {
             },
             &mut ended,
         );
+        for tgid in ended {
+            self.follower.ended(&mut self.capture, tgid);
+        }
         for facts in learned {
             self.follow(&facts, into);
         }
-        for tgid in ended {
-            self.follower.ended(&mut self.capture, tgid);
+        for (tgid, executions) in self.follower.look_again(&mut self.capture, &self.proc) {
+            self.tracker.tell_executions(tgid, executions, into);
         }
     }
 
@@ -275,10 +278,10 @@ impl Live {
                 last = time(raw).unwrap_or(last);
             }
             // Only with rules are programs of other processes reported.
-            if let Some(tgid) = exits(raw) {
-                ended.push(tgid);
-            }
-            match executes(raw) {
+            let executed_by = executes(raw);
+            // A new program ends what the old one was, even if it is the same file.
+            ended.extend(exits(raw).or(executed_by));
+            match executed_by {
                 Some(tgid) if by_rule && !tracker.knows(tgid) => executed.push(tgid),
                 _ => tracker.record(raw, into),
             }

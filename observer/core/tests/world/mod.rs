@@ -89,6 +89,7 @@ impl World {
             tgid: Tgid(tgid),
             service: service.to_owned(),
             runtime: None,
+            resource: std::collections::BTreeMap::new(),
             executions: None,
         }));
     }
@@ -99,6 +100,7 @@ impl World {
             tgid: Tgid(tgid),
             service: "shop".to_owned(),
             runtime: Some(runtime),
+            resource: std::collections::BTreeMap::new(),
             executions: None,
         }));
     }

@@ -4,7 +4,10 @@
 //! address of the table of functions (`runtime/symtab.go`), and read from memory: in a
 //! position-independent executable the file holds no addresses.
 
-use super::program::{Program, Range};
+use super::{
+    bytes::u32_at,
+    program::{Program, Range},
+};
 
 /// Sections that hold the table of functions, of programs at fixed addresses and of others.
 const FUNCTIONS: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
@@ -50,7 +53,15 @@ impl Module {
     /// Finds it.
     pub fn find(program: &Program) -> Result<Self, Missing> {
         let functions = program.section(&FUNCTIONS).ok_or(Missing::Table)?;
-        let magic = program.words::<1>(functions.start).ok_or(Missing::Table)?[0] as u32;
+        let magic = program.file(
+            Range {
+                len: 4,
+                ..functions
+            },
+            4,
+        );
+        let magic = magic.and_then(|bytes| u32_at(&bytes, 0));
+        let magic = magic.ok_or(Missing::Table)?;
         let types = match magic {
             MAGIC_118 => TYPES_118,
             MAGIC_120 => TYPES_120,
