@@ -7,7 +7,10 @@
 
 mod go;
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use observer_abi::control::Layout;
 use observer_core::facts::{Executions, ProcessFacts, Runtime};
@@ -51,10 +54,21 @@ pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavaila
     }
 }
 
+/// How long after the first attempt what was not available is tried again: a program that has just
+/// been started has not set itself up.
+const RETRIES: [Duration; 4] = [
+    Duration::from_millis(20),
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(10),
+];
+
 /// Keeps the probes in step with the processes that are watched.
 #[derive(Debug, Default)]
 pub struct Follower {
     followed: HashMap<Tgid, Followed>,
+    /// Processes to try again.
+    unavailable: Vec<Tgid>,
 }
 
 #[derive(Debug)]
@@ -64,6 +78,9 @@ struct Followed {
     executions: Option<Executions>,
     /// Held for as long as the probes are to stay.
     links: Vec<UserLink>,
+    /// When it was first tried, and how often it was tried again.
+    since: Instant,
+    retries: usize,
 }
 
 /// What tells the programs that a process runs one after the other apart.
@@ -95,18 +112,55 @@ impl Follower {
         }
         self.forget_ended(proc);
         capture.clear_layout(facts.tgid);
-        let (executions, links) = match facts.runtime.and_then(|runtime| plan(&process, runtime)) {
-            None => (None, Vec::new()),
-            Some(Err(why)) => (Some(Executions::Unavailable(why.to_string())), Vec::new()),
-            Some(Ok(plan)) => arrange(capture, facts.tgid, &plan),
-        };
+        let (executions, links) = attempt(capture, facts.tgid, &process, facts.runtime);
+        if matches!(executions, Some(Executions::Unavailable(_)))
+            && !self.unavailable.contains(&facts.tgid)
+        {
+            self.unavailable.push(facts.tgid);
+        }
         let followed = Followed {
             program,
             executions: executions.clone(),
             links,
+            since: Instant::now(),
+            retries: 0,
         };
         self.followed.insert(facts.tgid, followed);
         executions
+    }
+
+    /// Tries again what was not available, where it is time for that; tells of what has become so.
+    pub fn retry(
+        &mut self,
+        capture: &mut Capture,
+        proc: &Proc,
+        now: Instant,
+    ) -> Vec<(Tgid, Executions)> {
+        let mut told = Vec::new();
+        let followed = &mut self.followed;
+        self.unavailable.retain(|tgid| {
+            let Some(known) = followed.get_mut(tgid) else {
+                return false;
+            };
+            let Some(after) = RETRIES.get(known.retries) else {
+                return false;
+            };
+            if now.duration_since(known.since) < *after {
+                return true;
+            }
+            known.retries += 1;
+            let process = proc.process(tgid.0);
+            match attempt(capture, *tgid, &process, known.program.runtime) {
+                (Some(executions @ Executions::Known { .. }), links) => {
+                    known.executions = Some(executions.clone());
+                    known.links = links;
+                    told.push((*tgid, executions));
+                    false
+                }
+                _ => true,
+            }
+        });
+        told
     }
 
     /// Takes the probes out of a process that has ended.
@@ -123,6 +177,19 @@ impl Follower {
             self.followed
                 .retain(|tgid, _| proc.process(tgid.0).exists());
         }
+    }
+}
+
+fn attempt(
+    capture: &mut Capture,
+    tgid: Tgid,
+    process: &Process,
+    runtime: Option<Runtime>,
+) -> (Option<Executions>, Vec<UserLink>) {
+    match runtime.and_then(|runtime| plan(process, runtime)) {
+        None => (None, Vec::new()),
+        Some(Err(why)) => (Some(Executions::Unavailable(why.to_string())), Vec::new()),
+        Some(Ok(plan)) => arrange(capture, tgid, &plan),
     }
 }
 
