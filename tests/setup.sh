@@ -95,15 +95,16 @@ go_services() {
     fi
 }
 
-# Debian starts nginx's own service when it is installed; the tests start one themselves.
-if ! command -v nginx >/dev/null && [ ! -e /usr/sbin/policy-rc.d ]; then
+# Debian starts services when it installs them; the tests start their own.
+if [ ! -e /usr/sbin/policy-rc.d ]; then
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
     chmod +x /usr/sbin/policy-rc.d
-    package "command -v nginx" nginx-light
-    rm -f /usr/sbin/policy-rc.d
-else
-    package "command -v nginx" nginx-light
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 fi
+package "command -v nginx" nginx-light
+package "command -v haproxy" haproxy
+package "test -x /usr/sbin/php-fpm8.2" php8.2-fpm php8.2-curl
+package "command -v puma" puma
 package "command -v wrk" wrk
 package "python3 -c pass" python3
 package "python3 -m ensurepip --version" python3-venv

@@ -4,6 +4,7 @@
 //! has a file of its own. What can't be read is no execution, never a guess.
 
 pub mod go;
+pub mod python;
 
 use observer_abi::{control::watch, runtime};
 
@@ -35,7 +36,7 @@ pub fn current(thread: Thread, regs: u64) -> Execution {
     if thread.cell & watch::RUNTIME == 0 {
         return Execution::NONE;
     }
-    read((thread.pid_tgid >> 32) as u32, regs)
+    read(thread.pid_tgid, regs)
 }
 
 /// The process `child`, which `parent` is just forking, keeps things where its parent does.
@@ -49,13 +50,14 @@ pub fn inherit(parent: u32, child: u32) {
 }
 
 #[inline(never)]
-fn read(tgid: u32, regs: u64) -> Execution {
+fn read(pid_tgid: u64, regs: u64) -> Execution {
     // SAFETY: the value is a map element; userspace replaces it as a whole.
-    let Some(layout) = (unsafe { RUNTIMES.get(tgid) }) else {
+    let Some(layout) = (unsafe { RUNTIMES.get((pid_tgid >> 32) as u32) }) else {
         return Execution::NONE;
     };
     match layout.runtime as u8 {
         runtime::GO => go::current(layout, regs),
+        runtime::PYTHON => python::current(layout, pid_tgid),
         _ => Execution::NONE,
     }
 }

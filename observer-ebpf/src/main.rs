@@ -22,7 +22,8 @@
 //!
 //! # Who may touch what
 //!
-//! Tracepoint programs run with preemption off (uprobes: see [`probe`]), so per-CPU state has one user at a time; a thread's element of
+//! Programs at tracepoints run with preemption off, so per-CPU state has one user at a time (those
+//! inside programs: see [`probe`]); a thread's element of
 //! `THREADS` is written by that thread alone. States in `FILES` are shared by all threads that use
 //! the description; positions change by atomic addition, the rest is advisory.
 #![no_std]
@@ -53,9 +54,10 @@ mod vector;
 
 use aya_ebpf::{
     EbpfContext,
-    macros::{raw_tracepoint, uprobe},
-    programs::{ProbeContext, RawTracePointContext},
+    macros::{raw_tracepoint, uprobe, uretprobe},
+    programs::{ProbeContext, RawTracePointContext, RetProbeContext},
 };
+use execution::python::Birth;
 
 /// Kernel prototype: `sys_enter(struct pt_regs *regs, long id)`, since 4.17 as a raw tracepoint.
 #[raw_tracepoint(tracepoint = "sys_enter")]
@@ -94,6 +96,21 @@ pub fn task_exit(ctx: RawTracePointContext) -> i32 {
     0
 }
 
+/// At the return of `PyObject *PyContext_CopyCurrent(void)` and `PyContext_Copy(PyObject *)`, CPython
+/// 3.7 and later.
+#[uretprobe]
+pub fn python_copied(ctx: RetProbeContext) -> u32 {
+    execution::python::began(Birth::Copied, ctx.ret());
+    0
+}
+
+/// At the return of `PyObject *PyContext_New(void)`, CPython 3.7 and later.
+#[uretprobe]
+pub fn python_fresh(ctx: RetProbeContext) -> u32 {
+    execution::python::began(Birth::Fresh, ctx.ret());
+    0
+}
+
 /// In Go, at the call of `runtime.runqput(pp *p, gp *g, next bool)` by `runtime.newproc.func1`.
 #[uprobe]
 pub fn go_branch(ctx: ProbeContext) -> u32 {
@@ -108,10 +125,12 @@ pub fn go_take(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// The helpers that read memory are for programs under a licence compatible with the GPL.
+/// What the kernel is told: `bpf_probe_read_kernel`, `bpf_probe_read_user` and `bpf_get_current_task` are
+/// for programs under a licence compatible with its own, and Apache-2.0 is none of those it knows
+/// (`include/linux/license.h`). So the probes are offered under the GPL, version 2, as well.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+static LICENSE: [u8; 4] = *b"GPL\0";
 
 /// The verifier refuses a program that could reach this.
 #[panic_handler]

@@ -161,6 +161,8 @@ pub struct Offsets {
     pub task_tgid: u32,
     /// `task_struct.comm`.
     pub task_comm: u32,
+    /// `task_struct.thread.fsbase`: the thread pointer of x86-64. 0 where there is none.
+    pub task_thread_pointer: u32,
     /// `files_struct.fdt`.
     pub files_fdt: u32,
     /// `files_struct.count`: how many tasks share it.
@@ -344,10 +346,42 @@ pub struct CpuState {
     pub unpaired: u64,
 }
 
+/// Fields of [`CpuState`], all 64 bits wide.
+pub const COUNTERS: usize = size_of::<CpuState>() / size_of::<u64>();
+
+impl CpuState {
+    /// The counters in the order in which they lie in memory.
+    #[must_use]
+    pub const fn from_words(words: [u64; COUNTERS]) -> Self {
+        let [
+            seq,
+            ids,
+            sent,
+            lost,
+            captured,
+            cut,
+            faults,
+            ignored,
+            unpaired,
+        ] = words;
+        Self {
+            seq,
+            ids,
+            sent,
+            lost,
+            captured,
+            cut,
+            faults,
+            ignored,
+            unpaired,
+        }
+    }
+}
+
 const _: () = {
     assert!(size_of::<Config>() == 32);
     assert!(size_of::<Registers>() == 60);
-    assert!(size_of::<Offsets>() == 36 * 4);
+    assert!(size_of::<Offsets>() == 37 * 4);
     assert!(size_of::<Policy>() == 32);
     assert!(size_of::<Control>() == 8);
     assert!(size_of::<Layout>() == 128);

@@ -17,6 +17,7 @@
 #![no_std]
 
 pub mod control;
+pub mod python;
 
 /// Version of everything in this crate, in every record's [`Header::abi`].
 ///

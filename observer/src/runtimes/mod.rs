@@ -6,11 +6,12 @@
 //! show up here, or in the probe as something that can't be read, never as an execution.
 
 mod go;
+pub mod image;
+pub mod memory;
+mod python;
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use observer_abi::control::Layout;
 use observer_core::facts::{Executions, ProcessFacts, Runtime};
@@ -43,8 +44,8 @@ pub struct Unavailable(pub String);
 pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavailable>> {
     match runtime {
         Runtime::Go => Some(go::plan(process)),
-        Runtime::Python
-        | Runtime::Node
+        Runtime::Python => Some(python::plan(process)),
+        Runtime::Node
         | Runtime::Java
         | Runtime::Rust
         | Runtime::Ruby
@@ -54,21 +55,30 @@ pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavaila
     }
 }
 
-/// How long after the first attempt what was not available is tried again: a program that has just
-/// been started has not set itself up.
-const RETRIES: [Duration; 4] = [
+/// Whether what a process loads later may change its plan.
+fn grows(runtime: Runtime) -> bool {
+    runtime == Runtime::Python
+}
+
+/// Pauses after which a process is looked at again whose plan could not be made, or may change: programs
+/// load their runtimes and modules while they start.
+const PAUSES: [Duration; 10] = [
     Duration::from_millis(20),
-    Duration::from_millis(200),
-    Duration::from_secs(1),
-    Duration::from_secs(10),
+    Duration::from_millis(40),
+    Duration::from_millis(80),
+    Duration::from_millis(160),
+    Duration::from_millis(320),
+    Duration::from_millis(640),
+    Duration::from_millis(1_500),
+    Duration::from_secs(5),
+    Duration::from_secs(20),
+    Duration::from_secs(60),
 ];
 
 /// Keeps the probes in step with the processes that are watched.
 #[derive(Debug, Default)]
 pub struct Follower {
     followed: HashMap<Tgid, Followed>,
-    /// Processes to try again.
-    unavailable: Vec<Tgid>,
 }
 
 #[derive(Debug)]
@@ -76,11 +86,13 @@ struct Followed {
     /// The program that the plan was made for.
     program: Program,
     executions: Option<Executions>,
+    /// What is in place; `None` if nothing is.
+    plan: Option<Plan>,
     /// Held for as long as the probes are to stay.
     links: Vec<UserLink>,
-    /// When it was first tried, and how often it was tried again.
-    since: Instant,
-    retries: usize,
+    /// When to look again, and how often that was done.
+    again: Option<Instant>,
+    looks: usize,
 }
 
 /// What tells the programs that a process runs one after the other apart.
@@ -112,54 +124,36 @@ impl Follower {
         }
         self.forget_ended(proc);
         capture.clear_layout(facts.tgid);
-        let (executions, links) = attempt(capture, facts.tgid, &process, facts.runtime);
-        if matches!(executions, Some(Executions::Unavailable(_)))
-            && !self.unavailable.contains(&facts.tgid)
-        {
-            self.unavailable.push(facts.tgid);
-        }
-        let followed = Followed {
+        let mut followed = Followed {
             program,
-            executions: executions.clone(),
-            links,
-            since: Instant::now(),
-            retries: 0,
+            executions: None,
+            plan: None,
+            links: Vec::new(),
+            again: None,
+            looks: 0,
         };
+        followed.look(capture, &process);
+        let executions = followed.executions.clone();
         self.followed.insert(facts.tgid, followed);
         executions
     }
 
-    /// Tries again what was not available, where it is time for that; tells of what has become so.
-    pub fn retry(
-        &mut self,
-        capture: &mut Capture,
-        proc: &Proc,
-        now: Instant,
-    ) -> Vec<(Tgid, Executions)> {
+    /// Looks again at the processes whose time it is; tells of those that have changed.
+    pub fn look_again(&mut self, capture: &mut Capture, proc: &Proc) -> Vec<(Tgid, Executions)> {
+        let now = Instant::now();
         let mut told = Vec::new();
-        let followed = &mut self.followed;
-        self.unavailable.retain(|tgid| {
-            let Some(known) = followed.get_mut(tgid) else {
-                return false;
-            };
-            let Some(after) = RETRIES.get(known.retries) else {
-                return false;
-            };
-            if now.duration_since(known.since) < *after {
-                return true;
+        for (tgid, followed) in &mut self.followed {
+            if followed.again.is_none_or(|again| again > now) {
+                continue;
             }
-            known.retries += 1;
-            let process = proc.process(tgid.0);
-            match attempt(capture, *tgid, &process, known.program.runtime) {
-                (Some(executions @ Executions::Known { .. }), links) => {
-                    known.executions = Some(executions.clone());
-                    known.links = links;
-                    told.push((*tgid, executions));
-                    false
-                }
-                _ => true,
+            let before = followed.executions.clone();
+            followed.look(capture, &proc.process(tgid.0));
+            if let Some(executions) = &followed.executions
+                && before.as_ref() != Some(executions)
+            {
+                told.push((*tgid, executions.clone()));
             }
-        });
+        }
         told
     }
 
@@ -180,43 +174,50 @@ impl Follower {
     }
 }
 
-fn attempt(
-    capture: &mut Capture,
-    tgid: Tgid,
-    process: &Process,
-    runtime: Option<Runtime>,
-) -> (Option<Executions>, Vec<UserLink>) {
-    match runtime.and_then(|runtime| plan(process, runtime)) {
-        None => (None, Vec::new()),
-        Some(Err(why)) => (Some(Executions::Unavailable(why.to_string())), Vec::new()),
-        Some(Ok(plan)) => arrange(capture, tgid, &plan),
+impl Followed {
+    /// Plans, and puts in place what is planned.
+    fn look(&mut self, capture: &mut Capture, process: &Process) {
+        self.again = None;
+        let Some(runtime) = self.program.runtime else {
+            return;
+        };
+        let Some(planned) = plan(process, runtime) else {
+            return;
+        };
+        if planned.is_err() || grows(runtime) {
+            self.again = PAUSES.get(self.looks).map(|pause| Instant::now() + *pause);
+            self.looks += 1;
+        }
+        match planned {
+            // What was in place may still be right, and is checked at each reading.
+            Err(_) if self.plan.is_some() => {}
+            Err(why) => self.executions = Some(Executions::Unavailable(why.to_string())),
+            Ok(plan) if self.plan.as_ref() == Some(&plan) => {}
+            Ok(plan) => self.arrange(capture, Tgid(process.pid), plan),
+        }
     }
-}
 
-fn arrange(
-    capture: &mut Capture,
-    process: Tgid,
-    plan: &Plan,
-) -> (Option<Executions>, Vec<UserLink>) {
-    if let Err(error) = capture.set_layout(process, &plan.layout) {
-        let why = format!("the kernel refuses the entry of the process: {error}");
-        return (Some(Executions::Unavailable(why)), Vec::new());
-    }
-    let mut missing = plan.missing.clone();
-    let links = plan
-        .probes
-        .iter()
-        .filter_map(|probe| match capture.attach_user(process, probe) {
-            Ok(link) => Some(link),
-            Err(error) => {
-                missing.push(format!("{}: {error}", probe.program));
-                None
+    fn arrange(&mut self, capture: &mut Capture, process: Tgid, plan: Plan) {
+        if let Err(error) = capture.set_layout(process, &plan.layout) {
+            let why = format!("the kernel refuses the entry of the process: {error}");
+            self.executions = Some(Executions::Unavailable(why));
+            return;
+        }
+        let attached = self.plan.as_ref().map(|plan| &plan.probes);
+        if attached != Some(&plan.probes) {
+            let mut missing = plan.missing.clone();
+            self.links.clear();
+            for probe in &plan.probes {
+                match capture.attach_user(process, probe) {
+                    Ok(link) => self.links.push(link),
+                    Err(error) => missing.push(format!("{}: {error}", probe.program)),
+                }
             }
-        })
-        .collect();
-    let executions = Executions::Known {
-        kind: plan.kind,
-        missing,
-    };
-    (Some(executions), links)
+            self.executions = Some(Executions::Known {
+                kind: plan.kind,
+                missing,
+            });
+        }
+        self.plan = Some(plan);
+    }
 }

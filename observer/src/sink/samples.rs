@@ -6,8 +6,8 @@ use observer_core::ids::{Seq, Tgid, Tid};
 use observer_core::judged::{
     Address, Attribution, Candidate, Cause, Counts, EdgeSummary, Evidence, Exchange, ExchangeId,
     Explanation, Finding, Log, LogContext, LogId, LogSummary, LogVerdict, Loss, LossKind,
-    NotObserved, Rate, Reason, Role, ServiceSummary, Summary, Tier, Verdict, WallTime, Weighed,
-    WhyCount,
+    NotObserved, Rate, Reason, ReasonCount, Role, ServiceSummary, Summary, Tier, Verdict, WallTime,
+    Weighed, WhyCount,
 };
 use observer_core::message::Protocol;
 
@@ -294,7 +294,10 @@ pub fn summary() -> Summary {
                 loss: rate(80, 480, 0.136, 0.203),
             },
             loss: rate(30, 240, 0.089, 0.173),
-            inconclusive: vec![(Reason::ManyInFlight { requests: 3 }.to_string(), 12)],
+            inconclusive: vec![ReasonCount {
+                reason: Reason::ManyInFlight { requests: 3 }.to_string(),
+                count: 12,
+            }],
         }],
         verdicts,
         log_verdicts,

@@ -1,5 +1,6 @@
 //! `observer watch`: the probes as a source, from start to summary.
 
+mod account;
 mod clock;
 mod live;
 mod select;

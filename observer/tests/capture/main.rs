@@ -16,6 +16,7 @@ mod identity;
 mod kinds;
 mod loss;
 mod policy;
+mod secrets;
 mod support;
 mod tasks;
 mod writes;

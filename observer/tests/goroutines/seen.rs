@@ -64,7 +64,7 @@ impl Seen {
         }
         drop(links);
         reader.join().unwrap();
-        assert_eq!(capture.counters().lost, 0);
+        assert_eq!(capture.counters().probes.lost, 0);
         eprintln!("{}: {:?}", program.display(), capture.counters().programs);
         Some(Self {
             records,

@@ -3,12 +3,12 @@
 
 use super::executions::Finding;
 use super::process::Process;
-use super::subject::{Hold, Line, Subject, Work};
-use super::traces::{key, share_trace};
+use super::subject::{Hold, Subject, Work};
+use super::traces::share_trace;
 use super::trust::{Compared, KINDS};
 use super::{Attributor, Claim, Owned, PATIENCE, RETENTION, Served, executions};
 use crate::context::TraceId;
-use crate::context::line::{LineTraceId, Relation, find_hex_ids, relation};
+use crate::context::line::{LineTraceId, Relation, relation};
 use crate::ids::{KernelNanos, Seq, Tid};
 use crate::judged::{Attribution, Evidence, ExchangeId, Reason, Tier, Weighed};
 use crate::record::Execution;
@@ -141,11 +141,11 @@ impl Attributor {
         found: [Found; KINDS],
         same_trace: &[Seq],
     ) -> (Attribution, Option<Seq>) {
-        let mut strong = Vec::new();
+        let mut strong = [const { None }; KINDS];
         let mut reason = None;
         for (kind, Found { says, .. }) in found.into_iter().enumerate() {
             match (says, process.trust.lost(kind)) {
-                (Ok(link), None) => strong.push(link),
+                (Ok(link), None) => strong[kind] = Some(link),
                 (Ok(_), Some((disagreed, compared))) => {
                     reason = reason.or(Some(Reason::Distrusted {
                         disagreed,
@@ -155,28 +155,22 @@ impl Attributor {
                 (Err(why), _) => reason = reason.or(why),
             }
         }
-        if let Some((first, rest)) = strong.split_first()
-            && let Some(other) = rest.iter().find(|link| link.request != first.request)
+        let mut requests = strong.iter().flatten().map(|link: &Link| link.request);
+        let request = requests.next();
+        if let Some(first) = request
+            && let Some(other) = requests.find(|other| *other != first)
         {
-            return (conflict([first.request, other.request]), None);
+            return (conflict([first, other]), None);
         }
-        let named = by_trace(
-            process,
-            subject,
-            same_trace,
-            strong.first().map(|l| l.request),
-        );
-        match (strong.is_empty(), named) {
-            (false, Some(link)) => linked(std::iter::once(link).chain(strong).collect()),
-            (false, None) => linked(strong),
-            (true, Some(link)) => linked(vec![link]),
-            (true, None) if !same_trace.is_empty() => (
+        match (by_trace(process, subject, same_trace, request), request) {
+            (None, None) if same_trace.is_empty() => self.alone(process, subject, reason),
+            (None, None) => (
                 Attribution::none(Reason::SameIdTwice {
                     candidates: names(same_trace),
                 }),
                 None,
             ),
-            (true, None) => self.alone(process, subject, reason),
+            (named, _) => linked(named, strong),
         }
     }
 
@@ -331,7 +325,7 @@ impl Attributor {
             }
         }
         if let Some(link) = only_request(process, subject) {
-            return linked(vec![link]);
+            return linked(Some(link), [const { None }; KINDS]);
         }
         let reason = match (&subject.hold, reason) {
             (Hold::Serving(_), Some(reason)) => reason,
@@ -431,17 +425,22 @@ fn conflict(requests: [Seq; 2]) -> Attribution {
 }
 
 /// Agreeing links, the one that decides first.
-fn linked(links: Vec<Link>) -> (Attribution, Option<Seq>) {
-    let Some(first) = links.first() else {
+fn linked(named: Option<Link>, strong: [Option<Link>; KINDS]) -> (Attribution, Option<Seq>) {
+    let mut all = named.iter().chain(strong.iter().flatten());
+    let Some(first) = all.next() else {
         return (Attribution::none(Reason::NoRequest), None);
     };
-    let request = first.request;
-    let doubt = links.iter().map(|l| 1.0 - l.confidence).product::<f32>();
+    let (request, tier) = (first.request, first.tier);
+    let doubt = all.fold(1.0 - first.confidence, |doubt, l| {
+        doubt * (1.0 - l.confidence)
+    });
     let attribution = Attribution {
-        tier: Some(first.tier),
+        tier: Some(tier),
         confidence: 1.0 - doubt,
         reason: None,
-        evidence: links.into_iter().map(|l| l.evidence).collect(),
+        evidence: (named.into_iter().chain(strong.into_iter().flatten()))
+            .map(|l| l.evidence)
+            .collect(),
     };
     (attribution, Some(request))
 }
@@ -463,7 +462,7 @@ fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>
     let Some((header, requests)) = process.correlations.named_by(&call.begun.head.carrier) else {
         return Err(None);
     };
-    let mut latest = requests.iter().rev().copied();
+    let mut latest = requests.latest_first();
     match (latest.next(), latest.next()) {
         (Some(request), None) => Ok(Link {
             request,
@@ -475,12 +474,7 @@ fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>
         }),
         (None, _) => Err(None),
         _ => {
-            let latest: Vec<Seq> = requests
-                .iter()
-                .rev()
-                .take(MAX_CANDIDATES)
-                .copied()
-                .collect();
+            let latest: Vec<Seq> = requests.latest_first().take(MAX_CANDIDATES).collect();
             Err(Some(Reason::SameIdTwice {
                 candidates: names(&latest),
             }))
@@ -490,36 +484,30 @@ fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>
 
 /// The latest requests of the process that came in with the trace that the subject carries.
 fn same_trace(process: &Process, subject: &Subject) -> Vec<Seq> {
-    let keys = match &subject.work {
-        Work::Call(call) => {
-            let own = &call.begun.head.carrier.contexts;
-            own.iter().map(|c| key(&c.trace_id)).collect()
-        }
-        Work::Line(line) => line_keys(line),
-        Work::Message(_) => Vec::new(),
+    let carries = |request: &Seq| {
+        let served = process.served(*request);
+        served.is_some_and(|s| carries_trace_of(subject, s))
     };
-    let mut found: Vec<Seq> = process
-        .traces
-        .candidates(keys.into_iter())
-        .filter(|r| {
-            process
-                .served(*r)
-                .is_some_and(|s| carries_trace_of(subject, s))
-        })
-        .take(MAX_CANDIDATES)
-        .collect();
+    let mut found: Vec<Seq> = Vec::new();
+    let mut look_up = |id: &TraceId| {
+        let room = MAX_CANDIDATES - found.len();
+        found.extend(process.traces.candidates(id).filter(carries).take(room));
+    };
+    match &subject.work {
+        Work::Call(call) => {
+            let contexts = &call.begun.head.carrier.contexts;
+            contexts.iter().for_each(|c| look_up(&c.trace_id));
+        }
+        Work::Line(line) => {
+            let fields = line.context.ids().flat_map(LineTraceId::candidates);
+            let bare = line.context.bare.iter().map(|id| TraceId::Wide(*id));
+            fields.chain(bare).for_each(|id| look_up(&id));
+        }
+        Work::Message(_) => {}
+    }
     found.sort_unstable();
     found.dedup();
     found
-}
-
-fn line_keys(line: &Line) -> Vec<u64> {
-    let fields = line
-        .context
-        .ids()
-        .flat_map(|id| id.candidates().collect::<Vec<_>>());
-    let bare = find_hex_ids(&line.line.text).map(TraceId::Wide);
-    fields.chain(bare).map(|id| key(&id)).collect()
 }
 
 /// Whether the subject carries the trace that a request came in with.
@@ -530,9 +518,12 @@ fn carries_trace_of(subject: &Subject, served: &Served) -> bool {
         Work::Line(line) => {
             let named =
                 |id: &LineTraceId, trace: &TraceId| relation(id, trace) != Relation::Different;
+            let bare = |trace: &TraceId| match trace {
+                TraceId::Wide(id) => line.context.bare.contains(id),
+                TraceId::Narrow(_) | TraceId::Text(_) => false,
+            };
             inbound.iter().any(|context| {
-                line.context.ids().any(|id| named(id, &context.trace_id))
-                    || find_hex_ids(&line.line.text).any(|id| TraceId::Wide(id) == context.trace_id)
+                line.context.ids().any(|id| named(id, &context.trace_id)) || bare(&context.trace_id)
             })
         }
         Work::Message(_) => false,

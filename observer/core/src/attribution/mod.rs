@@ -25,6 +25,7 @@ mod exclusive;
 mod executions;
 mod pipes;
 mod process;
+mod requests;
 mod served;
 mod subject;
 mod takes;
@@ -32,7 +33,7 @@ mod threads;
 mod traces;
 mod trust;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 pub use decide::{Decision, Owner, Story};
 use executions::Owner as Owned;
@@ -71,7 +72,8 @@ pub struct Attributor {
     executions: executions::Executions,
     takes: takes::Takes,
     pipes: pipes::Pipes,
-    waiting: BTreeMap<Seq, Subject>,
+    /// By their numbers.
+    waiting: Vec<Subject>,
     /// Requests in the order in which they ended, for forgetting them.
     ended: VecDeque<(KernelNanos, Tgid, Seq)>,
     /// Processes in the order in which they ended, for forgetting them.
@@ -208,8 +210,8 @@ impl Attributor {
     /// connection that it serves ends its stay.
     pub fn touched(&mut self, tid: Tid, file: FileId) {
         for seq in self.threads.stayed(tid, file) {
-            if let Some(subject) = self.waiting.get_mut(&seq) {
-                subject.stayed();
+            if let Some(at) = self.waiting_at(seq) {
+                self.waiting[at].stayed();
             }
         }
     }
@@ -252,22 +254,25 @@ impl Attributor {
         }
         let hold = self.threads.hold(tid, seq);
         let doer = self.doer(tgid, &work);
-        self.waiting.insert(
+        let subject = Subject {
             seq,
-            Subject {
-                seq,
-                tgid,
-                tid,
-                time,
-                in_flight,
-                sole,
-                afterwork,
-                template,
-                hold,
-                doer,
-                work,
-            },
-        );
+            tgid,
+            tid,
+            time,
+            in_flight,
+            sole,
+            afterwork,
+            template,
+            hold,
+            doer,
+            work,
+        };
+        // The engine numbers in the order of taking in, so that this is nearly always the end.
+        let at = match self.waiting.last() {
+            Some(last) if last.seq >= seq => self.waiting.partition_point(|s| s.seq < seq),
+            _ => self.waiting.len(),
+        };
+        self.waiting.insert(at, subject);
     }
 
     /// The execution that does some work: that which took the connection for it, else that which
@@ -322,34 +327,44 @@ impl Attributor {
 
     /// Decides every subject that is due at `now`, in the order in which they happened.
     pub fn decide(&mut self, now: KernelNanos, stopping: bool) -> Vec<(Subject, Decision)> {
-        let mut decided = Vec::new();
         let excess = self.waiting.len().saturating_sub(MAX_WAITING);
-        let due: Vec<Seq> = self
+        let due: Vec<bool> = self
             .waiting
-            .values()
+            .iter()
             .enumerate()
-            .filter(|(i, s)| stopping || *i < excess || self.is_due(s, now))
-            .map(|(_, s)| s.seq)
+            .map(|(i, s)| stopping || i < excess || self.is_due(s, now))
             .collect();
-        for seq in due {
-            let Some(subject) = self.waiting.remove(&seq) else {
-                continue;
-            };
+        let mut due = due.into_iter();
+        let subjects: Vec<Subject> = self
+            .waiting
+            .extract_if(.., |_| due.next().unwrap_or(false))
+            .collect();
+        // A burst's memory is given back step by step.
+        if self.waiting.len() < self.waiting.capacity() / 8 {
+            self.waiting.shrink_to(self.waiting.capacity() / 2);
+        }
+        let mut decided = Vec::with_capacity(subjects.len());
+        for subject in subjects {
             let decision = self.decision(&subject, now);
             if let Some(process) = self.processes.get_mut(&subject.tgid) {
                 process.trust.note(&decision.compared);
             }
-            if matches!(subject.work, Work::Message(_)) {
-                self.pipes.resolve(seq, subject.tid, &decision);
-            }
-            if self.explain == Some(seq) {
+            if self.explain == Some(subject.seq) {
                 self.story = Some((subject.doer, self.story(&subject, now, &decision)));
             }
-            decided.push((subject, decision));
+            if matches!(subject.work, Work::Message(_)) {
+                self.pipes.resolve(subject.seq, subject.tid, &decision);
+            } else {
+                decided.push((subject, decision));
+            }
         }
         self.forget(now);
-        decided.retain(|(s, _)| !matches!(s.work, Work::Message(_)));
         decided
+    }
+
+    /// Where a subject waits.
+    fn waiting_at(&self, seq: Seq) -> Option<usize> {
+        self.waiting.binary_search_by_key(&seq, |s| s.seq).ok()
     }
 
     fn is_due(&self, subject: &Subject, now: KernelNanos) -> bool {
@@ -370,7 +385,7 @@ impl Attributor {
                 .served(subject.tgid, *request)
                 .is_none_or(|s| s.claim.is_settled()),
             Hold::After(_) => now.since(subject.time) > subject::STAY_PATIENCE,
-            Hold::Messages(messages) => !messages.iter().any(|m| self.waiting.contains_key(m)),
+            Hold::Messages(messages) => !messages.iter().any(|m| self.waiting_at(*m).is_some()),
             Hold::Stayed(_) | Hold::Nothing(_) => true,
         }
     }
@@ -390,10 +405,8 @@ impl Attributor {
 
     /// A client exchange that was taken in is over.
     pub fn call_ended(&mut self, ended: &Ended) {
-        if let Some(Subject {
-            work: Work::Call(call),
-            ..
-        }) = self.waiting.get_mut(&ended.seq)
+        if let Some(at) = self.waiting_at(ended.seq)
+            && let Work::Call(call) = &mut self.waiting[at].work
         {
             call.ended = Some(*ended);
         }

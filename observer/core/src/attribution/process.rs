@@ -1,6 +1,8 @@
 //! What attribution knows about one process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
 
 use super::correlation::Correlations;
 use super::exclusive::Exclusive;
@@ -15,7 +17,7 @@ const AFTERWORK: u64 = 1_000_000_000;
 
 #[derive(Debug)]
 pub(super) struct Process {
-    served: BTreeMap<Seq, Served>,
+    served: HashMap<Seq, Box<Served>>,
     open: BTreeSet<Seq>,
     last_end: Option<KernelNanos>,
     pub(super) traces: Traces,
@@ -29,7 +31,7 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn new(now: KernelNanos) -> Self {
         Self {
-            served: BTreeMap::new(),
+            served: HashMap::new(),
             open: BTreeSet::new(),
             last_end: None,
             traces: Traces::default(),
@@ -47,17 +49,17 @@ impl Process {
         self.open.insert(begun.seq);
         self.traces.insert(begun.seq, &begun.head.carrier);
         self.correlations.insert(begun.seq, &begun.head.carrier);
-        self.served.insert(begun.seq, Served::new(begun, claim));
+        self.served
+            .insert(begun.seq, Box::new(Served::new(begun, claim)));
     }
 
     pub(super) fn end(&mut self, ended: &Ended) -> Option<&mut Served> {
         if self.open.remove(&ended.seq) && self.open.is_empty() {
             self.exclusive.idle(ended.time);
         }
-        if self.served.contains_key(&ended.seq) {
-            self.last_end = Some(ended.time);
-        }
-        self.served.get_mut(&ended.seq)
+        let served = self.served.get_mut(&ended.seq)?;
+        self.last_end = Some(ended.time);
+        Some(served)
     }
 
     pub(super) fn break_claim(&mut self, request: Seq, why: Broken) {
@@ -99,7 +101,7 @@ impl Process {
     }
 
     pub(super) fn served(&self, seq: Seq) -> Option<&Served> {
-        self.served.get(&seq)
+        self.served.get(&seq).map(Box::as_ref)
     }
 
     /// The requests that it was serving at a moment, oldest first.
@@ -107,11 +109,14 @@ impl Process {
         &self,
         time: KernelNanos,
     ) -> Vec<(Seq, Tid, KernelNanos, Option<KernelNanos>, Claim)> {
-        self.served
+        let mut serving: Vec<_> = self
+            .served
             .values()
             .filter(|s| s.since <= time && s.until.is_none_or(|until| until >= time))
             .map(|s| (s.seq, s.tid, s.since, s.until, s.claim))
-            .collect()
+            .collect();
+        serving.sort_unstable_by_key(|(seq, ..)| *seq);
+        serving
     }
 
     pub(super) fn forget(&mut self, seq: Seq) {

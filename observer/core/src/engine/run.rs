@@ -87,7 +87,7 @@ impl Stages {
             tgid: record.tgid,
             endpoint: &description.endpoint,
         };
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         let next = &mut self.next;
         if data.len > 0 {
             let mut seq = || number(next);
@@ -106,8 +106,9 @@ impl Stages {
         self.exchange_events(events);
     }
 
-    fn exchange_events(&mut self, events: Vec<ExchangeEvent>) {
-        for event in events {
+    /// Takes in what `events`, which is the stages' own buffer, holds.
+    fn exchange_events(&mut self, mut events: Vec<ExchangeEvent>) {
+        for event in events.drain(..) {
             match event {
                 ExchangeEvent::Begun(begun) => self.begun(begun),
                 ExchangeEvent::Ended(ended) => self.ended(ended),
@@ -121,6 +122,7 @@ impl Stages {
                 ExchangeEvent::Lost { tgid } => self.lost(LossKind::Bytes, 1, self.now, Some(tgid)),
             }
         }
+        self.events = events;
     }
 
     fn begun(&mut self, begun: Box<Begun>) {
@@ -173,7 +175,7 @@ impl Stages {
             binary: false,
         });
         (log.tgid, log.fd) = (tgid, fd);
-        let mut lines = Vec::new();
+        let mut lines = std::mem::take(&mut self.lines);
         log.lines
             .write(&chunk(record, data), data.more, &mut |line| {
                 lines.push(line)
@@ -183,7 +185,8 @@ impl Stages {
             self.exchanges.ignore(data.file);
             self.teller.not_observed(tgid, Protocol::NotText);
         }
-        self.log_lines(lines, tgid, data.file, fd);
+        self.log_lines(&mut lines, tgid, data.file, fd);
+        self.lines = lines;
     }
 
     /// A thread's last lines end with it.
@@ -196,8 +199,8 @@ impl Stages {
                 ended.push((*file, log.fd, lines));
             }
         }
-        for (file, fd, lines) in ended {
-            self.log_lines(lines, tgid, file, fd);
+        for (file, fd, mut lines) in ended {
+            self.log_lines(&mut lines, tgid, file, fd);
         }
     }
 
@@ -215,13 +218,13 @@ impl Stages {
                 flushed.push((*file, log.tgid, log.fd, lines));
             }
         }
-        for (file, tgid, fd, lines) in flushed {
-            self.log_lines(lines, tgid, file, fd);
+        for (file, tgid, fd, mut lines) in flushed {
+            self.log_lines(&mut lines, tgid, file, fd);
         }
     }
 
-    fn log_lines(&mut self, lines: Vec<LogLine>, tgid: Tgid, file: FileId, fd: i32) {
-        for line in lines {
+    fn log_lines(&mut self, lines: &mut Vec<LogLine>, tgid: Tgid, file: FileId, fd: i32) {
+        for line in lines.drain(..) {
             let source = self.files.source(file, fd);
             let seq = number(&mut self.next);
             let (tid, time) = (line.moved.tid, line.moved.time);
@@ -236,7 +239,7 @@ impl Stages {
     }
 
     fn corrected(&mut self, file: FileId, time: KernelNanos) {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges
             .corrected(file, time, &mut |e| events.push(e));
         self.exchange_events(events);
@@ -246,7 +249,7 @@ impl Stages {
         let mut lines = Vec::new();
         log.lines.lost(time, &mut |line| lines.push(line));
         let (tgid, fd) = (log.tgid, log.fd);
-        self.log_lines(lines, tgid, file, fd);
+        self.log_lines(&mut lines, tgid, file, fd);
     }
 
     fn close(&mut self, file: FileId, last: bool, record: &Record<'_>) {
@@ -254,7 +257,7 @@ impl Stages {
         if !last {
             return;
         }
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges
             .closed(file, record.tid, record.time, &mut |e| events.push(e));
         self.exchange_events(events);
@@ -300,14 +303,14 @@ impl Stages {
         if let Some(missed) = self.sequences.tick(now, lost) {
             self.missed(missed);
         }
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges.expire(now, &mut |e| events.push(e));
         self.exchange_events(events);
         self.flush_logs(|_| true, false);
     }
 
     pub(super) fn stop(&mut self) {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges.stop(self.now, &mut |e| events.push(e));
         self.exchange_events(events);
         self.flush_logs(|_| true, true);

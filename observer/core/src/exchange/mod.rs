@@ -4,6 +4,7 @@ mod connection;
 mod links;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use connection::{Conn, Open};
 pub use connection::{Endpoint, Source};
@@ -65,7 +66,7 @@ pub struct Begun {
     /// Who moved the request's head.
     pub moved: Moved,
     /// Both ends.
-    pub endpoint: Endpoint,
+    pub endpoint: Arc<Endpoint>,
     /// The exchange at the other end of the connection, when that is observed too.
     pub other_end: Option<Seq>,
 }

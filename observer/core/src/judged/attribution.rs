@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::ExchangeId;
 use crate::facts::ExecutionKind;
 use crate::ids::Tid;
-use crate::text::Text;
+use crate::text::{Text, serialize_shown};
 
 /// Kind of evidence that carried an attribution, strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -145,7 +145,7 @@ impl fmt::Display for Evidence {
 
 impl Serialize for Evidence {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serialize_shown(self, serializer)
     }
 }
 
@@ -325,6 +325,6 @@ fn list(f: &mut fmt::Formatter<'_>, ids: &[ExchangeId]) -> fmt::Result {
 
 impl Serialize for Reason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serialize_shown(self, serializer)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,7 +12,7 @@ use super::{Load, Row};
 use crate::app::{App, Service};
 use crate::driver::Clients;
 use crate::observer::Observer;
-use crate::plan::Planned;
+use crate::plan::{LogMode, Planned};
 use crate::run::keep;
 use crate::score::told;
 use crate::score::truth::{LINES, Truth, check_service, line_id};
@@ -21,6 +23,9 @@ const WORKERS: usize = 16;
 
 /// Pause between the things that a service does for no request, milliseconds.
 const BACKGROUND_MS: &str = "5";
+
+/// Pause between health checks.
+const HEALTH: Duration = Duration::from_millis(10);
 
 /// How long lines may take to come out of a queue.
 const QUEUE: Duration = Duration::from_secs(5);
@@ -34,7 +39,8 @@ pub struct Case {
 }
 
 impl Case {
-    /// Starts the service with fewer workers than requests, where it has a pool and they are many.
+    /// Starts the service with fewer workers than requests, where it has a pool and they are many, and with
+    /// fewer connections than calls, where its client can be limited.
     ///
     /// # Errors
     /// When it does not start.
@@ -42,7 +48,9 @@ impl Case {
         let downstream = Downstream::start(Delay::SOME_SLOW)?;
         let workers = clients.min(WORKERS);
         let service = app.start_with(downstream.address(), workers, |command| {
-            command.env("BG_MS", BACKGROUND_MS);
+            command
+                .env("BG_MS", BACKGROUND_MS)
+                .env("POOL_SIZE", (2 * workers).to_string());
         })?;
         Ok(Self {
             app,
@@ -68,7 +76,7 @@ impl Case {
             "--record".as_ref(),
             recording.as_os_str(),
         ])?;
-        let driven = Clients::new(self.clients).drive(self.service.address, &plan);
+        let driven = self.drive(&plan);
         let printed = self.printed(&plan);
         let told = observer.stop()?;
         driven.with_context(|| format!("driving {}", load.name()))?;
@@ -95,12 +103,31 @@ impl Case {
         Ok(row)
     }
 
+    /// Sends the requests of `plan`, and asks all the while whether the service is well, as a load balancer does.
+    fn drive(&self, plan: &[Planned]) -> Result<Duration> {
+        let url = format!("http://{}/health", self.service.address);
+        let (done, over) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let agent = ureq::Agent::new_with_defaults();
+                while over.recv_timeout(HEALTH) == Err(RecvTimeoutError::Timeout) {
+                    // Most services know of no such page. They have answered all the same.
+                    let _ = agent.get(&url).call();
+                }
+            });
+            let driven = Clients::new(self.clients).drive(self.service.address, plan);
+            drop(done);
+            driven
+        })
+    }
+
     fn plan(&self, load: Load, requests: usize) -> Vec<Planned> {
-        let mut plan = load.mix(self.app.parallel).plan(
-            &format!("{}-", load.name()),
-            requests,
-            requests as u64,
-        );
+        let mut mix = load.mix(self.app.parallel);
+        if self.app.proxy {
+            // Proxies can't write numbers in another base.
+            mix.logs.retain(|log| *log != LogMode::Decimal);
+        }
+        let mut plan = mix.plan(&format!("{}-", load.name()), requests, requests as u64);
         if self.app.proxy {
             for planned in &mut plan {
                 planned.calls = 1;

@@ -8,7 +8,6 @@ use clap::Parser;
 use observer_e2e::app::{App, root};
 use observer_e2e::bench::{Bench, Load, markdown};
 use observer_e2e::observer::unavailable;
-use observer_e2e::plan::Mode;
 
 /// Runs real services under load, watched, and compares what is told with what happened.
 #[derive(Parser)]
@@ -19,15 +18,15 @@ struct Args {
     /// Requests at a time.
     #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
     concurrency: Vec<usize>,
-    /// What is asked of them: mixed, propagate, drop, restart, forward, malformed, b3.
+    /// What is asked of them: mixed, propagate, drop, restart, forward, malformed, b3, leak.
     #[arg(
         long = "mode",
         value_delimiter = ',',
-        default_value = "mixed,propagate"
+        default_value = "mixed,propagate,leak"
     )]
     modes: Vec<String>,
     /// Requests in one run.
-    #[arg(long, default_value_t = 400)]
+    #[arg(long, default_value_t = 300)]
     requests: usize,
     /// A quarter of the requests.
     #[arg(long)]
@@ -66,7 +65,7 @@ fn main() -> Result<()> {
         } else {
             args.requests
         },
-        recordings: root().join("target/e2e/truth"),
+        recordings: root().canonicalize()?.join("target/e2e/truth"),
     };
     let results = bench.run(|line| println!("{line}"))?;
     let page = markdown(&results, &taken()?);
@@ -107,8 +106,7 @@ fn apps(names: &[String]) -> Result<Vec<App>> {
 }
 
 fn load(name: &str) -> Result<Load> {
-    let known = Mode::ALL.map(Mode::name).join(", ");
-    Load::named(name).with_context(|| format!("there is no mode {name}, only mixed, {known}"))
+    Load::named(name).with_context(|| format!("there is no mode {name}: see --help"))
 }
 
 /// When and on what the figures were taken.

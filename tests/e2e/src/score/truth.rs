@@ -56,7 +56,13 @@ impl Truth {
             .iter()
             .filter_map(|call| {
                 let planned = by_id.get(call.id()?)?;
-                let verdict = planned.call_verdict();
+                // The first request has none before it.
+                let own = planned.mode == Mode::Leak && carries_own(planned, call);
+                let verdict = if own {
+                    "propagated"
+                } else {
+                    planned.call_verdict()
+                };
                 Some((
                     call.target.clone(),
                     Done {
@@ -166,6 +172,11 @@ fn trace(header: &str) -> &str {
     header.split('-').nth(1).unwrap_or_default()
 }
 
+fn carries_own(planned: &Planned, call: &Received) -> bool {
+    let inbound = planned.inbound.header().map(trace);
+    call.traceparent.first().map(|value| trace(value)) == inbound
+}
+
 fn carries(planned: &Planned, call: &Received) -> bool {
     let inbound = planned.inbound.header();
     let valid = planned.call_verdict() != "originated";
@@ -179,6 +190,7 @@ fn carries(planned: &Planned, call: &Received) -> bool {
         (Mode::Propagate, [one]) => same(one) && Some(one.as_str()) != inbound,
         (Mode::Restart, [one]) => inbound.is_none_or(|i| trace(i) != trace(one)),
         (Mode::Forward, [one]) => Some(one.as_str()) == inbound,
+        (Mode::Leak, [_]) => true,
         (Mode::Malformed, [one]) => Some(one.as_str()) != inbound,
         _ => false,
     }
@@ -224,6 +236,23 @@ mod tests {
             lines.extend((0..4).map(|k| work.line(k)));
         }
         (received, lines)
+    }
+
+    #[test]
+    fn a_leaked_context_is_crossed_unless_it_is_the_requests_own() {
+        let plan = Mix::only(Mode::Leak).plan("q", 2, 3);
+        let own = plan[0].inbound.header().map(str::to_owned);
+        let received: Vec<Received> = plan
+            .iter()
+            .map(|planned| Received {
+                target: format!("/down?id={}&n=1", planned.id),
+                traceparent: own.iter().cloned().collect(),
+                b3_trace: None,
+            })
+            .collect();
+        let truth = Truth::new(&plan, &received, &[]);
+        assert_eq!(truth.calls[&received[0].target].verdict, "propagated");
+        assert_eq!(truth.calls[&received[1].target].verdict, "crossed");
     }
 
     #[test]
