@@ -14,6 +14,7 @@ use crate::{
     regs::Regs,
     report::{advance, position, refund, report, report_bare},
     ring::{self, cpu},
+    take::{self, EAGAIN},
     thread::Thread,
     vector,
 };
@@ -76,6 +77,13 @@ fn finish(caller: Thread, regs: u64, call: &mut ThreadState, ret: i64) {
     let Some(state) = same(call.file, call.id) else {
         return;
     };
+    let family = call.call & call::FAMILY;
+    if family == call::CONNECTS {
+        return take::connected(caller, regs, call, state, ret);
+    }
+    if family == call::READS && ret == -EAGAIN {
+        return take::probed(caller, regs, call, state);
+    }
     let Some(piece) = Piece::of(Program::Exit) else {
         return;
     };
@@ -84,7 +92,7 @@ fn finish(caller: Thread, regs: u64, call: &mut ThreadState, ret: i64) {
     piece.executed_by(execution::current(caller, regs));
     piece.time.set(ring::now());
     piece.describe(call, state);
-    match call.call & call::FAMILY {
+    match family {
         call::READS => read(call, state, piece, ret),
         call::WRITES => write(call, state, piece, bits, ret),
         _ => moved(call, state, piece, ret),
@@ -100,6 +108,7 @@ fn read(call: &ThreadState, state: &FileState, piece: &Piece, ret: i64) {
         }
         piece.pos.set(position(state, Direction::Read));
         advance(state, Direction::Read, ret);
+        take::read(state, piece);
         if introduce(call, state, piece) {
             range(call, state, piece, 0, ret as u64);
         }
@@ -329,7 +338,7 @@ fn short(call: &ThreadState, piece: &Piece, pos: u64, offered: u64, ret: i64) {
         offered: offered as u32,
         ret: ret as i32,
     });
-    entry.submit(ring::wakeup());
+    entry.submit(ring::wakeup(0));
 }
 
 /// Errors of a read after which a socket delivers nothing more; numbers of `asm-generic/errno.h`.

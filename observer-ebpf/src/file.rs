@@ -11,7 +11,7 @@ use observer_abi::{class, control::FILE_BLOCK};
 
 use crate::{
     config::offset,
-    maps::{CPUS, FILES, FileState, IGNORED, REGULAR},
+    maps::{CPUS, FILES, FileState, IGNORED, NO_TURN, REGULAR},
     mem,
 };
 
@@ -191,8 +191,10 @@ impl OpenFile {
             flags: self.flags & CLASS_FLAGS,
             class: Cell::new(self.classify()),
             bits: Cell::new(0),
-            turn: Cell::new(2),
+            turn: Cell::new(NO_TURN),
             closing: Cell::new(0),
+            reader: Cell::new(0),
+            tail: 0,
         };
         match FILES.insert(self.address, state, u64::from(how)) {
             Ok(()) => 0,

@@ -116,17 +116,27 @@ pub fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// Flags to submit a record with: the reader is woken only if it sleeps and asked for it. A wake-up
-/// costs the observed thread more than all the rest of its probe.
+/// What [`header`] counted as sent found no room.
 #[inline(always)]
-pub fn wakeup() -> u64 {
+pub fn unsent() {
+    if let Some(cpu) = cpu() {
+        cpu.sent -= 1;
+        cpu.lost += 1;
+    }
+}
+
+/// Flags to submit a record with, of which `more` bytes are not in the ring yet: the reader is woken
+/// only if it sleeps and asked for it. A wake-up costs the observed thread more than all the rest of
+/// its probe.
+#[inline(always)]
+pub fn wakeup(more: u64) -> u64 {
     let quiet = u64::from(BPF_RB_NO_WAKEUP);
     let Some(control) = CONTROL.get_ptr_mut(0) else {
         return quiet;
     };
     // SAFETY: map element; the reader writes the word too, and each reading of it is a sound one.
     let wake_at = unsafe { (&raw const (*control).wake_at).read_volatile() };
-    if wake_at == 0 || RING.query(u64::from(BPF_RB_AVAIL_DATA)) < u64::from(wake_at) {
+    if wake_at == 0 || RING.query(u64::from(BPF_RB_AVAIL_DATA)) + more < u64::from(wake_at) {
         return quiet;
     }
     // SAFETY: as above.

@@ -75,6 +75,11 @@ pub mod call {
     pub const SELECT: u8 = WAITS | 2;
     /// `accept`, `accept4`.
     pub const ACCEPT: u8 = WAITS | 3;
+
+    /// Family: a socket is connected.
+    pub const CONNECTS: u8 = 0x60;
+    /// `connect(fd, addr, addrlen)`.
+    pub const CONNECT: u8 = CONNECTS;
 }
 
 /// Entries of the table of system calls: numbers from here on are ignored (462 calls exist in 6.18).

@@ -84,9 +84,11 @@ pub mod runtime {
 
 /// Values of [`Take::how`].
 pub mod take {
-    /// It connected the descriptor.
+    /// It connected the descriptor; with [`data_flag::NONBLOCK`](super::data_flag::NONBLOCK) in the
+    /// header it did not wait until that was done.
     pub const CONNECT: u8 = 1;
     /// It tried to read and there was nothing: clients look so whether a pooled connection is alive.
+    /// Told only between exchanges, and only if it was not that thread which read last.
     pub const PROBE: u8 = 2;
     /// Its HTTP client gave it the connection for one exchange.
     pub const CLIENT: u8 = 3;

@@ -209,7 +209,7 @@ fn begin(birth: Birth, address: u64, pid_tgid: u64) -> i32 {
         runtime: runtime::PYTHON,
         reserved: [0; 7],
     });
-    entry.submit(ring::wakeup());
+    entry.submit(ring::wakeup(0));
     0
 }
 

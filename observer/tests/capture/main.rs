@@ -18,5 +18,6 @@ mod loss;
 mod policy;
 mod secrets;
 mod support;
+mod takes;
 mod tasks;
 mod writes;

@@ -6,6 +6,7 @@ use super::process::Process;
 use super::subject::{Hold, Subject, Work};
 use super::traces::share_trace;
 use super::trust::{Compared, KINDS};
+use super::workers::Conduct;
 use super::{Attributor, Claim, Owned, PATIENCE, RETENTION, Served, executions};
 use crate::context::TraceId;
 use crate::context::line::{LineTraceId, Relation, relation};
@@ -82,11 +83,11 @@ pub struct Story {
 }
 
 /// A link with its evidence, before the tiers are compared.
-struct Link {
-    request: Seq,
-    tier: Tier,
-    confidence: f32,
-    evidence: Evidence,
+pub(super) struct Link {
+    pub(super) request: Seq,
+    pub(super) tier: Tier,
+    pub(super) confidence: f32,
+    pub(super) evidence: Evidence,
 }
 
 impl Attributor {
@@ -184,7 +185,11 @@ impl Attributor {
         [
             ("correlation ids", declared(process, subject)),
             ("executions", self.finer(process, subject, owned)),
-            ("threads and hand-off", self.executed(process, subject)),
+            ("threads and messages", self.executed(process, subject)),
+            (
+                "threads that worked for each other",
+                self.handed(process, subject),
+            ),
         ]
         .map(|(of, says)| Found { of, says })
     }
@@ -251,7 +256,7 @@ impl Attributor {
     /// What no evidence of execution gets over: a write of several events, and records that were lost
     /// between the beginning of the request and the last thing that the evidence rests on, `wait`
     /// nanoseconds after it.
-    fn check(
+    pub(super) fn check(
         &self,
         process: &Process,
         subject: &Subject,
@@ -274,18 +279,25 @@ impl Attributor {
 
     /// Evidence of threads and hand-off, or why there is none.
     fn executed(&self, process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
-        let link = match &subject.hold {
+        let link = self.held(process, &subject.hold)?;
+        self.check(process, subject, link.request, 0)?;
+        Ok(link)
+    }
+
+    /// The request of a thread that does what `hold` says.
+    pub(super) fn held(&self, process: &Process, hold: &Hold) -> Result<Link, Option<Reason>> {
+        let link = match hold {
             Hold::Serving(request) => Link {
                 request: *request,
                 tier: Tier::Execution,
                 confidence: 0.999,
-                evidence: Evidence::ServingThread(confirmed(process, *request)?),
+                evidence: Evidence::ServingThread(self.confirmed(process, *request)?),
             },
             Hold::Stayed(request) => Link {
                 request: *request,
                 tier: Tier::Execution,
                 confidence: 0.99,
-                evidence: Evidence::AfterResponse(confirmed(process, *request)?),
+                evidence: Evidence::AfterResponse(self.confirmed(process, *request)?),
             },
             Hold::After(_) => return Err(None),
             Hold::Messages(messages) => {
@@ -297,10 +309,34 @@ impl Attributor {
                     evidence: Evidence::PipeMessage { writer },
                 }
             }
+            // Of its own it says nothing: what it was started for does.
+            Hold::Born(_) => return Err(None),
             Hold::Nothing(reason) => return Err(reason.clone()),
         };
-        self.check(process, subject, link.request, 0)?;
         Ok(link)
+    }
+
+    /// The thread that did all of a request's work, or why there is none.
+    fn confirmed(&self, process: &Process, request: Seq) -> Result<Tid, Option<Reason>> {
+        let served = process.served(request).ok_or(None)?;
+        match served.claim {
+            Claim::Confirmed(tid) => match process.workers.conduct(served) {
+                // What was lost might have shown that its process does not always do so.
+                Conduct::Good if served.tentative && self.lost_lately(served) => {
+                    Err(Some(Reason::RecordsLost))
+                }
+                Conduct::Good => Ok(tid),
+                Conduct::Unknown => Err(Some(Reason::UnprovenWorker)),
+                Conduct::HandsOver => Err(Some(Reason::HandedOver)),
+            },
+            Claim::Broken(why) => Err(Some(why.reason())),
+            Claim::Held(_) => Err(Some(Reason::StillOpen)),
+        }
+    }
+
+    fn lost_lately(&self, served: &Served) -> bool {
+        let until = served.until.unwrap_or(served.since);
+        self.losses.overlap(before(served.since, RETENTION), until)
     }
 
     /// What is left when no evidence names a request.
@@ -379,6 +415,8 @@ fn tells_more(reason: &Reason) -> bool {
         Reason::SharedExecution
             | Reason::OutlivedRequest
             | Reason::StillOpen
+            | Reason::UnprovenWorker
+            | Reason::HandedOver
             | Reason::Distrusted { .. }
     )
 }
@@ -443,16 +481,6 @@ fn linked(named: Option<Link>, strong: [Option<Link>; KINDS]) -> (Attribution, O
             .collect(),
     };
     (attribution, Some(request))
-}
-
-/// The thread that did all of a request's work, or why there is none.
-fn confirmed(process: &Process, request: Seq) -> Result<Tid, Option<Reason>> {
-    match process.served(request).map(|s| s.claim) {
-        Some(Claim::Confirmed(tid)) => Ok(tid),
-        Some(Claim::Broken(why)) => Err(Some(why.reason())),
-        Some(Claim::Held(_)) => Err(Some(Reason::StillOpen)),
-        None => Err(None),
-    }
 }
 
 fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {

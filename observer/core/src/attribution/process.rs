@@ -9,8 +9,9 @@ use super::exclusive::Exclusive;
 use super::served::{Broken, Claim, Served};
 use super::traces::Traces;
 use super::trust::Trust;
+use super::workers::Workers;
 use crate::exchange::{Begun, Ended};
-use crate::ids::{KernelNanos, Seq, Tid};
+use crate::ids::{FileId, KernelNanos, Seq, Tid};
 
 /// How long after an answer work for its request may still go on unseen, nanoseconds.
 const AFTERWORK: u64 = 1_000_000_000;
@@ -24,8 +25,19 @@ pub(super) struct Process {
     pub(super) correlations: Correlations,
     pub(super) exclusive: Exclusive,
     pub(super) trust: Trust,
+    pub(super) workers: Workers,
     /// Requests may be in flight that can't be seen.
     pub(super) blind: bool,
+}
+
+/// A request that has ended.
+pub(super) struct Confirmed {
+    /// Whether one thread did all of it.
+    pub(super) confirmed: bool,
+    pub(super) file: FileId,
+    /// The thread that had read it.
+    pub(super) reader: Tid,
+    pub(super) since: KernelNanos,
 }
 
 impl Process {
@@ -38,6 +50,7 @@ impl Process {
             correlations: Correlations::default(),
             exclusive: Exclusive::new(now),
             trust: Trust::default(),
+            workers: Workers::default(),
             blind: false,
         }
     }
@@ -49,17 +62,39 @@ impl Process {
         self.open.insert(begun.seq);
         self.traces.insert(begun.seq, &begun.head.carrier);
         self.correlations.insert(begun.seq, &begun.head.carrier);
+        let overlaps = self.open.len() > 1;
         self.served
-            .insert(begun.seq, Box::new(Served::new(begun, claim)));
+            .insert(begun.seq, Box::new(Served::new(begun, claim, overlaps)));
     }
 
-    pub(super) fn end(&mut self, ended: &Ended) -> Option<&mut Served> {
+    fn end(&mut self, ended: &Ended) -> Option<&mut Served> {
         if self.open.remove(&ended.seq) && self.open.is_empty() {
             self.exclusive.idle(ended.time);
         }
         let served = self.served.get_mut(&ended.seq)?;
         self.last_end = Some(ended.time);
         Some(served)
+    }
+
+    /// A request has ended: settles the claim.
+    pub(super) fn confirm(&mut self, ended: &Ended) -> Option<Confirmed> {
+        let served = self.end(ended)?;
+        let told = Confirmed {
+            confirmed: served.confirm(ended),
+            file: served.file,
+            reader: served.tid,
+            since: served.since,
+        };
+        if let Some(served) = self.served.get(&ended.seq) {
+            self.workers.ended(served);
+        }
+        Some(told)
+    }
+
+    /// Whether a request is in flight that came in before `time`.
+    pub(super) fn serves_since(&self, time: KernelNanos) -> bool {
+        let oldest = self.open.first().and_then(|seq| self.served.get(seq));
+        oldest.is_some_and(|s| s.since <= time)
     }
 
     pub(super) fn break_claim(&mut self, request: Seq, why: Broken) {

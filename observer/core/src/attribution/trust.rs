@@ -9,7 +9,7 @@
 //! disagreement about requests that were both in flight counts.
 
 /// Kinds of evidence that are compared.
-pub(super) const KINDS: usize = 3;
+pub(super) const KINDS: usize = 4;
 
 /// What one kind of evidence said, beside what the trace-id said.
 pub(super) type Compared = [Option<bool>; KINDS];
@@ -67,7 +67,7 @@ mod tests {
     fn after(comparisons: impl IntoIterator<Item = bool>) -> Trust {
         let mut trust = Trust::default();
         for agreed in comparisons {
-            trust.note(&[None, Some(agreed), None]);
+            trust.note(&[None, Some(agreed), None, None]);
         }
         trust
     }

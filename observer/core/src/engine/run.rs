@@ -37,12 +37,12 @@ impl Stages {
             Event::Exit => self.exit(record.tgid, record.tid, record.time),
             Event::Exec => self.process_ended(record.tgid, record.time),
             Event::Fork { child } => self.attributor.process_began(*child),
-            Event::Take(take) => self.attributor.takes(record.tgid, take, record.time),
+            Event::Spawn { child } => self.attributor.thread_began(record, *child),
+            Event::Take(take) => self.attributor.takes(record, take),
             Event::Branch(child) => {
                 self.attributor
                     .execution_began(record.tgid, *child, record.time);
             }
-            Event::Spawn { .. } => {}
         }
     }
 
@@ -76,6 +76,7 @@ impl Stages {
     }
 
     fn connection(&mut self, record: &Record<'_>, data: &Data<'_>) {
+        self.attributor.moved(record.tid, data.file, record.time);
         if data.direction == Direction::Read {
             self.attributor.touched(record.tid, data.file);
         }
@@ -262,13 +263,14 @@ impl Stages {
             .closed(file, record.tid, record.time, &mut |e| events.push(e));
         self.exchange_events(events);
         self.flush_logs(|f| f == file, true);
+        self.attributor.closed(file);
         self.files.close(file);
         self.logs.pop(&file);
     }
 
     fn exit(&mut self, tgid: Tgid, tid: Tid, time: KernelNanos) {
         self.end_lines(tgid, tid);
-        self.attributor.thread_ended(tid);
+        self.attributor.thread_ended(tid, time);
         if tid.0 == tgid.0 {
             self.process_ended(tgid, time);
         }

@@ -97,6 +97,21 @@ pub enum Evidence {
     },
     /// The execution took the connection for this call, whoever moved the bytes.
     TookConnection,
+    /// The thread, which worked for the request, took the connection last before another thread
+    /// wrote the call.
+    Taken {
+        /// The thread that took it.
+        taker: Tid,
+        /// By connecting it; otherwise by looking whether it is alive.
+        connected: bool,
+    },
+    /// The thread was started for the request, and ended with it.
+    Spawned {
+        /// The thread that started it.
+        parent: Tid,
+    },
+    /// The thread was started after the request had come in, wrote its response, and ended.
+    AnsweringThread(Tid),
     /// No other request was in flight, and work of this kind was never seen without one.
     OnlyRequest {
         /// How often such work was seen.
@@ -135,6 +150,23 @@ impl fmt::Display for Evidence {
                 "{kind} {id} was begun by {kind} {by} while that served the request"
             ),
             Self::TookConnection => f.write_str("took the connection for this call"),
+            Self::Taken { taker, connected } => {
+                let how = if *connected { "connected" } else { "took" };
+                write!(
+                    f,
+                    "thread {taker}, which worked for the request, {how} its connection last"
+                )
+            }
+            Self::Spawned { parent } => {
+                write!(
+                    f,
+                    "thread {parent} started its thread for the request, with which it ended"
+                )
+            }
+            Self::AnsweringThread(tid) => write!(
+                f,
+                "thread {tid} was started after the request had come in, wrote its response, and ended"
+            ),
             Self::OnlyRequest { seen } => write!(
                 f,
                 "the only request in flight; such work was seen {seen} times, never without a request"
@@ -167,6 +199,11 @@ pub enum Reason {
     AnsweredElsewhere,
     /// The thread read another request before it had answered this one.
     Interleaved,
+    /// The thread reads requests without blocking, and it is not shown yet that the threads of this
+    /// process serve one request at a time.
+    UnprovenWorker,
+    /// Requests of this kind are often answered by another thread than the one that read them.
+    HandedOver,
     /// The request was never answered, so its thread can't be confirmed.
     Unanswered,
     /// The request had not ended when the observer stopped waiting.
@@ -226,6 +263,8 @@ impl Reason {
             Self::SharedThread => "the thread serves several requests at once",
             Self::AnsweredElsewhere => "answered by another thread than the one that read it",
             Self::Interleaved => "the thread took up other work before it had answered",
+            Self::UnprovenWorker => "its thread is not known yet to serve one request at a time",
+            Self::HandedOver => "such requests are often answered by another thread",
             Self::Unanswered => "the request was never answered by its thread",
             Self::StillOpen => "the request had not ended when judgement was due",
             Self::ExecutionsUnavailable { .. } => {
@@ -268,6 +307,12 @@ impl fmt::Display for Reason {
             Self::Interleaved => {
                 f.write_str("its thread took up other work before it had answered")
             }
+            Self::UnprovenWorker => f.write_str(
+                "its thread read the request without blocking, and is not known yet to serve one at a time",
+            ),
+            Self::HandedOver => f.write_str(
+                "requests of this kind are often answered by another thread than the one that reads them",
+            ),
             Self::Unanswered => f.write_str("the request was never answered by its thread"),
             Self::StillOpen => f.write_str("the request had not ended when judgement was due"),
             Self::ExecutionsUnavailable { why } => write!(

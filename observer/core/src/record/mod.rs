@@ -132,6 +132,8 @@ pub struct Take {
     pub execution: Option<Execution>,
     /// What shows it.
     pub how: TakeHow,
+    /// The call that shows it could not block.
+    pub nonblocking: bool,
 }
 
 /// What shows that an execution takes a connection (`observer_abi::take`).

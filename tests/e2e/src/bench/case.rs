@@ -19,13 +19,16 @@ use crate::score::truth::{LINES, Truth, check_service, line_id};
 use crate::server::{Delay, Downstream};
 
 /// Most threads or workers of a service: with more requests at a time, its queue backs up.
-const WORKERS: usize = 16;
+pub const WORKERS: usize = 16;
 
 /// Pause between the things that a service does for no request, milliseconds.
 const BACKGROUND_MS: &str = "5";
 
 /// Pause between health checks.
 const HEALTH: Duration = Duration::from_millis(10);
+
+/// How long the observer may take to judge what it has seen.
+const JUDGING: Duration = Duration::from_secs(10);
 
 /// How long lines may take to come out of a queue.
 const QUEUE: Duration = Duration::from_secs(5);
@@ -78,6 +81,12 @@ impl Case {
         ])?;
         let driven = self.drive(&plan);
         let printed = self.printed(&plan);
+        let received = self.downstream.take();
+        let ids = ids(&plan);
+        let ours = received
+            .iter()
+            .filter(|call| call.id().is_some_and(|id| ids.contains(id)));
+        settle(&observer, load, ours.count() + printed.len());
         let told = observer.stop()?;
         driven.with_context(|| format!("driving {}", load.name()))?;
         ensure!(
@@ -87,7 +96,6 @@ impl Case {
             told.err
         );
         keep(&format!("truth-{name}"), &told.out)?;
-        let received = self.downstream.take();
         check_service(&plan, &received, &printed, self.lines_each())?;
         let truth = Truth::new(&plan, &received, &printed);
         let row = Row::new(
@@ -127,7 +135,9 @@ impl Case {
             // Proxies can't write numbers in another base.
             mix.logs.retain(|log| *log != LogMode::Decimal);
         }
-        let mut plan = mix.plan(&format!("{}-", load.name()), requests, requests as u64);
+        // Other trace-ids than in the other loads: a service may remember one of them.
+        let seed = load.name().bytes().map(u64::from).sum::<u64>() + requests as u64 * 10_000;
+        let mut plan = mix.plan(&format!("{}-", load.name()), requests, seed);
         if self.app.proxy {
             for planned in &mut plan {
                 planned.calls = 1;
@@ -142,11 +152,26 @@ impl Case {
 
     /// What the service printed for the requests of `plan`, once everything is there.
     fn printed(&self, plan: &[Planned]) -> Vec<String> {
-        let ids: HashSet<&str> = plan.iter().map(|p| p.id.as_str()).collect();
+        let ids = ids(plan);
         let ours = |line: &str| line_id(line).is_some_and(|id| ids.contains(id));
         let wanted = plan.len() * self.lines_each();
         let mut lines = self.service.process.lines(wanted, QUEUE, ours);
         lines.retain(|line| ours(line));
         lines
     }
+}
+
+fn ids(plan: &[Planned]) -> HashSet<&str> {
+    plan.iter().map(|planned| planned.id.as_str()).collect()
+}
+
+/// Waits until the observer has told of `wanted` calls and lines: it judges when it has seen what came after
+/// them, and what is left at the end of a watch it leaves open.
+fn settle(observer: &Observer, load: Load, wanted: usize) {
+    let id = format!("{}-", load.name());
+    let work = |line: &str| {
+        (line.contains(r#""kind":"log""#) || line.contains(r#""role":"client""#))
+            && line.contains(&id)
+    };
+    let _ = observer.process().lines(wanted, JUDGING, work);
 }

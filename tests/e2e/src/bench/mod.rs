@@ -51,9 +51,11 @@ impl Load {
         }
     }
 
-    /// Whether it makes sense: a leak needs a process that serves several requests at a time and makes calls.
+    /// Whether it makes sense: a leak needs a process that serves several requests at a time and makes calls,
+    /// and is the same at any number of them.
     fn suits(self, app: App, clients: usize) -> bool {
-        self != Self::Only(Mode::Leak) || (clients > 1 && app.works_by_itself())
+        let several = (2..=case::WORKERS).contains(&clients);
+        self != Self::Only(Mode::Leak) || (several && app.works_by_itself())
     }
 
     fn mix(self, parallel: bool) -> Mix {

@@ -26,9 +26,9 @@ struct Args {
     )]
     modes: Vec<String>,
     /// Requests in one run.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 200)]
     requests: usize,
-    /// A quarter of the requests.
+    /// Half of the requests.
     #[arg(long)]
     quick: bool,
     /// Write the tables to this Markdown file, and all figures to a JSON file beside it.
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
             .map(|mode| load(mode))
             .collect::<Result<_>>()?,
         requests: if args.quick {
-            args.requests / 4
+            args.requests / 2
         } else {
             args.requests
         },
@@ -71,7 +71,7 @@ fn main() -> Result<()> {
     let page = markdown(&results, &taken()?);
     match args.output {
         Some(path) => {
-            let json = serde_json::to_string_pretty(&results)?;
+            let json = serde_json::to_string_pretty(&results)? + "\n";
             std::fs::write(&path, page)
                 .and_then(|()| std::fs::write(path.with_extension("json"), json))
                 .with_context(|| format!("writing {}", path.display()))?;

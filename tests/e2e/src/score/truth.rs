@@ -56,12 +56,9 @@ impl Truth {
             .iter()
             .filter_map(|call| {
                 let planned = by_id.get(call.id()?)?;
-                // The first request has none before it.
-                let own = planned.mode == Mode::Leak && carries_own(planned, call);
-                let verdict = if own {
-                    "propagated"
-                } else {
-                    planned.call_verdict()
+                let verdict = match planned.mode {
+                    Mode::Leak => leak_verdict(planned, plan, call),
+                    _ => planned.call_verdict(),
                 };
                 Some((
                     call.target.clone(),
@@ -172,9 +169,17 @@ fn trace(header: &str) -> &str {
     header.split('-').nth(1).unwrap_or_default()
 }
 
-fn carries_own(planned: &Planned, call: &Received) -> bool {
-    let inbound = planned.inbound.header().map(trace);
-    call.traceparent.first().map(|value| trace(value)) == inbound
+/// The first request has none before it, or one that nobody knows who began to watch after it.
+fn leak_verdict(planned: &Planned, plan: &[Planned], call: &Received) -> &'static str {
+    let carried = call.traceparent.first().map(|value| trace(value));
+    let came_in_with = |p: &Planned| p.inbound.header().map(trace) == carried;
+    if came_in_with(planned) {
+        "propagated"
+    } else if plan.iter().any(came_in_with) {
+        planned.call_verdict()
+    } else {
+        "restarted"
+    }
 }
 
 fn carries(planned: &Planned, call: &Received) -> bool {
@@ -239,20 +244,21 @@ mod tests {
     }
 
     #[test]
-    fn a_leaked_context_is_crossed_unless_it_is_the_requests_own() {
+    fn a_leaked_context_is_crossed_when_it_is_another_requests_of_the_plan() {
         let plan = Mix::only(Mode::Leak).plan("q", 2, 3);
-        let own = plan[0].inbound.header().map(str::to_owned);
-        let received: Vec<Received> = plan
-            .iter()
-            .map(|planned| Received {
-                target: format!("/down?id={}&n=1", planned.id),
-                traceparent: own.iter().cloned().collect(),
+        let verdict = |by: &Planned, header: Option<&str>| {
+            let call = Received {
+                target: format!("/down?id={}&n=1", by.id),
+                traceparent: header.map(str::to_owned).into_iter().collect(),
                 b3_trace: None,
-            })
-            .collect();
-        let truth = Truth::new(&plan, &received, &[]);
-        assert_eq!(truth.calls[&received[0].target].verdict, "propagated");
-        assert_eq!(truth.calls[&received[1].target].verdict, "crossed");
+            };
+            Truth::new(&plan, std::slice::from_ref(&call), &[]).calls[&call.target].verdict
+        };
+        let first = plan[0].inbound.header();
+        assert_eq!(verdict(&plan[0], first), "propagated");
+        assert_eq!(verdict(&plan[1], first), "crossed");
+        let unknown = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(verdict(&plan[1], Some(unknown)), "restarted");
     }
 
     #[test]
