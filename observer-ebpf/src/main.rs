@@ -22,7 +22,8 @@
 //!
 //! # Who may touch what
 //!
-//! Tracepoint programs run with preemption off (uprobes: see [`probe`]), so per-CPU state has one user at a time; a thread's element of
+//! Programs at tracepoints run with preemption off, so per-CPU state has one user at a time (those
+//! inside programs: see [`probe`]); a thread's element of
 //! `THREADS` is written by that thread alone. States in `FILES` are shared by all threads that use
 //! the description; positions change by atomic addition, the rest is advisory.
 #![no_std]

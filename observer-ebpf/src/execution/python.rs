@@ -198,12 +198,12 @@ fn begin(birth: Birth, address: u64, pid_tgid: u64) -> i32 {
     let Some(generation) = renew(pid_tgid, address) else {
         return 0;
     };
-    let Some(mut entry) = ring::reserve::<Branch>() else {
+    let Some(mut entry) = ring::reserve_unsequenced::<Branch>() else {
         return 0;
     };
     let len = size_of::<Branch>() as u32;
     entry.write(Branch {
-        header: ring::header(kind::BRANCH, len, pid_tgid, ring::now()),
+        header: ring::unsequenced(kind::BRANCH, len, pid_tgid, ring::now()),
         child: address | generation << word::ADDRESS_BITS,
         parent,
         runtime: runtime::PYTHON,
