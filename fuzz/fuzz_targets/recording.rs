@@ -21,6 +21,7 @@ fn replay(bytes: &[u8]) {
     let mut engine = Engine::new(Config {
         anchor: startup.anchor,
         show_query: false,
+        ..Config::default()
     });
     let mut judged = Vec::new();
     while let Ok(Some(input)) = reader.next_input() {

@@ -29,7 +29,7 @@ fn record(chunk: &[u8]) -> Vec<u8> {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let mut engine = Engine::new(Config { anchor: Default::default(), show_query: true });
+    let mut engine = Engine::new(Config { anchor: Default::default(), show_query: true, ..Config::default() });
     let mut out = Vec::new();
     let mut rest = data;
     let mut now = 0;

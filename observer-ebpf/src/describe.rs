@@ -78,7 +78,7 @@ fn describe(told: &Told) -> i32 {
         return -1;
     }
     record.header = head(told);
-    entry.submit(ring::wakeup());
+    entry.submit(ring::wakeup(0));
     0
 }
 

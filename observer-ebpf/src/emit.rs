@@ -195,6 +195,15 @@ fn fill<const N: usize>(piece: &Piece) -> Outcome {
             piece.flags.set(piece.flags.get() | data_flag::FAULT);
         }
     }
+    // SAFETY: inside the slot.
+    unsafe { (&raw mut (*slot).data).write(data(piece, captured)) };
+    entry.submit(ring::wakeup(0));
+    Outcome::Sent
+}
+
+/// The record of `piece` with `captured` bytes of payload; counts it as sent.
+#[inline(always)]
+pub fn data(piece: &Piece, captured: u64) -> Data {
     let mut header = ring::header(
         kind::DATA,
         size_of::<Data>() as u32 + captured as u32,
@@ -203,30 +212,25 @@ fn fill<const N: usize>(piece: &Piece) -> Outcome {
     );
     header.flags = piece.flags.get();
     header.waited = piece.waited.get();
-    // SAFETY: inside the slot.
-    unsafe {
-        (&raw mut (*slot).data).write(Data {
-            header,
-            file: piece.file.get(),
-            pos: piece.pos.get(),
-            len: piece.len.get() as u32,
-            captured: captured as u32,
-            fd: piece.fd.get(),
-            errno: piece.errno.get(),
-            class: piece.class.get(),
-            runtime: piece.runtime.get(),
-            execution: piece.execution.get(),
-            origin: piece.origin.get(),
-        });
-    }
     if let Some(cpu) = cpu() {
         cpu.captured += captured;
         cpu.cut += piece.len.get() - captured;
         cpu.faults += u64::from(piece.flags.get() & data_flag::FAULT != 0);
     }
     piece.waited.set(0);
-    entry.submit(ring::wakeup());
-    Outcome::Sent
+    Data {
+        header,
+        file: piece.file.get(),
+        pos: piece.pos.get(),
+        len: piece.len.get() as u32,
+        captured: captured as u32,
+        fd: piece.fd.get(),
+        errno: piece.errno.get(),
+        class: piece.class.get(),
+        runtime: piece.runtime.get(),
+        execution: piece.execution.get(),
+        origin: piece.origin.get(),
+    }
 }
 
 /// `want`, at most `N`, in a form that the verifier can follow: without the barrier the compiler

@@ -24,6 +24,10 @@ const MSG_PEEK: u64 = 0x2;
 const MSG_TRUNC: u64 = 0x20;
 const MSG_DONTWAIT: u64 = 0x40;
 const MSG_ERRQUEUE: u64 = 0x2000;
+/// `RWF_NOWAIT`, of `preadv2` and `pwritev2`.
+const RWF_NOWAIT: u64 = 0x8;
+/// `SPLICE_F_NONBLOCK`.
+const SPLICE_F_NONBLOCK: u64 = 0x2;
 
 /// Bit of [`ThreadState::flags`] above the `data_flag`s: the call discards what it receives.
 pub const NO_PAYLOAD: u32 = 0x100;
@@ -65,14 +69,12 @@ fn aside(call: u8, regs: u64, state: &mut ThreadState) {
     let Some(regs) = Regs::read(regs) else {
         return;
     };
-    if call == call::POLL {
-        state.waited |= if regs.arg(1) <= 2 {
-            waited::POLL_ONE
-        } else {
-            waited::POLL_MANY
-        };
-    } else {
-        close::run(call, regs.arg(0) as i32, regs.arg(1) as i32);
+    let (first, second) = (regs.arg(0) as u32, regs.arg(1) as u32);
+    match call {
+        call::POLL if second <= 2 => state.waited |= waited::POLL_ONE,
+        call::POLL => state.waited |= waited::POLL_MANY,
+        call::CLOSE_RANGE => close::range(first, second, regs.arg(2) as u32),
+        _ => close::run(call, first as i32, second as i32),
     }
 }
 
@@ -96,7 +98,6 @@ pub fn prepare(
     thread: &mut ThreadState,
 ) -> Option<&'static FileState> {
     let regs = Regs::read(regs)?;
-    thread.call = call;
     thread.fd = match stage {
         Stage::Begins => regs.arg(0),
         Stage::Returns => regs.exit_first(),
@@ -108,31 +109,44 @@ pub fn prepare(
         call::RECVMSG | call::SENDMSG => regs.arg(2),
         _ => 0,
     };
-    let reads = call & call::FAMILY == call::READS;
-    if reads && options & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
+    if call & call::FAMILY == call::READS && options & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
         return None;
     }
     let file = OpenFile::of(thread.fd)?;
     let state = file.state()?;
-    let (fd, other) = (thread.fd, regs.arg(2) as i32);
-    let wanted = match call & call::FAMILY {
-        call::READS => observed(state, fd, Direction::Read),
-        _ if call == call::SPLICE => prepare_splice(state, other, thread),
-        _ => observed(state, fd, Direction::Write),
+    thread.call = plain(call, &file);
+    let reads = thread.call & call::FAMILY == call::READS;
+    let fd = thread.fd;
+    let direction = if reads || call == call::SPLICE {
+        Direction::Read
+    } else {
+        Direction::Write
     };
-    if !wanted || ignored(state) || (call == call::PWRITE && state.class.get() != class::LOG) {
+    let mut wanted = call != call::TEE && observed(state, fd, direction) && !ignored(state);
+    match call {
+        call::SPLICE => wanted |= prepare_splice(regs.arg(2), thread),
+        call::TEE => wanted = prepare_splice(regs.arg(1), thread),
+        call::PWRITE | call::PWRITEV => wanted &= state.class.get() == class::LOG,
+        _ => {}
+    }
+    if !wanted {
         return None;
     }
     thread.file = file.address;
     thread.id = state.id;
     thread.flags = 0;
-    if file.nonblocking() || options & MSG_DONTWAIT != 0 {
+    let asked_not_to_block = match call {
+        call::PREADV2 | call::PWRITEV2 => regs.arg(5) & RWF_NOWAIT != 0,
+        call::VMSPLICE => regs.arg(3) & SPLICE_F_NONBLOCK != 0,
+        _ => options & MSG_DONTWAIT != 0,
+    };
+    if file.nonblocking() || asked_not_to_block {
         thread.flags |= u32::from(data_flag::NONBLOCK);
     }
     if !reads {
         thread.flags |= u32::from(data_flag::WRITE);
         let pipe = state.class.get() == class::PIPE;
-        if call & call::FAMILY == call::WRITES && pipe && file.pipe_empty() {
+        if thread.call & call::FAMILY == call::WRITES && pipe && file.pipe_empty() {
             thread.flags |= u32::from(data_flag::PIPE_EMPTY);
         }
     } else if options & MSG_TRUNC != 0 && matches!(state.class.get(), class::TCP4 | class::TCP6) {
@@ -141,12 +155,26 @@ pub fn prepare(
     Some(state)
 }
 
-/// Notes both ends of a `splice`; true if one of them is observed.
+/// The call of the same effect among those that [`ThreadState::call`] may name.
 #[inline(always)]
-fn prepare_splice(from: &FileState, to_fd: i32, thread: &mut ThreadState) -> bool {
+fn plain(call: u8, file: &OpenFile) -> u8 {
+    match call {
+        call::PREADV2 => call::READV,
+        call::PWRITE => call::WRITE,
+        call::PWRITEV | call::PWRITEV2 => call::WRITEV,
+        call::VMSPLICE if file.read_only() => call::READV,
+        call::VMSPLICE => call::WRITEV,
+        _ => call,
+    }
+}
+
+/// Notes the end of a `splice` or `tee` that is written to, descriptor `to`; true if it is observed.
+#[inline(always)]
+fn prepare_splice(to: u64, thread: &mut ThreadState) -> bool {
+    let to_fd = to as i32;
     thread.pos = 0;
     thread.offered = 0;
-    let mut wanted = observed(from, thread.fd, Direction::Read);
+    thread.count = u64::from(to_fd as u32);
     if let Some(file) = OpenFile::of(to_fd)
         && let Some(to) = file.state()
         && observed(to, to_fd, Direction::Write)
@@ -154,9 +182,9 @@ fn prepare_splice(from: &FileState, to_fd: i32, thread: &mut ThreadState) -> boo
     {
         thread.pos = file.address;
         thread.offered = to.id;
-        wanted = true;
+        return true;
     }
-    wanted
+    false
 }
 
 /// Reports a write that begins; leaves everything else to the call's return.

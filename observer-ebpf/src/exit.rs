@@ -1,6 +1,6 @@
 //! The return of a system call: reads are reported, writes corrected.
 
-use observer_abi::{Short, class, control::call, data_flag, kind};
+use observer_abi::{Short, control::call, data_flag, kind};
 
 use crate::{
     config::call_of,
@@ -8,12 +8,13 @@ use crate::{
     emit::{Piece, Program},
     enter::{NO_PAYLOAD, Stage, message_vector, prepare},
     execution,
-    file::{Direction, is_socket, same},
+    file::{Direction, is_socket, observed, same},
     maps::{ANNOUNCED, FileState, PENDING, REGULAR, ThreadState, UNREPORTED},
     mem,
     regs::Regs,
     report::{advance, position, refund, report, report_bare},
     ring::{self, cpu},
+    take::{self, EAGAIN},
     thread::Thread,
     vector,
 };
@@ -35,9 +36,7 @@ pub fn run(regs: u64, ret: i64) {
     };
     if let Some(state) = thread.known() {
         if state.bits & PENDING != 0 {
-            let bits = state.bits;
-            state.bits = 0;
-            finish(thread, regs, state, bits, ret);
+            finish(thread, regs, state, ret);
         }
         return;
     }
@@ -57,7 +56,8 @@ fn unpaired(thread: Thread, regs: u64, ret: i64) {
         && moves
         && prepare(call, regs, Stage::Returns, state).is_some()
     {
-        finish(thread, regs, state, UNREPORTED, ret);
+        state.bits = UNREPORTED;
+        finish(thread, regs, state, ret);
     }
     if moves && let Some(cpu) = cpu() {
         cpu.unpaired += 1;
@@ -72,10 +72,18 @@ fn call_at(regs: u64) -> u8 {
 
 /// Reports what `call` did, now that it returned `ret`.
 #[inline(never)]
-fn finish(caller: Thread, regs: u64, call: &mut ThreadState, bits: u8, ret: i64) {
+fn finish(caller: Thread, regs: u64, call: &mut ThreadState, ret: i64) {
+    let bits = core::mem::take(&mut call.bits);
     let Some(state) = same(call.file, call.id) else {
         return;
     };
+    let family = call.call & call::FAMILY;
+    if family == call::CONNECTS {
+        return take::connected(caller, regs, call, state, ret);
+    }
+    if family == call::READS && ret == -EAGAIN {
+        return take::probed(caller, regs, call, state);
+    }
     let Some(piece) = Piece::of(Program::Exit) else {
         return;
     };
@@ -84,7 +92,7 @@ fn finish(caller: Thread, regs: u64, call: &mut ThreadState, bits: u8, ret: i64)
     piece.executed_by(execution::current(caller, regs));
     piece.time.set(ring::now());
     piece.describe(call, state);
-    match call.call & call::FAMILY {
+    match family {
         call::READS => read(call, state, piece, ret),
         call::WRITES => write(call, state, piece, bits, ret),
         _ => moved(call, state, piece, ret),
@@ -100,6 +108,7 @@ fn read(call: &ThreadState, state: &FileState, piece: &Piece, ret: i64) {
         }
         piece.pos.set(position(state, Direction::Read));
         advance(state, Direction::Read, ret);
+        take::read(state, piece);
         if introduce(call, state, piece) {
             range(call, state, piece, 0, ret as u64);
         }
@@ -161,12 +170,12 @@ fn moved(call: &ThreadState, state: &FileState, piece: &Piece, ret: i64) {
         call::SENDMMSG => {
             messages(call, state, piece, ret as u64, 1);
         }
-        call::SPLICE => splice(call, state, piece),
+        call::SPLICE | call::TEE => splice(call, state, piece),
         _ => bare(call.file, call.fd, state, piece, Direction::Write),
     }
 }
 
-/// Both ends of a `splice`.
+/// Both ends of a `splice`, the written one of a `tee`.
 #[inline(always)]
 fn splice(call: &ThreadState, from: &FileState, piece: &Piece) {
     if call.pos != 0
@@ -178,7 +187,7 @@ fn splice(call: &ThreadState, from: &FileState, piece: &Piece) {
         piece.fd.set(call.count as i32);
         bare(call.pos, piece.fd.get(), to, piece, Direction::Write);
     }
-    if is_socket(from.class.get()) || from.class.get() == class::PIPE {
+    if call.call == call::SPLICE && observed(from, call.fd, Direction::Read) {
         piece.file.set(from.id);
         piece.class.set(from.class.get());
         piece.flags.set(piece.flags.get() & !data_flag::WRITE);
@@ -329,7 +338,7 @@ fn short(call: &ThreadState, piece: &Piece, pos: u64, offered: u64, ret: i64) {
         offered: offered as u32,
         ret: ret as i32,
     });
-    entry.submit(ring::wakeup());
+    entry.submit(ring::wakeup(0));
 }
 
 /// Errors of a read after which a socket delivers nothing more; numbers of `asm-generic/errno.h`.

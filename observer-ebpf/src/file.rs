@@ -4,21 +4,23 @@
 use core::{cell::Cell, mem::MaybeUninit};
 
 use aya_ebpf::{
-    bindings::BPF_ANY,
+    bindings::{BPF_ANY, BPF_NOEXIST},
     helpers::{bpf_get_current_task, bpf_get_smp_processor_id},
 };
 use observer_abi::{class, control::FILE_BLOCK};
 
 use crate::{
     config::offset,
-    maps::{CPUS, FILES, FileState, IGNORED, REGULAR},
+    maps::{CPUS, FILES, FileState, IGNORED, NO_TURN, REGULAR},
     mem,
 };
 
 /// `O_NONBLOCK`, the same on x86-64 and arm64.
 const O_NONBLOCK: u32 = 0o4000;
 /// `O_ACCMODE | O_APPEND`: what the class of a regular file depends on.
-const CLASS_FLAGS: u32 = 0o3 | O_APPEND;
+const CLASS_FLAGS: u32 = O_ACCMODE | O_APPEND;
+/// `O_ACCMODE`; zero is `O_RDONLY`.
+const O_ACCMODE: u32 = 0o3;
 /// `O_APPEND`, the same on x86-64 and arm64.
 const O_APPEND: u32 = 0o2000;
 
@@ -83,6 +85,12 @@ impl OpenFile {
         self.flags & O_NONBLOCK != 0
     }
 
+    /// Whether nothing can be written to it.
+    #[inline(always)]
+    pub fn read_only(&self) -> bool {
+        self.flags & O_ACCMODE == 0
+    }
+
     /// What is known of it; nothing if it was never seen, or what was seen there was another one.
     #[inline(always)]
     pub fn known(&self) -> Option<&'static FileState> {
@@ -107,11 +115,11 @@ impl OpenFile {
         state_at(self.address)
     }
 
-    /// Whether this is the only reference to it, so that closing it ends the description.
+    /// How many references to it there are; when all are gone, the description ends.
     #[inline(always)]
-    pub fn last_reference(&self) -> bool {
-        let count: Option<u64> = mem::kernel(self.address, offset!(file_count));
-        count == Some(u64::from(offset!(file_count_one)))
+    pub fn references(&self) -> Option<u64> {
+        let count: u64 = mem::kernel(self.address, offset!(file_count))?;
+        Some(count.wrapping_sub(u64::from(offset!(file_count_one))) + 1)
     }
 
     /// Whether this pipe holds nothing.
@@ -131,6 +139,30 @@ impl OpenFile {
         mem::kernel(self.address, offset!(file_private))
     }
 
+    /// As [`state`](Self::state), for programs that may be preempted (Linux 5.12: the addition
+    /// fetches). Nothing while something else is remembered at its address.
+    #[inline(always)]
+    pub fn state_preemptible(&self) -> Option<&'static FileState> {
+        if let Some(state) = self.known() {
+            return Some(state);
+        }
+        let cpu = CPUS.get_ptr_mut(0)?;
+        let mut count = 1u64;
+        // SAFETY: aligned, inside a live map element. What counts in several instructions on this
+        // CPU is not preempted by this program.
+        unsafe {
+            core::arch::asm!(
+                "{count} = atomic_fetch_add((u64 *)({ids} + 0), {count})",
+                ids = in(reg) &raw mut (*cpu).ids,
+                count = inout(reg) count,
+                options(nostack),
+            );
+        }
+        // Another thread may have been faster.
+        let _ = self.insert(count + 1, BPF_NOEXIST);
+        self.known()
+    }
+
     /// Gives it an identity and a class.
     #[inline(never)]
     fn enrol(&self) -> i32 {
@@ -142,6 +174,12 @@ impl OpenFile {
             (*cpu).ids += 1;
             (*cpu).ids
         };
+        self.insert(count, BPF_ANY)
+    }
+
+    /// Remembers it as number `count` of this CPU.
+    #[inline(always)]
+    fn insert(&self, count: u64, how: u32) -> i32 {
         // SAFETY: the helper has no preconditions.
         let number = unsafe { bpf_get_smp_processor_id() };
         let state = FileState {
@@ -153,10 +191,12 @@ impl OpenFile {
             flags: self.flags & CLASS_FLAGS,
             class: Cell::new(self.classify()),
             bits: Cell::new(0),
-            turn: Cell::new(2),
-            reserved: 0,
+            turn: Cell::new(NO_TURN),
+            closing: Cell::new(0),
+            reader: Cell::new(0),
+            tail: 0,
         };
-        match FILES.insert(self.address, state, u64::from(BPF_ANY)) {
+        match FILES.insert(self.address, state, u64::from(how)) {
             Ok(()) => 0,
             Err(error) => error,
         }
@@ -231,13 +271,34 @@ pub fn is_socket(class: u8) -> bool {
     matches!(class, class::TCP4 | class::TCP6 | class::UNIX)
 }
 
+/// `current->files`.
+#[inline(always)]
+fn files() -> Option<u64> {
+    // SAFETY: the helper has no preconditions.
+    let task = unsafe { bpf_get_current_task() };
+    mem::kernel(task, offset!(task_files))
+}
+
+/// Whether no other task has the current task's descriptors.
+#[inline(always)]
+pub fn descriptors_are_own() -> bool {
+    let count = files().and_then(|files| mem::kernel::<u32>(files, offset!(files_count)));
+    count == Some(1)
+}
+
+/// `current->files->fdt->open_fds` and how many descriptors there is room for: a bit for each.
+#[inline(always)]
+pub fn open_descriptors() -> Option<(u64, u32)> {
+    let table: u64 = mem::kernel(files()?, offset!(files_fdt))?;
+    let bits = mem::kernel(table, offset!(fdt_open_fds))?;
+    Some((bits, mem::kernel(table, offset!(fdt_max_fds))?))
+}
+
 /// `current->files->fdt->fd[fd]`. The table is the current task's own, and is not freed while the
 /// program runs: programs run inside a read-side critical section of RCU.
 #[inline(always)]
 fn address_of(fd: i32) -> Option<u64> {
-    // SAFETY: the helper has no preconditions.
-    let task = unsafe { bpf_get_current_task() };
-    let files: u64 = mem::kernel(task, offset!(task_files))?;
+    let files = files()?;
     let table: u64 = mem::kernel(files, offset!(files_fdt))?;
     let [size, array]: [u64; 2] = mem::kernel(table, offset!(fdt_max_fds))?;
     if fd as u32 >= size as u32 {

@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use observer_abi::control::{Control, CpuState, Layout, Policy, WATCH_CELLS};
 
-use crate::emit::Piece;
+use crate::{emit::Piece, gather::Gathered};
 
 /// What is known of an open file description, keyed by the address of its `struct file`.
 #[repr(C)]
@@ -28,12 +28,16 @@ pub struct FileState {
     pub flags: u32,
     /// One of `observer_abi::class`, or [`REGULAR`].
     pub class: Cell<u8>,
-    /// [`ANNOUNCED`], [`IGNORED`].
+    /// [`ANNOUNCED`], [`IGNORED`], [`CLIENT`].
     pub bits: Cell<u8>,
-    /// Direction of the last data, 2 before any.
+    /// Direction of the last data, [`NO_TURN`] before any.
     pub turn: Cell<u8>,
+    /// Descriptors of it that the call that is closing many has closed by now.
+    pub closing: Cell<u8>,
+    /// With [`CLIENT`]: the thread that read last, or tried to.
+    pub reader: Cell<u32>,
     /// Unused, zero.
-    pub reserved: u8,
+    pub tail: u32,
 }
 
 // SAFETY: each cell is read and written as a whole by single instructions; positions, where that is
@@ -47,6 +51,11 @@ pub const REGULAR: u8 = 0x80;
 pub const ANNOUNCED: u8 = 1;
 /// [`FileState::bits`]: userspace wants to hear no more of it.
 pub const IGNORED: u8 = 2;
+/// [`FileState::bits`]: a socket that was connected here, or first written to.
+pub const CLIENT: u8 = 4;
+
+/// [`FileState::turn`]: no data yet.
+pub const NO_TURN: u8 = 2;
 
 /// What a thread is doing, so that the return of a call is paired with its beginning.
 #[repr(C)]
@@ -60,7 +69,7 @@ pub struct ThreadState {
     pub bits: u8,
     /// `observer_abi::waited` since its last data record.
     pub waited: u8,
-    /// The call in flight, one of `call`.
+    /// The call in flight, one of `call`; of those with the same effect, the plainest.
     pub call: u8,
     /// First argument: the descriptor.
     pub fd: i32,
@@ -68,16 +77,16 @@ pub struct ThreadState {
     pub flags: u32,
     /// Second argument: buffer, vector or message header.
     pub buffer: u64,
-    /// Third argument: bytes, elements or messages.
+    /// Third argument: bytes, elements or messages. `splice` and `tee`: the descriptor written to.
     pub count: u64,
     /// Address of the `struct file` in use.
     pub file: u64,
     /// Its identity when the call began.
     pub id: u64,
-    /// A write: its position. `splice`: address of the `struct file` written to.
+    /// A write: its position. `splice`, `tee`: address of the `struct file` written to.
     pub pos: u64,
     /// A write: bytes offered, in the low half, and bytes reported at the beginning, in the high
-    /// half. `splice`: identity of the description written to.
+    /// half. `splice`, `tee`: identity of the description written to.
     pub offered: u64,
 }
 
@@ -137,6 +146,10 @@ pub static VECTORS: PerCpuArray<[IoVec; VECTOR]> = PerCpuArray::with_max_entries
 /// The record in the making: element 0 for `sys_enter`, 1 for `sys_exit`.
 #[map]
 pub static PIECES: PerCpuArray<Piece> = PerCpuArray::with_max_entries(2, 0);
+
+/// Room for records that are gathered: element 0 for `sys_enter`, 1 for `sys_exit`.
+#[map]
+pub static GATHERED: PerCpuArray<Gathered> = PerCpuArray::with_max_entries(2, 0);
 
 /// The records.
 #[map]

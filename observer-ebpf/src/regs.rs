@@ -36,7 +36,7 @@ impl Regs {
         (mode == register!(mode_native)).then_some(regs)
     }
 
-    /// Argument 0 to 3 of the call that begins.
+    /// Argument 0 to 5 of the call that begins.
     #[inline(always)]
     pub fn arg(&self, index: usize) -> u64 {
         self.word(register!(args[index]))

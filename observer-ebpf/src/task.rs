@@ -4,6 +4,7 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use observer_abi::{Task, control::watch, kind};
 
 use crate::{
+    close,
     config::{offset, setting},
     execution,
     maps::PENDING,
@@ -90,6 +91,7 @@ pub fn exit(task: u64) {
         state.bits = 0;
     }
     send(kind::EXIT, pid_tgid, tgid, tid, task);
+    close::all();
 }
 
 /// Sends a record of what the thread `pid_tgid` did to the task at `address`.
@@ -105,5 +107,5 @@ fn send(kind: u8, pid_tgid: u64, tgid: u32, tid: u32, address: u64) {
         tid,
         comm: mem::kernel(address, offset!(task_comm)).unwrap_or([0; 16]),
     });
-    entry.submit(ring::wakeup());
+    entry.submit(ring::wakeup(0));
 }

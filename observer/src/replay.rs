@@ -41,6 +41,7 @@ pub fn run(path: &Path, show: &ShowPlan) -> Result<Exit, Error> {
     let config = Config {
         anchor: startup.anchor,
         show_query: show.show_query,
+        explain: show.explain,
     };
     match session::run(&mut replay, config, sink, None) {
         Ok(_) => Ok(Exit::Ok),

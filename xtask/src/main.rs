@@ -5,6 +5,7 @@ mod ebpf;
 mod layers;
 mod project;
 mod test;
+mod truth;
 
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ tasks:
       --e2e [NAME]    only the end-to-end tests, or one file of them
   layers        fail on an import that runs backwards through the stages
   bench [PART]  measure what watching costs, as root; all parts go into docs/benchmarks.md
+  truth [...]   measure what is attributed in each runtime, and how much of it wrongly, as root; --help tells more
   build-ebpf    build the kernel probes and replace the committed object
   verify-ebpf   build the kernel probes elsewhere and compare with the committed object
 ";
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         },
         ["layers"] => layers::check(),
         ["bench", parts @ ..] => bench::run(parts),
+        ["truth", args @ ..] => truth::run(args),
         ["build-ebpf"] => ebpf::build(),
         ["verify-ebpf"] => ebpf::verify(),
         _ => return usage(),

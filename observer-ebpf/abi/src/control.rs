@@ -22,6 +22,9 @@ pub mod call {
     pub const RECVMSG: u8 = READS | 3;
     /// `recvmmsg(fd, msgvec, vlen, flags, …)`.
     pub const RECVMMSG: u8 = READS | 4;
+    /// `preadv2(fd, iov, iovcnt, pos_l, pos_h, flags)`; `preadv` and `pread64` can't read what has no
+    /// positions, and of files with positions only what is written matters.
+    pub const PREADV2: u8 = READS | 5;
 
     /// Family: bytes go out; reported when the call begins.
     pub const WRITES: u8 = 0x20;
@@ -35,6 +38,12 @@ pub mod call {
     pub const SENDMSG: u8 = WRITES | 3;
     /// `pwrite64(fd, buf, count, offset)`; only logs are looked at.
     pub const PWRITE: u8 = WRITES | 5;
+    /// `pwritev(fd, iov, iovcnt, pos_l, pos_h)`; only logs are looked at.
+    pub const PWRITEV: u8 = WRITES | 6;
+    /// `pwritev2(fd, iov, iovcnt, pos_l, pos_h, flags)`.
+    pub const PWRITEV2: u8 = WRITES | 7;
+    /// `vmsplice(fd, iov, nr_segs, flags)`: a write to the writing end of a pipe, a read from the other.
+    pub const VMSPLICE: u8 = WRITES | 8;
 
     /// Family: bytes go out, and how many is known only when the call returns.
     pub const MOVES: u8 = 0x30;
@@ -44,8 +53,8 @@ pub mod call {
     pub const SENDFILE: u8 = MOVES | 6;
     /// `splice(fd_in, off_in, fd_out, …)`.
     pub const SPLICE: u8 = MOVES | 7;
-    /// `vmsplice(fd, iov, …)`.
-    pub const VMSPLICE: u8 = MOVES | 8;
+    /// `tee(fd_in, fd_out, …)`: takes nothing from `fd_in`.
+    pub const TEE: u8 = MOVES | 8;
 
     /// Family: a descriptor is closed.
     pub const CLOSES: u8 = 0x40;
@@ -53,6 +62,8 @@ pub mod call {
     pub const CLOSE: u8 = CLOSES;
     /// `dup2(oldfd, newfd)`, `dup3`: closes `newfd`.
     pub const DUP2: u8 = CLOSES | 1;
+    /// `close_range(first, last, flags)`.
+    pub const CLOSE_RANGE: u8 = CLOSES | 2;
 
     /// Family: the thread waits.
     pub const WAITS: u8 = 0x50;
@@ -64,6 +75,11 @@ pub mod call {
     pub const SELECT: u8 = WAITS | 2;
     /// `accept`, `accept4`.
     pub const ACCEPT: u8 = WAITS | 3;
+
+    /// Family: a socket is connected.
+    pub const CONNECTS: u8 = 0x60;
+    /// `connect(fd, addr, addrlen)`.
+    pub const CONNECT: u8 = CONNECTS;
 }
 
 /// Entries of the table of system calls: numbers from here on are ignored (462 calls exist in 6.18).
@@ -121,8 +137,8 @@ pub struct Registers {
     pub second_base: u32,
     /// Length of the second block, bytes; 0 when one block holds everything.
     pub second_len: u32,
-    /// Word that holds each of the first four arguments when the call begins.
-    pub args: [u32; 4],
+    /// Word that holds each argument when the call begins.
+    pub args: [u32; 6],
     /// Word that holds the first argument when the call returns.
     pub exit_first: u32,
     /// Word that holds the number of the call (its low 32 bits).
@@ -154,8 +170,12 @@ pub struct Offsets {
     pub task_thread_pointer: u32,
     /// `files_struct.fdt`.
     pub files_fdt: u32,
+    /// `files_struct.count`: how many tasks share it.
+    pub files_count: u32,
     /// `fdtable.max_fds`; `fdtable.fd` follows it eight bytes later.
     pub fdt_max_fds: u32,
+    /// `fdtable.open_fds`.
+    pub fdt_open_fds: u32,
     /// Start of the bytes of `struct file` that hold `f_inode` and `f_flags`.
     pub file_block: u32,
     /// How many these are, at most [`FILE_BLOCK`].
@@ -248,6 +268,41 @@ pub const fn policy_slot(file: u64, bits: u32) -> u32 {
 /// Words in a [`Layout`].
 pub const LAYOUT_WORDS: usize = 15;
 
+/// Words of the [`Layout`] of a Go program. Offsets of registers are those in `struct pt_regs`; other
+/// offsets are those of fields in the structures of the program, in bytes.
+pub mod go {
+    /// Offset of the register that holds the running goroutine's `runtime.g`.
+    pub const G: usize = 0;
+    /// Offset of the stack pointer.
+    pub const SP: usize = 1;
+    /// `runtime.g.goid`.
+    pub const GOID: usize = 2;
+    /// `runtime.g.parentGoid`, from Go 1.21; 0 if there is none.
+    pub const PARENT: usize = 3;
+    /// `runtime.g.m`.
+    pub const M: usize = 4;
+    /// `runtime.m.curg`.
+    pub const CURG: usize = 5;
+    /// At the call of `runtime.runqput(pp, gp, next)`: offset of the register that holds `gp`.
+    pub const BEGUN: usize = 6;
+    /// In `net/http.(*persistConn).roundTrip`: offset of the register that holds the receiver.
+    pub const RECEIVER: usize = 7;
+    /// `net/http.persistConn.conn`, an interface: the address of its `itab`, then of its value.
+    pub const CONN: usize = 8;
+    /// Address of the description of `*net.TCPConn`; 0 if the program has none.
+    pub const TCP: usize = 9;
+    /// Address of the description of `*net.UnixConn`; 0 if the program has none.
+    pub const UNIX: usize = 10;
+    /// Address of the description of `*crypto/tls.Conn`; 0 if the program has none.
+    pub const TLS: usize = 11;
+    /// `crypto/tls.Conn.conn`, an interface likewise.
+    pub const TLS_CONN: usize = 12;
+    /// `net.TCPConn.conn.fd`, the address of a `net.netFD`; the same in `net.UnixConn`.
+    pub const FD: usize = 13;
+    /// `net.netFD.pfd.Sysfd`.
+    pub const SYSFD: usize = 14;
+}
+
 /// How the executions of one process are read: the value of the `RUNTIMES` map, by process id.
 ///
 /// Children inherit it, since `fork` keeps the address space; a new program has none.
@@ -296,10 +351,42 @@ pub struct CpuState {
     pub unpaired: u64,
 }
 
+/// Fields of [`CpuState`], all 64 bits wide.
+pub const COUNTERS: usize = size_of::<CpuState>() / size_of::<u64>();
+
+impl CpuState {
+    /// The counters in the order in which they lie in memory.
+    #[must_use]
+    pub const fn from_words(words: [u64; COUNTERS]) -> Self {
+        let [
+            seq,
+            ids,
+            sent,
+            lost,
+            captured,
+            cut,
+            faults,
+            ignored,
+            unpaired,
+        ] = words;
+        Self {
+            seq,
+            ids,
+            sent,
+            lost,
+            captured,
+            cut,
+            faults,
+            ignored,
+            unpaired,
+        }
+    }
+}
+
 const _: () = {
     assert!(size_of::<Config>() == 32);
-    assert!(size_of::<Registers>() == 52);
-    assert!(size_of::<Offsets>() == 35 * 4);
+    assert!(size_of::<Registers>() == 60);
+    assert!(size_of::<Offsets>() == 37 * 4);
     assert!(size_of::<Policy>() == 32);
     assert!(size_of::<Control>() == 8);
     assert!(size_of::<Layout>() == 128);

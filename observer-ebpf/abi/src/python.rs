@@ -15,7 +15,7 @@ pub const TYPE: usize = 5;
 /// Word: [`GREENLETS`] and [`THREAD_CONTEXTS`], or 0.
 pub const FLAGS: usize = 6;
 
-/// Flag: greenlets run in this process. They carry contexts that were never entered.
+/// Flag: greenlets run in this process. Each has a context that it never enters.
 pub const GREENLETS: u64 = 1;
 /// Flag: every thread that the process starts runs in a context of its own, as from 3.14 on.
 pub const THREAD_CONTEXTS: u64 = 2;

@@ -7,8 +7,8 @@
 //!
 //! A context is believed if its type is that of contexts, and if the thread has entered it: what is
 //! there without that is a thread's own, shared by all that ever runs on it. From 3.14 on a thread's own
-//! context is entered as well, before any other. Greenlets alone carry contexts that were
-//! never entered, and these are believed if they were seen to be copied.
+//! context is entered as well, before any other. A greenlet's own context is never entered; where
+//! greenlets run (gevent), it is believed.
 //!
 //! The memory of a context is soon used again. What ends is counted at each address, whatever
 //! began there, so that no two contexts have the same identity.
@@ -40,13 +40,10 @@ impl Place {
 #[map]
 static PYTHON_THREADS: LruHashMap<u32, Known> = LruHashMap::with_max_entries(8192, 0);
 
-/// What is known of the contexts that were seen to begin or end at an address: a count of these events,
-/// the lowest bits of which tell the one there from those before; and [`COPIED`].
+/// How many contexts were seen to begin or end at an address; the lowest bits of that count tell the one
+/// there from those before.
 #[map]
 static PYTHON_CONTEXTS: LruHashMap<Place, u64> = LruHashMap::with_max_entries(16384, 0);
-
-/// The context there was seen to be made, as a copy.
-const COPIED: u64 = 1 << 16;
 
 /// What is known of a thread.
 #[repr(C)]
@@ -86,22 +83,22 @@ fn entered(layout: &Layout, pid_tgid: u64, address: u64) -> Execution {
     if kind != layout.words[word::TYPE] || address >> word::ADDRESS_BITS != 0 {
         return Execution::NONE;
     }
-    let place = Place::of(pid_tgid, address);
-    // SAFETY: a word, read at once. One that is just used for another place is another generation.
-    let known = unsafe { PYTHON_CONTEXTS.get(place) }.map_or(0, |known| *known);
     let flags = layout.words[word::FLAGS];
     // `int ctx_entered`, and after it padding.
     let runs = if entered as u32 == 0 {
-        flags & word::GREENLETS != 0 && known & COPIED != 0
+        flags & word::GREENLETS != 0
     } else {
         flags & word::THREAD_CONTEXTS == 0 || previous != 0 || is_main(pid_tgid)
     };
     if !runs {
         return Execution::NONE;
     }
+    let place = Place::of(pid_tgid, address);
+    // SAFETY: a word, read at once. One that is just used for another place is another generation.
+    let generation = unsafe { PYTHON_CONTEXTS.get(place) }.map_or(0, |generation| *generation);
     Execution {
         runtime: runtime::PYTHON,
-        id: identity(address, known),
+        id: identity(address, generation),
         origin: variables,
     }
 }
@@ -112,10 +109,10 @@ fn is_main(pid_tgid: u64) -> bool {
     pid_tgid as u32 == (pid_tgid >> 32) as u32
 }
 
-/// The identity of the context at `address`, of which so much is known.
+/// The identity of the context at `address`.
 #[inline(always)]
-fn identity(address: u64, known: u64) -> u64 {
-    address | known << word::ADDRESS_BITS
+fn identity(address: u64, generation: u64) -> u64 {
+    address | generation << word::ADDRESS_BITS
 }
 
 /// The current thread's `PyThreadState`.
@@ -204,7 +201,7 @@ fn tell_copied(address: u64, pid_tgid: u64) -> i32 {
         return 0;
     }
     let parent = current(layout, pid_tgid).id;
-    let Some(known) = renew(pid_tgid, address, COPIED) else {
+    let Some(generation) = renew(pid_tgid, address) else {
         return 0;
     };
     let Some(mut entry) = ring::reserve::<Branch>() else {
@@ -213,12 +210,12 @@ fn tell_copied(address: u64, pid_tgid: u64) -> i32 {
     let len = size_of::<Branch>() as u32;
     entry.write(Branch {
         header: ring::header(kind::BRANCH, len, pid_tgid, ring::now()),
-        child: identity(address, known),
+        child: identity(address, generation),
         parent,
         runtime: runtime::PYTHON,
         reserved: [0; 7],
     });
-    entry.submit(ring::wakeup());
+    entry.submit(ring::wakeup(0));
     0
 }
 
@@ -229,7 +226,7 @@ pub fn ended(address: u64) {
         && let Some(layout) = layout_of(thread.pid_tgid)
         && is_context(layout, address)
     {
-        renew(thread.pid_tgid, address, 0);
+        renew(thread.pid_tgid, address);
     }
 }
 
@@ -245,16 +242,16 @@ fn layout_of(pid_tgid: u64) -> Option<&'static Layout> {
     layout.filter(|layout| layout.runtime as u8 == runtime::PYTHON)
 }
 
-/// Counts a beginning or an end at `address`; what is known of it now.
+/// Counts a beginning or an end at `address`; the generation there now.
 #[inline(always)]
-fn renew(pid_tgid: u64, address: u64, copied: u64) -> Option<u64> {
+fn renew(pid_tgid: u64, address: u64) -> Option<u64> {
     if address >> word::ADDRESS_BITS != 0 {
         return None;
     }
     let place = Place::of(pid_tgid, address);
     // SAFETY: as in `entered`.
     let last = match unsafe { PYTHON_CONTEXTS.get(place) } {
-        Some(known) => *known,
+        Some(generation) => *generation,
         // There may have been others, which are forgotten: begin where they hardly were.
         None => ring::now() >> 10,
     };
@@ -263,9 +260,8 @@ fn renew(pid_tgid: u64, address: u64, copied: u64) -> Option<u64> {
         0 => 1,
         next => next,
     };
-    let known = next | copied;
     PYTHON_CONTEXTS
-        .insert(place, known, u64::from(BPF_ANY))
+        .insert(place, next, u64::from(BPF_ANY))
         .ok()
-        .map(|()| known)
+        .map(|()| next)
 }

@@ -1,6 +1,8 @@
 //! What is known about processes and files from outside the records: the observer reads it from
 //! `/proc`, a recording keeps it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{FileId, Tgid};
@@ -74,6 +76,18 @@ pub enum ExecutionKind {
     NodeAsync,
     /// A Java virtual thread.
     VirtualThread,
+}
+
+impl fmt::Display for ExecutionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Goroutine => "goroutine",
+            Self::PythonContext => "context",
+            Self::TokioTask => "task",
+            Self::NodeAsync => "async id",
+            Self::VirtualThread => "virtual thread",
+        })
+    }
 }
 
 /// What is known about an open file description.

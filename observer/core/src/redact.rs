@@ -1,15 +1,19 @@
 //! Hides the values of a target's query: they may hold secrets.
 
+use smol_str::SmolStrBuilder;
+
+use crate::text::Text;
+
 /// What stands for a hidden value.
 const HIDDEN: &str = "…";
 
 /// `target` with its query's values hidden, unless `show`.
 #[must_use]
-pub fn redact(target: &str, show: bool) -> String {
+pub fn redact(target: Text, show: bool) -> Text {
     let Some((path, query)) = target.split_once('?').filter(|_| !show) else {
-        return target.to_owned();
+        return target;
     };
-    let mut out = String::with_capacity(target.len());
+    let mut out = SmolStrBuilder::new();
     out.push_str(path);
     for (i, pair) in query.split('&').enumerate() {
         out.push(if i == 0 { '?' } else { '&' });
@@ -24,7 +28,7 @@ pub fn redact(target: &str, show: bool) -> String {
             None => {}
         }
     }
-    out
+    out.finish()
 }
 
 #[cfg(test)]
@@ -34,10 +38,10 @@ mod tests {
     #[test]
     fn hides_values_and_keeps_names() {
         assert_eq!(
-            redact("/a?user=1&token=x%20y&&flag", false),
+            redact("/a?user=1&token=x%20y&&flag".into(), false),
             "/a?user=…&token=…&&…"
         );
-        assert_eq!(redact("/a?user=1", true), "/a?user=1");
-        assert_eq!(redact("/a", false), "/a");
+        assert_eq!(redact("/a?user=1".into(), true), "/a?user=1");
+        assert_eq!(redact("/a".into(), false), "/a");
     }
 }

@@ -23,6 +23,7 @@ fn replay(recording: &[u8]) -> Vec<Judged> {
     let mut engine = Engine::new(Config {
         anchor: startup.anchor,
         show_query: true,
+        ..Config::default()
     });
     let mut out = Vec::new();
     while let Ok(Some(input)) = reader.next_input() {
@@ -68,6 +69,7 @@ fn told(judged: &[Judged]) -> String {
                 )
                 .unwrap();
             }
+            Judged::Explanation(_) => unreachable!("none was asked for"),
             Judged::Loss(loss) => writeln!(text, "loss {:?} {}", loss.what, loss.count).unwrap(),
             Judged::Summary(s) => {
                 writeln!(text, "summary {:?} {:?}", s.verdicts.0, s.log_verdicts.0).unwrap();

@@ -6,6 +6,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
+use observer_abi::runtime::{GO, NONE, PYTHON};
 use observer_core::judged::{Judged, Role};
 use proptest::prelude::*;
 use world::{Fed, Told, World, request, response, tell, traceparent};
@@ -19,16 +20,33 @@ struct Work {
     call: u8,
     /// Whether its line carries the id.
     logs_id: bool,
-    /// Whether it serves on a thread that others share.
-    shared: bool,
+    /// Who does it.
+    by: By,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum By {
+    /// A thread of its own.
+    Thread,
+    /// A thread that serves others at the same time.
+    SharedThread,
+    /// A context on that thread, which answers the request too.
+    Context,
+    /// A context that the answering one began; its identity was another's before.
+    ChildContext,
+    /// A goroutine, by way of the writer of a pooled connection.
+    Goroutine,
 }
 
 fn work() -> impl Strategy<Value = Work> {
-    (0..4_u8, any::<bool>(), any::<bool>()).prop_map(|(call, logs_id, shared)| Work {
-        call,
-        logs_id,
-        shared,
-    })
+    let by = prop_oneof![
+        Just(By::Thread),
+        Just(By::SharedThread),
+        Just(By::Context),
+        Just(By::ChildContext),
+        Just(By::Goroutine),
+    ];
+    (0..4_u8, any::<bool>(), by).prop_map(|(call, logs_id, by)| Work { call, logs_id, by })
 }
 
 /// Requests that overlap in pairs, on connections that are used again.
@@ -47,6 +65,7 @@ fn story(works: &[Work]) -> World {
         for (i, work) in works.iter().enumerate() {
             let (server, tid) = place(&lanes, work, i);
             let n = with(i);
+            w.run(tid, runtime_of(work), 1);
             w.read(
                 tid,
                 server,
@@ -56,6 +75,7 @@ fn story(works: &[Work]) -> World {
         for (i, work) in works.iter().enumerate() {
             let (_, tid) = place(&lanes, work, i);
             let n = with(i);
+            act(&mut w, work, i, tid, n, lanes[i].2);
             let headers = match work.call {
                 0 => traceparent(n, 1000 + n),
                 1 => String::new(),
@@ -69,12 +89,18 @@ fn story(works: &[Work]) -> World {
             } else {
                 String::new()
             };
+            if work.by == By::Goroutine {
+                w.run(tid, GO, n);
+            }
             w.write(tid, stdout, format!("{id}line-{n}\n"));
         }
         for (i, work) in works.iter().enumerate() {
             let (server, tid) = place(&lanes, work, i);
+            w.run(tid, runtime_of(work), with(i));
             w.write(tid, server, response());
         }
+        w.tick();
+        w.sleep(2_000_000_000);
         w.tick();
     }
     w
@@ -83,10 +109,36 @@ fn story(works: &[Work]) -> World {
 type Lane = (world::Socket, world::Socket, world::Socket);
 
 fn place(lanes: &[Lane], work: &Work, i: usize) -> (world::Socket, u32) {
-    if work.shared {
-        (lanes[i].1, SHOP)
-    } else {
+    if work.by == By::Thread {
         (lanes[i].0, 20 + u32::try_from(i).unwrap())
+    } else {
+        (lanes[i].1, SHOP)
+    }
+}
+
+fn runtime_of(work: &Work) -> u8 {
+    match work.by {
+        By::Thread | By::SharedThread => NONE,
+        By::Context | By::ChildContext => PYTHON,
+        By::Goroutine => GO,
+    }
+}
+
+/// What is going to call for request `n` comes to run on its thread.
+fn act(w: &mut World, work: &Work, i: usize, tid: u32, n: u64, client: world::Socket) {
+    let again = 900 + i as u64;
+    match work.by {
+        By::Thread | By::SharedThread => {}
+        By::Context => w.run(tid, PYTHON, n),
+        By::ChildContext => {
+            w.branch(SHOP, tid, PYTHON, n, again);
+            w.run(tid, PYTHON, again);
+        }
+        By::Goroutine => {
+            w.run(tid, GO, n);
+            w.take(tid, client);
+            w.run(tid, GO, again);
+        }
     }
 }
 
@@ -95,7 +147,7 @@ fn accusations(told: &Told) -> BTreeMap<String, String> {
     let of = |judged: &Judged| match judged {
         Judged::Exchange(x) if x.role == Role::Client => {
             let verdict = x.verdict.filter(|v| v.is_loss())?;
-            Some((x.target.clone(), verdict.name().to_owned()))
+            Some((x.target.to_string(), verdict.name().to_owned()))
         }
         Judged::Log(l) if l.verdict.is_loss() => Some((
             l.line.rsplit(' ').next().unwrap().to_owned(),

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use observer_core::judged::SubjectId;
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// Shows which service drops trace context, on which call, how often and why.
@@ -143,6 +145,12 @@ pub struct ShowArgs {
     /// Which log lines to show; they are judged and counted in any case
     #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
     pub logs: Logs,
+    /// Tell nothing but how this call or log line was attributed: an id as in the JSON output, x17 or l42
+    ///
+    /// Shows which requests were in flight, what each kind of evidence says, and why one was
+    /// chosen or none. A replay gives the same ids as the watch that made the recording.
+    #[arg(long, value_name = "ID")]
+    pub explain: Option<SubjectId>,
     /// Show only the summary
     #[arg(long, short)]
     pub quiet: bool,

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use observer_core::judged::{LogVerdict, Verdict};
+use observer_core::judged::{LogVerdict, SubjectId, Verdict};
 
 use super::args::{Color, Logs, Output, Redact, ReplayArgs, SelectArgs, ShowArgs, WatchArgs};
 
@@ -142,6 +142,8 @@ pub struct ShowPlan {
     pub output: Output,
     /// What to show of it.
     pub filter: Filter,
+    /// The call or line whose attribution is to be explained, and nothing else shown.
+    pub explain: Option<SubjectId>,
     /// Whether values of query parameters are shown.
     pub show_query: bool,
     /// Which log lines to show.
@@ -277,6 +279,7 @@ fn show(args: ShowArgs) -> Result<ShowPlan, PlanError> {
     Ok(ShowPlan {
         output: args.output,
         filter,
+        explain: args.explain,
         show_query: args.redact == Redact::Off,
         logs: args.logs,
         quiet: args.quiet,

@@ -89,6 +89,7 @@ fn plan(shop: &Shop, args: &DemoArgs) -> WatchPlan {
         show: ShowPlan {
             output: Output::Text,
             filter: Filter::default(),
+            explain: None,
             show_query: false,
             logs: Logs::All,
             quiet: false,

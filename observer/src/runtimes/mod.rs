@@ -5,6 +5,7 @@
 //! or why nothing can be had. What it finds is checked before it is used: a wrong address must
 //! show up here, or in the probe as something that can't be read, never as an execution.
 
+mod go;
 pub mod image;
 pub mod memory;
 mod python;
@@ -29,6 +30,8 @@ pub struct Plan {
     pub layout: Layout,
     /// Further probes. One that can't be put in place makes only its evidence unavailable.
     pub probes: Vec<UserProbe>,
+    /// What can't be had of this process beside that, and why.
+    pub missing: Vec<String>,
 }
 
 /// Why executions can't be told apart, in plain words for people.
@@ -40,9 +43,9 @@ pub struct Unavailable(pub String);
 #[must_use]
 pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavailable>> {
     match runtime {
+        Runtime::Go => Some(go::plan(process)),
         Runtime::Python => Some(python::plan(process)),
-        Runtime::Go
-        | Runtime::Node
+        Runtime::Node
         | Runtime::Java
         | Runtime::Rust
         | Runtime::Ruby
@@ -202,7 +205,7 @@ impl Followed {
         }
         let attached = self.plan.as_ref().map(|plan| &plan.probes);
         if attached != Some(&plan.probes) {
-            let mut missing = Vec::new();
+            let mut missing = plan.missing.clone();
             self.links.clear();
             for probe in &plan.probes {
                 match capture.attach_user(process, probe) {

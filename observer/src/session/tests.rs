@@ -27,6 +27,7 @@ fn config() -> Config {
     Config {
         anchor: ClockAnchor::default(),
         show_query: false,
+        ..Config::default()
     }
 }
 

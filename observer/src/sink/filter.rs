@@ -99,7 +99,9 @@ impl Sieve {
         let own = matches!(part, Part::Call(call) if self.exchange_peer(call));
         own || match (&tree.request, &tree.earlier) {
             (Some(request), _) => self.exchange_peer(request),
-            (None, Some(earlier)) => self.peer(&earlier.peer.0, earlier.peer.1.as_deref()),
+            (None, Some(earlier)) => {
+                self.peer(&earlier.peer.0.to_string(), earlier.peer.1.as_deref())
+            }
             (None, None) => self.filter.peers.is_empty(),
         }
     }

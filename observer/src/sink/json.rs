@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
-use observer_core::text::shows;
+use observer_core::text::{is_plain, shows};
 
 use super::Sink;
 use super::filter::Sieve;
@@ -103,7 +103,7 @@ impl<W: Write> Sink for JsonSink<W> {
 /// that only below U+0020.
 fn make_visible(buffer: &mut Vec<u8>, start: usize) {
     // Nearly all lines are plain ASCII, which JSON has made visible but for DEL.
-    if buffer[start..].iter().all(|b| b.is_ascii() && *b != 0x7f) {
+    if is_plain(&buffer[start..]) {
         return;
     }
     let text = String::from_utf8_lossy(&buffer[start..]).into_owned();

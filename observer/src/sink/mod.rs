@@ -1,5 +1,6 @@
 //! Sinks: where judged things go. A sink depends on the core's output alone.
 
+mod explain;
 mod filter;
 mod json;
 pub mod rows;
@@ -54,6 +55,9 @@ pub struct Canvas {
 
 /// The sink that `plan` asks for, writing to `out`.
 pub fn open<'a>(plan: &ShowPlan, canvas: Canvas, out: impl Write + 'a) -> Box<dyn Sink + 'a> {
+    if plan.explain.is_some() {
+        return Box::new(explain::ExplainSink::new(plan.output, out));
+    }
     match plan.output {
         Output::Json => Box::new(json::JsonSink::new(plan, out)),
         Output::Text => Box::new(text::TextSink::new(plan, canvas, out)),

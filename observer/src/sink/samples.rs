@@ -1,12 +1,13 @@
 //! Judged things made by hand, for tests.
 
-use observer_core::context::Format;
+use observer_core::context::{Context, Format, SpanId, TraceId};
 use observer_core::facts::Runtime;
 use observer_core::ids::{Seq, Tgid, Tid};
 use observer_core::judged::{
-    Address, Attribution, Cause, ContextView, Counts, EdgeSummary, Evidence, Exchange, ExchangeId,
-    Finding, Log, LogContext, LogSummary, LogVerdict, Loss, LossKind, NotObserved, Rate, Reason,
-    Role, ServiceSummary, Summary, Tier, Verdict, WallTime, WhyCount,
+    Address, Attribution, Candidate, Cause, Counts, EdgeSummary, Evidence, Exchange, ExchangeId,
+    Explanation, Finding, Log, LogContext, LogId, LogSummary, LogVerdict, Loss, LossKind,
+    NotObserved, Rate, Reason, ReasonCount, Role, ServiceSummary, Summary, Tier, Verdict, WallTime,
+    Weighed, WhyCount,
 };
 use observer_core::message::Protocol;
 
@@ -32,6 +33,7 @@ pub fn plan() -> ShowPlan {
     ShowPlan {
         output: Output::Text,
         filter: Filter::default(),
+        explain: None,
         show_query: false,
         logs: Logs::All,
         quiet: false,
@@ -41,14 +43,14 @@ pub fn plan() -> ShowPlan {
 }
 
 /// A context.
-pub fn context(parent: &str) -> ContextView {
-    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
-    ContextView {
+pub fn context(parent: &str) -> Context {
+    const TRACE_ID: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
+    Context {
         format: Format::W3c,
-        trace_id: trace_id.into(),
-        parent_id: Some(parent.into()),
+        trace_id: TraceId::Wide(TRACE_ID),
+        parent_id: u64::from_str_radix(parent, 16).ok().map(SpanId::Bits),
         sampled: Some(true),
-        raw: format!("00-{trace_id}-{parent}-01"),
+        raw: format!("00-{TRACE_ID:032x}-{parent}-01").into(),
     }
 }
 
@@ -114,9 +116,53 @@ pub fn client(verdict: Verdict) -> Exchange {
     }
 }
 
+/// How a call made for [`server`] was attributed.
+pub fn explanation() -> Explanation {
+    let candidate = Candidate {
+        request: ExchangeId(Seq(1)),
+        tid: Tid(41),
+        since: at(0),
+        until: Some(at(9_000)),
+        thread: "thread 41 did all the work on it".into(),
+    };
+    let weighed = Weighed {
+        of: "threads and hand-off",
+        request: Some(ExchangeId(Seq(1))),
+        confidence: Some(0.999),
+        says: "thread 41 read the request".into(),
+    };
+    Explanation {
+        of: "x2".into(),
+        pid: Tgid(40),
+        tid: Tid(41),
+        execution: Some("goroutine 7".into()),
+        time: at(1_000),
+        candidates: vec![
+            Candidate {
+                until: None,
+                ..candidate.clone()
+            },
+            candidate,
+        ],
+        evidence: vec![
+            Weighed {
+                of: "correlation ids",
+                request: None,
+                confidence: None,
+                says: "nothing".into(),
+            },
+            weighed,
+        ],
+        same_trace: vec![ExchangeId(Seq(1))],
+        request: Some(ExchangeId(Seq(1))),
+        attribution: Attribution::none(Reason::NoRequest),
+    }
+}
+
 /// A line logged for [`server`].
 pub fn log(verdict: LogVerdict) -> Log {
     Log {
+        id: LogId(Seq(9)),
         pid: Tgid(40),
         tid: Tid(41),
         service: "cart".into(),
@@ -248,7 +294,10 @@ pub fn summary() -> Summary {
                 loss: rate(80, 480, 0.136, 0.203),
             },
             loss: rate(30, 240, 0.089, 0.173),
-            inconclusive: vec![(Reason::ManyInFlight { requests: 3 }.to_string(), 12)],
+            inconclusive: vec![ReasonCount {
+                reason: Reason::ManyInFlight { requests: 3 }.to_string(),
+                count: 12,
+            }],
         }],
         verdicts,
         log_verdicts,

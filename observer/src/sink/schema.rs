@@ -84,7 +84,7 @@ fn exchanges_are_as_the_schema_says() {
 
 #[test]
 fn findings_are_as_the_schema_says() {
-    let keys = || vec!["vendor".to_owned()];
+    let keys = || vec!["vendor".into()];
     let findings = vec![
         Finding::SampledChanged {
             inbound: true,
@@ -141,6 +141,11 @@ fn attributions_are_as_the_schema_says() {
 #[test]
 fn lines_are_as_the_schema_says() {
     check(LogVerdict::ALL.map(|verdict| Judged::Log(Box::new(samples::log(verdict)))));
+}
+
+#[test]
+fn explanations_are_as_the_schema_says() {
+    check([Judged::Explanation(Box::new(samples::explanation()))]);
 }
 
 #[test]

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use observer_core::ids::KernelNanos;
-use observer_core::judged::{Exchange, ExchangeId, Judged, Log, Role, WallTime};
+use observer_core::judged::{Address, Exchange, ExchangeId, Judged, Log, Role, WallTime};
+use observer_core::text::Text;
 
 /// How long a part waits for its request, nanoseconds of recorded time.
 const PATIENCE: u64 = 30_000_000_000;
@@ -54,12 +55,12 @@ impl Part {
 pub struct Earlier {
     /// Its name.
     pub id: ExchangeId,
-    /// Its method and target.
-    pub title: String,
+    /// Its method.
+    pub method: Text,
     /// Its target.
-    pub target: String,
+    pub target: Text,
     /// Who made it: address and, if known, service.
-    pub peer: (String, Option<String>),
+    pub peer: (Address, Option<Text>),
 }
 
 /// A request with what was done for it; or, without a request, one thing by itself.
@@ -200,9 +201,9 @@ impl Trees {
             self.order.push_back(request.id);
             let earlier = Earlier {
                 id: request.id,
-                title: format!("{} {}", request.method, request.target),
+                method: request.method.clone(),
                 target: request.target.clone(),
-                peer: (request.peer.to_string(), request.peer_service.clone()),
+                peer: (request.peer.clone(), request.peer_service.clone()),
             };
             self.earlier.insert(request.id, earlier);
         }

@@ -1,5 +1,6 @@
 //! `observer watch`: the probes as a source, from start to summary.
 
+mod account;
 mod clock;
 mod live;
 mod select;
@@ -130,6 +131,7 @@ pub fn watch(
     });
     let config = Config {
         anchor,
+        explain: plan.show.explain,
         show_query: plan.show.show_query,
     };
     let done = session::run(&mut live, config, sink, recorder);

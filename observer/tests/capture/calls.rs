@@ -60,6 +60,7 @@ fn receive(fd: RawFd, call: u32) {
                 ptr::null_mut(),
             ),
             3 => libc::recvmsg(fd, &mut header, 0),
+            4 => libc::preadv2(fd, parts.as_ptr(), 2, -1, 0),
             _ => libc::recvmmsg(fd, headers.as_mut_ptr(), 1, 0, ptr::null_mut()) as isize,
         }
     };
@@ -82,6 +83,7 @@ fn send(fd: RawFd, call: u32) {
             1 => libc::writev(fd, parts.as_ptr(), 2),
             2 => libc::sendto(fd, b"abcde".as_ptr().cast(), 5, 0, ptr::null(), 0),
             3 => libc::sendmsg(fd, &header, 0),
+            4 => libc::pwritev2(fd, parts.as_ptr(), 2, -1, 0),
             _ => libc::sendmmsg(fd, headers.as_mut_ptr(), 6, 0) as isize,
         }
     };
@@ -91,7 +93,7 @@ fn send(fd: RawFd, call: u32) {
 #[test]
 fn every_reading_call() {
     fn workload() {
-        for (call, byte) in (0..5).zip(b'0'..) {
+        for (call, byte) in (0..6).zip(b'0'..) {
             let (mut one, other) = pair();
             write_byte(&mut one, byte);
             receive(other.as_raw_fd(), call);
@@ -101,13 +103,13 @@ fn every_reading_call() {
         return;
     };
     let read = seen.bytes(Class::Unix, Direction::Read);
-    assert_eq!(read, [b"000", b"111", b"222", b"333", b"444"]);
+    assert_eq!(read, [b"000", b"111", b"222", b"333", b"444", b"555"]);
 }
 
 #[test]
 fn every_writing_call() {
     fn workload() {
-        for call in 0..5 {
+        for call in 0..6 {
             let (one, _other) = pair();
             send(one.as_raw_fd(), call);
         }
@@ -117,14 +119,14 @@ fn every_writing_call() {
     };
     let mut wrote = seen.bytes(Class::Unix, Direction::Write);
     let many = wrote.pop().unwrap();
-    assert_eq!(wrote, [b"abcde"; 4]);
+    assert_eq!(wrote, [b"abcde"; 5]);
     // Of `sendmmsg` the first four messages are captured, the others only counted.
     assert_eq!(many, b"abcdeabcdeabcdeabcde??????????");
     assert!(!seen.decoded().any(|r| matches!(r.event, Event::Short(_))));
 }
 
 #[test]
-fn parts_of_a_vector_are_records_of_one_call() {
+fn short_parts_of_a_vector_are_one_record() {
     fn workload() {
         let (one, other) = pair();
         send(one.as_raw_fd(), 1);
@@ -136,8 +138,34 @@ fn parts_of_a_vector_are_records_of_one_call() {
     for direction in [Direction::Write, Direction::Read] {
         let data = seen.data(Class::Unix, direction);
         let told: Vec<_> = data.iter().map(|d| (d.pos, d.payload, d.more)).collect();
-        assert_eq!(told, [(0, &b"ab"[..], true), (2, b"cde", false)]);
+        assert_eq!(told, [(0, &b"abcde"[..], false)]);
     }
+}
+
+#[test]
+fn long_parts_of_a_vector_are_records_of_one_call() {
+    fn workload() {
+        let (one, mut other) = pair();
+        let (mut head, mut body) = ([b'h'; 100], [b'b'; 3997]);
+        for len in [3996, 3997] {
+            let parts = [iovec(&mut head), iovec(&mut body[..len]), iovec(&mut [])];
+            // SAFETY: the vector and its buffers live until the call returns.
+            let wrote = unsafe { libc::writev(one.as_raw_fd(), parts.as_ptr(), 3) };
+            other.read_exact(&mut vec![0; check(wrote)]).unwrap();
+        }
+    }
+    let Some(seen) = observe(workload) else {
+        return;
+    };
+    let data = seen.data(Class::Unix, Direction::Write);
+    let told: Vec<_> = data
+        .iter()
+        .map(|d| (d.len, d.payload.len(), d.more))
+        .collect();
+    let expected = [(4096, 4096, false), (100, 100, true), (3997, 3997, false)];
+    assert_eq!(told, expected);
+    let expected = [vec![b'h'; 100], vec![b'b'; 3996]].concat();
+    assert!(data[0].payload == expected);
 }
 
 #[test]
@@ -195,6 +223,63 @@ fn bytes_moved_inside_the_kernel_are_counted() {
     assert_eq!(seen.bytes(Class::Unix, Direction::Write), unknown(1000));
     assert_eq!(seen.bytes(Class::Unix, Direction::Read), unknown(600));
     assert_eq!(seen.bytes(Class::Pipe, Direction::Write), unknown(600));
+}
+
+#[test]
+fn memory_spliced_into_a_pipe_and_out_of_it_is_captured() {
+    fn workload() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let (mut one, mut two, mut all) = (*b"ab", *b"cde", [0; 5]);
+        let parts = [iovec(&mut one), iovec(&mut two)];
+        // SAFETY: the vectors and their buffers live until the pipe is empty.
+        unsafe {
+            check(libc::vmsplice(writer.as_raw_fd(), parts.as_ptr(), 2, 0));
+            check(libc::vmsplice(reader.as_raw_fd(), &iovec(&mut all), 1, 0));
+        }
+        assert_eq!(&all, b"abcde");
+    }
+    let Some(seen) = observe(workload) else {
+        return;
+    };
+    assert_eq!(seen.bytes(Class::Pipe, Direction::Write), [b"abcde"]);
+    assert_eq!(seen.bytes(Class::Pipe, Direction::Read), [b"abcde"]);
+    let written = seen.data(Class::Pipe, Direction::Write);
+    assert!(written[0].pipe_empty);
+}
+
+#[test]
+fn a_copy_from_pipe_to_pipe_is_written_but_not_read() {
+    fn workload() {
+        let (from, mut fill) = std::io::pipe().unwrap();
+        let (_other, to) = std::io::pipe().unwrap();
+        fill.write_all(b"twice").unwrap();
+        // SAFETY: no pointers.
+        check(unsafe { libc::tee(from.as_raw_fd(), to.as_raw_fd(), 5, 0) });
+    }
+    let Some(seen) = observe(workload) else {
+        return;
+    };
+    let wrote = seen.bytes(Class::Pipe, Direction::Write);
+    assert_eq!(wrote, [b"twice", b"?????"]);
+    assert!(seen.data(Class::Pipe, Direction::Read).is_empty());
+}
+
+#[test]
+fn calls_that_ask_not_to_block_are_marked() {
+    fn workload() {
+        let (mut one, other) = pair();
+        one.write_all(b"abc").unwrap();
+        let mut bytes = [0; 8];
+        let parts = [iovec(&mut bytes)];
+        let (fd, flags) = (other.as_raw_fd(), libc::RWF_NOWAIT);
+        // SAFETY: the vector and its buffer live until the call returns.
+        check(unsafe { libc::preadv2(fd, parts.as_ptr(), 1, -1, flags) });
+    }
+    let Some(seen) = observe(workload) else {
+        return;
+    };
+    let read = seen.data(Class::Unix, Direction::Read);
+    assert_eq!((read[0].payload, read[0].nonblocking), (&b"abc"[..], true));
 }
 
 #[test]

@@ -145,6 +145,10 @@ fn logs_are_files_opened_for_append_and_standard_output() {
         let path = std::env::temp_dir().join(format!("observer-log-{}", std::process::id()));
         let mut plain = File::create(&path).unwrap();
         plain.write_all(b"not a log\n").unwrap();
+        let other = File::create(path.with_extension("other")).unwrap();
+        std::fs::remove_file(path.with_extension("other")).unwrap();
+        // SAFETY: a number that is free here.
+        check(unsafe { libc::dup2(other.as_raw_fd(), 200) });
         let mut log = OpenOptions::new().append(true).open(&path).unwrap();
         log.write_all(b"appended\n").unwrap();
         let read = std::fs::read(&path).unwrap();
@@ -156,13 +160,27 @@ fn logs_are_files_opened_for_append_and_standard_output() {
         check(unsafe { libc::write(1, b"printed\n".as_ptr().cast(), 8) });
         // SAFETY: as above.
         check(unsafe { libc::pwrite(log.as_raw_fd(), b"placed\n".as_ptr().cast(), 7, 0) });
+        let line = libc::iovec {
+            iov_base: b"vector\n".as_ptr().cast_mut().cast(),
+            iov_len: 7,
+        };
+        // SAFETY: as above; the second call appends like `write`.
+        unsafe {
+            check(libc::pwritev(log.as_raw_fd(), &line, 1, 0));
+            check(libc::pwritev2(log.as_raw_fd(), &line, 1, -1, 0));
+            // Neither a log nor opened as one.
+            check(libc::pwritev(200, &line, 1, 0));
+        }
         std::fs::remove_file(path).unwrap();
     }
     let Some(seen) = observe(workload) else {
         return;
     };
     let logs = seen.bytes(Class::Log, Direction::Write);
-    assert_eq!(logs, [&b"appended\nplaced\n"[..], b"printed\n"]);
+    assert_eq!(
+        logs,
+        [&b"appended\nplaced\nvector\nvector\n"[..], b"printed\n"]
+    );
     assert!(seen.data(Class::Log, Direction::Read).is_empty());
     assert_eq!(seen.files(Class::Log)[1].fd, 1);
 }

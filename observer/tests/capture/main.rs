@@ -11,10 +11,13 @@
 
 mod calls;
 mod cleanup;
+mod closes;
 mod identity;
 mod kinds;
 mod loss;
 mod policy;
+mod secrets;
 mod support;
+mod takes;
 mod tasks;
 mod writes;

@@ -11,30 +11,32 @@
 mod pythons;
 mod service;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
 
 use observer_core::facts::Executions;
 use service::{Seen, observe};
 
-use crate::pythons::Python;
-
 const SERVER: &str = include_str!("server.py");
+const GREENLETS: &str = include_str!("greenlets.py");
 
 /// Runs `check` on what each Python's server did in `mode`.
 fn each(mode: &'static str, check: fn(&Seen)) {
     for python in pythons::all() {
         eprintln!("Python {}, {mode}", python.version);
-        observe_with(&python, "asyncio", mode, check);
+        observe_with(python.run(SERVER), mode, check);
     }
     if let Some(python) = pythons::with_libraries().filter(|python| python.has("uvloop")) {
         eprintln!("uvloop on Python {}, {mode}", python.version);
-        observe_with(&python, "uvloop", mode, check);
+        let mut server = python.run(SERVER);
+        server.env("LOOP", "uvloop");
+        observe_with(server, mode, check);
     }
 }
 
-fn observe_with(python: &Python, event_loop: &str, mode: &'static str, check: fn(&Seen)) {
-    let mut server = python.run(SERVER);
-    server.env("LOOP", event_loop);
+fn observe_with(server: Command, mode: &'static str, check: fn(&Seen)) {
     if let Some(seen) = observe(server, mode) {
         let known = matches!(&seen.executions, Some(Executions::Known { missing, .. }) if missing.is_empty());
         assert!(known, "{:?}", seen.executions);
@@ -63,6 +65,13 @@ fn complete(seen: &Seen) {
     assert!(single && connections.len() == 16, "{connections:x?}");
 }
 
+/// All work of a request is done in the context that answers it.
+fn all_own(seen: &Seen) {
+    for (number, work) in &seen.work {
+        assert_eq!(*work, vec![seen.answered[number]; 6]);
+    }
+}
+
 /// All work of a request descends from what answers it, and from nothing else that answers.
 fn all_descend(seen: &Seen) {
     let answering: BTreeSet<u64> = seen.answered.values().copied().collect();
@@ -81,11 +90,14 @@ fn all_descend(seen: &Seen) {
 
 #[test]
 fn a_handler_makes_its_calls_and_writes_its_lines_in_its_own_context() {
-    each("direct", |seen| {
-        for (number, work) in &seen.work {
-            assert_eq!(*work, vec![seen.answered[number]; 6]);
-        }
-    });
+    each("direct", all_own);
+}
+
+#[test]
+fn a_greenlet_works_in_a_context_that_it_never_entered() {
+    if let Some(python) = pythons::with_libraries().filter(|python| python.has("gevent")) {
+        observe_with(python.run(GREENLETS), "direct", all_own);
+    }
 }
 
 #[test]

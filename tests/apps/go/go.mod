@@ -1,3 +1,3 @@
 module observer.test/goserver
 
-go 1.22
+go 1.19

@@ -12,31 +12,81 @@ import (
 	"time"
 )
 
+// handsOver says that workers make the calls, also those in sequence.
+var handsOver = env("WORKERS", "0") == "1"
+
 func main() {
 	listener, err := net.Listen("tcp", "127.0.0.1:"+env("PORT", "0"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	// Calls wait for one another's connections when there are more of them.
+	pool, _ := strconv.Atoi(env("POOL_SIZE", "64"))
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: pool, MaxConnsPerHost: pool}}
+	start := func(step func()) { go step() }
+	if handsOver {
+		start = workers(env("THREADS", "16"))
+	}
 	printLine(fmt.Sprintf("ready %d", listener.Addr().(*net.TCPAddr).Port))
 	go background(client)
-	http.HandleFunc("GET /work", func(w http.ResponseWriter, r *http.Request) { serve(client, w, r) })
+	http.HandleFunc("/work", func(w http.ResponseWriter, r *http.Request) { serve(client, start, w, r) })
 	log.Fatal(http.Serve(listener, nil))
 }
 
-func serve(client *http.Client, w http.ResponseWriter, r *http.Request) {
+// workers starts goroutines that take steps from a channel, and returns what puts a step there.
+func workers(count string) func(func()) {
+	steps := make(chan func())
+	n, _ := strconv.Atoi(count)
+	for ; n > 0; n-- {
+		go func() {
+			for step := range steps {
+				step()
+			}
+		}()
+	}
+	return func(step func()) { steps <- step }
+}
+
+// serve makes the calls in its own goroutine, or, in parallel, each in one that start gives it.
+// With workers, every call is made by one of them.
+func serve(client *http.Client, start func(func()), w http.ResponseWriter, r *http.Request) {
 	job := newWork(r.URL.Query(), r.Header.Get("traceparent"))
 	printLine(job.line(0))
-	for n := 1; n <= job.calls; n++ {
-		if err := call(client, job.url(n), job.headers()); err != nil {
-			http.Error(w, err.Error(), http.StatusBadGateway)
-			return
-		}
-		if n <= 2 {
+	done := make(chan error, job.calls)
+	step := func(n int) {
+		err := call(client, job.url(n), job.headers())
+		if err == nil && n <= 2 {
 			printLine(job.line(n))
 		}
+		done <- err
 	}
-	for k := min(job.calls, 2) + 1; k < 4; k++ {
+	var failed error
+	wait := func() {
+		if err := <-done; err != nil {
+			failed = err
+		}
+	}
+	for n := 1; n <= job.calls; n++ {
+		n := n
+		switch {
+		case job.parallel:
+			start(func() { step(n) })
+		case handsOver:
+			start(func() { step(n) })
+			wait()
+		default:
+			step(n)
+			wait()
+		}
+	}
+	for n := 1; job.parallel && n <= job.calls; n++ {
+		wait()
+	}
+	if failed != nil {
+		http.Error(w, failed.Error(), http.StatusBadGateway)
+		return
+	}
+	for k := smaller(job.calls, 2) + 1; k < 4; k++ {
 		printLine(job.line(k))
 	}
 	io.WriteString(w, "done\n")
@@ -68,6 +118,13 @@ func background(client *http.Client) {
 		}
 		printLine(fmt.Sprintf(`{"level":"info","message":"tick","bg":%d}`, n))
 	}
+}
+
+func smaller(a, b int) int {
+	if a < b {
+		return a
+	}
+	return b
 }
 
 // printLine writes one line with one system call.

@@ -4,6 +4,8 @@
 const { randomBytes } = require('node:crypto');
 
 const DOWNSTREAM = process.env.DOWNSTREAM ?? 'http://127.0.0.1:9';
+// Most connections that are open to the downstream at a time: calls wait for one another's.
+const POOL_SIZE = Number(process.env.POOL_SIZE ?? 64);
 const BACKGROUND_MS = Number(process.env.BG_MS ?? 50);
 
 const id = (bytes) => randomBytes(bytes).toString('hex').replace(/^00/, '01');
@@ -26,6 +28,9 @@ function malformed(trace, span, variant) {
   return kinds[variant % kinds.length];
 }
 
+// Trace of the request that began last, as a global that a careless library keeps its context in.
+let last;
+
 class Work {
   constructor(query, traceparent) {
     this.id = query.id ?? 'none';
@@ -33,8 +38,11 @@ class Work {
     this.log = query.log ?? 'linked';
     this.calls = Number(query.calls ?? 2);
     this.variant = Number(query.var ?? 0);
+    this.parallel = query.par === '1';
     this.inbound = traceparent;
     this.trace = TRACEPARENT.exec(traceparent ?? '')?.[1] ?? traceId();
+    this.leaked = last ?? this.trace;
+    last = this.trace;
   }
 
   url(n) {
@@ -46,6 +54,8 @@ class Work {
     switch (this.mode) {
       case 'propagate':
         return { traceparent: `00-${this.trace}-${span}-01` };
+      case 'leak':
+        return { traceparent: `00-${this.leaked}-${span}-01` };
       case 'restart':
         return { traceparent: `00-${traceId()}-${span}-01` };
       case 'forward':
@@ -77,21 +87,30 @@ class Work {
   }
 }
 
-// Serves `job` with `call(url, headers)` for calls.
-async function serve(job, call) {
-  console.log(job.line(0));
-  for (let n = 1; n <= job.calls; n += 1) {
+// Serves `job` with `call(url, headers)` for calls and `log(line)` for lines.
+async function serve(job, call, log = console.log) {
+  const step = async (n) => {
     await call(job.url(n), job.headers());
-    if (n <= 2) console.log(job.line(n));
-  }
-  for (let k = Math.min(job.calls, 2) + 1; k < 4; k += 1) console.log(job.line(k));
+    if (n <= 2) log(job.line(n));
+  };
+  log(job.line(0));
+  const calls = Array.from({ length: job.calls }, (_, i) => i + 1);
+  if (job.parallel) await Promise.all(calls.map(step));
+  else for (const n of calls) await step(n);
+  for (let k = Math.min(job.calls, 2) + 1; k < 4; k += 1) log(job.line(k));
 }
 
-async function background(call) {
+// A call by fetch, for services that do not choose another client.
+async function fetchCall(url, headers) {
+  const response = await fetch(url, { headers });
+  await response.arrayBuffer();
+}
+
+async function background(call, log = console.log) {
   for (let n = 1; BACKGROUND_MS > 0; n += 1) {
     await new Promise((resolve) => { setTimeout(resolve, BACKGROUND_MS); });
     await call(`${DOWNSTREAM}/bg?n=${n}`, {});
-    console.log(JSON.stringify({ level: 'info', message: 'tick', bg: n }));
+    log(JSON.stringify({ level: 'info', message: 'tick', bg: n }));
   }
 }
 
@@ -101,4 +120,6 @@ function listen(app) {
   });
 }
 
-module.exports = { DOWNSTREAM, Work, background, listen, serve };
+module.exports = {
+  DOWNSTREAM, POOL_SIZE, Work, background, fetchCall, listen, serve,
+};

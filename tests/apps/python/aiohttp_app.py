@@ -3,16 +3,15 @@
 import asyncio
 import logging
 import os
-import sys
 
 import aiohttp
 from aiohttp import web
 
+import loggers
 import workload
 
-logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+log = loggers.make("direct")
 logging.getLogger("aiohttp.access").setLevel(logging.ERROR)
-log = logging.getLogger("app")
 CLIENT = web.AppKey("client", aiohttp.ClientSession)
 
 
@@ -22,15 +21,23 @@ async def call(client, url, headers):
         await response.read()
 
 
+async def step(client, job, n):
+    await call(client, job.url(n), job.headers())
+    if n <= 2:
+        log(job.line(n))
+
+
 async def work(request):
     job = workload.Work(request.query, request.headers.get("traceparent"))
-    log.info(job.line(0))
-    for n in range(1, job.calls + 1):
-        await call(request.app[CLIENT], job.url(n), job.headers())
-        if n <= 2:
-            log.info(job.line(n))
+    log(job.line(0))
+    steps = [step(request.app[CLIENT], job, n) for n in range(1, job.calls + 1)]
+    if job.parallel:
+        await asyncio.gather(*steps)
+    else:
+        for one in steps:
+            await one
     for k in range(min(job.calls, 2) + 1, 4):
-        log.info(job.line(k))
+        log(job.line(k))
     return web.Response(text="done\n")
 
 
@@ -40,11 +47,12 @@ async def background(client):
         await asyncio.sleep(workload.BACKGROUND_SECONDS)
         n += 1
         await call(client, workload.background_url(n), {})
-        log.info(workload.background_line(n))
+        log(workload.background_line(n))
 
 
 async def main():
-    async with aiohttp.ClientSession() as client:
+    connector = aiohttp.TCPConnector(limit=workload.POOL_SIZE)
+    async with aiohttp.ClientSession(connector=connector) as client:
         app = web.Application()
         app[CLIENT] = client
         app.router.add_get("/work", work)

@@ -1,20 +1,22 @@
-"""Flask and `requests`; run by itself (werkzeug, a thread per connection) or by gunicorn."""
+"""Flask and `requests`; run by itself (werkzeug, a thread per connection) or by gunicorn.
 
-import logging
+CALLS=pool hands every call to a pool of threads. Without it, calls are made by the request's own
+thread, or, in parallel, by one new thread each. LOGGER says who writes the lines.
+"""
+
 import os
-import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import requests
 from flask import Flask, request
 from requests.adapters import HTTPAdapter
 
+import loggers
 import workload
 
-logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
-logging.getLogger("werkzeug").setLevel(logging.ERROR)
-log = logging.getLogger("app")
+log = loggers.make(os.environ.get("LOGGER", "direct"))
 app = Flask(__name__)
 
 
@@ -23,7 +25,7 @@ def client():
     if os.environ.get("POOL", "1") == "0":
         return requests
     session = requests.Session()
-    session.mount("http://", HTTPAdapter(pool_maxsize=64))
+    session.mount("http://", HTTPAdapter(pool_maxsize=workload.POOL_SIZE, pool_block=True))
     return session
 
 
@@ -31,16 +33,45 @@ http = client()
 TIMEOUT = float(os.environ["TIMEOUT"]) if "TIMEOUT" in os.environ else None
 
 
+POOL = (
+    ThreadPoolExecutor(int(os.environ.get("THREADS", "16")))
+    if os.environ.get("CALLS") == "pool"
+    else None
+)
+
+
+def step(job, n):
+    http.get(job.url(n), headers=job.headers(), timeout=TIMEOUT).raise_for_status()
+    if n <= 2:
+        log(job.line(n))
+
+
+def all_steps(job):
+    numbers = range(1, job.calls + 1)
+    if POOL and job.parallel:
+        for future in [POOL.submit(step, job, n) for n in numbers]:
+            future.result()
+    elif POOL:
+        for n in numbers:
+            POOL.submit(step, job, n).result()
+    elif job.parallel:
+        threads = [threading.Thread(target=step, args=(job, n)) for n in numbers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    else:
+        for n in numbers:
+            step(job, n)
+
+
 @app.get("/work")
 def work():
     job = workload.Work(request.args, request.headers.get("traceparent"))
-    log.info(job.line(0))
-    for n in range(1, job.calls + 1):
-        http.get(job.url(n), headers=job.headers(), timeout=TIMEOUT).raise_for_status()
-        if n <= 2:
-            log.info(job.line(n))
+    log(job.line(0))
+    all_steps(job)
     for k in range(min(job.calls, 2) + 1, 4):
-        log.info(job.line(k))
+        log(job.line(k))
     return "done\n"
 
 
@@ -50,7 +81,7 @@ def background():
         time.sleep(workload.BACKGROUND_SECONDS)
         n += 1
         http.get(workload.background_url(n), timeout=TIMEOUT)
-        log.info(workload.background_line(n))
+        log(workload.background_line(n))
 
 
 def start_background():

@@ -1,4 +1,6 @@
-//! The services, and how each is started.
+//! A service of the test bed, and how it is started.
+
+mod catalog;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,154 +14,103 @@ use crate::process::{Process, Stream};
 /// How long a service may take to start.
 const STARTING: Duration = Duration::from_secs(60);
 
-/// A service of the test bed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum App {
-    /// Flask, a thread per connection; `requests` with pooled connections.
-    Flask,
-    /// The same with a time-out, so that every wait is a `poll`, and a new connection for each call.
-    FlaskTimeout,
-    /// Flask under gunicorn's threaded worker.
-    Gunicorn,
-    /// A thread per connection on Rust's standard library.
-    Threads,
-    /// The JDK's HttpServer with a fixed pool, HttpURLConnection.
-    Jdk,
-    /// Express and axios on Node.
-    Express,
-    /// aiohttp, both sides.
-    Aiohttp,
-    /// Go's net/http, both sides.
-    Go,
-    /// axum and reqwest on tokio.
-    Axum,
-    /// Flask with the OpenTelemetry SDK; exports each span as it ends.
-    OtelPythonSimple,
-    /// Flask with the OpenTelemetry SDK; exports in batches from a thread.
-    OtelPythonBatch,
-    /// Express with the OpenTelemetry SDK; exports each span as it ends.
-    OtelNodeSimple,
-    /// Express with the OpenTelemetry SDK; exports in batches.
-    OtelNodeBatch,
-    /// Three Flask services in one process with loguru's queue.
-    Wall,
+/// A service of the test bed; the constants are in the catalog.
+///
+/// In its command and in what it needs, `{apps}` is `tests/apps`, `{built}` is `target/e2e`, and `{own}`
+/// the folder with this package's programs.
+#[derive(Clone, Copy, Debug)]
+pub struct App {
+    /// Name for messages and tables.
+    pub name: &'static str,
+    /// Language or kind, for tables.
+    pub group: &'static str,
+    /// What it is made of, in a few words.
+    pub about: &'static str,
+    /// Whether it makes the calls of one request in parallel when asked to.
+    pub parallel: bool,
+    /// Whether it hands each request on, instead of making calls of its own for it.
+    pub proxy: bool,
+    command: &'static str,
+    env: &'static [(&'static str, &'static str)],
+    needs: &'static [&'static str],
 }
 
 impl App {
-    /// Services in which a thread serves one request from its reading to its answer.
-    pub const THREAD_PER_REQUEST: [Self; 5] = [
-        Self::Flask,
-        Self::FlaskTimeout,
-        Self::Gunicorn,
-        Self::Threads,
-        Self::Jdk,
-    ];
+    const fn new(
+        name: &'static str,
+        group: &'static str,
+        about: &'static str,
+        command: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            group,
+            about,
+            command,
+            parallel: false,
+            proxy: false,
+            env: &[],
+            needs: &[],
+        }
+    }
 
-    /// Services in which requests share threads.
-    pub const SHARED_THREADS: [Self; 4] = [Self::Express, Self::Aiohttp, Self::Go, Self::Axum];
+    const fn env(self, env: &'static [(&'static str, &'static str)]) -> Self {
+        Self { env, ..self }
+    }
 
-    /// Services whose SDK propagates, with their way of exporting.
-    pub const OPENTELEMETRY: [Self; 4] = [
-        Self::OtelPythonSimple,
-        Self::OtelPythonBatch,
-        Self::OtelNodeSimple,
-        Self::OtelNodeBatch,
-    ];
+    /// Files and programs that it needs beside those in its command.
+    const fn needs(self, needs: &'static [&'static str]) -> Self {
+        Self { needs, ..self }
+    }
+
+    const fn parallel(self) -> Self {
+        Self {
+            parallel: true,
+            ..self
+        }
+    }
+
+    const fn proxy(self) -> Self {
+        Self {
+            proxy: true,
+            ..self
+        }
+    }
+
+    /// Whether it also does work for no request: proxies and PHP only answer.
+    #[must_use]
+    pub fn works_by_itself(self) -> bool {
+        !self.proxy && self.group != "PHP"
+    }
 
     /// Name for messages and truth ids.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Flask => "flask",
-            Self::FlaskTimeout => "flask-timeout",
-            Self::Gunicorn => "gunicorn",
-            Self::Threads => "threads",
-            Self::Jdk => "jdk",
-            Self::Express => "express",
-            Self::Aiohttp => "aiohttp",
-            Self::Go => "go",
-            Self::Axum => "axum",
-            Self::OtelPythonSimple => "otel-python-simple",
-            Self::OtelPythonBatch => "otel-python-batch",
-            Self::OtelNodeSimple => "otel-node-simple",
-            Self::OtelNodeBatch => "otel-node-batch",
-            Self::Wall => "wall",
-        }
+        self.name
     }
 
     /// What is missing to run it; `tests/setup.sh` installs it.
     #[must_use]
     pub fn missing(self) -> Option<String> {
-        self.needs()
-            .into_iter()
-            .find(|path| !path.exists())
-            .map(|path| format!("{} is missing (run tests/setup.sh)", path.display()))
-    }
-
-    fn needs(self) -> Vec<PathBuf> {
-        match self {
-            Self::Threads => vec![own_program("service-threads")],
-            Self::Axum => vec![own_program("service-axum")],
-            Self::Jdk => vec![built("java/Server.class")],
-            Self::Go => vec![built("go-server")],
-            Self::Express => vec![
-                apps("node/node_modules/express"),
-                apps("node/node_modules/axios"),
-            ],
-            Self::OtelNodeSimple | Self::OtelNodeBatch => {
-                vec![apps("node/node_modules/@opentelemetry/sdk-node")]
-            }
-            Self::Gunicorn => vec![python("gunicorn")],
-            _ => vec![python("python")],
-        }
+        let mut words = self.command.split(' ');
+        let program = words.next().into_iter();
+        let files = words
+            .flat_map(|word| word.split(':'))
+            .filter(|word| word.starts_with('{') && !word.ends_with('*'));
+        program
+            .chain(files)
+            .chain(self.needs.iter().copied())
+            .map(expand)
+            .find(|word| !Path::new(word).exists() && !on_path(word))
+            .map(|word| format!("{word} is missing (run tests/setup.sh)"))
     }
 
     fn command(self, threads: usize) -> Command {
-        let script = |name: &str| {
-            let mut command = Command::new(python("python"));
-            command.arg(apps("python").join(name));
-            command
-        };
-        let node = |name: &str| {
-            let mut command = Command::new("node");
-            command.arg(apps("node").join(name));
-            command
-        };
-        let mut command = match self {
-            Self::Flask | Self::FlaskTimeout => script("flask_app.py"),
-            Self::Gunicorn => {
-                let mut command = Command::new(python("gunicorn"));
-                command.args(["-c", "gunicorn_conf.py", "flask_app:app"]);
-                command
-            }
-            Self::Threads => Command::new(own_program("service-threads")),
-            Self::Axum => Command::new(own_program("service-axum")),
-            Self::Jdk => {
-                let mut command = Command::new("java");
-                command.arg("-cp").arg(built("java")).arg("Server");
-                command
-            }
-            Self::Go => Command::new(built("go-server")),
-            Self::Express => node("express_app.js"),
-            Self::OtelNodeSimple | Self::OtelNodeBatch => node("otel_app.js"),
-            Self::Aiohttp => script("aiohttp_app.py"),
-            Self::OtelPythonSimple | Self::OtelPythonBatch => script("otel_app.py"),
-            Self::Wall => script("wall_app.py"),
-        };
-        match self {
-            Self::FlaskTimeout => {
-                command.env("TIMEOUT", "10").env("POOL", "0");
-            }
-            Self::OtelPythonSimple | Self::OtelNodeSimple => {
-                command.env("PROCESSOR", "simple");
-            }
-            Self::OtelPythonBatch | Self::OtelNodeBatch => {
-                command.env("PROCESSOR", "batch");
-            }
-            _ => {}
-        }
+        let mut words = self.command.split(' ').map(expand);
+        let mut command = Command::new(words.next().unwrap_or_default());
         command
-            .current_dir(apps("python"))
+            .args(words)
+            .envs(self.env.iter().copied())
             .env("THREADS", threads.to_string())
             .env("PORT", "0");
         command
@@ -186,7 +137,7 @@ impl App {
         let mut command = self.command(threads);
         command.env("DOWNSTREAM", format!("http://{downstream}"));
         adjust(&mut command);
-        Service::start(self.name(), command)
+        Service::start(self.name, command)
     }
 }
 
@@ -221,20 +172,20 @@ pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-fn apps(path: &str) -> PathBuf {
-    root().join("tests/apps").join(path)
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn built(path: &str) -> PathBuf {
-    root().join("target/e2e").join(path)
+fn expand(word: &str) -> String {
+    let folder = |name: PathBuf| name.display().to_string();
+    word.replace("{apps}", &folder(root().join("tests/apps")))
+        .replace("{built}", &folder(root().join("target/e2e")))
+        .replace("{own}", &folder(own_programs()))
 }
 
-fn python(program: &str) -> PathBuf {
-    built("venv/bin").join(program)
-}
-
-/// A program of this package, which Cargo builds beside its tests.
-fn own_program(name: &str) -> PathBuf {
+/// Where Cargo puts the programs of this package: beside its tests.
+fn own_programs() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     let folder = own.parent().unwrap_or(Path::new("."));
     let folder = if folder.ends_with("deps") {
@@ -242,5 +193,5 @@ fn own_program(name: &str) -> PathBuf {
     } else {
         folder
     };
-    folder.join(name)
+    folder.to_owned()
 }

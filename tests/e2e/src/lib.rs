@@ -6,6 +6,7 @@
 //! the same bytes but has no notion of such an id: it must come to the same answer without it.
 
 pub mod app;
+pub mod bench;
 pub mod driver;
 pub mod http;
 pub mod observer;

@@ -19,10 +19,12 @@ pub enum Mode {
     Malformed,
     /// The same trace-id, in B3 headers only.
     B3,
+    /// The trace-id of the request that began before: the service mixes its requests up.
+    Leak,
 }
 
 impl Mode {
-    /// Every mode.
+    /// Every mode in which what a call carries is right or wrong for itself alone: all but [`Mode::Leak`].
     pub const ALL: [Self; 6] = [
         Self::Propagate,
         Self::Drop,
@@ -42,6 +44,7 @@ impl Mode {
             Self::Forward => "forward",
             Self::Malformed => "malformed",
             Self::B3 => "b3",
+            Self::Leak => "leak",
         }
     }
 }
@@ -118,6 +121,8 @@ pub struct Planned {
     pub calls: u32,
     /// Which of several ways of being malformed, or which kind of B3.
     pub variant: u32,
+    /// Whether it asks for its calls to be made in parallel.
+    pub parallel: bool,
 }
 
 impl Planned {
@@ -125,12 +130,13 @@ impl Planned {
     #[must_use]
     pub fn target(&self) -> String {
         format!(
-            "/work?id={}&mode={}&log={}&calls={}&var={}",
+            "/work?id={}&mode={}&log={}&calls={}&var={}{}",
             self.id,
             self.mode,
             self.log.name(),
             self.calls,
-            self.variant
+            self.variant,
+            if self.parallel { "&par=1" } else { "" }
         )
     }
 
@@ -139,13 +145,14 @@ impl Planned {
     pub fn call_verdict(&self) -> &'static str {
         match (&self.inbound, self.mode) {
             (_, Mode::Malformed) => "mangled",
+            (Inbound::Valid(_), Mode::Leak) => "crossed",
             (Inbound::Valid(_), Mode::Propagate) => "propagated",
             (Inbound::Valid(_), Mode::Drop) => "dropped",
             (Inbound::Valid(_), Mode::Restart) => "restarted",
             (Inbound::Valid(_), Mode::Forward) => "forwarded",
             (Inbound::Valid(_), Mode::B3) => "translated",
             (_, Mode::Drop | Mode::Forward) => "absent",
-            (_, Mode::Propagate | Mode::Restart | Mode::B3) => "originated",
+            (_, Mode::Propagate | Mode::Restart | Mode::B3 | Mode::Leak) => "originated",
         }
     }
 
@@ -171,6 +178,8 @@ pub struct Mix {
     pub logs: Vec<LogMode>,
     /// Whether one request in eight comes without context and one in eight with an invalid one.
     pub without_context: bool,
+    /// Whether half of the requests ask for their calls to be made in parallel.
+    pub parallel: bool,
 }
 
 impl Mix {
@@ -181,6 +190,7 @@ impl Mix {
             modes: vec![mode],
             logs: LogMode::ALL.to_vec(),
             without_context: false,
+            parallel: false,
         }
     }
 
@@ -200,6 +210,7 @@ impl Mix {
             modes: Mode::ALL.to_vec(),
             logs: LogMode::ALL.to_vec(),
             without_context: true,
+            parallel: false,
         }
     }
 
@@ -238,6 +249,7 @@ impl Mix {
             inbound,
             calls: rng.u32(2..=3),
             variant,
+            parallel: self.parallel && rng.bool(),
         }
     }
 }

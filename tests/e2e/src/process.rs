@@ -152,6 +152,20 @@ impl Process {
         }
     }
 
+    /// Waits at most `limit` until `count` lines of both outputs pass `test`; returns all printed so far.
+    #[must_use]
+    pub fn lines(&self, count: usize, limit: Duration, test: impl Fn(&str) -> bool) -> Vec<String> {
+        let passing = |lines: &[String]| lines.iter().filter(|line| test(line)).count();
+        let (mut tested, mut passed) = ((0, 0), 0);
+        let _ = self.shared.wait(Instant::now() + limit, |state| {
+            passed += passing(&state.out[tested.0..]) + passing(&state.err[tested.1..]);
+            tested = (state.out.len(), state.err.len());
+            (passed >= count).then_some(())
+        });
+        let state = self.shared.lock();
+        state.out.iter().chain(&state.err).cloned().collect()
+    }
+
     /// The status that it ended with, waiting at most `limit` for it.
     #[must_use]
     pub fn wait(&self, limit: Duration) -> Option<ExitStatus> {

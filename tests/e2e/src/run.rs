@@ -11,7 +11,7 @@ use crate::app::{App, root};
 use crate::driver::Clients;
 use crate::observer::{Observer, unavailable};
 use crate::plan::{Mix, Planned};
-use crate::score::truth::{Truth, check_service};
+use crate::score::truth::{LINES, Truth, check_service};
 use crate::score::{Demand, Score, score, told};
 use crate::server::{Delay, Downstream};
 use crate::skip::skip;
@@ -90,7 +90,7 @@ impl Case {
             .filter(|r| r.target.starts_with("/bg"))
             .count();
         ensure!(ticks > 0, "{}: no background call", self.name());
-        check_service(&plan, &received, &printed).context(self.name())
+        check_service(&plan, &received, &printed, LINES).context(self.name())
     }
 
     /// Runs the service under load, watched, and scores what the observer told.

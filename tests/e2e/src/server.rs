@@ -16,22 +16,36 @@ pub struct Delay {
     pub min_us: u64,
     /// At most, microseconds.
     pub max_us: u64,
+    /// One answer in so many takes [`SLOW`] instead; 0: none.
+    pub slow_one_in: u64,
 }
+
+/// What a slow answer takes.
+pub const SLOW: Duration = Duration::from_millis(60);
 
 impl Delay {
     /// Answers at once.
     pub const NONE: Self = Self {
         min_us: 0,
         max_us: 0,
+        slow_one_in: 0,
     };
     /// Long and uneven enough for requests to overlap and overtake one another.
     pub const UNEVEN: Self = Self {
         min_us: 500,
         max_us: 6000,
+        slow_one_in: 0,
+    };
+    /// The same, and some answers that others overtake many times over.
+    pub const SOME_SLOW: Self = Self {
+        slow_one_in: 40,
+        ..Self::UNEVEN
     };
 
     fn wait(self) {
-        if self.max_us > 0 {
+        if self.slow_one_in > 0 && fastrand::u64(..self.slow_one_in) == 0 {
+            thread::sleep(SLOW);
+        } else if self.max_us > 0 {
             thread::sleep(Duration::from_micros(fastrand::u64(
                 self.min_us..=self.max_us,
             )));

@@ -25,57 +25,73 @@ fn check(app: App, mix: Mix) -> Result<()> {
 
 #[test]
 fn flask() -> Result<()> {
-    check(App::Flask, Mix::everything())
+    check(App::FLASK, Mix::everything())
 }
 
 #[test]
 fn flask_with_timeouts() -> Result<()> {
-    check(App::FlaskTimeout, Mix::everything())
+    check(App::FLASK_TIMEOUT, Mix::everything())
 }
 
 #[test]
 fn gunicorn() -> Result<()> {
-    check(App::Gunicorn, Mix::everything())
+    check(App::GUNICORN, Mix::everything())
 }
 
 #[test]
 fn threads() -> Result<()> {
-    check(App::Threads, Mix::everything())
+    check(App::THREADS, Mix::everything())
 }
 
 #[test]
 fn jdk() -> Result<()> {
-    check(App::Jdk, Mix::everything())
+    check(App::JDK, Mix::everything())
 }
 
 #[test]
 fn express() -> Result<()> {
-    check(App::Express, Mix::everything())
+    check(App::EXPRESS, Mix::everything())
 }
 
 #[test]
 fn aiohttp() -> Result<()> {
-    check(App::Aiohttp, Mix::everything())
+    check(App::AIOHTTP, Mix::everything())
 }
 
 #[test]
 fn go() -> Result<()> {
-    check(App::Go, Mix::everything())
+    check(App::GO, Mix::everything())
 }
 
 #[test]
 fn axum() -> Result<()> {
-    check(App::Axum, Mix::everything())
+    check(App::AXUM, Mix::everything())
+}
+
+/// Those of the truth bench that no other test here runs, with calls in parallel where they can.
+#[test]
+fn services_of_the_truth_bench() -> Result<()> {
+    let own = [App::FLASK_TIMEOUT, App::GUNICORN, App::JDK, App::THREADS].map(App::name);
+    for app in App::ALL.iter().filter(|app| app.works_by_itself()) {
+        if !own.contains(&app.name) {
+            let mix = Mix {
+                parallel: app.parallel,
+                ..Mix::everything()
+            };
+            check(*app, mix)?;
+        }
+    }
+    Ok(())
 }
 
 #[test]
 fn opentelemetry_python() -> Result<()> {
-    check(App::OtelPythonSimple, Mix::sdk())?;
-    check(App::OtelPythonBatch, Mix::sdk())
+    check(App::OTEL_PYTHON_SIMPLE, Mix::sdk())?;
+    check(App::OTEL_PYTHON_BATCH, Mix::sdk())
 }
 
 #[test]
 fn opentelemetry_node() -> Result<()> {
-    check(App::OtelNodeSimple, Mix::sdk())?;
-    check(App::OtelNodeBatch, Mix::sdk())
+    check(App::OTEL_NODE_SIMPLE, Mix::sdk())?;
+    check(App::OTEL_NODE_BATCH, Mix::sdk())
 }

@@ -33,7 +33,7 @@ fn can_watch(test: &str) -> bool {
 
 fn service() -> Result<(Downstream, Service)> {
     let downstream = Downstream::start(Delay::UNEVEN)?;
-    let service = App::Threads.start(downstream.address(), 0)?;
+    let service = App::THREADS.start(downstream.address(), 0)?;
     Ok((downstream, service))
 }
 

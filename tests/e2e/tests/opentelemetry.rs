@@ -35,20 +35,20 @@ fn check(app: App) -> Result<()> {
 
 #[test]
 fn python_exporting_each_span() -> Result<()> {
-    check(App::OtelPythonSimple)
+    check(App::OTEL_PYTHON_SIMPLE)
 }
 
 #[test]
 fn python_exporting_batches() -> Result<()> {
-    check(App::OtelPythonBatch)
+    check(App::OTEL_PYTHON_BATCH)
 }
 
 #[test]
 fn node_exporting_each_span() -> Result<()> {
-    check(App::OtelNodeSimple)
+    check(App::OTEL_NODE_SIMPLE)
 }
 
 #[test]
 fn node_exporting_batches() -> Result<()> {
-    check(App::OtelNodeBatch)
+    check(App::OTEL_NODE_BATCH)
 }

@@ -53,8 +53,8 @@ macro_rules! services {
 }
 
 services! {
-    express: App::Express,
-    aiohttp: App::Aiohttp,
-    go: App::Go,
-    axum: App::Axum,
+    express: App::EXPRESS,
+    aiohttp: App::AIOHTTP,
+    go: App::GO,
+    axum: App::AXUM,
 }

@@ -66,9 +66,9 @@ macro_rules! services {
 }
 
 services! {
-    flask: App::Flask,
-    flask_with_timeouts: App::FlaskTimeout,
-    gunicorn: App::Gunicorn,
-    threads: App::Threads,
-    jdk: App::Jdk,
+    flask: App::FLASK,
+    flask_with_timeouts: App::FLASK_TIMEOUT,
+    gunicorn: App::GUNICORN,
+    threads: App::THREADS,
+    jdk: App::JDK,
 }

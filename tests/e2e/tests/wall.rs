@@ -106,7 +106,7 @@ impl Wall {
         let folder = root().join("target/e2e");
         std::fs::create_dir_all(&folder)?;
         let log_file = folder.join(format!("{name}-{}.log", std::process::id()));
-        let service = App::Wall.start_with(downstream.address(), 0, |command| {
+        let service = App::WALL.start_with(downstream.address(), 0, |command| {
             command.env("LOG_FILE", &log_file);
         })?;
         Ok(Self {
@@ -157,7 +157,7 @@ impl Drop for Wall {
 #[test]
 fn the_services_do_as_they_should() -> Result<()> {
     let _turn = turn();
-    if let Some(why) = App::Wall.missing() {
+    if let Some(why) = App::WALL.missing() {
         observer_e2e::skip::skip("wall by itself", &why);
         return Ok(());
     }
@@ -178,7 +178,7 @@ fn the_services_do_as_they_should() -> Result<()> {
 #[test]
 fn every_line_and_every_request_finds_its_request() -> Result<()> {
     let _turn = turn();
-    if !can_watch(App::Wall, "wall") {
+    if !can_watch(App::WALL, "wall") {
         return Ok(());
     }
     let wall = Wall::start("wall")?;

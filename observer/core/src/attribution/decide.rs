@@ -1,14 +1,18 @@
 //! Weighs the evidence for a subject: higher tiers win, and where two kinds of evidence name
 //! different requests nothing is concluded.
 
+use super::executions::Finding;
 use super::process::Process;
-use super::subject::{Hold, Line, Subject, Work};
-use super::traces::{key, share_trace};
-use super::{Attributor, Claim, PATIENCE, RETENTION, Served};
+use super::subject::{Hold, Subject, Work};
+use super::traces::share_trace;
+use super::trust::{Compared, KINDS};
+use super::workers::Conduct;
+use super::{Attributor, Claim, Owned, PATIENCE, RETENTION, Served, executions};
 use crate::context::TraceId;
-use crate::context::line::{LineTraceId, Relation, find_hex_ids, relation};
+use crate::context::line::{LineTraceId, Relation, relation};
 use crate::ids::{KernelNanos, Seq, Tid};
-use crate::judged::{Attribution, Evidence, ExchangeId, Reason, Tier};
+use crate::judged::{Attribution, Evidence, ExchangeId, Reason, Tier, Weighed};
+use crate::record::Execution;
 
 /// Requests that are told as candidates, at most: the latest.
 const MAX_CANDIDATES: usize = 8;
@@ -23,6 +27,8 @@ pub struct Decision {
     /// Whether an id that no remembered request came in with is certainly unknown: nothing was
     /// lost lately.
     pub ids_certain: bool,
+    /// What each strong kind of evidence said, beside what the trace-id said.
+    pub(super) compared: Compared,
     /// The decision in the output's words.
     pub attribution: Attribution,
 }
@@ -34,8 +40,8 @@ pub struct Owner {
     pub request: Seq,
     /// What decided.
     pub tier: Tier,
-    /// Whether the thread that read the request did this too.
-    pub same_thread: bool,
+    /// Whether the execution that served the request did this itself.
+    pub same_execution: bool,
 }
 
 impl Decision {
@@ -53,16 +59,39 @@ impl Decision {
     }
 }
 
+/// What one kind of evidence says.
+struct Found {
+    of: &'static str,
+    /// The request that it names; or why it names none, if it knows.
+    says: Result<Link, Option<Reason>>,
+}
+
+/// How a decision came about.
+#[derive(Debug)]
+pub struct Story {
+    /// Requests that were in flight: which, read by which thread, since when, until when, and what
+    /// the thread proves.
+    pub candidates: Vec<(Seq, Tid, KernelNanos, Option<KernelNanos>, Claim)>,
+    /// What each kind of evidence says.
+    pub evidence: Vec<Weighed>,
+    /// Requests that came in with the trace-id that the subject carries.
+    pub same_trace: Vec<Seq>,
+    /// The request that was chosen.
+    pub request: Option<Seq>,
+    /// The decision in the output's words.
+    pub attribution: Attribution,
+}
+
 /// A link with its evidence, before the tiers are compared.
-struct Link {
-    request: Seq,
-    tier: Tier,
-    confidence: f32,
-    evidence: Evidence,
+pub(super) struct Link {
+    pub(super) request: Seq,
+    pub(super) tier: Tier,
+    pub(super) confidence: f32,
+    pub(super) evidence: Evidence,
 }
 
 impl Attributor {
-    pub(super) fn decision(&self, subject: &Subject) -> Decision {
+    pub(super) fn decision(&self, subject: &Subject, now: KernelNanos) -> Decision {
         let Some(process) = self.processes.get(&subject.tgid) else {
             return undecided(Reason::StillOpen);
         };
@@ -79,18 +108,29 @@ impl Attributor {
                 ..undecided(Reason::TelemetryExport)
             };
         }
-        let (attribution, request) = self.weigh(process, subject, &same_trace);
+        let owned = subject.doer.map(|doer| {
+            let now = self.now(subject.tgid, now);
+            self.executions.owner(doer.life, doer.time, now)
+        });
+        let strong = self.strong(process, subject, owned);
+        let compared = compared(process, subject, &strong, &same_trace);
+        let (attribution, request) = self.weigh(process, subject, strong, &same_trace);
         let owner = request.zip(attribution.tier).map(|(request, tier)| Owner {
             request,
             tier,
-            same_thread: process
-                .served(request)
-                .is_some_and(|s| s.tid == subject.tid),
+            same_execution: match owned.map(|found| found.owner) {
+                Some(Owned::Answered(answered)) => answered == request,
+                Some(Owned::Begun { .. }) => false,
+                _ => process
+                    .served(request)
+                    .is_some_and(|s| s.tid == subject.tid),
+            },
         });
         Decision {
             owner,
             same_trace,
             ids_certain,
+            compared,
             attribution,
         }
     }
@@ -99,58 +139,169 @@ impl Attributor {
         &self,
         process: &Process,
         subject: &Subject,
+        found: [Found; KINDS],
         same_trace: &[Seq],
     ) -> (Attribution, Option<Seq>) {
-        let executed = self.executed(process, subject);
-        let declared = declared(process, subject);
-        let (strong, reason) = match (executed, declared) {
-            (Ok(a), Ok(b)) if a.request != b.request => {
-                return (conflict([a.request, b.request]), None);
+        let mut strong = [const { None }; KINDS];
+        let mut reason = None;
+        for (kind, Found { says, .. }) in found.into_iter().enumerate() {
+            match (says, process.trust.lost(kind)) {
+                (Ok(link), None) => strong[kind] = Some(link),
+                (Ok(_), Some((disagreed, compared))) => {
+                    reason = reason.or(Some(Reason::Distrusted {
+                        disagreed,
+                        compared,
+                    }));
+                }
+                (Err(why), _) => reason = reason.or(why),
             }
-            (Ok(a), Ok(b)) => (vec![b, a], None),
-            (Ok(a), Err(_)) => (vec![a], None),
-            (Err(reason), Ok(b)) => (vec![b], reason),
-            (Err(reason), Err(other)) => (Vec::new(), other.or(reason)),
-        };
-        let named = by_trace(
-            process,
-            subject,
-            same_trace,
-            strong.first().map(|l| l.request),
-        );
-        match (strong.is_empty(), named) {
-            (false, Some(link)) => linked(std::iter::once(link).chain(strong).collect()),
-            (false, None) => linked(strong),
-            (true, Some(link)) => linked(vec![link]),
-            (true, None) if !same_trace.is_empty() => (
+        }
+        let mut requests = strong.iter().flatten().map(|link: &Link| link.request);
+        let request = requests.next();
+        if let Some(first) = request
+            && let Some(other) = requests.find(|other| *other != first)
+        {
+            return (conflict([first, other]), None);
+        }
+        match (by_trace(process, subject, same_trace, request), request) {
+            (None, None) if same_trace.is_empty() => self.alone(process, subject, reason),
+            (None, None) => (
                 Attribution::none(Reason::SameIdTwice {
                     candidates: names(same_trace),
                 }),
                 None,
             ),
-            (true, None) => self.alone(process, subject, reason),
+            (named, _) => linked(named, strong),
         }
     }
 
-    /// Evidence of execution and hand-off, or why there is none.
+    /// What each kind of evidence says that is strong enough to contradict another one.
+    fn strong(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        owned: Option<Finding>,
+    ) -> [Found; KINDS] {
+        [
+            ("correlation ids", declared(process, subject)),
+            ("executions", self.finer(process, subject, owned)),
+            ("threads and messages", self.executed(process, subject)),
+            (
+                "threads that worked for each other",
+                self.handed(process, subject),
+            ),
+        ]
+        .map(|(of, says)| Found { of, says })
+    }
+
+    /// The whole story of a decision.
+    pub(super) fn story(&self, subject: &Subject, now: KernelNanos, decision: &Decision) -> Story {
+        let process = self.processes.get(&subject.tgid);
+        let owned = subject.doer.map(|doer| {
+            let now = self.now(subject.tgid, now);
+            self.executions.owner(doer.life, doer.time, now)
+        });
+        let evidence = process.map_or_else(Vec::new, |process| {
+            let found = self.strong(process, subject, owned);
+            found.into_iter().map(weighed).collect()
+        });
+        Story {
+            candidates: process.map_or_else(Vec::new, |p| p.serving_at(subject.time)),
+            evidence,
+            request: decision.owner.map(|o| o.request),
+            same_trace: decision.same_trace.clone(),
+            attribution: decision.attribution.clone(),
+        }
+    }
+
+    /// Evidence of executions finer than threads, or why there is none.
+    fn finer(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        owned: Option<Finding>,
+    ) -> Result<Link, Option<Reason>> {
+        let Some((doer, owned)) = subject.doer.zip(owned) else {
+            return Err(None);
+        };
+        let Execution { kind, id, .. } = doer.execution;
+        let (request, confidence, evidence, wait) = match owned.owner {
+            Owned::Answered(_) | Owned::Begun { .. } if !owned.settled => {
+                return Err(Some(Reason::StillOpen));
+            }
+            Owned::Answered(request) => {
+                let evidence = Evidence::AnsweringExecution { kind, id };
+                (request, 0.999, evidence, 0)
+            }
+            Owned::Begun { .. } if matches!(subject.work, Work::Call(_)) && !doer.calls() => {
+                return Err(None);
+            }
+            Owned::Begun { request, by } => {
+                let evidence = Evidence::BegunExecution { kind, id, by };
+                (request, 0.99, evidence, executions::OUTLIVES)
+            }
+            Owned::Shared => return Err(Some(Reason::SharedExecution)),
+            Owned::Outlived => return Err(Some(Reason::OutlivedRequest)),
+            Owned::Unknown => return Err(None),
+        };
+        self.check(process, subject, request, wait)?;
+        Ok(Link {
+            request,
+            tier: Tier::Execution,
+            confidence,
+            evidence,
+        })
+    }
+
+    /// What no evidence of execution gets over: a write of several events, and records that were lost
+    /// between the beginning of the request and the last thing that the evidence rests on, `wait`
+    /// nanoseconds after it.
+    pub(super) fn check(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        request: Seq,
+        wait: u64,
+    ) -> Result<(), Option<Reason>> {
+        if let Work::Line(line) = &subject.work
+            && line.line.batched
+        {
+            return Err(Some(Reason::Batched));
+        }
+        let served = process.served(request).ok_or(None)?;
+        let until = served.until.map_or(subject.time, |u| u.max(subject.time));
+        let until = KernelNanos(until.0.saturating_add(wait));
+        if self.losses.overlap(served.since, until) {
+            return Err(Some(Reason::RecordsLost));
+        }
+        Ok(())
+    }
+
+    /// Evidence of threads and hand-off, or why there is none.
     fn executed(&self, process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
-        let link = match &subject.hold {
+        let link = self.held(process, &subject.hold)?;
+        self.check(process, subject, link.request, 0)?;
+        Ok(link)
+    }
+
+    /// The request of a thread that does what `hold` says.
+    pub(super) fn held(&self, process: &Process, hold: &Hold) -> Result<Link, Option<Reason>> {
+        let link = match hold {
             Hold::Serving(request) => Link {
                 request: *request,
                 tier: Tier::Execution,
                 confidence: 0.999,
-                evidence: Evidence::ServingThread(confirmed(process, *request)?),
+                evidence: Evidence::ServingThread(self.confirmed(process, *request)?),
             },
             Hold::Stayed(request) => Link {
                 request: *request,
                 tier: Tier::Execution,
                 confidence: 0.99,
-                evidence: Evidence::AfterResponse(confirmed(process, *request)?),
+                evidence: Evidence::AfterResponse(self.confirmed(process, *request)?),
             },
             Hold::After(_) => return Err(None),
             Hold::Messages(messages) => {
-                let request = self.pipes.owner(messages).ok_or(None)?;
-                let writer = confirmed(process, request)?;
+                let (request, writer) = self.pipes.owner(messages).ok_or(None)?;
                 Link {
                     request,
                     tier: Tier::HandOff,
@@ -158,19 +309,34 @@ impl Attributor {
                     evidence: Evidence::PipeMessage { writer },
                 }
             }
+            // Of its own it says nothing: what it was started for does.
+            Hold::Born(_) => return Err(None),
             Hold::Nothing(reason) => return Err(reason.clone()),
         };
-        if let Work::Line(line) = &subject.work
-            && line.line.batched
-        {
-            return Err(Some(Reason::Batched));
-        }
-        let served = process.served(link.request).ok_or(None)?;
-        let until = served.until.map_or(subject.time, |u| u.max(subject.time));
-        if self.losses.overlap(served.since, until) {
-            return Err(Some(Reason::RecordsLost));
-        }
         Ok(link)
+    }
+
+    /// The thread that did all of a request's work, or why there is none.
+    fn confirmed(&self, process: &Process, request: Seq) -> Result<Tid, Option<Reason>> {
+        let served = process.served(request).ok_or(None)?;
+        match served.claim {
+            Claim::Confirmed(tid) => match process.workers.conduct(served) {
+                // What was lost might have shown that its process does not always do so.
+                Conduct::Good if served.tentative && self.lost_lately(served) => {
+                    Err(Some(Reason::RecordsLost))
+                }
+                Conduct::Good => Ok(tid),
+                Conduct::Unknown => Err(Some(Reason::UnprovenWorker)),
+                Conduct::HandsOver => Err(Some(Reason::HandedOver)),
+            },
+            Claim::Broken(why) => Err(Some(why.reason())),
+            Claim::Held(_) => Err(Some(Reason::StillOpen)),
+        }
+    }
+
+    fn lost_lately(&self, served: &Served) -> bool {
+        let until = served.until.unwrap_or(served.since);
+        self.losses.overlap(before(served.since, RETENTION), until)
     }
 
     /// What is left when no evidence names a request.
@@ -195,22 +361,80 @@ impl Attributor {
             }
         }
         if let Some(link) = only_request(process, subject) {
-            return linked(vec![link]);
+            return linked(Some(link), [const { None }; KINDS]);
         }
         let reason = match (&subject.hold, reason) {
             (Hold::Serving(_), Some(reason)) => reason,
+            (_, Some(reason)) if tells_more(&reason) => reason,
             (Hold::After(_), _) => Reason::AfterAnswer,
             (Hold::Messages(messages), _) if !self.pipes.for_nothing(messages) => {
                 Reason::UnknownMessage
             }
-            _ if subject.in_flight > 1 => Reason::ManyInFlight {
-                requests: subject.in_flight,
+            _ if subject.in_flight > 1 => match self.executions.why_unavailable(subject.tgid) {
+                Some(why) => Reason::ExecutionsUnavailable { why },
+                None => Reason::ManyInFlight {
+                    requests: subject.in_flight,
+                },
             },
             _ if subject.in_flight == 1 => Reason::OneInFlightUnproven,
             _ if subject.afterwork => Reason::AfterAnswer,
             _ => Reason::NoRequest,
         };
         (Attribution::none(reason), None)
+    }
+}
+
+/// Compares evidence with what the trace-id says, where both name requests that were in flight.
+fn compared(
+    process: &Process,
+    subject: &Subject,
+    found: &[Found; KINDS],
+    same_trace: &[Seq],
+) -> Compared {
+    let in_flight = |request: &Seq| {
+        process.served(*request).is_some_and(|s| {
+            s.since <= subject.time && s.until.is_none_or(|until| until >= subject.time)
+        })
+    };
+    let [named] = same_trace else {
+        return Compared::default();
+    };
+    if !in_flight(named) {
+        return Compared::default();
+    }
+    std::array::from_fn(|kind| {
+        let link = found.get(kind)?.says.as_ref().ok()?;
+        in_flight(&link.request).then_some(link.request == *named)
+    })
+}
+
+/// Whether a reason tells more than how many requests were in flight.
+fn tells_more(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::SharedExecution
+            | Reason::OutlivedRequest
+            | Reason::StillOpen
+            | Reason::UnprovenWorker
+            | Reason::HandedOver
+            | Reason::Distrusted { .. }
+    )
+}
+
+fn weighed(Found { of, says }: Found) -> Weighed {
+    match says {
+        Ok(link) => Weighed {
+            of,
+            request: Some(ExchangeId(link.request)),
+            confidence: Some(link.confidence),
+            says: link.evidence.to_string().into(),
+        },
+        Err(why) => Weighed {
+            of,
+            request: None,
+            confidence: None,
+            says: why.map_or_else(|| "nothing".into(), |why| why.to_string().into()),
+        },
     }
 }
 
@@ -223,6 +447,7 @@ fn undecided(reason: Reason) -> Decision {
         owner: None,
         same_trace: Vec::new(),
         ids_certain: false,
+        compared: Compared::default(),
         attribution: Attribution::none(reason),
     }
 }
@@ -238,29 +463,24 @@ fn conflict(requests: [Seq; 2]) -> Attribution {
 }
 
 /// Agreeing links, the one that decides first.
-fn linked(links: Vec<Link>) -> (Attribution, Option<Seq>) {
-    let Some(first) = links.first() else {
+fn linked(named: Option<Link>, strong: [Option<Link>; KINDS]) -> (Attribution, Option<Seq>) {
+    let mut all = named.iter().chain(strong.iter().flatten());
+    let Some(first) = all.next() else {
         return (Attribution::none(Reason::NoRequest), None);
     };
-    let request = first.request;
-    let doubt = links.iter().map(|l| 1.0 - l.confidence).product::<f32>();
+    let (request, tier) = (first.request, first.tier);
+    let doubt = all.fold(1.0 - first.confidence, |doubt, l| {
+        doubt * (1.0 - l.confidence)
+    });
     let attribution = Attribution {
-        tier: Some(first.tier),
+        tier: Some(tier),
         confidence: 1.0 - doubt,
         reason: None,
-        evidence: links.into_iter().map(|l| l.evidence).collect(),
+        evidence: (named.into_iter().chain(strong.into_iter().flatten()))
+            .map(|l| l.evidence)
+            .collect(),
     };
     (attribution, Some(request))
-}
-
-/// The thread that did all of a request's work, or why there is none.
-fn confirmed(process: &Process, request: Seq) -> Result<Tid, Option<Reason>> {
-    match process.served(request).map(|s| s.claim) {
-        Some(Claim::Confirmed(tid)) => Ok(tid),
-        Some(Claim::Broken(why)) => Err(Some(why.reason())),
-        Some(Claim::Held(_)) => Err(Some(Reason::StillOpen)),
-        None => Err(None),
-    }
 }
 
 fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
@@ -270,24 +490,19 @@ fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>
     let Some((header, requests)) = process.correlations.named_by(&call.begun.head.carrier) else {
         return Err(None);
     };
-    let mut latest = requests.iter().rev().copied();
+    let mut latest = requests.latest_first();
     match (latest.next(), latest.next()) {
         (Some(request), None) => Ok(Link {
             request,
             tier: Tier::Declared,
             confidence: 0.995,
             evidence: Evidence::SameCorrelationId {
-                header: header.to_owned(),
+                header: header.into(),
             },
         }),
         (None, _) => Err(None),
         _ => {
-            let latest: Vec<Seq> = requests
-                .iter()
-                .rev()
-                .take(MAX_CANDIDATES)
-                .copied()
-                .collect();
+            let latest: Vec<Seq> = requests.latest_first().take(MAX_CANDIDATES).collect();
             Err(Some(Reason::SameIdTwice {
                 candidates: names(&latest),
             }))
@@ -297,36 +512,30 @@ fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>
 
 /// The latest requests of the process that came in with the trace that the subject carries.
 fn same_trace(process: &Process, subject: &Subject) -> Vec<Seq> {
-    let keys = match &subject.work {
-        Work::Call(call) => {
-            let own = &call.begun.head.carrier.contexts;
-            own.iter().map(|c| key(&c.trace_id)).collect()
-        }
-        Work::Line(line) => line_keys(line),
-        Work::Message => Vec::new(),
+    let carries = |request: &Seq| {
+        let served = process.served(*request);
+        served.is_some_and(|s| carries_trace_of(subject, s))
     };
-    let mut found: Vec<Seq> = process
-        .traces
-        .candidates(keys.into_iter())
-        .filter(|r| {
-            process
-                .served(*r)
-                .is_some_and(|s| carries_trace_of(subject, s))
-        })
-        .take(MAX_CANDIDATES)
-        .collect();
+    let mut found: Vec<Seq> = Vec::new();
+    let mut look_up = |id: &TraceId| {
+        let room = MAX_CANDIDATES - found.len();
+        found.extend(process.traces.candidates(id).filter(carries).take(room));
+    };
+    match &subject.work {
+        Work::Call(call) => {
+            let contexts = &call.begun.head.carrier.contexts;
+            contexts.iter().for_each(|c| look_up(&c.trace_id));
+        }
+        Work::Line(line) => {
+            let fields = line.context.ids().flat_map(LineTraceId::candidates);
+            let bare = line.context.bare.iter().map(|id| TraceId::Wide(*id));
+            fields.chain(bare).for_each(|id| look_up(&id));
+        }
+        Work::Message(_) => {}
+    }
     found.sort_unstable();
     found.dedup();
     found
-}
-
-fn line_keys(line: &Line) -> Vec<u64> {
-    let fields = line
-        .context
-        .ids()
-        .flat_map(|id| id.candidates().collect::<Vec<_>>());
-    let bare = find_hex_ids(&line.line.text).map(TraceId::Wide);
-    fields.chain(bare).map(|id| key(&id)).collect()
 }
 
 /// Whether the subject carries the trace that a request came in with.
@@ -337,12 +546,15 @@ fn carries_trace_of(subject: &Subject, served: &Served) -> bool {
         Work::Line(line) => {
             let named =
                 |id: &LineTraceId, trace: &TraceId| relation(id, trace) != Relation::Different;
+            let bare = |trace: &TraceId| match trace {
+                TraceId::Wide(id) => line.context.bare.contains(id),
+                TraceId::Narrow(_) | TraceId::Text(_) => false,
+            };
             inbound.iter().any(|context| {
-                line.context.ids().any(|id| named(id, &context.trace_id))
-                    || find_hex_ids(&line.line.text).any(|id| TraceId::Wide(id) == context.trace_id)
+                line.context.ids().any(|id| named(id, &context.trace_id)) || bare(&context.trace_id)
             })
         }
-        Work::Message => false,
+        Work::Message(_) => false,
     }
 }
 

@@ -9,36 +9,57 @@
 //! |---|---|---|
 //! | `traces` | 1 | the trace-id that came in |
 //! | `correlation` | 2 | a correlation id that came in |
+//! | `executions` | 3 | the execution, finer than a thread, that wrote the response, and those that it began |
+//! | `takes` | 3 | the execution that took the connection for a call |
 //! | `threads` | 3 | the thread that read the request, did nothing else, and wrote its response |
+//! | `workers` | 3 | whether a thread that reads without blocking serves one request at a time |
+//! | `births` | 3, 4 | a thread that was started for the request, and ended with it |
+//! | `clients` | 4 | the thread that took the connection last before another one wrote the call |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //!
+//! `trust` compares them with each other, process by process.
+//!
 //! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
 
+mod births;
+mod clients;
 mod correlation;
 mod decide;
 mod exclusive;
+mod executions;
+mod handed;
 mod pipes;
 mod process;
+mod requests;
 mod served;
 mod subject;
+mod takes;
 mod threads;
 mod traces;
+mod trust;
+mod workers;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 
-pub use decide::{Decision, Owner};
+pub use decide::{Decision, Owner, Story};
+use executions::Owner as Owned;
 use hashbrown::HashMap;
+use lru::LruCache;
 pub use pipes::PipeKey;
 use process::Process;
 pub use served::{Claim, Served};
-pub use subject::{Call, Hold, Line, Subject, Work};
+pub use subject::{Call, Doer, Hold, Line, Subject, Work};
+use workers::Conduct;
 
 use crate::exchange::{Begun, Ended};
+use crate::facts::{Executions, ProcessFacts, Runtime};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::Role;
 use crate::losses::Losses;
-use crate::record::{Data, Direction, Waited};
+use crate::message::Moved;
+use crate::record::{Data, Direction, Execution, Record, Take, Waited};
 
 /// How long an ended request's ids are remembered, nanoseconds: work done for it later is still
 /// recognised by its trace-id.
@@ -53,24 +74,92 @@ pub const MAX_WAITING: usize = 200_000;
 /// How long judgement waits for a request to end, nanoseconds.
 pub const PATIENCE: u64 = 30_000_000_000;
 
+/// How long judgement waits for the proof that a process's threads, or clients, are of a kind that
+/// can be believed, nanoseconds.
+const PROOF_PATIENCE: u64 = 5_000_000_000;
+
+/// Processes whose runtime is remembered.
+const MAX_PROCESSES: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+
 /// Everything that attribution knows.
 #[derive(Debug, Default)]
 pub struct Attributor {
     processes: HashMap<Tgid, Process>,
     threads: threads::Threads,
+    executions: executions::Executions,
+    takes: takes::Takes,
+    clients: clients::Clients,
+    births: births::Births,
+    runtimes: Runtimes,
     pipes: pipes::Pipes,
-    waiting: BTreeMap<Seq, Subject>,
+    /// By their numbers.
+    waiting: Vec<Subject>,
     /// Requests in the order in which they ended, for forgetting them.
     ended: VecDeque<(KernelNanos, Tgid, Seq)>,
     /// Processes in the order in which they ended, for forgetting them.
     gone: VecDeque<(KernelNanos, Tgid)>,
     losses: Losses,
+    /// The subject whose decision is to be explained.
+    explain: Option<Seq>,
+    /// The execution that did it, and the story of its decision, once it is made.
+    story: Option<(Option<Doer>, Story)>,
+}
+
+/// What processes run on.
+#[derive(Debug)]
+struct Runtimes(LruCache<Tgid, Runtime>);
+
+impl Default for Runtimes {
+    fn default() -> Self {
+        Self(LruCache::new(MAX_PROCESSES))
+    }
+}
+
+impl Runtimes {
+    /// Whether servers on the runtime read without blocking and yet may give each request a thread
+    /// of its own.
+    fn has_workers(&self, tgid: Tgid) -> bool {
+        matches!(self.0.peek(&tgid), Some(Runtime::Java | Runtime::Ruby))
+    }
+
+    /// Whether the runtime starts its threads for all that it runs, not for single requests.
+    fn shares_threads(&self, tgid: Tgid) -> bool {
+        matches!(self.0.peek(&tgid), Some(Runtime::Go | Runtime::Node))
+    }
 }
 
 impl Attributor {
+    /// One that keeps the story of one decision.
+    #[must_use]
+    pub fn new(explain: Option<Seq>) -> Self {
+        Self {
+            explain,
+            ..Self::default()
+        }
+    }
+
+    /// The story that was asked for, once; with the execution that did what it is about.
+    pub fn take_story(&mut self) -> Option<(Option<Doer>, Story)> {
+        self.story.take()
+    }
+
     /// Records were lost between two moments, whoever they belonged to.
     pub fn lost(&mut self, since: KernelNanos, until: KernelNanos) {
         self.losses.add(since, until);
+    }
+
+    /// Something is known about a process.
+    pub fn process(&mut self, facts: &ProcessFacts) {
+        if let Some(runtime) = facts.runtime {
+            self.runtimes.0.push(facts.tgid, runtime);
+        }
+        match &facts.executions {
+            Some(Executions::Unavailable(why)) => {
+                self.executions.unavailable(facts.tgid, why);
+            }
+            Some(Executions::Known { .. }) => self.executions.available(facts.tgid),
+            None => {}
+        }
     }
 
     /// A thread did something, after having waited for `waited`.
@@ -85,22 +174,63 @@ impl Attributor {
         }
     }
 
+    /// An execution moved bytes.
+    pub fn execution_acted(&mut self, tgid: Tgid, execution: Execution, time: KernelNanos) {
+        self.executions.acted(tgid, execution, time);
+    }
+
+    /// An execution began.
+    pub fn execution_began(&mut self, tgid: Tgid, child: Execution, time: KernelNanos) {
+        self.executions.begun(tgid, child, time);
+    }
+
+    /// An execution, or a thread, takes a connection for its next exchange.
+    pub fn takes(&mut self, record: &Record<'_>, take: &Take) {
+        let (tgid, time) = (record.tgid, record.time);
+        if let Some(execution) = take.execution {
+            let life = self.executions.acted(tgid, execution, time);
+            let taker = Doer {
+                life,
+                execution,
+                time,
+                took: true,
+            };
+            self.takes.took(take.file, taker);
+        } else {
+            let hold = self.threads.hands_on(record.tid);
+            self.clients.taken(record.tid, take, hold);
+        }
+    }
+
+    /// A thread moved bytes on a connection.
+    pub fn moved(&mut self, tid: Tid, file: FileId, time: KernelNanos) {
+        self.clients.moved(tid, file);
+        if let Some(birth) = self.threads.birth(tid) {
+            self.births.moved(birth, time);
+        }
+    }
+
+    /// A connection was closed.
+    pub fn closed(&mut self, file: FileId) {
+        self.clients.closed(file);
+    }
+
     /// An exchange's request is known.
     pub fn begun(&mut self, begun: &Begun) {
-        let process = self
-            .processes
-            .entry(begun.tgid)
-            .or_insert_with(|| Process::new(begun.moved.since));
         if begun.role == Role::Server {
-            let held = self.threads.read_request(begun);
-            if let Some(interrupted) = held.interrupted {
-                process.break_claim(interrupted, served::Broken::Interleaved);
+            let workers = self.runtimes.has_workers(begun.tgid);
+            let held = self.threads.read_request(begun, workers);
+            if let Some(birth) = self.threads.birth(begun.moved.tid) {
+                self.births.serves(birth);
             }
             self.stay_ended(begun.moved.tid, begun.file);
             let process = self
                 .processes
                 .entry(begun.tgid)
                 .or_insert_with(|| Process::new(begun.moved.since));
+            if let Some(interrupted) = held.interrupted {
+                process.break_claim(interrupted, served::Broken::Interleaved);
+            }
             process.serve(begun, held.claim);
         }
     }
@@ -110,16 +240,28 @@ impl Attributor {
         let Some(process) = self.processes.get_mut(&tgid) else {
             return;
         };
-        let Some(served) = process.end(ended) else {
+        let Some(request) = process.confirm(ended) else {
             return;
         };
-        let file = served.file;
-        let confirmed = served.confirm(ended);
+        let watermark = process.next_request();
+        if let Some(execution) = ended.outcome.ok().and_then(|moved| moved.execution) {
+            let life = self.executions.acted(tgid, execution, ended.time);
+            self.executions
+                .answered(life, ended.seq, request.since, ended.time, watermark);
+        }
         self.ended.push_back((ended.time, tgid, ended.seq));
         let writer = ended.outcome.ok().map(|m| m.tid).or(ended.closed_by);
-        let interrupted = self
-            .threads
-            .request_ended(ended.seq, file, writer, confirmed);
+        if writer != Some(request.reader) {
+            self.threads.relieved(request.reader, ended.seq);
+        }
+        if let Ok(response) = ended.outcome
+            && let Some(birth) = self.threads.birth(response.tid)
+        {
+            self.births.answered(birth, ended.seq, response.one_thread);
+        }
+        let interrupted =
+            self.threads
+                .request_ended(ended.seq, request.file, writer, request.confirmed);
         if let Some(other) = interrupted
             && let Some(process) = self.processes.get_mut(&tgid)
         {
@@ -140,8 +282,8 @@ impl Attributor {
     /// connection that it serves ends its stay.
     pub fn touched(&mut self, tid: Tid, file: FileId) {
         for seq in self.threads.stayed(tid, file) {
-            if let Some(subject) = self.waiting.get_mut(&seq) {
-                subject.stayed();
+            if let Some(at) = self.waiting_at(seq) {
+                self.waiting[at].stayed();
             }
         }
     }
@@ -151,14 +293,31 @@ impl Attributor {
         self.threads.left(tid);
     }
 
+    /// A thread was started by the one that caused the record.
+    pub fn thread_began(&mut self, record: &Record<'_>, child: Tid) {
+        if self.runtimes.shares_threads(record.tgid) {
+            return;
+        }
+        let hold = self.threads.hands_on(record.tid);
+        let birth = self
+            .births
+            .began(record.tgid, record.tid, child, hold, record.time);
+        self.threads.began(child, birth);
+    }
+
     /// A thread ended.
-    pub fn thread_ended(&mut self, tid: Tid) {
-        self.threads.remove(tid);
+    pub fn thread_ended(&mut self, tid: Tid, time: KernelNanos) {
+        self.clients.thread_ended(tid);
+        if let Some(birth) = self.threads.remove(tid) {
+            self.births.ended(birth, time);
+        }
     }
 
     /// A process ended or replaced its program; what it did is still judged.
     pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
+        self.births.process_ended(tgid, now);
         self.pipes.process_ended(tgid);
+        self.executions.process_ended(tgid);
         self.gone.push_back((now, tgid));
     }
 
@@ -166,6 +325,7 @@ impl Attributor {
     pub fn process_began(&mut self, tgid: Tgid) {
         self.processes.remove(&tgid);
         self.pipes.process_ended(tgid);
+        self.executions.process_ended(tgid);
     }
 
     /// Takes in something that was done for a request, or for none.
@@ -181,21 +341,54 @@ impl Attributor {
             process.exclusive.saw(template, in_flight > 0);
         }
         let hold = self.threads.hold(tid, seq);
-        self.waiting.insert(
+        let doer = self.doer(tgid, &work);
+        let taken = match &work {
+            Work::Call(call) => self.clients.call(call.begun.file, tid),
+            Work::Line(_) | Work::Message(_) => None,
+        };
+        let subject = Subject {
             seq,
-            Subject {
-                seq,
-                tgid,
-                tid,
-                time,
-                in_flight,
-                sole,
-                afterwork,
-                template,
-                hold,
-                work,
-            },
-        );
+            tgid,
+            tid,
+            time,
+            in_flight,
+            sole,
+            afterwork,
+            template,
+            hold,
+            taken: taken.map(Box::new),
+            doer,
+            work,
+        };
+        // The engine numbers in the order of taking in, so that this is nearly always the end.
+        let at = match self.waiting.last() {
+            Some(last) if last.seq >= seq => self.waiting.partition_point(|s| s.seq < seq),
+            _ => self.waiting.len(),
+        };
+        self.waiting.insert(at, subject);
+    }
+
+    /// The execution that does some work: that which took the connection for it, else that which
+    /// moved the bytes.
+    fn doer(&mut self, tgid: Tgid, work: &Work) -> Option<Doer> {
+        let moved = match work {
+            Work::Call(call) => {
+                let moved = &call.begun.moved;
+                if let Some(taker) = self.takes.taken(call.begun.file, moved.since) {
+                    return Some(taker);
+                }
+                moved
+            }
+            Work::Line(line) => &line.line.moved,
+            Work::Message(moved) => moved,
+        };
+        let execution = moved.sole_execution()?;
+        Some(Doer {
+            life: self.executions.acted(tgid, execution, moved.since),
+            execution,
+            time: moved.since,
+            took: false,
+        })
     }
 
     /// Takes in bytes that moved through a pipe, or through a socket pair that carries no HTTP.
@@ -203,8 +396,7 @@ impl Attributor {
         &mut self,
         key: PipeKey,
         tgid: Tgid,
-        tid: Tid,
-        time: KernelNanos,
+        moved: Moved,
         data: &Data<'_>,
         seq: &mut impl FnMut() -> Seq,
     ) {
@@ -213,14 +405,14 @@ impl Attributor {
                 if self.pipes.is_message(data.len) {
                     let message = seq();
                     self.pipes.written(key, tgid, message, data);
-                    self.take(message, tgid, tid, time, Work::Message);
+                    self.take(message, tgid, moved.tid, moved.time, Work::Message(moved));
                 } else {
                     self.pipes.wake_up(key, tgid, data);
                 }
             }
             Direction::Read => {
                 if let Some(carried) = self.pipes.read(key, tgid, data) {
-                    self.threads.carries(tid, carried);
+                    self.threads.carries(moved.tid, carried);
                 }
             }
         }
@@ -228,28 +420,44 @@ impl Attributor {
 
     /// Decides every subject that is due at `now`, in the order in which they happened.
     pub fn decide(&mut self, now: KernelNanos, stopping: bool) -> Vec<(Subject, Decision)> {
-        let mut decided = Vec::new();
         let excess = self.waiting.len().saturating_sub(MAX_WAITING);
-        let due: Vec<Seq> = self
+        let due: Vec<bool> = self
             .waiting
-            .values()
+            .iter()
             .enumerate()
-            .filter(|(i, s)| stopping || *i < excess || self.is_due(s, now))
-            .map(|(_, s)| s.seq)
+            .map(|(i, s)| stopping || i < excess || self.is_due(s, now))
             .collect();
-        for seq in due {
-            let Some(subject) = self.waiting.remove(&seq) else {
-                continue;
-            };
-            let decision = self.decision(&subject);
-            if matches!(subject.work, Work::Message) {
-                self.pipes.resolve(seq, &decision);
+        let mut due = due.into_iter();
+        let subjects: Vec<Subject> = self
+            .waiting
+            .extract_if(.., |_| due.next().unwrap_or(false))
+            .collect();
+        // A burst's memory is given back step by step.
+        if self.waiting.len() < self.waiting.capacity() / 8 {
+            self.waiting.shrink_to(self.waiting.capacity() / 2);
+        }
+        let mut decided = Vec::with_capacity(subjects.len());
+        for subject in subjects {
+            let decision = self.decision(&subject, now);
+            if let Some(process) = self.processes.get_mut(&subject.tgid) {
+                process.trust.note(&decision.compared);
             }
-            decided.push((subject, decision));
+            if self.explain == Some(subject.seq) {
+                self.story = Some((subject.doer, self.story(&subject, now, &decision)));
+            }
+            if matches!(subject.work, Work::Message(_)) {
+                self.pipes.resolve(subject.seq, subject.tid, &decision);
+            } else {
+                decided.push((subject, decision));
+            }
         }
         self.forget(now);
-        decided.retain(|(s, _)| !matches!(s.work, Work::Message));
         decided
+    }
+
+    /// Where a subject waits.
+    fn waiting_at(&self, seq: Seq) -> Option<usize> {
+        self.waiting.binary_search_by_key(&seq, |s| s.seq).ok()
     }
 
     fn is_due(&self, subject: &Subject, now: KernelNanos) -> bool {
@@ -259,24 +467,63 @@ impl Attributor {
         if !subject.is_over() {
             return false;
         }
-        match &subject.hold {
-            Hold::Serving(request) => self
-                .served(subject.tgid, *request)
-                .is_none_or(|s| s.claim.is_settled()),
+        if subject
+            .doer
+            .is_some_and(|doer| !self.doer_is_due(subject, doer, now))
+        {
+            return false;
+        }
+        let taken = |t: &clients::Taken| {
+            self.is_settled(subject, &t.hold, now)
+                && (now.since(subject.time) > PROOF_PATIENCE
+                    || self.clients.is_known(t, subject.tid))
+        };
+        self.is_settled(subject, &subject.hold, now) && subject.taken.as_deref().is_none_or(taken)
+    }
+
+    /// Whether nothing is to come that says more about what a thread was doing.
+    fn is_settled(&self, subject: &Subject, hold: &Hold, now: KernelNanos) -> bool {
+        match hold {
+            Hold::Serving(request) => self.is_served(subject.tgid, *request, now),
             Hold::After(_) => now.since(subject.time) > subject::STAY_PATIENCE,
-            Hold::Messages(messages) => !messages.iter().any(|m| self.waiting.contains_key(m)),
+            Hold::Messages(messages) => !messages.iter().any(|m| self.waiting_at(*m).is_some()),
+            Hold::Born(birth) => self.is_grown(subject.tgid, *birth, now),
             Hold::Stayed(_) | Hold::Nothing(_) => true,
+        }
+    }
+
+    /// Whether nothing is to come that says more about a request's thread.
+    fn is_served(&self, tgid: Tgid, request: Seq, now: KernelNanos) -> bool {
+        let Some(process) = self.processes.get(&tgid) else {
+            return true;
+        };
+        process.served(request).is_none_or(|served| {
+            let since = served.until.map_or(0, |until| now.since(until));
+            served.claim.is_settled()
+                && (process.workers.conduct(served) != Conduct::Unknown || since > PROOF_PATIENCE)
+        })
+    }
+
+    fn doer_is_due(&self, subject: &Subject, doer: Doer, now: KernelNanos) -> bool {
+        let now = self.now(subject.tgid, now);
+        let found = self.executions.owner(doer.life, doer.time, now);
+        found.settled || (found.owner == Owned::Unknown && now.all_before_ended(subject.seq))
+    }
+
+    fn now(&self, tgid: Tgid, time: KernelNanos) -> executions::Now {
+        executions::Now {
+            time,
+            oldest_open: self.processes.get(&tgid).and_then(Process::oldest_open),
         }
     }
 
     /// A client exchange that was taken in is over.
     pub fn call_ended(&mut self, ended: &Ended) {
-        if let Some(Subject {
-            work: Work::Call(call),
-            ..
-        }) = self.waiting.get_mut(&ended.seq)
+        if let Some(at) = self.waiting_at(ended.seq)
+            && let Work::Call(call) = &mut self.waiting[at].work
         {
             call.ended = Some(*ended);
+            self.clients.call_ended(call.begun.file);
         }
     }
 

@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::decide::Decision;
-use crate::ids::{Seq, Tgid};
+use crate::ids::{Seq, Tgid, Tid};
 use crate::record::Data;
 
 /// Shorter writes are wake-ups (self-pipes, counters of eventfd), not messages.
@@ -54,7 +54,10 @@ pub(super) struct Pipes {
 /// For what a message was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Resolved {
-    Request(Seq),
+    Request {
+        request: Seq,
+        writer: Tid,
+    },
     /// No request was in flight.
     Nothing,
 }
@@ -110,22 +113,25 @@ impl Pipes {
     }
 
     /// A message was decided.
-    pub(super) fn resolve(&mut self, message: Seq, decision: &Decision) {
-        if let Some(owner) = decision.message_owner() {
-            self.resolved.push(message, Resolved::Request(owner));
+    pub(super) fn resolve(&mut self, message: Seq, writer: Tid, decision: &Decision) {
+        if let Some(request) = decision.message_owner() {
+            let resolved = Resolved::Request { request, writer };
+            self.resolved.push(message, resolved);
         } else if decision.for_nothing() {
             self.resolved.push(message, Resolved::Nothing);
         }
     }
 
-    /// The request that all of these messages were written for.
-    pub(super) fn owner(&self, messages: &[Seq]) -> Option<Seq> {
+    /// The request that all of these messages were written for, and the thread that wrote the first.
+    pub(super) fn owner(&self, messages: &[Seq]) -> Option<(Seq, Tid)> {
         let (first, rest) = messages.split_first()?;
-        let Some(Resolved::Request(owner)) = self.resolved.peek(first).copied() else {
-            return None;
+        let request = |m: &Seq| match self.resolved.peek(m).copied() {
+            Some(Resolved::Request { request, writer }) => Some((request, writer)),
+            Some(Resolved::Nothing) | None => None,
         };
-        let same = |m: &Seq| self.resolved.peek(m) == Some(&Resolved::Request(owner));
-        rest.iter().all(same).then_some(owner)
+        let (owner, writer) = request(first)?;
+        let same = |m: &Seq| request(m).is_some_and(|(request, _)| request == owner);
+        rest.iter().all(same).then_some((owner, writer))
     }
 
     /// Whether all of these messages were written for no request.

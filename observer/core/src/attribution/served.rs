@@ -1,5 +1,10 @@
 //! Requests that a process serves or has served lately.
 
+use std::sync::Arc;
+
+use std::fmt;
+
+use super::workers::Workers;
 use crate::context::Carrier;
 use crate::exchange::{Begun, Ended};
 use crate::ids::{FileId, KernelNanos, Seq, Tid};
@@ -37,6 +42,16 @@ impl Claim {
     }
 }
 
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held(tid) => write!(f, "thread {tid} serves it, nothing speaks against it yet"),
+            Self::Confirmed(tid) => write!(f, "thread {tid} did all the work on it"),
+            Self::Broken(why) => write!(f, "its thread is no evidence: {}", why.reason()),
+        }
+    }
+}
+
 impl Broken {
     /// The reason in the output's words.
     #[must_use]
@@ -64,21 +79,31 @@ pub struct Served {
     /// When it ended.
     pub until: Option<KernelNanos>,
     /// What came in.
-    pub carrier: Carrier,
+    pub carrier: Arc<Carrier>,
     /// What its thread proves.
     pub claim: Claim,
+    /// It was read without blocking: the claim is good only if the process's threads are known to
+    /// serve one request at a time.
+    pub tentative: bool,
+    /// Another request was in flight when it came in.
+    pub overlaps: bool,
+    /// Its method, host and path without what looks like a value.
+    pub route: u64,
 }
 
 impl Served {
-    pub(super) fn new(begun: &Begun, claim: Claim) -> Self {
+    pub(super) fn new(begun: &Begun, claim: Claim, overlaps: bool) -> Self {
         Self {
             seq: begun.seq,
             file: begun.file,
             tid: begun.moved.tid,
             since: begun.moved.since,
             until: None,
-            carrier: begun.head.carrier.clone(),
+            carrier: Arc::clone(&begun.head.carrier),
             claim,
+            tentative: begun.moved.nonblocking,
+            overlaps,
+            route: Workers::route(begun),
         }
     }
 

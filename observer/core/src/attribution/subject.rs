@@ -1,10 +1,15 @@
 //! Subjects: what is to be attributed.
 
+use super::births::BirthId;
+use super::clients::Taken;
+use super::executions::LifeId;
 use crate::context::line::LineContext;
 use crate::exchange::{Begun, Ended};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::judged::Reason;
-use crate::message::LogLine;
+use crate::message::{LogLine, Moved};
+use crate::record::{Execution, ExecutionKind};
+use crate::text::Text;
 
 /// How long a line after a response waits for the proof that its thread stayed, nanoseconds.
 pub const STAY_PATIENCE: u64 = 2_000_000_000;
@@ -30,8 +35,37 @@ pub struct Subject {
     pub template: Option<u64>,
     /// What its thread was doing.
     pub hold: Hold,
+    /// A call: the other thread that took its connection last.
+    pub taken: Option<Box<Taken>>,
+    /// The execution that did it, where the runtime has finer ones than threads.
+    pub doer: Option<Doer>,
     /// What it is.
     pub work: Work,
+}
+
+/// An execution at the time of its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doer {
+    /// Which of all lives of executions.
+    pub(super) life: LifeId,
+    /// What it is.
+    pub execution: Execution,
+    /// When it did the work, or took the connection for it.
+    pub time: KernelNanos,
+    /// Whether it took the connection for it.
+    pub took: bool,
+}
+
+impl Doer {
+    /// Whether it makes its calls itself: the clients of Go and of tokio's hyper write through executions that
+    /// belong to connections and serve whoever uses these.
+    pub(super) fn calls(&self) -> bool {
+        self.took
+            || !matches!(
+                self.execution.kind,
+                ExecutionKind::Goroutine | ExecutionKind::TokioTask
+            )
+    }
 }
 
 /// What a thread's work can be held to belong to.
@@ -45,6 +79,8 @@ pub enum Hold {
     Stayed(Seq),
     /// The requests that these messages, which the thread had taken from a pipe, were written for.
     Messages(Vec<Seq>),
+    /// What the thread was started for, if its life shows that.
+    Born(BirthId),
     /// Nothing; the thread says why, if it knows.
     Nothing(Option<Reason>),
 }
@@ -57,14 +93,14 @@ pub enum Work {
     /// A logged event.
     Line(Box<Line>),
     /// A message written to an in-process pipe.
-    Message,
+    Message(Moved),
 }
 
 /// A client exchange.
 #[derive(Debug)]
 pub struct Call {
     /// How it began.
-    pub begun: Begun,
+    pub begun: Box<Begun>,
     /// How it ended.
     pub ended: Option<Ended>,
 }
@@ -75,7 +111,7 @@ pub struct Line {
     /// The event.
     pub line: LogLine,
     /// `stdout`, `stderr` or `file:PATH`.
-    pub source: String,
+    pub source: Text,
     /// What it says about its trace.
     pub context: LineContext,
 }
@@ -91,7 +127,7 @@ impl Subject {
     pub(super) fn is_over(&self) -> bool {
         match &self.work {
             Work::Call(call) => call.ended.is_some(),
-            Work::Line(_) | Work::Message => true,
+            Work::Line(_) | Work::Message(_) => true,
         }
     }
 }
@@ -101,7 +137,7 @@ impl Work {
         match self {
             Self::Call(call) => Some(super::exclusive::call_template(&call.begun)),
             Self::Line(line) => Some(super::exclusive::line_template(&line.line.text)),
-            Self::Message => None,
+            Self::Message(_) => None,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::formats::{RANDOM, parse_traceparent};
 use super::{Carrier, Context, Format};
+use crate::text::Text;
 
 /// Members above which a service may drop some (W3C Trace Context §3.3.1).
 const MAX_MEMBERS: usize = 32;
@@ -86,7 +87,7 @@ fn breaks(carrier: &Carrier, prefix: &str) -> bool {
     rules.any(|rule| rule.starts_with(prefix))
 }
 
-fn missing<'a>(came: &'a [(String, String)], went: &[(String, String)]) -> Vec<&'a str> {
+fn missing<'a>(came: &'a [(Text, Text)], went: &[(Text, Text)]) -> Vec<&'a str> {
     let keys = came.iter().map(|(key, _)| key.as_str());
     keys.filter(|key| went.iter().all(|(kept, _)| kept != key))
         .collect()

@@ -3,6 +3,7 @@
 use super::fields::Fields;
 use super::formats::{Found, Repeats, Row, TABLE};
 use super::{Carrier, Context, Format, Invalid};
+use crate::text::Text;
 
 /// Longest name of a carrier header, in bytes.
 const LONGEST_NAME: usize = 27;
@@ -124,17 +125,21 @@ fn read(row: &Row, fields: &Fields<'_>, carrier: &mut Carrier) {
         let repeated = row.names.iter().filter(|name| fields.count(name) > 1);
         carrier
             .duplicates
-            .extend(repeated.map(|name| (*name).to_owned()));
+            .extend(repeated.map(|name| Text::new_static(name)));
     }
     match (row.read)(fields) {
         Ok(None) => {}
-        Ok(Some(Found::Ids(ids))) => carrier.contexts.push(Context {
-            format: row.format,
-            trace_id: ids.trace_id,
-            parent_id: ids.parent_id,
-            sampled: ids.sampled,
-            raw: fields.raw(row.names),
-        }),
+        Ok(Some(Found::Ids(ids))) => {
+            // Carriers are remembered by the ten thousands, and nearly all have one context.
+            carrier.contexts.reserve_exact(1);
+            carrier.contexts.push(Context {
+                format: row.format,
+                trace_id: ids.trace_id,
+                parent_id: ids.parent_id,
+                sampled: ids.sampled,
+                raw: fields.raw(row.names),
+            });
+        }
         Ok(Some(Found::Decision(sampled))) => carrier.decision = carrier.decision.or(Some(sampled)),
         Ok(Some(Found::Tracestate(members))) => carrier.tracestate = members,
         Ok(Some(Found::Baggage(members))) => carrier.baggage = members,

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
+use super::hex::Hex;
+use crate::text::{Text, serialize_shown};
+
 /// A trace id. Formats carry 128 bits, the lower 64 of them, or text of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TraceId {
@@ -10,7 +15,7 @@ pub enum TraceId {
     /// The lower 64 bits only, never zero (Datadog, 64-bit B3 and Jaeger).
     Narrow(u64),
     /// Text of the format's own (SkyWalking), at most 128 bytes, printable.
-    Text(String),
+    Text(Text),
 }
 
 impl TraceId {
@@ -31,10 +36,16 @@ impl TraceId {
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Wide(id) => write!(f, "{id:032x}"),
-            Self::Narrow(id) => write!(f, "{id:016x}"),
+            Self::Wide(id) => f.write_str(Hex::wide(*id).as_str()),
+            Self::Narrow(id) => f.write_str(Hex::narrow(*id).as_str()),
             Self::Text(id) => f.write_str(id),
         }
+    }
+}
+
+impl Serialize for TraceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_shown(self, serializer)
     }
 }
 
@@ -44,14 +55,20 @@ pub enum SpanId {
     /// 64 bits, never zero.
     Bits(u64),
     /// Text of the format's own (SkyWalking), at most 128 bytes, printable.
-    Text(String),
+    Text(Text),
 }
 
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bits(id) => write!(f, "{id:016x}"),
+            Self::Bits(id) => f.write_str(Hex::narrow(*id).as_str()),
             Self::Text(id) => f.write_str(id),
         }
+    }
+}
+
+impl Serialize for SpanId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_shown(self, serializer)
     }
 }

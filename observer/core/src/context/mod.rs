@@ -19,6 +19,8 @@ pub use id::{SpanId, TraceId};
 pub use rule::{Rule, find_rule, rules};
 use serde::Serialize;
 
+use crate::text::Text;
+
 /// Format in which a context is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -44,7 +46,7 @@ pub enum Format {
 }
 
 /// A valid context.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Context {
     /// Format it was carried in.
     pub format: Format,
@@ -55,7 +57,7 @@ pub struct Context {
     /// Whether the caller recorded; absent when deferred or not carried.
     pub sampled: Option<bool>,
     /// The header value (of several headers: the values that matter, joined), at most 512 bytes, escaped for printing.
-    pub raw: String,
+    pub raw: Text,
 }
 
 /// A carrier field that breaks a rule of its format.
@@ -66,7 +68,7 @@ pub struct Invalid {
     /// The rule, named in kebab-case and stable: for example `trace-id-all-zero`. [`find_rule`] explains it.
     pub rule: &'static str,
     /// The header value, at most 512 bytes, escaped for printing.
-    pub raw: String,
+    pub raw: Text,
 }
 
 impl Invalid {
@@ -85,13 +87,13 @@ pub struct Carrier {
     /// Formats that were present but invalid.
     pub invalid: Vec<Invalid>,
     /// Keys and values of a valid `tracestate`, in order; empty when absent or invalid.
-    pub tracestate: Vec<(String, String)>,
+    pub tracestate: Vec<(Text, Text)>,
     /// `baggage` members (keys with values), in order; empty when absent or invalid.
-    pub baggage: Vec<(String, String)>,
+    pub baggage: Vec<(Text, Text)>,
     /// Correlation ids: lower-case header name and value.
-    pub correlation: Vec<(String, String)>,
+    pub correlation: Vec<(Text, Text)>,
     /// Carrier headers that came more than once although only one is allowed, lower-case.
-    pub duplicates: Vec<String>,
+    pub duplicates: Vec<Text>,
     /// A sampling decision that came without any ids (`b3: 0`, `X-B3-Sampled: 0` alone): B3's way of
     /// saying that there is deliberately nothing to propagate.
     pub decision: Option<bool>,

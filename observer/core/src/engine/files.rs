@@ -2,15 +2,17 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use lru::LruCache;
+use smol_str::format_smolstr;
 
 use crate::attribution::PipeKey;
 use crate::exchange::Endpoint;
 use crate::ids::FileId;
 use crate::judged::Address;
 use crate::record::{Class, Direction, File, TcpAddresses};
-use crate::text::{printable, printable_bytes};
+use crate::text::{Text, printable, printable_bytes};
 
 /// Descriptions that are remembered; the one unused longest is forgotten first.
 const MAX_FILES: usize = 131_072;
@@ -19,7 +21,7 @@ const MAX_FILES: usize = 131_072;
 #[derive(Debug)]
 pub(super) struct Description {
     pub(super) class: Class,
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: Arc<Endpoint>,
     /// Unix: neither end has a name, as with a socket pair.
     unnamed: bool,
     /// Opened for append: a pipe opened so (`/dev/stdout` by name, as nginx does) is a log.
@@ -47,8 +49,8 @@ pub(super) enum Content {
 #[derive(Debug)]
 pub(super) struct Files {
     described: LruCache<FileId, Description>,
-    /// Paths of logs; a path may be known before the description, which the front stage holds back.
-    paths: LruCache<FileId, String>,
+    /// Paths of logs as the output shows them; a path may be known before the description, which the front stage holds back.
+    paths: LruCache<FileId, Text>,
 }
 
 impl Default for Files {
@@ -64,8 +66,8 @@ impl Default for Files {
 impl Files {
     pub(super) fn describe(&mut self, file: &File<'_>) {
         let address = |a: fn(TcpAddresses) -> SocketAddr| file.tcp.map(a).map(Address::Tcp);
-        let path = printable_bytes(file.path);
-        let unix = (file.class == Class::Unix).then_some(Address::Unix(path));
+        let path = || Text::new(printable_bytes(file.path));
+        let unix = (file.class == Class::Unix).then(|| Address::Unix(path()));
         let endpoint = Endpoint {
             local: address(|t| t.local)
                 .or_else(|| unix.clone())
@@ -78,7 +80,7 @@ impl Files {
         };
         let description = Description {
             class: file.class,
-            endpoint,
+            endpoint: Arc::new(endpoint),
             unnamed: file.path.is_empty(),
             append: file.append,
             ino: file.ino,
@@ -88,7 +90,8 @@ impl Files {
     }
 
     pub(super) fn name(&mut self, file: FileId, path: &str) {
-        self.paths.push(file, printable(path).into_owned());
+        self.paths
+            .push(file, format_smolstr!("file:{}", printable(path)));
     }
 
     pub(super) fn get(&mut self, file: FileId) -> Option<&Description> {
@@ -96,17 +99,17 @@ impl Files {
     }
 
     /// The output's name of a log.
-    pub(super) fn source(&mut self, file: FileId, fd: i32) -> String {
+    pub(super) fn source(&mut self, file: FileId, fd: i32) -> Text {
         match fd {
-            1 => return "stdout".to_owned(),
-            2 => return "stderr".to_owned(),
+            1 => return Text::new_static("stdout"),
+            2 => return Text::new_static("stderr"),
             _ => {}
         }
         if self.get(file).is_some_and(|d| d.class == Class::Pipe) {
-            return "pipe".to_owned();
+            return Text::new_static("pipe");
         }
-        let path = self.paths.get(&file).map_or("?", String::as_str);
-        format!("file:{path}")
+        let path = self.paths.get(&file).cloned();
+        path.unwrap_or(Text::new_static("file:?"))
     }
 
     pub(super) fn close(&mut self, file: FileId) {

@@ -3,6 +3,7 @@
 
 use crate::facts::{FileFacts, ProcessFacts};
 use crate::ids::KernelNanos;
+use crate::judged::SubjectId;
 
 /// One input.
 #[derive(Clone, Debug)]
@@ -25,10 +26,12 @@ pub enum Input<'a> {
 }
 
 /// How the pipeline works; part of a recording's header where it changes what is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
     /// Ties record times to the wall clock.
     pub anchor: crate::judged::ClockAnchor,
+    /// The call or line whose attribution is to be explained.
+    pub explain: Option<SubjectId>,
     /// Show query values in targets instead of redacting them.
     pub show_query: bool,
 }

@@ -16,10 +16,11 @@ use sequence::Sequences;
 use tell::Teller;
 
 use crate::attribution::Attributor;
-use crate::exchange::{Begun, Ended, Exchanges};
+use crate::exchange::{Begun, Ended, ExchangeEvent, Exchanges};
 pub use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid};
 use crate::judged::{Judged, LossKind, Summary};
+use crate::message::LogLine;
 use crate::message::lines::Lines;
 use crate::stream::Settle;
 
@@ -63,6 +64,9 @@ struct Stages {
     answered: Vec<(Box<Begun>, Ended)>,
     /// Processes of calls in flight.
     calling: HashMap<Seq, Tgid>,
+    /// Buffers, empty between records.
+    events: Vec<ExchangeEvent>,
+    lines: Vec<LogLine>,
     next: u64,
     now: KernelNanos,
     records: u64,
@@ -79,12 +83,14 @@ impl Engine {
                 files: Files::default(),
                 exchanges: Exchanges::default(),
                 logs: LruCache::new(LOGS),
-                attributor: Attributor::default(),
+                attributor: Attributor::new(config.explain.map(|subject| subject.0)),
                 sequences: Sequences::default(),
                 teller: Teller::new(config),
                 serving: HashMap::new(),
                 answered: Vec::new(),
                 calling: HashMap::new(),
+                events: Vec::new(),
+                lines: Vec::new(),
                 next: 1,
                 now: config.anchor.monotonic,
                 records: 0,
@@ -99,7 +105,10 @@ impl Engine {
             Input::Record(raw) => {
                 settle.push(raw, &mut |released| stages.released(&released));
             }
-            Input::Process(facts) => stages.teller.process(facts),
+            Input::Process(facts) => {
+                stages.attributor.process(&facts);
+                stages.teller.process(facts);
+            }
             Input::File(facts) => stages.files.name(facts.file, &facts.path),
             Input::Tick { now, lost } => {
                 settle.tick(now, &mut |released| stages.released(&released));

@@ -9,7 +9,7 @@ use crate::exchange::{Begun, Ended, ExchangeEvent, Source};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Judged, LossKind, Role, Summary};
 use crate::message::lines::Lines;
-use crate::message::{LogLine, Protocol};
+use crate::message::{LogLine, Moved, Protocol};
 use crate::record::{Data, Direction, Event, Record};
 use crate::stream::{Chunk, Released};
 
@@ -35,13 +35,22 @@ impl Stages {
             Event::Short(short) => self.corrected(short.file, record.time),
             Event::Close { file, last } => self.close(*file, *last, record),
             Event::Exit => self.exit(record.tgid, record.tid, record.time),
-            Event::Exec => self.attributor.process_ended(record.tgid, record.time),
+            Event::Exec => self.process_ended(record.tgid, record.time),
             Event::Fork { child } => self.attributor.process_began(*child),
-            Event::Spawn { .. } | Event::Take(_) | Event::Branch(_) => {}
+            Event::Spawn { child } => self.attributor.thread_began(record, *child),
+            Event::Take(take) => self.attributor.takes(record, take),
+            Event::Branch(child) => {
+                self.attributor
+                    .execution_began(record.tgid, *child, record.time);
+            }
         }
     }
 
     fn data(&mut self, record: &Record<'_>, data: &Data<'_>) {
+        if let Some(execution) = data.execution {
+            self.attributor
+                .execution_acted(record.tgid, execution, record.time);
+        }
         let Some(description) = self.files.get(data.file) else {
             return self.lost(
                 LossKind::Bytes,
@@ -67,6 +76,7 @@ impl Stages {
     }
 
     fn connection(&mut self, record: &Record<'_>, data: &Data<'_>) {
+        self.attributor.moved(record.tid, data.file, record.time);
         if data.direction == Direction::Read {
             self.attributor.touched(record.tid, data.file);
         }
@@ -78,7 +88,7 @@ impl Stages {
             tgid: record.tgid,
             endpoint: &description.endpoint,
         };
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         let next = &mut self.next;
         if data.len > 0 {
             let mut seq = || number(next);
@@ -97,8 +107,9 @@ impl Stages {
         self.exchange_events(events);
     }
 
-    fn exchange_events(&mut self, events: Vec<ExchangeEvent>) {
-        for event in events {
+    /// Takes in what `events`, which is the stages' own buffer, holds.
+    fn exchange_events(&mut self, mut events: Vec<ExchangeEvent>) {
+        for event in events.drain(..) {
             match event {
                 ExchangeEvent::Begun(begun) => self.begun(begun),
                 ExchangeEvent::Ended(ended) => self.ended(ended),
@@ -112,6 +123,7 @@ impl Stages {
                 ExchangeEvent::Lost { tgid } => self.lost(LossKind::Bytes, 1, self.now, Some(tgid)),
             }
         }
+        self.events = events;
     }
 
     fn begun(&mut self, begun: Box<Begun>) {
@@ -124,10 +136,7 @@ impl Stages {
             }
             Role::Client => {
                 self.calling.insert(seq, tgid);
-                let work = Work::Call(Box::new(Call {
-                    begun: *begun,
-                    ended: None,
-                }));
+                let work = Work::Call(Box::new(Call { begun, ended: None }));
                 self.attributor
                     .take(seq, tgid, moved.tid, moved.since, work);
             }
@@ -149,8 +158,13 @@ impl Stages {
         }
         let next = &mut self.next;
         let mut seq = || number(next);
-        self.attributor
-            .pipe(key, record.tgid, record.tid, record.time, data, &mut seq);
+        self.attributor.pipe(
+            key,
+            record.tgid,
+            Moved::by(&chunk(record, data)),
+            data,
+            &mut seq,
+        );
     }
 
     fn log(&mut self, record: &Record<'_>, data: &Data<'_>) {
@@ -162,7 +176,7 @@ impl Stages {
             binary: false,
         });
         (log.tgid, log.fd) = (tgid, fd);
-        let mut lines = Vec::new();
+        let mut lines = std::mem::take(&mut self.lines);
         log.lines
             .write(&chunk(record, data), data.more, &mut |line| {
                 lines.push(line)
@@ -172,7 +186,8 @@ impl Stages {
             self.exchanges.ignore(data.file);
             self.teller.not_observed(tgid, Protocol::NotText);
         }
-        self.log_lines(lines, tgid, data.file, fd);
+        self.log_lines(&mut lines, tgid, data.file, fd);
+        self.lines = lines;
     }
 
     /// A thread's last lines end with it.
@@ -185,8 +200,8 @@ impl Stages {
                 ended.push((*file, log.fd, lines));
             }
         }
-        for (file, fd, lines) in ended {
-            self.log_lines(lines, tgid, file, fd);
+        for (file, fd, mut lines) in ended {
+            self.log_lines(&mut lines, tgid, file, fd);
         }
     }
 
@@ -204,13 +219,13 @@ impl Stages {
                 flushed.push((*file, log.tgid, log.fd, lines));
             }
         }
-        for (file, tgid, fd, lines) in flushed {
-            self.log_lines(lines, tgid, file, fd);
+        for (file, tgid, fd, mut lines) in flushed {
+            self.log_lines(&mut lines, tgid, file, fd);
         }
     }
 
-    fn log_lines(&mut self, lines: Vec<LogLine>, tgid: Tgid, file: FileId, fd: i32) {
-        for line in lines {
+    fn log_lines(&mut self, lines: &mut Vec<LogLine>, tgid: Tgid, file: FileId, fd: i32) {
+        for line in lines.drain(..) {
             let source = self.files.source(file, fd);
             let seq = number(&mut self.next);
             let (tid, time) = (line.moved.tid, line.moved.time);
@@ -225,7 +240,7 @@ impl Stages {
     }
 
     fn corrected(&mut self, file: FileId, time: KernelNanos) {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges
             .corrected(file, time, &mut |e| events.push(e));
         self.exchange_events(events);
@@ -235,7 +250,7 @@ impl Stages {
         let mut lines = Vec::new();
         log.lines.lost(time, &mut |line| lines.push(line));
         let (tgid, fd) = (log.tgid, log.fd);
-        self.log_lines(lines, tgid, file, fd);
+        self.log_lines(&mut lines, tgid, file, fd);
     }
 
     fn close(&mut self, file: FileId, last: bool, record: &Record<'_>) {
@@ -243,25 +258,32 @@ impl Stages {
         if !last {
             return;
         }
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges
             .closed(file, record.tid, record.time, &mut |e| events.push(e));
         self.exchange_events(events);
         self.flush_logs(|f| f == file, true);
+        self.attributor.closed(file);
         self.files.close(file);
         self.logs.pop(&file);
     }
 
     fn exit(&mut self, tgid: Tgid, tid: Tid, time: KernelNanos) {
         self.end_lines(tgid, tid);
-        self.attributor.thread_ended(tid);
+        self.attributor.thread_ended(tid, time);
         if tid.0 == tgid.0 {
-            let mut events = Vec::new();
-            self.exchanges
-                .process_ended(tgid, time, &mut |e| events.push(e));
-            self.exchange_events(events);
-            self.attributor.process_ended(tgid, time);
+            self.process_ended(tgid, time);
         }
+    }
+
+    /// A program is over: its process ended, or runs another one, for which descriptors are closed
+    /// unseen.
+    fn process_ended(&mut self, tgid: Tgid, time: KernelNanos) {
+        let mut events = Vec::new();
+        self.exchanges
+            .process_ended(tgid, time, &mut |e| events.push(e));
+        self.exchange_events(events);
+        self.attributor.process_ended(tgid, time);
     }
 
     /// Records were lost: what that touches is not judged, and those not told yet are told.
@@ -283,14 +305,14 @@ impl Stages {
         if let Some(missed) = self.sequences.tick(now, lost) {
             self.missed(missed);
         }
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges.expire(now, &mut |e| events.push(e));
         self.exchange_events(events);
         self.flush_logs(|_| true, false);
     }
 
     pub(super) fn stop(&mut self) {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges.stop(self.now, &mut |e| events.push(e));
         self.exchange_events(events);
         self.flush_logs(|_| true, true);
@@ -298,11 +320,12 @@ impl Stages {
 
     /// Tells what is certain by now: requests that were answered, then what was decided.
     pub(super) fn judge(&mut self, stopping: bool, out: &mut Vec<Judged>) {
-        for (begun, ended) in std::mem::take(&mut self.answered) {
-            out.push(self.teller.served(&begun, &ended));
+        for (begun, ended) in self.answered.drain(..) {
+            out.push(self.teller.served(*begun, &ended));
         }
         let decided = self.attributor.decide(self.now, stopping);
-        self.teller.decided(&self.attributor, decided, out);
+        let story = self.attributor.take_story();
+        self.teller.decided(&self.attributor, decided, story, out);
         self.teller.losses(out);
     }
 

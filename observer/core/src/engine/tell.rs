@@ -1,25 +1,27 @@
 //! Puts what was decided into the output's words, and counts it.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 
 use hashbrown::HashMap;
 use lru::LruCache;
+use smol_str::format_smolstr;
 
 use super::Config;
-use crate::attribution::{Attributor, Call, Decision, Line, Served, Subject, Work};
+use crate::attribution::{Attributor, Call, Decision, Doer, Line, Served, Story, Subject, Work};
 use crate::context::line::LineId;
-use crate::context::{Carrier, Context, TraceId};
+use crate::context::{Carrier, TraceId};
 use crate::exchange::{Begun, Ended};
 use crate::facts::{ProcessFacts, Runtime};
-use crate::ids::{KernelNanos, Seq, Tgid};
+use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{
-    Address, ContextView, Exchange, ExchangeId, Finding, Judged, Log, LogContext, Loss, LossKind,
-    Role, Summary,
+    Address, Candidate, Exchange, ExchangeId, Explanation, Finding, Judged, Log, LogContext, LogId,
+    Loss, LossKind, Role, SubjectId, Summary,
 };
 use crate::message::Protocol;
 use crate::redact::redact;
 use crate::summary::{Circumstances, Counter};
-use crate::text::{printable, printable_lines};
+use crate::text::{Text, printable, printable_lines, printable_text};
 use crate::verdict::{CallJudgement, LineJudgement, judge_call, judge_line};
 
 /// Addresses at which a service was seen to serve, that are remembered.
@@ -37,7 +39,7 @@ const MAX_LOSSES: usize = 1_024;
 #[derive(Debug)]
 pub(super) struct Teller {
     config: Config,
-    facts: LruCache<Tgid, ProcessFacts>,
+    facts: LruCache<Tgid, Known>,
     serves: LruCache<Address, Tgid>,
     /// Calls whose other end is observed: who serves them.
     served_by: LruCache<Seq, Tgid>,
@@ -46,6 +48,22 @@ pub(super) struct Teller {
     counter: Counter,
     untold: Vec<Loss>,
     lost: HashMap<LossKind, Loss>,
+}
+
+/// What is told of a process.
+#[derive(Debug)]
+struct Known {
+    /// Printable.
+    service: Text,
+    runtime: Option<Runtime>,
+}
+
+/// Who did something, and when.
+#[derive(Clone, Copy)]
+struct By {
+    tgid: Tgid,
+    tid: Tid,
+    time: KernelNanos,
 }
 
 fn limit(n: usize) -> NonZeroUsize {
@@ -67,7 +85,11 @@ impl Teller {
     }
 
     pub(super) fn process(&mut self, facts: ProcessFacts) {
-        self.facts.push(facts.tgid, facts);
+        let known = Known {
+            service: Text::new(printable(&facts.service)),
+            runtime: facts.runtime,
+        };
+        self.facts.push(facts.tgid, known);
     }
 
     pub(super) fn begun(&mut self, begun: &Begun) {
@@ -125,10 +147,11 @@ impl Teller {
         out.extend(self.untold.drain(..).map(Judged::Loss));
     }
 
-    pub(super) fn served(&mut self, begun: &Begun, ended: &Ended) -> Judged {
-        let mut exchange = self.exchange(begun, Some(ended));
-        exchange.findings = own_findings(&begun.head.carrier);
+    pub(super) fn served(&mut self, begun: Begun, ended: &Ended) -> Judged {
+        let findings = own_findings(&begun.head.carrier);
         let circumstances = self.circumstances(begun.tgid, true, true);
+        let mut exchange = self.exchange(begun, Some(ended));
+        exchange.findings = findings;
         self.counter.exchange(&exchange, circumstances);
         Judged::Exchange(Box::new(exchange))
     }
@@ -137,8 +160,10 @@ impl Teller {
         &mut self,
         attributor: &Attributor,
         decided: Vec<(Subject, Decision)>,
+        story: Option<(Option<Doer>, Story)>,
         out: &mut Vec<Judged>,
     ) {
+        let mut story = story;
         for (subject, decision) in &decided {
             if let (Work::Call(call), Some(owner)) = (&subject.work, &decision.owner) {
                 let traces = self.traces.get_or_insert_mut(owner.request, Vec::new);
@@ -150,28 +175,35 @@ impl Teller {
                 }
             }
         }
+        out.reserve(decided.len());
         for (subject, decision) in decided {
-            match &subject.work {
-                Work::Call(call) => out.push(self.call(attributor, &subject, call, decision)),
-                Work::Line(line) => out.push(self.line(attributor, &subject, line, decision)),
-                Work::Message => {}
+            let by = By {
+                tgid: subject.tgid,
+                tid: subject.tid,
+                time: subject.time,
+            };
+            if self.config.explain == Some(SubjectId(subject.seq))
+                && let Some((doer, story)) = story.take()
+            {
+                out.push(self.explanation(&subject, doer, story));
+            }
+            match subject.work {
+                Work::Call(call) => out.push(self.call(attributor, by, *call, decision)),
+                Work::Line(line) => {
+                    out.push(self.line(attributor, subject.seq, by, *line, decision));
+                }
+                Work::Message(_) => {}
             }
         }
     }
 
-    fn call(
-        &mut self,
-        attributor: &Attributor,
-        subject: &Subject,
-        call: &Call,
-        decision: Decision,
-    ) -> Judged {
-        let served = |request: Seq| attributor.served(subject.tgid, request);
+    fn call(&mut self, attributor: &Attributor, by: By, call: Call, decision: Decision) -> Judged {
+        let served = |request: Seq| attributor.served(by.tgid, request);
         let owner = decision.owner.and_then(|o| served(o.request));
         let same: Vec<&Carrier> = decision
             .same_trace
             .iter()
-            .filter_map(|r| Some(&served(*r)?.carrier))
+            .filter_map(|r| Some(&*served(*r)?.carrier))
             .collect();
         let outbound = &call.begun.head.carrier;
         let (verdict, findings, doubt) = judge_call(&CallJudgement {
@@ -181,27 +213,67 @@ impl Teller {
             ids_certain: decision.ids_certain,
             reason: decision.attribution.reason.as_ref(),
         });
-        let mut exchange = self.exchange(&call.begun, call.ended.as_ref());
-        exchange.request = decision.owner.map(|o| ExchangeId(o.request));
-        exchange.attribution = Some(decision.attribution.or_reason(doubt));
-        exchange.verdict = Some(verdict);
-        exchange.findings = findings;
         let same_format = owner.is_none_or(|s| shares_format(inbound(s), outbound));
-        let same_thread = decision.owner.is_some_and(|o| o.same_thread);
-        let circumstances = self.circumstances(subject.tgid, same_thread, same_format);
+        let same_execution = decision.owner.is_some_and(|o| o.same_execution);
+        let circumstances = self.circumstances(by.tgid, same_execution, same_format);
+        let exchange = Exchange {
+            request: decision.owner.map(|o| ExchangeId(o.request)),
+            attribution: Some(decision.attribution.or_reason(doubt)),
+            verdict: Some(verdict),
+            findings,
+            ..self.exchange(*call.begun, call.ended.as_ref())
+        };
         self.counter.exchange(&exchange, circumstances);
         Judged::Exchange(Box::new(exchange))
+    }
+
+    fn explanation(&self, subject: &Subject, doer: Option<Doer>, story: Story) -> Judged {
+        let wall = |time| self.config.anchor.wall(time);
+        let of = match subject.work {
+            Work::Line(_) => LogId(subject.seq).to_string(),
+            _ => ExchangeId(subject.seq).to_string(),
+        };
+        let execution = doer.map(|doer| {
+            let took = if doer.took {
+                " (it took the connection)"
+            } else {
+                ""
+            };
+            format!("{} {}{took}", doer.execution.kind, doer.execution.id)
+        });
+        let candidates = story.candidates.into_iter();
+        Judged::Explanation(Box::new(Explanation {
+            of: of.into(),
+            pid: subject.tgid,
+            tid: subject.tid,
+            execution: execution.map(Text::from),
+            time: wall(subject.time),
+            candidates: candidates
+                .map(|(request, tid, since, until, claim)| Candidate {
+                    request: ExchangeId(request),
+                    tid,
+                    since: wall(since),
+                    until: until.map(wall),
+                    thread: claim.to_string().into(),
+                })
+                .collect(),
+            evidence: story.evidence,
+            same_trace: story.same_trace.into_iter().map(ExchangeId).collect(),
+            request: story.request.map(ExchangeId),
+            attribution: story.attribution,
+        }))
     }
 
     fn line(
         &mut self,
         attributor: &Attributor,
-        subject: &Subject,
-        line: &Line,
+        seq: Seq,
+        by: By,
+        line: Line,
         decision: Decision,
     ) -> Judged {
         let request = decision.owner.map(|o| o.request);
-        let owner = request.and_then(|r| attributor.served(subject.tgid, r));
+        let owner = request.and_then(|r| attributor.served(by.tgid, r));
         let own_traces = request
             .and_then(|r| self.traces.peek(&r))
             .map_or(&[][..], Vec::as_slice);
@@ -211,41 +283,45 @@ impl Teller {
             known: !decision.same_trace.is_empty(),
             ids_certain: decision.ids_certain,
             carries: &line.context,
-            text: &line.line.text,
             cut: line.line.cut,
             reason: decision.attribution.reason.as_ref(),
         });
+        let shown = match printable_lines(&line.line.text) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(shown) => Some(shown),
+        };
         let log = Log {
-            pid: subject.tgid,
-            tid: subject.tid,
-            service: self.service(subject.tgid),
-            source: line.source.clone(),
-            time: self.config.anchor.wall(subject.time),
-            line: printable_lines(&line.line.text).into_owned(),
-            context: log_context(line),
+            id: LogId(seq),
+            pid: by.tgid,
+            tid: by.tid,
+            service: self.service(by.tgid),
+            source: line.source,
+            time: self.config.anchor.wall(by.time),
+            line: shown.unwrap_or(line.line.text),
+            context: log_context(line.context.id),
             request: request.map(ExchangeId),
             attribution: decision.attribution.or_reason(doubt),
             verdict,
         };
-        let runtime = self.runtime(subject.tgid);
+        let runtime = self.runtime(by.tgid);
         self.counter.log(&log, runtime);
         Judged::Log(Box::new(log))
     }
 
-    fn exchange(&mut self, begun: &Begun, ended: Option<&Ended>) -> Exchange {
-        let head = &begun.head;
+    fn exchange(&mut self, begun: Begun, ended: Option<&Ended>) -> Exchange {
         let peer_service = match begun.role {
-            Role::Client => self.serving(begun),
+            Role::Client => self.serving(&begun),
             Role::Server => None,
         };
         let complete = ended.filter(|e| e.outcome.is_ok());
+        let head = begun.head;
         Exchange {
             id: ExchangeId(begun.seq),
             role: begun.role,
             pid: begun.tgid,
             tid: begun.moved.tid,
             service: self.service(begun.tgid),
-            protocol: if head.version == 0 {
+            protocol: if head.version == 10 {
                 "http/1.0"
             } else {
                 "http/1.1"
@@ -253,14 +329,14 @@ impl Teller {
             tls: false,
             start: self.config.anchor.wall(begun.moved.since),
             duration_ns: complete.map(|e| e.time.since(begun.moved.since)),
-            method: printable(&head.method).into_owned(),
-            target: redact(&printable(&head.target), self.config.show_query),
-            host: head.host.as_deref().map(|h| printable(h).into_owned()),
+            method: printable_text(&head.method),
+            target: redact(printable_text(&head.target), self.config.show_query),
+            host: head.host.as_ref().map(printable_text),
             status: ended.and_then(|e| e.status),
             local: begun.endpoint.local.clone(),
             peer: begun.endpoint.peer.clone(),
             peer_service,
-            context: head.carrier.context().map(ContextView::from),
+            context: head.carrier.context().cloned(),
             request: None,
             parent: begun.other_end.map(ExchangeId),
             attribution: None,
@@ -270,27 +346,26 @@ impl Teller {
         }
     }
 
-    fn serving(&mut self, begun: &Begun) -> Option<String> {
+    fn serving(&mut self, begun: &Begun) -> Option<Text> {
         let by_exchange = self.served_by.peek(&begun.seq).copied();
         let tgid = by_exchange.or_else(|| self.serves.peek(&begun.endpoint.peer).copied())?;
         Some(self.service(tgid))
     }
 
-    fn service(&self, tgid: Tgid) -> String {
-        self.facts.peek(&tgid).map_or_else(
-            || format!("pid {tgid}"),
-            |f| printable(&f.service).into_owned(),
-        )
+    fn service(&self, tgid: Tgid) -> Text {
+        self.facts
+            .peek(&tgid)
+            .map_or_else(|| format_smolstr!("pid {tgid}"), |f| f.service.clone())
     }
 
     fn runtime(&self, tgid: Tgid) -> Option<Runtime> {
         self.facts.peek(&tgid).and_then(|f| f.runtime)
     }
 
-    fn circumstances(&self, tgid: Tgid, same_thread: bool, same_format: bool) -> Circumstances {
+    fn circumstances(&self, tgid: Tgid, same_execution: bool, same_format: bool) -> Circumstances {
         Circumstances {
             runtime: self.runtime(tgid),
-            same_thread,
+            same_execution,
             same_format,
         }
     }
@@ -328,25 +403,16 @@ fn own_findings(carrier: &Carrier) -> Vec<Finding> {
 }
 
 fn shares_format(inbound: &Carrier, outbound: &Carrier) -> bool {
-    let formats = |c: &Carrier| {
-        c.contexts
-            .iter()
-            .map(|c: &Context| c.format)
-            .collect::<Vec<_>>()
-    };
-    let came = formats(inbound);
-    formats(outbound).iter().any(|f| came.contains(f))
+    let came = |format| inbound.contexts.iter().any(|c| c.format == format);
+    outbound.contexts.iter().any(|c| came(c.format))
 }
 
-fn log_context(line: &Line) -> Option<LogContext> {
-    let (field, trace_id) = match &line.context.id {
+fn log_context(id: LineId) -> Option<LogContext> {
+    let (field, trace_id) = match id {
         LineId::None => return None,
-        LineId::Zero { field } => (field, "0"),
-        LineId::Id { trace, field } => (field, trace.raw()),
-        LineId::Malformed { raw, field } => (field, raw.as_str()),
+        LineId::Zero { field } => (field, Text::new_static("0")),
+        LineId::Id { trace, field } => (field, printable_text(trace.raw())),
+        LineId::Malformed { raw, field } => (field, printable_text(&raw)),
     };
-    Some(LogContext {
-        field: field.clone(),
-        trace_id: printable(trace_id).into_owned(),
-    })
+    Some(LogContext { field, trace_id })
 }

@@ -1,6 +1,7 @@
 //! One followed connection and its open exchanges.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::links::Links;
 use super::{Begun, Ended, ExchangeEvent};
@@ -20,7 +21,7 @@ pub struct Source<'a> {
     /// The process that acts.
     pub tgid: Tgid,
     /// Its ends.
-    pub endpoint: &'a Endpoint,
+    pub endpoint: &'a Arc<Endpoint>,
 }
 
 /// Both ends of a connection, as one side sees them.
@@ -47,7 +48,7 @@ pub(super) struct Conn {
     pub(super) tgid: Tgid,
     pub(super) open: VecDeque<Open>,
     file: FileId,
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     http: Connection,
     ignored: bool,
     /// Positions up to which the probes were last told to skip, by direction.
@@ -60,7 +61,7 @@ impl Conn {
             tgid: source.tgid,
             open: VecDeque::new(),
             file: source.file,
-            endpoint: source.endpoint.clone(),
+            endpoint: Arc::clone(source.endpoint),
             http: Connection::default(),
             ignored: false,
             skipped: [0; 2],
@@ -208,9 +209,9 @@ impl Conn {
 fn begin(
     tgid: Tgid,
     file: FileId,
-    endpoint: &Endpoint,
+    endpoint: &Arc<Endpoint>,
     direction: Direction,
-    head: Box<crate::message::RequestHead>,
+    head: crate::message::RequestHead,
     moved: Moved,
     links: &mut Links,
     seq: Seq,
@@ -229,7 +230,7 @@ fn begin(
         file,
         head,
         moved,
-        endpoint: endpoint.clone(),
+        endpoint: Arc::clone(endpoint),
         other_end,
     }
 }

@@ -2,10 +2,10 @@
 //! the request that the other side reads.
 
 use std::collections::VecDeque;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 
+use foldhash::fast::FixedState;
 use lru::LruCache;
 
 use super::Endpoint;
@@ -84,7 +84,7 @@ fn key(endpoint: &Endpoint, server: bool) -> Option<Key> {
 
 /// Equal for equal heads; both ends of a connection see the same bytes.
 fn fingerprint(head: &RequestHead) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FixedState::default().build_hasher();
     head.method.hash(&mut hasher);
     head.target.hash(&mut hasher);
     head.host.hash(&mut hasher);

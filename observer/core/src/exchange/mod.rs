@@ -4,6 +4,7 @@ mod connection;
 mod links;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use connection::{Conn, Open};
 pub use connection::{Endpoint, Source};
@@ -61,11 +62,11 @@ pub struct Begun {
     /// The connection.
     pub file: FileId,
     /// The request.
-    pub head: Box<RequestHead>,
+    pub head: RequestHead,
     /// Who moved the request's head.
     pub moved: Moved,
     /// Both ends.
-    pub endpoint: Endpoint,
+    pub endpoint: Arc<Endpoint>,
     /// The exchange at the other end of the connection, when that is observed too.
     pub other_end: Option<Seq>,
 }
@@ -162,7 +163,7 @@ impl Exchanges {
         }
     }
 
-    /// Ends what a process left open when it ended.
+    /// Ends what a process left open when its program ended.
     pub fn process_ended(
         &mut self,
         tgid: Tgid,

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::ExchangeId;
+use crate::facts::ExecutionKind;
 use crate::ids::Tid;
+use crate::text::{Text, serialize_shown};
 
 /// Kind of evidence that carried an attribution, strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -66,7 +68,7 @@ pub enum Evidence {
     /// Carries the request's correlation id.
     SameCorrelationId {
         /// Lower-case header name.
-        header: String,
+        header: Text,
     },
     /// The thread read the request, did nothing else in between, and wrote the response.
     ServingThread(Tid),
@@ -77,6 +79,39 @@ pub enum Evidence {
         /// The thread that wrote the message.
         writer: Tid,
     },
+    /// The execution wrote the response to the request, and to no other meanwhile.
+    AnsweringExecution {
+        /// What it is.
+        kind: ExecutionKind,
+        /// Its identity in its process.
+        id: u64,
+    },
+    /// The execution was begun, at whatever remove, by the one that wrote the response, while it served the request.
+    BegunExecution {
+        /// What it is.
+        kind: ExecutionKind,
+        /// Its identity in its process.
+        id: u64,
+        /// The execution that wrote the response.
+        by: u64,
+    },
+    /// The execution took the connection for this call, whoever moved the bytes.
+    TookConnection,
+    /// The thread, which worked for the request, took the connection last before another thread
+    /// wrote the call.
+    Taken {
+        /// The thread that took it.
+        taker: Tid,
+        /// By connecting it; otherwise by looking whether it is alive.
+        connected: bool,
+    },
+    /// The thread was started for the request, and ended with it.
+    Spawned {
+        /// The thread that started it.
+        parent: Tid,
+    },
+    /// The thread was started after the request had come in, wrote its response, and ended.
+    AnsweringThread(Tid),
     /// No other request was in flight, and work of this kind was never seen without one.
     OnlyRequest {
         /// How often such work was seen.
@@ -107,6 +142,31 @@ impl fmt::Display for Evidence {
                     "came through an in-process pipe from thread {writer}, which served the request"
                 )
             }
+            Self::AnsweringExecution { kind, id } => {
+                write!(f, "{kind} {id} wrote the response to the request")
+            }
+            Self::BegunExecution { kind, id, by } => write!(
+                f,
+                "{kind} {id} was begun by {kind} {by} while that served the request"
+            ),
+            Self::TookConnection => f.write_str("took the connection for this call"),
+            Self::Taken { taker, connected } => {
+                let how = if *connected { "connected" } else { "took" };
+                write!(
+                    f,
+                    "thread {taker}, which worked for the request, {how} its connection last"
+                )
+            }
+            Self::Spawned { parent } => {
+                write!(
+                    f,
+                    "thread {parent} started its thread for the request, with which it ended"
+                )
+            }
+            Self::AnsweringThread(tid) => write!(
+                f,
+                "thread {tid} was started after the request had come in, wrote its response, and ended"
+            ),
             Self::OnlyRequest { seen } => write!(
                 f,
                 "the only request in flight; such work was seen {seen} times, never without a request"
@@ -117,7 +177,7 @@ impl fmt::Display for Evidence {
 
 impl Serialize for Evidence {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serialize_shown(self, serializer)
     }
 }
 
@@ -139,10 +199,24 @@ pub enum Reason {
     AnsweredElsewhere,
     /// The thread read another request before it had answered this one.
     Interleaved,
+    /// The thread reads requests without blocking, and it is not shown yet that the threads of this
+    /// process serve one request at a time.
+    UnprovenWorker,
+    /// Requests of this kind are often answered by another thread than the one that read them.
+    HandedOver,
     /// The request was never answered, so its thread can't be confirmed.
     Unanswered,
     /// The request had not ended when the observer stopped waiting.
     StillOpen,
+    /// Several requests were in flight, and what tells executions of this runtime apart can't be had.
+    ExecutionsUnavailable {
+        /// Why not.
+        why: Text,
+    },
+    /// Its execution answers several requests at once, so it tells nothing.
+    SharedExecution,
+    /// Its execution went on after the request during which it was begun: it serves the process.
+    OutlivedRequest,
     /// It came after its thread's, or the process's last, answer, and nothing shows whether it still belongs to it.
     AfterAnswer,
     /// Its thread works on a message from a pipe, and for which request that was written is not known.
@@ -156,6 +230,13 @@ pub enum Reason {
     Conflict {
         /// The requests.
         candidates: Vec<ExchangeId>,
+    },
+    /// What would name its request has named others than the trace-ids did in this process.
+    Distrusted {
+        /// How often.
+        disagreed: u32,
+        /// Of how many comparisons.
+        compared: u32,
     },
     /// Records were lost while it happened.
     RecordsLost,
@@ -182,12 +263,20 @@ impl Reason {
             Self::SharedThread => "the thread serves several requests at once",
             Self::AnsweredElsewhere => "answered by another thread than the one that read it",
             Self::Interleaved => "the thread took up other work before it had answered",
+            Self::UnprovenWorker => "its thread is not known yet to serve one request at a time",
+            Self::HandedOver => "such requests are often answered by another thread",
             Self::Unanswered => "the request was never answered by its thread",
             Self::StillOpen => "the request had not ended when judgement was due",
+            Self::ExecutionsUnavailable { .. } => {
+                "several requests in flight, and the runtime's executions can't be told apart"
+            }
+            Self::SharedExecution => "the execution answers several requests at once",
+            Self::OutlivedRequest => "the execution outlived the request that began it",
             Self::AfterAnswer => "right after an answer, perhaps not for that request",
             Self::UnknownMessage => "a message from a pipe, unknown for which request",
             Self::SameIdTwice { .. } => "several requests carry the same id",
             Self::Conflict { .. } => "evidence disagrees",
+            Self::Distrusted { .. } => "this evidence disagreed with trace-ids in this process",
             Self::RecordsLost => "records were lost",
             Self::Batched => "one write held several events",
             Self::Cut => "bytes were cut or lost",
@@ -218,8 +307,22 @@ impl fmt::Display for Reason {
             Self::Interleaved => {
                 f.write_str("its thread took up other work before it had answered")
             }
+            Self::UnprovenWorker => f.write_str(
+                "its thread read the request without blocking, and is not known yet to serve one at a time",
+            ),
+            Self::HandedOver => f.write_str(
+                "requests of this kind are often answered by another thread than the one that reads them",
+            ),
             Self::Unanswered => f.write_str("the request was never answered by its thread"),
             Self::StillOpen => f.write_str("the request had not ended when judgement was due"),
+            Self::ExecutionsUnavailable { why } => write!(
+                f,
+                "several requests were in flight, and the runtime's executions can't be told apart: {why}"
+            ),
+            Self::SharedExecution => f.write_str("its execution answers several requests at once"),
+            Self::OutlivedRequest => f.write_str(
+                "its execution was begun during a request and went on after it, so it may serve the process",
+            ),
             Self::AfterAnswer => f.write_str(
                 "it came right after an answer, and nothing shows whether it still belongs to that request",
             ),
@@ -234,6 +337,13 @@ impl fmt::Display for Reason {
                 f.write_str("evidence disagrees between requests ")?;
                 list(f, candidates)
             }
+            Self::Distrusted {
+                disagreed,
+                compared,
+            } => write!(
+                f,
+                "what would name its request disagreed with the trace-ids in {disagreed} of {compared} cases in this process"
+            ),
             Self::RecordsLost => f.write_str("records were lost meanwhile"),
             Self::Batched => {
                 f.write_str("one write held several events, perhaps of several requests")
@@ -260,6 +370,6 @@ fn list(f: &mut fmt::Formatter<'_>, ids: &[ExchangeId]) -> fmt::Result {
 
 impl Serialize for Reason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serialize_shown(self, serializer)
     }
 }

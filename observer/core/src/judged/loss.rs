@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WallTime;
 use crate::ids::Tgid;
+use crate::text::Text;
 
 /// What kind of loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,5 +34,5 @@ pub struct Loss {
     /// Process that it touches; absent when any may be.
     pub pid: Option<Tgid>,
     /// Service that it touches; absent when any may be.
-    pub service: Option<String>,
+    pub service: Option<Text>,
 }

@@ -3,6 +3,7 @@
 
 mod attribution;
 mod cause;
+mod explanation;
 mod loss;
 mod summary;
 mod time;
@@ -12,16 +13,19 @@ use std::net::SocketAddr;
 
 pub use attribution::{Attribution, Evidence, Reason, Tier};
 pub use cause::Cause;
+pub use explanation::{Candidate, Explanation, LogId, NotAnId, SubjectId, Weighed};
 pub use loss::{Loss, LossKind};
 use serde::{Deserialize, Serialize, Serializer};
 pub use summary::{
-    Counts, EdgeSummary, LogSummary, NotObserved, Rate, ServiceSummary, Summary, WhyCount,
+    Counts, EdgeSummary, LogSummary, NotObserved, Rate, ReasonCount, ServiceSummary, Summary,
+    WhyCount,
 };
 pub use time::{ClockAnchor, WallTime};
 pub use verdict::{Finding, LogVerdict, Verdict};
 
-use crate::context;
+use crate::context::Context;
 use crate::ids::{Seq, Tgid, Tid};
+use crate::text::{Text, serialize_shown};
 
 /// One thing that the pipeline tells.
 #[derive(Clone, Debug, Serialize)]
@@ -31,6 +35,8 @@ pub enum Judged {
     Exchange(Box<Exchange>),
     /// A logged event.
     Log(Box<Log>),
+    /// How one of these was attributed, when that was asked for.
+    Explanation(Box<Explanation>),
     /// Something that was not seen.
     Loss(Loss),
     /// Counts of everything told; the last object.
@@ -55,7 +61,7 @@ pub enum Unfinished {
     Closed,
     /// The connection was reset, or failed otherwise.
     Reset,
-    /// The process ended.
+    /// The process ended, or ran another program.
     Exited,
     /// No answer within the time that the observer waits.
     TimedOut,
@@ -71,7 +77,7 @@ pub enum Address {
     /// TCP.
     Tcp(SocketAddr),
     /// A Unix socket's path, escaped for printing; empty when unnamed.
-    Unix(String),
+    Unix(Text),
     /// Not known.
     Unknown,
 }
@@ -79,6 +85,15 @@ pub enum Address {
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Tcp(SocketAddr::V4(addr)) => {
+                let [a, b, c, d] = addr.ip().octets();
+                let mut digits = itoa::Buffer::new();
+                for (octet, after) in [(a, "."), (b, "."), (c, "."), (d, ":")] {
+                    f.write_str(digits.format(octet))?;
+                    f.write_str(after)?;
+                }
+                f.write_str(digits.format(addr.port()))
+            }
             Self::Tcp(addr) => addr.fmt(f),
             Self::Unix(path) => write!(f, "unix:{path}"),
             Self::Unknown => f.write_str("unknown"),
@@ -88,7 +103,7 @@ impl std::fmt::Display for Address {
 
 impl Serialize for Address {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serialize_shown(self, serializer)
     }
 }
 
@@ -98,40 +113,14 @@ pub struct ExchangeId(pub Seq);
 
 impl std::fmt::Display for ExchangeId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "x{}", self.0)
+        f.write_str("x")?;
+        f.write_str(itoa::Buffer::new().format(self.0.0))
     }
 }
 
 impl Serialize for ExchangeId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// A context as the output shows it.
-#[derive(Clone, Debug, Serialize)]
-pub struct ContextView {
-    /// Format it was carried in.
-    pub format: context::Format,
-    /// Trace id in the format's own notation (lower-case hex where it is a number).
-    pub trace_id: String,
-    /// The caller's span id.
-    pub parent_id: Option<String>,
-    /// Whether the caller recorded.
-    pub sampled: Option<bool>,
-    /// Header value, escaped.
-    pub raw: String,
-}
-
-impl From<&context::Context> for ContextView {
-    fn from(context: &context::Context) -> Self {
-        Self {
-            format: context.format,
-            trace_id: context.trace_id.to_string(),
-            parent_id: context.parent_id.as_ref().map(ToString::to_string),
-            sampled: context.sampled,
-            raw: context.raw.clone(),
-        }
+        serialize_shown(self, serializer)
     }
 }
 
@@ -147,7 +136,7 @@ pub struct Exchange {
     /// The thread that read (server) or wrote (client) the request.
     pub tid: Tid,
     /// Name of the process's service.
-    pub service: String,
+    pub service: Text,
     /// Protocol with version: `http/1.1`.
     pub protocol: &'static str,
     /// Whether the bytes were encrypted on the wire.
@@ -157,11 +146,11 @@ pub struct Exchange {
     /// From the first byte of the request to the last of the response, nanoseconds; absent if unfinished.
     pub duration_ns: Option<u64>,
     /// Request method.
-    pub method: String,
+    pub method: Text,
     /// Request target, escaped; query values redacted unless asked for.
-    pub target: String,
+    pub target: Text,
     /// `Host` of the request, escaped.
-    pub host: Option<String>,
+    pub host: Option<Text>,
     /// Response status; absent if none was seen.
     pub status: Option<u16>,
     /// This side's address.
@@ -169,9 +158,9 @@ pub struct Exchange {
     /// The other side's address.
     pub peer: Address,
     /// The service at the other side, when it is observed as well.
-    pub peer_service: Option<String>,
+    pub peer_service: Option<Text>,
     /// Context that the request carried.
-    pub context: Option<ContextView>,
+    pub context: Option<Context>,
     /// Client: the server exchange that it was done for.
     pub request: Option<ExchangeId>,
     /// Server: the client exchange at the other end of the connection, when it is observed as well.
@@ -189,14 +178,16 @@ pub struct Exchange {
 /// A logged event.
 #[derive(Clone, Debug, Serialize)]
 pub struct Log {
+    /// Its identity.
+    pub id: LogId,
     /// The process that wrote it.
     pub pid: Tgid,
     /// The thread that wrote it.
     pub tid: Tid,
     /// Name of the process's service.
-    pub service: String,
+    pub service: Text,
     /// `stdout`, `stderr` or `file:PATH`, escaped.
-    pub source: String,
+    pub source: Text,
     /// When it was written.
     pub time: WallTime,
     /// The text, escaped for printing except for line breaks.
@@ -215,7 +206,7 @@ pub struct Log {
 #[derive(Clone, Debug, Serialize)]
 pub struct LogContext {
     /// Field that holds the id.
-    pub field: String,
+    pub field: Text,
     /// The id as written, escaped.
-    pub trace_id: String,
+    pub trace_id: Text,
 }

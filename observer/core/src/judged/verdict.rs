@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::Text;
+
 /// The judgement on one client exchange. T and P are trace-id and parent-id of the context that the
 /// server exchange came in with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -161,19 +163,19 @@ pub enum Finding {
     /// Members of `tracestate` came in and did not go out.
     TracestateLost {
         /// Their keys.
-        keys: Vec<String>,
+        keys: Vec<Text>,
     },
     /// Members of `tracestate` that did not change went out in another order.
     TracestateReordered,
     /// Members of `baggage` came in and did not go out.
     BaggageLost {
         /// Their keys.
-        keys: Vec<String>,
+        keys: Vec<Text>,
     },
     /// A header that may come once came more often.
     DuplicateHeader {
         /// Its lower-case name.
-        header: String,
+        header: Text,
     },
     /// Two formats in one message name different traces.
     FormatsDisagree,
@@ -184,7 +186,7 @@ pub enum Finding {
         /// The rule.
         rule: &'static str,
         /// Header value, escaped.
-        raw: String,
+        raw: Text,
     },
     /// The request delivers telemetry; such calls carry no context by design and are not judged.
     TelemetryExport,

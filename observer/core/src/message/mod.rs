@@ -9,10 +9,13 @@ mod moved;
 mod sniff;
 mod telemetry;
 
+use std::sync::Arc;
+
 use crate::context::Carrier;
 use crate::ids::{KernelNanos, Tid};
 use crate::record::{Direction, Execution};
 pub use crate::stream::Chunk;
+use crate::text::Text;
 
 /// What moved a part of a message: who, when and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +30,18 @@ pub struct Moved {
     pub since: KernelNanos,
     /// Whether any part was moved by a call that could not block.
     pub nonblocking: bool,
-    /// The execution that moved all parts, where one is known.
+    /// The execution that moved the first part, where one is known.
     pub execution: Option<Execution>,
+    /// Whether that moved all parts.
+    pub one_execution: bool,
+}
+
+impl Moved {
+    /// The execution that moved all parts, where one is known.
+    #[must_use]
+    pub fn sole_execution(&self) -> Option<Execution> {
+        self.execution.filter(|_| self.one_execution)
+    }
 }
 
 /// Something that the bytes of a connection showed.
@@ -39,7 +52,7 @@ pub enum HttpEvent {
         /// Which way the request travelled.
         direction: Direction,
         /// What it says.
-        head: Box<RequestHead>,
+        head: RequestHead,
         /// Who moved the head.
         moved: Moved,
     },
@@ -71,13 +84,13 @@ pub enum HttpEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHead {
     /// Method token, at most 32 bytes.
-    pub method: String,
+    pub method: Text,
     /// Request target as sent, at most 4096 bytes kept, not yet redacted or escaped.
-    pub target: String,
+    pub target: Text,
     /// `Host`, if present, at most 255 bytes.
-    pub host: Option<String>,
+    pub host: Option<Text>,
     /// Propagation fields.
-    pub carrier: Carrier,
+    pub carrier: Arc<Carrier>,
     /// 10 or 11.
     pub version: u8,
     /// The request delivers telemetry (OTLP, Zipkin, Jaeger, Datadog, …), recognised by path,

@@ -26,6 +26,11 @@ impl By {
 }
 
 impl Moved {
+    /// Who moved a chunk.
+    pub(crate) fn by(chunk: &Chunk<'_>) -> Self {
+        Self::began(By::of(chunk))
+    }
+
     pub(super) fn began(by: By) -> Self {
         Self {
             tid: by.tid,
@@ -34,6 +39,7 @@ impl Moved {
             since: by.time,
             nonblocking: by.nonblocking,
             execution: by.execution,
+            one_execution: true,
         }
     }
 
@@ -42,13 +48,13 @@ impl Moved {
         self.tid = by.tid;
         self.time = by.time;
         self.nonblocking |= by.nonblocking;
-        self.execution = common(self.execution, by.execution);
+        self.one_execution &= same(self.execution, by.execution);
     }
 }
 
-/// The execution that moved both parts; none if they were different ones.
-pub(super) fn common(a: Option<Execution>, b: Option<Execution>) -> Option<Execution> {
-    a.filter(|a| b.is_some_and(|b| (a.kind, a.id) == (b.kind, b.id)))
+/// Whether one execution, or none that is known, moved both parts.
+pub(super) fn same(a: Option<Execution>, b: Option<Execution>) -> bool {
+    a.map(|a| (a.kind, a.id)) == b.map(|b| (b.kind, b.id))
 }
 
 /// The chunks of one message so far.

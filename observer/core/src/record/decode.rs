@@ -130,7 +130,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
             task(body)?;
             Event::Exit
         }
-        kind::TAKE => take(body)?,
+        kind::TAKE => take(body, header.u8(offset!(abi::Header, flags)))?,
         kind::BRANCH => branch(body)?,
         other => return Err(DecodeError::Kind(other)),
     };
@@ -186,7 +186,7 @@ fn execution(code: u8, id: u64, origin: u64) -> Result<Option<Execution>, Decode
     }))
 }
 
-fn take(body: &[u8]) -> Result<Event<'_>, DecodeError> {
+fn take(body: &[u8], flags: u8) -> Result<Event<'_>, DecodeError> {
     let f = Fields::need(body, size_of::<abi::Take>())?;
     let how = match f.u8(offset!(abi::Take, how)) {
         abi::take::CONNECT => TakeHow::Connect,
@@ -197,6 +197,7 @@ fn take(body: &[u8]) -> Result<Event<'_>, DecodeError> {
     Ok(Event::Take(Take {
         file: FileId(f.u64(offset!(abi::Take, file))),
         how,
+        nonblocking: flags & data_flag::NONBLOCK != 0,
         execution: execution(
             f.u8(offset!(abi::Take, runtime)),
             f.u64(offset!(abi::Take, execution)),

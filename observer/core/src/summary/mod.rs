@@ -6,14 +6,16 @@ mod wilson;
 use std::collections::BTreeMap;
 
 use edge::Edge;
+use smol_str::ToSmolStr;
 pub use wilson::rate;
 
 use crate::facts::Runtime;
 use crate::judged::{
-    Counts, EdgeSummary, Exchange, Finding, Log, LogSummary, LogVerdict, NotObserved, Rate, Role,
-    ServiceSummary, Verdict,
+    Counts, EdgeSummary, Exchange, Finding, Log, LogSummary, LogVerdict, NotObserved, Rate,
+    ReasonCount, Role, ServiceSummary, Verdict,
 };
 use crate::message::Protocol;
+use crate::text::Text;
 
 /// Services that are counted apart, at most; what is beyond goes into [`OTHER`].
 const MAX_SERVICES: usize = 1_024;
@@ -30,7 +32,7 @@ pub const OTHER: &str = "other";
 /// Counts of everything judged so far.
 #[derive(Debug, Default)]
 pub struct Counter {
-    services: BTreeMap<String, Service>,
+    services: BTreeMap<Text, Service>,
     verdicts: Counts<Verdict>,
     log_verdicts: Counts<LogVerdict>,
     not_observed: BTreeMap<(String, Protocol), u64>,
@@ -41,10 +43,10 @@ struct Service {
     runtime: Option<Runtime>,
     served: u64,
     served_with_context: u64,
-    edges: BTreeMap<String, Edge>,
+    edges: BTreeMap<Text, Edge>,
     lines: u64,
     log_verdicts: Counts<LogVerdict>,
-    inconclusive: BTreeMap<String, u64>,
+    inconclusive: BTreeMap<&'static str, u64>,
 }
 
 /// What the causes of losses are told by, beside the exchange itself.
@@ -53,7 +55,7 @@ pub struct Circumstances {
     /// What the service runs on.
     pub runtime: Option<Runtime>,
     /// The thread that read the request made the call.
-    pub same_thread: bool,
+    pub same_execution: bool,
     /// The call carries a context in a format that the request came in with.
     pub same_format: bool,
 }
@@ -72,7 +74,7 @@ impl Counter {
                     return;
                 };
                 let peer = peer_name(exchange);
-                service.edge(peer).add(exchange, verdict, circumstances);
+                service.edge(&peer).add(exchange, verdict, circumstances);
                 if verdict == Verdict::Inconclusive {
                     service.reason(exchange.attribution.as_ref(), &exchange.findings);
                 }
@@ -134,30 +136,38 @@ impl Counter {
             .collect()
     }
 
-    fn service(&mut self, name: &str, runtime: Option<Runtime>) -> &mut Service {
-        let known = self.services.contains_key(name) || self.services.len() < MAX_SERVICES;
-        let service = self
-            .services
-            .entry(if known { name } else { OTHER }.to_owned())
-            .or_default();
+    fn service(&mut self, name: &Text, runtime: Option<Runtime>) -> &mut Service {
+        let service = counted(&mut self.services, name, MAX_SERVICES);
         service.runtime = service.runtime.or(runtime);
         service
     }
 }
 
-fn peer_name(exchange: &Exchange) -> String {
+fn peer_name(exchange: &Exchange) -> Text {
     exchange
         .peer_service
         .clone()
-        .unwrap_or_else(|| exchange.peer.to_string())
+        .unwrap_or_else(|| exchange.peer.to_smolstr())
+}
+
+/// What is counted under `name`; under [`OTHER`] if it is not among the first `most`.
+fn counted<'a, T: Default>(
+    known: &'a mut BTreeMap<Text, T>,
+    name: &Text,
+    most: usize,
+) -> &'a mut T {
+    let apart = known.len() < most || known.contains_key(name);
+    let name = if apart {
+        name.clone()
+    } else {
+        Text::new_static(OTHER)
+    };
+    known.entry(name).or_default()
 }
 
 impl Service {
-    fn edge(&mut self, peer: String) -> &mut Edge {
-        let known = self.edges.contains_key(&peer) || self.edges.len() < MAX_EDGES;
-        self.edges
-            .entry(if known { peer } else { OTHER.to_owned() })
-            .or_default()
+    fn edge(&mut self, peer: &Text) -> &mut Edge {
+        counted(&mut self.edges, peer, MAX_EDGES)
     }
 
     fn reason(&mut self, attribution: Option<&crate::judged::Attribution>, findings: &[Finding]) {
@@ -172,7 +182,7 @@ impl Service {
         let known = self.inconclusive.contains_key(reason) || self.inconclusive.len() < MAX_REASONS;
         *self
             .inconclusive
-            .entry(if known { reason } else { OTHER }.to_owned())
+            .entry(if known { reason } else { OTHER })
             .or_default() += 1;
     }
 
@@ -193,12 +203,18 @@ impl Service {
             .values()
             .map(|e| e.verdicts.of(Verdict::is_judged))
             .sum();
-        let mut inconclusive: Vec<(String, u64)> = self
+        let mut inconclusive: Vec<ReasonCount> = self
             .inconclusive
             .iter()
-            .map(|(r, n)| (r.clone(), *n))
+            .map(|(reason, count)| ReasonCount {
+                reason: (*reason).to_owned(),
+                count: *count,
+            })
             .collect();
-        inconclusive.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        inconclusive.sort_by(|a, b| {
+            let more = b.count.cmp(&a.count);
+            more.then_with(|| a.reason.cmp(&b.reason))
+        });
         ServiceSummary {
             service: name.to_owned(),
             runtime: self.runtime,

@@ -2,6 +2,7 @@
 
 use crate::context::{Carrier, Context, baggage_lost, tracestate_lost, tracestate_reordered};
 use crate::judged::{Finding, Reason, Verdict};
+use crate::text::Text;
 
 /// What is known when a call is judged.
 #[derive(Clone, Copy, Debug)]
@@ -175,7 +176,7 @@ fn changes(inbound: &Carrier, outbound: &Carrier, findings: &mut Vec<Finding>) {
             outbound: o,
         });
     }
-    let owned = |keys: Vec<&str>| keys.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let owned = |keys: Vec<&str>| keys.into_iter().map(Text::new).collect::<Vec<_>>();
     let keys = owned(tracestate_lost(inbound, outbound));
     if !keys.is_empty() {
         findings.push(Finding::TracestateLost { keys });

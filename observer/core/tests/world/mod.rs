@@ -8,9 +8,9 @@
 
 use observer_abi as abi;
 use observer_core::engine::{Config, Engine, Input};
-use observer_core::facts::ProcessFacts;
+use observer_core::facts::{ProcessFacts, Runtime};
 use observer_core::ids::{KernelNanos, Tgid};
-use observer_core::judged::{ClockAnchor, Exchange, Judged, Log, Role};
+use observer_core::judged::{ClockAnchor, Exchange, Judged, Log, Role, SubjectId};
 
 pub const STEP: u64 = 10_000;
 
@@ -22,6 +22,7 @@ pub struct World {
     next_file: u64,
     positions: std::collections::BTreeMap<(u64, bool), u64>,
     waited: std::collections::BTreeMap<u32, u8>,
+    running: std::collections::BTreeMap<u32, (u8, u64)>,
 }
 
 /// One input, owned.
@@ -61,6 +62,7 @@ impl World {
             next_file,
             positions: std::collections::BTreeMap::new(),
             waited: std::collections::BTreeMap::new(),
+            running: std::collections::BTreeMap::new(),
         }
     }
 
@@ -91,6 +93,16 @@ impl World {
         }));
     }
 
+    /// What a process runs on.
+    pub fn runs_on(&mut self, tgid: u32, runtime: Runtime) {
+        self.inputs.push(Fed::Process(ProcessFacts {
+            tgid: Tgid(tgid),
+            service: "shop".to_owned(),
+            runtime: Some(runtime),
+            executions: None,
+        }));
+    }
+
     /// Time passes.
     pub fn sleep(&mut self, nanos: u64) {
         self.now += nanos;
@@ -104,6 +116,43 @@ impl World {
     /// A thread waits for something (`abi::waited`), to be told with its next record.
     pub fn wait(&mut self, tid: u32, waited: u8) {
         *self.waited.entry(tid).or_default() |= waited;
+    }
+
+    /// What runs on a thread from now on: kind (`abi::runtime`) and identity.
+    pub fn run(&mut self, tid: u32, runtime: u8, execution: u64) {
+        self.running.insert(tid, (runtime, execution));
+    }
+
+    /// An execution begins another one.
+    pub fn branch(&mut self, tgid: u32, tid: u32, runtime: u8, parent: u64, child: u64) {
+        let len = size_of::<abi::Branch>();
+        let header = self.header(abi::kind::BRANCH, 0, tgid, tid, len);
+        let record = abi::Branch {
+            header,
+            child,
+            parent,
+            runtime,
+            reserved: [0; 7],
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
+    /// What runs on a thread takes a connection for its next exchange.
+    pub fn take(&mut self, tid: u32, socket: Socket) {
+        let len = size_of::<abi::Take>();
+        let header = self.header(abi::kind::TAKE, 0, socket.tgid, tid, len);
+        let (runtime, execution) = self.running.get(&tid).copied().unwrap_or_default();
+        let record = abi::Take {
+            header,
+            file: socket.file,
+            execution,
+            origin: 0,
+            fd: 7,
+            runtime,
+            how: abi::take::CLIENT,
+            reserved: 0,
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
     fn describe(
@@ -189,6 +238,7 @@ impl World {
             0
         };
         let header = self.header(abi::kind::DATA, flags | nonblock, socket.tgid, tid, len);
+        let (runtime, execution) = self.running.get(&tid).copied().unwrap_or_default();
         let pos = self.positions.entry((socket.file, write)).or_default();
         let moved = u32::try_from(bytes.len()).unwrap();
         let record = abi::Data {
@@ -204,7 +254,9 @@ impl World {
             },
             errno: 0,
             class: socket.class,
-            ..abi::Data::default()
+            runtime,
+            execution,
+            origin: 0,
         };
         *pos += u64::from(moved);
         let mut raw = bytes_of(&record).to_vec();
@@ -251,6 +303,46 @@ impl World {
         self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
+    /// A thread takes a connection (`abi::take`).
+    pub fn touch(&mut self, tid: u32, socket: Socket, how: u8) {
+        let flags = if socket.nonblocking {
+            abi::data_flag::NONBLOCK
+        } else {
+            0
+        };
+        let len = size_of::<abi::Take>();
+        let header = self.header(abi::kind::TAKE, flags, socket.tgid, tid, len);
+        let record = abi::Take {
+            header,
+            file: socket.file,
+            fd: 7,
+            how,
+            ..abi::Take::default()
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
+    fn task(&mut self, kind: u8, tgid: u32, tid: u32, subject: u32) {
+        let header = self.header(kind, 0, tgid, tid, size_of::<abi::Task>());
+        let record = abi::Task {
+            header,
+            tgid,
+            tid: subject,
+            comm: [0; 16],
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
+    /// A thread starts another.
+    pub fn spawn(&mut self, tgid: u32, parent: u32, child: u32) {
+        self.task(abi::kind::SPAWN, tgid, parent, child);
+    }
+
+    /// A thread ends.
+    pub fn exit(&mut self, tgid: u32, tid: u32) {
+        self.task(abi::kind::EXIT, tgid, tid, tid);
+    }
+
     /// Everything that the pipeline tells about this world.
     pub fn told(&self) -> Told {
         tell(&self.inputs, 0)
@@ -275,12 +367,18 @@ pub fn resequence(inputs: &[Fed]) -> Vec<Fed> {
 
 /// What the pipeline tells about these inputs, when `lost` records were lost.
 pub fn tell(inputs: &[Fed], lost: u64) -> Told {
+    tell_explaining(inputs, lost, None)
+}
+
+/// The same, with the explanation of one attribution.
+pub fn tell_explaining(inputs: &[Fed], lost: u64, explain: Option<SubjectId>) -> Told {
     let anchor = ClockAnchor {
         monotonic: KernelNanos(1_000_000_000),
         wall: 1_700_000_000_000_000_000,
     };
     let mut engine = Engine::new(Config {
         anchor,
+        explain,
         show_query: true,
     });
     let mut out = Vec::new();

@@ -57,6 +57,7 @@ pub fn plan(process: &Process) -> Result<Plan, Unavailable> {
         kind: ExecutionKind::PythonContext,
         layout,
         probes: interpreter.probes(process, &memory)?,
+        missing: Vec::new(),
     })
 }
 
@@ -64,11 +65,9 @@ fn because(reason: &str) -> Unavailable {
     Unavailable(reason.to_owned())
 }
 
-/// Whether the process has loaded greenlet, and with it, perhaps, gevent.
+/// Whether the process has loaded gevent. Whoever else uses greenlets does so inside a task.
 fn greenlets(files: &[Mapped]) -> bool {
-    files
-        .iter()
-        .any(|file| file.name().starts_with("_greenlet.") && file.path.contains("/greenlet/"))
+    files.iter().any(|file| file.name().starts_with("_gevent_"))
 }
 
 /// The interpreter that a process has mapped.

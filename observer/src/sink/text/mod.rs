@@ -79,7 +79,7 @@ impl<W: Write> Sink for TextSink<W> {
                 tree::loss(&loss).print(self.canvas, &mut text);
                 self.print(&text)?;
             }
-            Judged::Summary(_) => {}
+            Judged::Explanation(_) | Judged::Summary(_) => {}
         }
         Ok(())
     }

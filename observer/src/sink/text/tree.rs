@@ -171,7 +171,10 @@ fn alone(tree: &Tree, part: &Part, rows: &mut Vec<Row>) {
     rows.push(body(row, part));
     let indent = " ".repeat(14);
     if let Some(earlier) = &tree.earlier {
-        let text = format!("done for {} ({}), above", earlier.title, earlier.id);
+        let text = format!(
+            "done for {} {} ({}), above",
+            earlier.method, earlier.target, earlier.id
+        );
         rows.push(remark(&indent, &text, Tone::Faint));
     }
     remarks(&indent, part, rows);

@@ -1,11 +1,12 @@
 //! Numbers and small facts in words.
 
-use observer_core::context::Format;
+use observer_core::context::{Context, Format};
 use observer_core::facts::Runtime;
 use observer_core::judged::{
-    Attribution, ContextView, Exchange, Finding, Loss, LossKind, Rate, Tier, Unfinished, WallTime,
+    Attribution, Exchange, Finding, Loss, LossKind, Rate, Tier, Unfinished, WallTime,
 };
 use observer_core::message::Protocol;
+use observer_core::text::Text;
 
 /// `812 µs`, `18.4 ms`, `1.24 s`: three digits are enough to compare.
 pub(super) fn duration(nanos: u64) -> String {
@@ -93,11 +94,15 @@ pub(super) fn link(attribution: &Attribution) -> String {
 }
 
 /// `w3c 4bf92f35…/00f067aa`, short enough for a row and long enough to find.
-pub(super) fn context(context: &ContextView) -> String {
-    let mut text = format!("{} {}", format(context.format), short(&context.trace_id));
+pub(super) fn context(context: &Context) -> String {
+    let mut text = format!(
+        "{} {}",
+        format(context.format),
+        short(&context.trace_id.to_string())
+    );
     if let Some(parent) = &context.parent_id {
         text.push('/');
-        text.push_str(&short(parent));
+        text.push_str(&short(&parent.to_string()));
     }
     if context.sampled == Some(false) {
         text.push_str(" unsampled");
@@ -127,12 +132,11 @@ pub(super) fn format(format: Format) -> &'static str {
 }
 
 /// The other side of an exchange: its service, else what it was called by, else its address.
-pub(super) fn peer(exchange: &Exchange) -> String {
-    exchange
-        .peer_service
-        .clone()
-        .or_else(|| exchange.host.clone())
-        .unwrap_or_else(|| exchange.peer.to_string())
+pub(super) fn peer(exchange: &Exchange) -> Text {
+    let named = exchange.peer_service.as_ref().or(exchange.host.as_ref());
+    named
+        .cloned()
+        .unwrap_or_else(|| exchange.peer.to_string().into())
 }
 
 /// The answer: `200`, or why there is none.
@@ -149,7 +153,7 @@ fn unfinished(why: Unfinished) -> &'static str {
     match why {
         Unfinished::Closed => "closed without an answer",
         Unfinished::Reset => "connection failed",
-        Unfinished::Exited => "process ended",
+        Unfinished::Exited => "program ended",
         Unfinished::TimedOut => "no answer in time",
         Unfinished::Lost => "end not seen",
         Unfinished::Stopped => "still open",

@@ -16,8 +16,15 @@ struct App {
     downstream: String,
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
+    let mut runtime = match std::env::var("RUNTIME").as_deref() {
+        Ok("current") => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    runtime.enable_all().build()?.block_on(serve())
+}
+
+async fn serve() -> Result<()> {
     let app = App {
         client: reqwest::Client::new(),
         downstream: std::env::var("DOWNSTREAM").context("DOWNSTREAM is not set")?,
@@ -42,24 +49,37 @@ async fn work(
     let traceparent = headers.get("traceparent").and_then(|v| v.to_str().ok());
     let job = Work::new(&uri.to_string(), traceparent);
     print_line(&job.line(0));
-    for n in 1..=job.calls {
-        let mut call = app.client.get(job.url(&app.downstream, n));
-        for (name, value) in job.headers() {
-            call = call.header(name, value);
+    if job.parallel {
+        let steps: Vec<_> = (1..=job.calls)
+            .map(|n| tokio::spawn(step(app.clone(), job.clone(), n)))
+            .collect();
+        for step in steps {
+            step.await.map_err(|_| StatusCode::BAD_GATEWAY)??;
         }
-        let response = call.send().await.map_err(|_| StatusCode::BAD_GATEWAY)?;
-        response
-            .bytes()
-            .await
-            .map_err(|_| StatusCode::BAD_GATEWAY)?;
-        if n <= 2 {
-            print_line(&job.line(n));
+    } else {
+        for n in 1..=job.calls {
+            step(app.clone(), job.clone(), n).await?;
         }
     }
     for k in job.calls.min(2) + 1..4 {
         print_line(&job.line(k));
     }
     Ok("done\n")
+}
+
+/// Call `n`, in a task of its own when calls are made in parallel.
+async fn step(app: App, job: Work, n: u32) -> Result<(), StatusCode> {
+    let mut call = app.client.get(job.url(&app.downstream, n));
+    for (name, value) in job.headers() {
+        call = call.header(name, value);
+    }
+    let response = call.send().await.map_err(|_| StatusCode::BAD_GATEWAY)?;
+    let body = response.bytes().await;
+    body.map_err(|_| StatusCode::BAD_GATEWAY)?;
+    if n <= 2 {
+        print_line(&job.line(n));
+    }
+    Ok(())
 }
 
 async fn background(app: App, pause: Duration) {

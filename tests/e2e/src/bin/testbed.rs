@@ -20,6 +20,7 @@ fn main() -> Result<()> {
             let delay = Delay {
                 min_us: env_number("MIN_US", 0),
                 max_us: env_number("MAX_US", 0),
+                slow_one_in: 0,
             };
             println!("ready {}", Downstream::start(delay)?.address().port());
             loop {

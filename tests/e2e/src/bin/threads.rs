@@ -31,17 +31,25 @@ fn serve(stream: TcpStream, agent: &ureq::Agent, downstream: &str) -> Result<()>
     stream.set_nodelay(true)?;
     let mut connection = Connection::new(stream);
     while let Some(request) = connection.request()? {
+        if !request.target.starts_with("/work") {
+            connection.respond("")?;
+            continue;
+        }
         let job = Work::new(&request.target, request.header("traceparent"));
         print_line(&job.line(0))?;
-        for n in 1..=job.calls {
-            let mut call = agent.get(job.url(downstream, n));
-            for (name, value) in job.headers() {
-                call = call.header(name, value);
-            }
-            call.call()?.body_mut().read_to_vec()?;
-            if n <= 2 {
-                print_line(&job.line(n))?;
-            }
+        let step = |n| step(&job, agent, downstream, n);
+        if job.parallel {
+            thread::scope(|scope| {
+                let steps: Vec<_> = (1..=job.calls)
+                    .map(|n| scope.spawn(move || step(n)))
+                    .collect();
+                steps.into_iter().try_for_each(|step| match step.join() {
+                    Ok(result) => result,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                })
+            })?;
+        } else {
+            (1..=job.calls).try_for_each(step)?;
         }
         for k in job.calls.min(2) + 1..4 {
             print_line(&job.line(k))?;
@@ -50,6 +58,18 @@ fn serve(stream: TcpStream, agent: &ureq::Agent, downstream: &str) -> Result<()>
         if request.close {
             break;
         }
+    }
+    Ok(())
+}
+
+fn step(job: &Work, agent: &ureq::Agent, downstream: &str, n: u32) -> Result<()> {
+    let mut call = agent.get(job.url(downstream, n));
+    for (name, value) in job.headers() {
+        call = call.header(name, value);
+    }
+    call.call()?.body_mut().read_to_vec()?;
+    if n <= 2 {
+        print_line(&job.line(n))?;
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! Compares what the observer told with what happened.
 
+mod calibration;
 mod report;
 pub mod told;
 pub mod truth;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+pub use calibration::{Bucket, Calibration};
 pub use report::Demand;
 use told::{Attribution, Exchange, Log, Role, Told};
 use truth::{Done, Truth, is_background_line};
@@ -77,6 +79,8 @@ pub struct Score {
     pub verdicts: BTreeMap<(&'static str, &'static str, String), usize>,
     /// Tier or reason told → how many calls and lines.
     pub grounds: BTreeMap<String, usize>,
+    /// How often links of each tier and confidence are right.
+    pub links: Calibration,
     /// Losses told.
     pub losses: Vec<String>,
     /// The first errors, word for word.
@@ -178,10 +182,14 @@ impl Score {
                 target if target.starts_with("/v1/") => &mut self.exports,
                 _ => return,
             };
+            let given = exchange.request.is_some();
             let wrong = unrelated.count(
-                exchange.request.is_some(),
+                given,
                 !matches!(verdict, "absent" | "originated" | "inconclusive"),
             );
+            if given {
+                self.links.count(exchange.attribution.as_ref(), false);
+            }
             if wrong {
                 self.sample(format!("made for no request: {exchange:?}"));
             }
@@ -210,6 +218,9 @@ impl Score {
         let Some(done) = truth.lines.get(line) else {
             if is_background_line(line) {
                 let accused = !matches!(log.verdict.as_str(), "unscoped" | "inconclusive");
+                if log.request.is_some() {
+                    self.links.count(log.attribution.as_ref(), false);
+                }
                 if self.background_lines.count(log.request.is_some(), accused) {
                     self.sample(format!("written for no request: {log:?}"));
                 }
@@ -247,7 +258,10 @@ impl Score {
         let ground = attribution.and_then(|a| a.tier.clone()).or(reason.clone());
         *self
             .grounds
-            .entry(format!("{what}: {}", ground.unwrap_or_default()))
+            .entry(format!(
+                "{what}: {}",
+                without_numbers(&ground.unwrap_or_default())
+            ))
             .or_default() += 1;
         *self
             .verdicts
@@ -259,8 +273,12 @@ impl Score {
             &mut self.lines
         };
         let before = (tally.wrong, tally.verdict_wrong);
+        let right = given == Some(Some(done.request.as_str()));
+        if given.is_some() {
+            self.links.count(attribution, right);
+        }
         match given {
-            Some(Some(target)) if target == done.request => tally.right += 1,
+            Some(_) if right => tally.right += 1,
             Some(_) => tally.wrong += 1,
             None => tally.silent += usize::from(reason.is_none_or(|r| r.is_empty())),
         }
@@ -280,6 +298,19 @@ impl Score {
             self.samples.push(text);
         }
     }
+}
+
+/// A reason with `n` for its numbers, so that the same reason is counted together.
+fn without_numbers(reason: &str) -> String {
+    let mut text = String::with_capacity(reason.len());
+    for c in reason.chars() {
+        if !c.is_ascii_digit() {
+            text.push(c);
+        } else if !text.ends_with('n') {
+            text.push('n');
+        }
+    }
+    text
 }
 
 impl Tally {

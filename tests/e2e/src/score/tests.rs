@@ -14,6 +14,7 @@ fn planned(id: &str, mode: Mode) -> Planned {
         inbound: Inbound::Valid(format!("00-{TRACE}-00f067aa0ba902b7-01")),
         calls: 1,
         variant: 0,
+        parallel: false,
     }
 }
 

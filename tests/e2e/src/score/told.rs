@@ -68,6 +68,9 @@ pub struct Log {
 pub struct Attribution {
     /// Kind of evidence.
     pub tier: Option<String>,
+    /// How sure the observer is that the link is right, from 0 to 1.
+    #[serde(default)]
+    pub confidence: Option<f64>,
     /// Why there is no link.
     pub reason: Option<String>,
 }

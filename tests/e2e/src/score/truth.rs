@@ -29,7 +29,25 @@ pub struct Truth {
     pub lines: HashMap<String, Done>,
 }
 
+/// Lines that a service of the test bed writes for each request.
+pub const LINES: usize = 4;
+
 impl Truth {
+    /// The calls and lines of which `keep` says so; all of the rest.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(&Done) -> bool) -> Self {
+        let kept = |all: &HashMap<String, Done>| {
+            let all = all.iter().filter(|(_, done)| keep(done));
+            all.map(|(name, done)| (name.clone(), done.clone()))
+                .collect()
+        };
+        Self {
+            requests: self.requests.clone(),
+            calls: kept(&self.calls),
+            lines: kept(&self.lines),
+        }
+    }
+
     /// Of a service that got the requests of `plan`, sent `received` and printed `lines`.
     #[must_use]
     pub fn new(plan: &[Planned], received: &[Received], lines: &[String]) -> Self {
@@ -38,7 +56,10 @@ impl Truth {
             .iter()
             .filter_map(|call| {
                 let planned = by_id.get(call.id()?)?;
-                let verdict = planned.call_verdict();
+                let verdict = match planned.mode {
+                    Mode::Leak => leak_verdict(planned, plan, call),
+                    _ => planned.call_verdict(),
+                };
                 Some((
                     call.target.clone(),
                     Done {
@@ -72,7 +93,8 @@ impl Truth {
 }
 
 /// Truth id in a line of the workload, text or JSON.
-fn line_id(line: &str) -> Option<&str> {
+#[must_use]
+pub fn line_id(line: &str) -> Option<&str> {
     let rest = line
         .split_once(" id=")
         .or_else(|| line.split_once(r#""id": ""#));
@@ -90,7 +112,12 @@ pub fn is_background_line(line: &str) -> bool {
 ///
 /// # Errors
 /// What it did otherwise.
-pub fn check_service(plan: &[Planned], received: &[Received], lines: &[String]) -> Result<()> {
+pub fn check_service(
+    plan: &[Planned],
+    received: &[Received],
+    lines: &[String],
+    lines_each: usize,
+) -> Result<()> {
     let mut calls: HashMap<&str, Vec<&Received>> = HashMap::new();
     for call in received {
         calls
@@ -106,20 +133,20 @@ pub fn check_service(plan: &[Planned], received: &[Received], lines: &[String]) 
             .push(line);
     }
     for planned in plan {
-        let made = calls.remove(planned.id.as_str()).unwrap_or_default();
+        let mut made = calls.remove(planned.id.as_str()).unwrap_or_default();
+        if planned.parallel {
+            made.sort_by_key(|call| number(call));
+        }
         ensure!(
             made.len() == planned.calls as usize,
             "{planned:?} made {made:?}"
         );
         for (call, n) in made.iter().zip(1..) {
-            let number = query(&call.target)
-                .get("n")
-                .and_then(|n| n.parse::<u32>().ok());
-            ensure!(number == Some(n), "{planned:?} made {made:?}");
+            ensure!(number(call) == n, "{planned:?} made {made:?}");
             ensure!(carries(planned, call), "{planned:?} made {call:?}");
         }
         let lines = printed.remove(planned.id.as_str()).unwrap_or_default();
-        ensure!(lines.len() == 4, "{planned:?} printed {lines:?}");
+        ensure!(lines.len() == lines_each, "{planned:?} printed {lines:?}");
         for line in lines {
             ensure!(says(planned, line), "{planned:?} printed {line:?}");
         }
@@ -132,8 +159,27 @@ pub fn check_service(plan: &[Planned], received: &[Received], lines: &[String]) 
     Ok(())
 }
 
+/// Number of a call; one that a proxy has handed on has none and is the only one.
+fn number(call: &Received) -> u32 {
+    let query = query(&call.target);
+    query.get("n").and_then(|n| n.parse().ok()).unwrap_or(1)
+}
+
 fn trace(header: &str) -> &str {
     header.split('-').nth(1).unwrap_or_default()
+}
+
+/// The first request has none before it, or one that nobody knows who began to watch after it.
+fn leak_verdict(planned: &Planned, plan: &[Planned], call: &Received) -> &'static str {
+    let carried = call.traceparent.first().map(|value| trace(value));
+    let came_in_with = |p: &Planned| p.inbound.header().map(trace) == carried;
+    if came_in_with(planned) {
+        "propagated"
+    } else if plan.iter().any(came_in_with) {
+        planned.call_verdict()
+    } else {
+        "restarted"
+    }
 }
 
 fn carries(planned: &Planned, call: &Received) -> bool {
@@ -149,6 +195,7 @@ fn carries(planned: &Planned, call: &Received) -> bool {
         (Mode::Propagate, [one]) => same(one) && Some(one.as_str()) != inbound,
         (Mode::Restart, [one]) => inbound.is_none_or(|i| trace(i) != trace(one)),
         (Mode::Forward, [one]) => Some(one.as_str()) == inbound,
+        (Mode::Leak, [_]) => true,
         (Mode::Malformed, [one]) => Some(one.as_str()) != inbound,
         _ => false,
     }
@@ -197,28 +244,46 @@ mod tests {
     }
 
     #[test]
+    fn a_leaked_context_is_crossed_when_it_is_another_requests_of_the_plan() {
+        let plan = Mix::only(Mode::Leak).plan("q", 2, 3);
+        let verdict = |by: &Planned, header: Option<&str>| {
+            let call = Received {
+                target: format!("/down?id={}&n=1", by.id),
+                traceparent: header.map(str::to_owned).into_iter().collect(),
+                b3_trace: None,
+            };
+            Truth::new(&plan, std::slice::from_ref(&call), &[]).calls[&call.target].verdict
+        };
+        let first = plan[0].inbound.header();
+        assert_eq!(verdict(&plan[0], first), "propagated");
+        assert_eq!(verdict(&plan[1], first), "crossed");
+        let unknown = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(verdict(&plan[1], Some(unknown)), "restarted");
+    }
+
+    #[test]
     fn a_right_service_passes_and_every_fault_is_noticed() {
         let plan = Mix::everything().plan("q", 300, 3);
         let (received, lines) = done(&plan);
-        check_service(&plan, &received, &lines).unwrap();
+        check_service(&plan, &received, &lines, LINES).unwrap();
         assert_eq!(
             Truth::new(&plan, &received, &lines).lines.len(),
             lines.len()
         );
 
         assert!(
-            check_service(&plan, &received[1..], &lines).is_err(),
+            check_service(&plan, &received[1..], &lines, LINES).is_err(),
             "a lost call"
         );
         assert!(
-            check_service(&plan, &received, &lines[1..]).is_err(),
+            check_service(&plan, &received, &lines[1..], LINES).is_err(),
             "a lost line"
         );
         for i in 0..received.len() {
             let mut spoiled = received.clone();
             spoiled[i].traceparent = vec!["00-1-2-3".to_owned(); 2];
             assert!(
-                check_service(&plan, &spoiled, &lines).is_err(),
+                check_service(&plan, &spoiled, &lines, LINES).is_err(),
                 "a wrong header"
             );
         }

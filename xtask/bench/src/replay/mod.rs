@@ -69,6 +69,7 @@ fn replay(traffic: &Traffic, json: bool) -> Result<Summary> {
     let mut engine = Engine::new(Config {
         anchor,
         show_query: false,
+        ..Config::default()
     });
     let mut out = Vec::new();
     for (tgid, service) in [(GATEWAY, "gateway"), (CART, "cart")] {

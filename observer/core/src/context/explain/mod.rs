@@ -10,6 +10,8 @@ mod tests;
 pub use render::render_text;
 use serde::Serialize;
 
+use crate::text::Text;
+
 use super::escape::{RAW_LIMIT, escape};
 use super::extract::{Extractor, is_carrier};
 use super::fields::Fields;
@@ -45,7 +47,7 @@ pub struct Part {
     /// The value came without a header name, and was found to fit this format.
     pub guessed: bool,
     /// Header value, escaped; of several headers: joined.
-    pub raw: String,
+    pub raw: Text,
     /// The trace id in the format's own notation.
     pub trace_id: Option<String>,
     /// The caller's span id.
@@ -75,9 +77,9 @@ pub struct Detail {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Member {
     /// Its key.
-    pub key: String,
+    pub key: Text,
     /// Its value, printable.
-    pub value: String,
+    pub value: Text,
 }
 
 /// A broken rule.

@@ -4,6 +4,7 @@ use super::super::Format;
 use super::super::fields::{Fields, offset, trim};
 use super::super::rule::{Broken, declare_rules};
 use super::{Found, Reading, Repeats, Row, no_details};
+use crate::text::Text;
 
 const NAME: &str = "baggage";
 
@@ -63,7 +64,7 @@ fn read(fields: &Fields<'_>) -> Reading {
 }
 
 /// Key and value of a member that stands at byte `at` of its header.
-fn member(member: &[u8], at: usize) -> Result<(String, String), Broken> {
+fn member(member: &[u8], at: usize) -> Result<(Text, Text), Broken> {
     let pair = member
         .split(|byte| *byte == b';')
         .next()
@@ -82,7 +83,7 @@ fn member(member: &[u8], at: usize) -> Result<(String, String), Broken> {
         let before = offset(member, value);
         return Err(Broken::at(&VALUE_ILLEGAL, NAME, at + before + illegal));
     }
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let text = |bytes: &[u8]| Text::new(String::from_utf8_lossy(bytes));
     Ok((text(key), text(value)))
 }
 

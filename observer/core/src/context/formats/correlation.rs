@@ -1,9 +1,10 @@
 //! Correlation ids: `X-Request-Id`, `X-Correlation-Id`. No specification, so nothing to break.
 
 use super::super::Format;
-use super::super::escape::{RAW_LIMIT, escape};
+use super::super::escape::{RAW_LIMIT, escape_text};
 use super::super::fields::Fields;
 use super::{Found, Reading, Repeats, Row, no_details};
+use crate::text::Text;
 
 const NAMES: &[&str] = &["x-request-id", "x-correlation-id"];
 
@@ -18,10 +19,10 @@ pub(super) const ROW: Row = Row {
 };
 
 fn read(fields: &Fields<'_>) -> Reading {
-    let mut ids: Vec<(String, String)> = Vec::new();
+    let mut ids: Vec<(Text, Text)> = Vec::new();
     for name in NAMES {
         for value in fields.all(name).filter(|value| !value.is_empty()) {
-            let id = ((*name).to_owned(), escape(value, RAW_LIMIT));
+            let id = (Text::new_static(name), escape_text(value, RAW_LIMIT));
             if !ids.contains(&id) {
                 ids.push(id);
             }

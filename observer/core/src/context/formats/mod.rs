@@ -3,6 +3,7 @@
 use super::fields::Fields;
 use super::rule::{Broken, Rule};
 use super::{Format, SpanId, TraceId};
+use crate::text::Text;
 
 mod b3;
 mod b3_multi;
@@ -29,11 +30,11 @@ pub(super) enum Found {
     /// A sampling decision without ids.
     Decision(bool),
     /// `tracestate` members.
-    Tracestate(Vec<(String, String)>),
+    Tracestate(Vec<(Text, Text)>),
     /// `baggage` members.
-    Baggage(Vec<(String, String)>),
+    Baggage(Vec<(Text, Text)>),
     /// Correlation ids with their header names.
-    Correlation(Vec<(String, String)>),
+    Correlation(Vec<(Text, Text)>),
 }
 
 /// The ids of a context.

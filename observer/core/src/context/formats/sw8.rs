@@ -77,8 +77,8 @@ fn read(fields: &Fields<'_>) -> Reading {
         }
     }
     Ok(Some(Found::Ids(Ids {
-        trace_id: TraceId::Text(trace_id),
-        parent_id: Some(SpanId::Text(format!("{segment}:{span}"))),
+        trace_id: TraceId::Text(trace_id.into()),
+        parent_id: Some(SpanId::Text(format!("{segment}:{span}").into())),
         sampled,
     })))
 }

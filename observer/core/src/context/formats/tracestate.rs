@@ -8,6 +8,7 @@ use super::super::Format;
 use super::super::fields::{Fields, offset, trim};
 use super::super::rule::{Broken, declare_rules};
 use super::{Detail, Found, Reading, Repeats, Row};
+use crate::text::Text;
 
 const NAME: &str = "tracestate";
 
@@ -58,7 +59,7 @@ declare_rules! {
 /// Members of all `tracestate` headers in order. Of members with one key the left-most counts: it is
 /// the most recent, and a receiver may discard the others.
 fn read(fields: &Fields<'_>) -> Reading {
-    let mut members: Vec<(String, String)> = Vec::new();
+    let mut members: Vec<(Text, Text)> = Vec::with_capacity(1);
     let mut count = 0;
     for (key, value) in list(fields) {
         let (key, value) = member(key, value)?;
@@ -67,7 +68,7 @@ fn read(fields: &Fields<'_>) -> Reading {
             return Err(Broken::whole(&TOO_MANY, NAME));
         }
         if members.iter().all(|(seen, _)| seen != key) {
-            members.push((key.to_owned(), value.to_owned()));
+            members.push((Text::new(key), Text::new(value)));
         }
     }
     Ok((count > 0).then_some(Found::Tracestate(members)))

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::super::TraceId;
 use super::super::formats::{parse_traceparent, xray_root};
 use super::super::hex::{any_case, decimal_wide, low};
+use crate::text::Text;
 
 /// Longest id kept, in bytes.
 const MAX_RAW: usize = 128;
@@ -14,7 +15,7 @@ const MIN_HEX: usize = 8;
 /// A trace id as a log line writes it. The same digits can mean several numbers: all are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LineTraceId {
-    raw: String,
+    raw: Text,
     hex: Option<u128>,
     decimal: Option<u128>,
     form: Form,
@@ -81,7 +82,7 @@ pub(super) enum Reading {
 impl LineTraceId {
     /// The id as written, printable, at most 128 bytes.
     #[must_use]
-    pub fn raw(&self) -> &str {
+    pub fn raw(&self) -> &Text {
         &self.raw
     }
 
@@ -127,7 +128,7 @@ impl LineTraceId {
         match found {
             Some((Some(0), ..) | (None, Some(0), _)) => Reading::Zero,
             Some((hex, decimal, form)) if value.len() <= MAX_RAW => Reading::Id(Self {
-                raw: value.to_owned(),
+                raw: value.into(),
                 hex,
                 decimal,
                 form,
@@ -152,7 +153,7 @@ impl LineTraceId {
             return Reading::Nothing;
         }
         Reading::Id(Self {
-            raw: value.to_owned(),
+            raw: value.into(),
             hex: None,
             decimal: None,
             form: Form::Text,

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{Encoding, LineId, LineTraceId, Relation, find_hex_ids, relation, scan};
+use super::words::find_hex_ids;
+use super::{Encoding, LineId, LineTraceId, Relation, relation, scan};
 use crate::context::TraceId;
 
 const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -322,10 +323,7 @@ fn skywalking_ids_compare_as_text() {
     let LineId::Id { trace, .. } = scan(&format!("[TID:{id}]")).id else {
         panic!("an id");
     };
-    assert_eq!(
-        relation(&trace, &TraceId::Text(id.to_owned())),
-        Relation::Same
-    );
+    assert_eq!(relation(&trace, &TraceId::Text(id.into())), Relation::Same);
     assert_eq!(relation(&trace, &TraceId::Wide(WIDE)), Relation::Different);
 }
 

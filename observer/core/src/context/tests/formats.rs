@@ -326,8 +326,8 @@ fn sw8() {
     let value = "1-TVRJek5EVS4xLjE=-NTY3OC4yLjI=-3-c3Zj-aW5zdA==-L2FwaQ==-MTI3LjAuMC4xOjgwODA=";
     let ids = (
         Format::Sw8,
-        TraceId::Text("MTIzNDU.1.1".to_owned()),
-        Some(SpanId::Text("5678.2.2:3".to_owned())),
+        TraceId::Text("MTIzNDU.1.1".into()),
+        Some(SpanId::Text("5678.2.2:3".into())),
         Some(true),
     );
     assert_eq!(only(&[("sw8", value)]), ids);
@@ -372,7 +372,7 @@ fn repeated_headers_are_told_and_refused_when_they_differ() {
     let other = carrier(&[first, ("B3", "0")]);
     assert_eq!(
         (broken(&other), other.duplicates),
-        (vec!["duplicate-header"], vec!["b3".to_owned()])
+        (vec!["duplicate-header"], vec!["b3".into()])
     );
     let states = carrier(&[("baggage", "a=1"), ("baggage", "b=2")]);
     assert_eq!(states.duplicates, [""; 0]);
@@ -424,7 +424,7 @@ fn correlation_ids() {
     let pairs = [("x-request-id", "r1"), ("x-correlation-id", "c\\x1b1")];
     assert_eq!(
         carrier.correlation,
-        pairs.map(|(name, id)| (name.to_owned(), id.to_owned()))
+        pairs.map(|(name, id)| (name.into(), id.into()))
     );
     assert_eq!((carrier.duplicates, carrier.invalid), (vec![], vec![]));
 }

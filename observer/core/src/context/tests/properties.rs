@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::carrier;
 use crate::context::{Carrier, SpanId, TraceId, is_carrier};
+use crate::text::Text;
 
 /// Names and values that look like carriers often enough to get past the first checks.
 fn fields() -> impl Strategy<Value = Vec<(String, Vec<u8>)>> {
@@ -144,7 +145,7 @@ proptest! {
     fn written_lists_are_read_back(
         members in prop::collection::btree_map("[a-z0-9][a-z0-9_*/@-]{0,40}", "[!-+\\--<>-~]([ -+\\--<>-~]{0,40}[!-+\\--<>-~])?", 1..32),
     ) {
-        let members: Vec<(String, String)> = members.into_iter().collect();
+        let members: Vec<(Text, Text)> = members.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
         let text = members.iter().map(|(key, value)| format!("{key}={value}"));
         let state = text.collect::<Vec<_>>().join(" , ");
         let parent = "00-12345678901234567890123456789012-1234567890123456-00".to_owned();

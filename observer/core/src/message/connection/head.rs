@@ -1,12 +1,14 @@
 //! Message heads, over `httparse`.
 
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 
 use httparse::{Header, ParserConfig, Status};
 
 use super::body::{BodyFields, Framing};
 use crate::context::Extractor;
 use crate::message::{RequestHead, telemetry};
+use crate::text::Text;
 
 /// Fields in a head; real servers allow at most 100–200.
 const MAX_FIELDS: usize = 256;
@@ -31,7 +33,7 @@ pub(super) enum Parsed<T> {
 /// A request.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub head: Box<RequestHead>,
+    pub head: RequestHead,
     pub framing: Framing,
 }
 
@@ -96,17 +98,11 @@ pub(super) fn request(bytes: &[u8]) -> Parsed<Request> {
         method: keep(method, MAX_METHOD),
         target: keep(target, MAX_TARGET),
         host,
-        carrier: carrier.finish(),
+        carrier: Arc::new(carrier.finish()),
         version,
         telemetry: telemetry::is_delivery(method, target, &told),
     };
-    Parsed::Complete(
-        used,
-        Request {
-            head: Box::new(head),
-            framing,
-        },
-    )
+    Parsed::Complete(used, Request { head, framing })
 }
 
 /// Parses a response head at the start of `bytes`.
@@ -153,11 +149,11 @@ fn is(name: &str, expected: &str) -> bool {
 }
 
 /// At most `max` bytes of `text`, cut between characters.
-fn keep(text: &str, max: usize) -> String {
-    text[..text.floor_char_boundary(max)].to_owned()
+fn keep(text: &str, max: usize) -> Text {
+    Text::new(&text[..text.floor_char_boundary(max)])
 }
 
-fn text(value: &[u8], max: usize) -> String {
+fn text(value: &[u8], max: usize) -> Text {
     let value = String::from_utf8_lossy(&value[..value.len().min(max)]);
     keep(&value, max)
 }

@@ -5,8 +5,9 @@ use memchr::memchr;
 use super::MAX_LINE;
 use super::continuation::Shape;
 use crate::ids::KernelNanos;
-use crate::message::moved::{By, Span, common};
+use crate::message::moved::{By, Span, same};
 use crate::message::{LogLine, Moved};
+use crate::text::lossy;
 
 /// What a thread has written that is not an event yet.
 #[derive(Debug, Default)]
@@ -156,7 +157,7 @@ impl Thread {
     fn emit(&mut self, batched: bool, sink: &mut impl FnMut(LogLine)) {
         if let Some(event) = self.event.take() {
             sink(LogLine {
-                text: String::from_utf8_lossy(&event.text).into_owned(),
+                text: lossy(&event.text),
                 cut: event.cut,
                 moved: event.moved,
                 batched: batched | event.batched | self.flushes,
@@ -188,6 +189,7 @@ impl Event {
         self.moved.tid = moved.tid;
         self.moved.time = moved.time;
         self.moved.nonblocking |= moved.nonblocking;
-        self.moved.execution = common(self.moved.execution, moved.execution);
+        self.moved.one_execution &=
+            moved.one_execution && same(self.moved.execution, moved.execution);
     }
 }

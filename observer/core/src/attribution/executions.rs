@@ -1,0 +1,311 @@
+//! Tier 3, executions that are finer than threads: goroutines, contexts of asyncio tasks.
+//!
+//! Threads that serve many requests at once prove nothing, the executions on them do, and looking
+//! back: **the execution that writes a response owned the request**, from the moment when it was
+//! read. So work of an execution belongs to the request that it answers next, if that had been read
+//! before the work was done.
+//!
+//! An execution that was begun by another one does the work of whoever its parent was serving
+//! at that moment, until the response is complete. What goes on after that serves the process (a
+//! worker that was started lazily, during some request), so that what it seemed to inherit is
+//! withdrawn: hence it is waited for a while after the response.
+//!
+//! An execution that answers two requests which overlap in time is shared and proves nothing. So an
+//! answer counts only after the requests that were open when it was written have been answered too,
+//! by then with others known as the owners, or after a bounded wait.
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
+use crate::ids::{KernelNanos, Seq, Tgid};
+use crate::record::{Execution, ExecutionKind};
+use crate::text::{Text, printable};
+
+/// Executions that are remembered; beyond that the one that was idle longest is forgotten.
+const MAX_LIVES: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+
+/// Processes for which it is remembered why their executions can't be told apart.
+const MAX_PROCESSES: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
+
+/// Answers that are remembered of one execution.
+const MAX_ANSWERS: usize = 256;
+
+/// How far ancestry is followed.
+const MAX_DEPTH: usize = 16;
+
+/// How long after a response it is waited whether an execution that was begun for the request goes
+/// on, nanoseconds.
+pub(super) const OUTLIVES: u64 = 1_000_000_000;
+
+/// How long after an answer it is waited at most for the requests that were open then, nanoseconds.
+const OVERLAPS: u64 = 5_000_000_000;
+
+/// One life of an execution; identities are given out again, these are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LifeId(u64);
+
+type Key = (Tgid, ExecutionKind, u64);
+
+/// All executions that are remembered.
+#[derive(Debug)]
+pub(super) struct Executions {
+    current: LruCache<Key, LifeId>,
+    lives: LruCache<LifeId, Life>,
+    next: u64,
+    /// Processes whose executions can't be told apart, and why.
+    unavailable: LruCache<Tgid, Text>,
+}
+
+#[derive(Debug)]
+struct Life {
+    id: u64,
+    /// Who began it, and when; absent if that was not seen.
+    birth: Option<(LifeId, KernelNanos)>,
+    /// Requests that it answered, in the order of their responses.
+    answers: VecDeque<Answer>,
+    /// It answered requests that overlap in time.
+    shared: bool,
+    active: KernelNanos,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    request: Seq,
+    since: KernelNanos,
+    until: KernelNanos,
+    /// Requests with a lower number had begun by then.
+    watermark: Seq,
+}
+
+/// For which request an execution did its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// It answered this request.
+    Answered(Seq),
+    /// It was begun for this request by the execution that answered it.
+    Begun {
+        request: Seq,
+        /// Identity of the execution that answered.
+        by: u64,
+    },
+    /// It answers several requests at once.
+    Shared,
+    /// It went on after the request that it was begun for.
+    Outlived,
+    /// Nothing is known.
+    Unknown,
+}
+
+/// An [`Owner`], and whether that can still change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) owner: Owner,
+    pub(super) settled: bool,
+}
+
+/// What is known of a process when an owner is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    pub(super) time: KernelNanos,
+    /// The oldest request that is open in the process.
+    pub(super) oldest_open: Option<Seq>,
+}
+
+impl Now {
+    pub(super) fn all_before_ended(&self, watermark: Seq) -> bool {
+        self.oldest_open.is_none_or(|oldest| oldest >= watermark)
+    }
+}
+
+impl Default for Executions {
+    fn default() -> Self {
+        Self {
+            current: LruCache::new(MAX_LIVES),
+            lives: LruCache::new(MAX_LIVES),
+            next: 0,
+            unavailable: LruCache::new(MAX_PROCESSES),
+        }
+    }
+}
+
+impl Executions {
+    /// The executions of a process can't be told apart.
+    pub(super) fn unavailable(&mut self, tgid: Tgid, why: &str) {
+        self.unavailable.push(tgid, printable(why).into());
+    }
+
+    /// The executions of a process can be told apart.
+    pub(super) fn available(&mut self, tgid: Tgid) {
+        self.unavailable.pop(&tgid);
+    }
+
+    /// Why the executions of a process can't be told apart, if that is so.
+    pub(super) fn why_unavailable(&self, tgid: Tgid) -> Option<Text> {
+        self.unavailable.peek(&tgid).cloned()
+    }
+
+    /// An execution did something.
+    pub(super) fn acted(&mut self, tgid: Tgid, execution: Execution, time: KernelNanos) -> LifeId {
+        let key = (tgid, execution.kind, execution.id);
+        let id = match self.current.get(&key) {
+            Some(id) => *id,
+            None => self.begin(key, None, time),
+        };
+        if let Some(life) = self.lives.get_mut(&id) {
+            life.active = life.active.max(time);
+        }
+        id
+    }
+
+    /// An execution was begun by another one, or by none. What had its identity before has ended.
+    pub(super) fn begun(&mut self, tgid: Tgid, child: Execution, time: KernelNanos) {
+        let birth = (child.origin != 0).then(|| {
+            let parent = Execution {
+                id: child.origin,
+                origin: 0,
+                ..child
+            };
+            (self.acted(tgid, parent, time), time)
+        });
+        self.begin((tgid, child.kind, child.id), birth, time);
+    }
+
+    fn begin(
+        &mut self,
+        key: Key,
+        birth: Option<(LifeId, KernelNanos)>,
+        time: KernelNanos,
+    ) -> LifeId {
+        let id = LifeId(self.next);
+        self.next += 1;
+        let life = Life {
+            id: key.2,
+            birth,
+            answers: VecDeque::new(),
+            shared: false,
+            active: time,
+        };
+        self.current.push(key, id);
+        self.lives.push(id, life);
+        id
+    }
+
+    /// An execution wrote the response to `request`, which was read at `since`. Requests from
+    /// `watermark` on have not begun yet.
+    pub(super) fn answered(
+        &mut self,
+        life: LifeId,
+        request: Seq,
+        since: KernelNanos,
+        until: KernelNanos,
+        watermark: Seq,
+    ) {
+        let Some(life) = self.lives.get_mut(&life) else {
+            return;
+        };
+        life.shared |= life.answers.iter().any(|a| since < a.until);
+        if life.answers.len() == MAX_ANSWERS {
+            life.answers.pop_front();
+        }
+        life.answers.push_back(Answer {
+            request,
+            since,
+            until,
+            watermark,
+        });
+    }
+
+    /// For which request `life` worked at `time`.
+    pub(super) fn owner(&self, life: LifeId, time: KernelNanos, now: Now) -> Finding {
+        self.follow(life, time, now, 0)
+    }
+
+    fn follow(&self, id: LifeId, time: KernelNanos, now: Now, depth: usize) -> Finding {
+        let unknown = Finding {
+            owner: Owner::Unknown,
+            settled: true,
+        };
+        let Some(life) = self.lives.peek(&id) else {
+            return unknown;
+        };
+        if life.shared {
+            return Finding {
+                owner: Owner::Shared,
+                settled: true,
+            };
+        }
+        let next = life.answers.iter().find(|answer| answer.until >= time);
+        if let Some(answer) = next.filter(|answer| answer.since <= time) {
+            return Finding {
+                owner: Owner::Answered(answer.request),
+                settled: now.all_before_ended(answer.watermark)
+                    || now.time.since(answer.until) > OVERLAPS,
+            };
+        }
+        let Some((parent, birth)) = life.birth.filter(|_| depth < MAX_DEPTH) else {
+            return Finding {
+                owner: Owner::Unknown,
+                settled: false,
+            };
+        };
+        let found = self.follow(parent, birth, now, depth + 1);
+        self.inherited(life, time, now, found)
+    }
+
+    /// What a life inherits of what was found for its parent at its birth.
+    fn inherited(&self, life: &Life, time: KernelNanos, now: Now, found: Finding) -> Finding {
+        let (request, by) = match found.owner {
+            Owner::Answered(request) => (request, None),
+            Owner::Begun { request, by } => (request, Some(by)),
+            Owner::Shared | Owner::Outlived | Owner::Unknown => return found,
+        };
+        let Some((answerer, until)) = self.answer_of(life, request) else {
+            return Finding {
+                owner: Owner::Unknown,
+                settled: found.settled,
+            };
+        };
+        if time > until || life.active > until {
+            return Finding {
+                owner: Owner::Outlived,
+                settled: true,
+            };
+        }
+        Finding {
+            owner: Owner::Begun {
+                request,
+                by: by.unwrap_or(answerer),
+            },
+            settled: found.settled && now.time.since(until) > OUTLIVES,
+        }
+    }
+
+    /// Who of a life's ancestors answered `request`, and when that was over.
+    fn answer_of(&self, life: &Life, request: Seq) -> Option<(u64, KernelNanos)> {
+        let mut birth = life.birth;
+        for _ in 0..=MAX_DEPTH {
+            let ancestor = self.lives.peek(&birth?.0)?;
+            if let Some(answer) = ancestor.answers.iter().find(|a| a.request == request) {
+                return Some((ancestor.id, answer.until));
+            }
+            birth = ancestor.birth;
+        }
+        None
+    }
+
+    /// A process ended, or replaced its program.
+    pub(super) fn process_ended(&mut self, tgid: Tgid) {
+        self.unavailable.pop(&tgid);
+        let gone: Vec<Key> = self
+            .current
+            .iter()
+            .map(|(key, _)| *key)
+            .filter(|key| key.0 == tgid)
+            .collect();
+        for key in gone {
+            self.current.pop(&key);
+        }
+    }
+}

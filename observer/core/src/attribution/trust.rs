@@ -1,0 +1,97 @@
+//! Whether a kind of evidence holds what it promises, process by process.
+//!
+//! Where a call or line carries a trace-id, that names its request independently of who did it. So
+//! each kind of evidence is compared with it, and one that names other requests too often is no
+//! longer believed in that process: its runtime does something that the rule does not know.
+//!
+//! A context that leaks makes a right rule disagree as well. What leaks mostly comes from
+//! requests that are over; a wrong rule picks among those that are in flight. So only
+//! disagreement about requests that were both in flight counts.
+
+/// Kinds of evidence that are compared.
+pub(super) const KINDS: usize = 4;
+
+/// What one kind of evidence said, beside what the trace-id said.
+pub(super) type Compared = [Option<bool>; KINDS];
+
+/// Comparisons before anything is concluded.
+const MIN_COMPARED: u32 = 20;
+
+/// Of this many comparisons, one may disagree.
+const TOLERATED: u32 = 20;
+
+/// Counts are halved when they reach this, so that what is long past counts less.
+const MAX_COMPARED: u32 = 4_096;
+
+/// How the kinds of evidence did in one process.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Trust([Count; KINDS]);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    compared: u32,
+    disagreed: u32,
+}
+
+impl Trust {
+    /// Takes note of a comparison.
+    pub(super) fn note(&mut self, compared: &Compared) {
+        for (count, agreed) in self.0.iter_mut().zip(compared) {
+            let Some(agreed) = agreed else {
+                continue;
+            };
+            if count.compared == MAX_COMPARED {
+                count.compared /= 2;
+                count.disagreed /= 2;
+            }
+            count.compared += 1;
+            count.disagreed += u32::from(!agreed);
+        }
+    }
+
+    /// How often a kind disagreed and was compared, if that is too often to believe it.
+    pub(super) fn lost(&self, kind: usize) -> Option<(u32, u32)> {
+        let Count {
+            compared,
+            disagreed,
+        } = self.0.get(kind).copied()?;
+        let too_often = compared >= MIN_COMPARED && disagreed * TOLERATED > compared;
+        too_often.then_some((disagreed, compared))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(comparisons: impl IntoIterator<Item = bool>) -> Trust {
+        let mut trust = Trust::default();
+        for agreed in comparisons {
+            trust.note(&[None, Some(agreed), None, None]);
+        }
+        trust
+    }
+
+    #[test]
+    fn one_that_agrees_is_believed() {
+        assert_eq!(after([true; 1_000]).lost(1), None);
+        assert_eq!(after((0..1_000).map(|i| i % 50 != 0)).lost(1), None);
+    }
+
+    #[test]
+    fn one_that_disagrees_is_not_once_enough_was_compared() {
+        assert_eq!(after([false; 19]).lost(1), None);
+        assert_eq!(after([false; 20]).lost(1), Some((20, 20)));
+        assert_eq!(
+            after([false; 20]).lost(0),
+            None,
+            "the others are as they were"
+        );
+    }
+
+    #[test]
+    fn the_past_is_forgiven_in_time() {
+        let trust = after((0..200_000).map(|i| i > 500));
+        assert_eq!(trust.lost(1), None);
+    }
+}

@@ -1,0 +1,265 @@
+//! Stories of executions that share threads: goroutines, contexts of asyncio tasks.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod world;
+
+use observer_abi::runtime::{GO, PYTHON};
+use observer_core::judged::{Judged, Reason, SubjectId, Tier, Verdict};
+use world::{Socket, Told, World, request, response, tell_explaining, traceparent};
+
+const SHOP: u32 = 10;
+const LOOP: u32 = 10;
+const SECOND: u64 = 1_000_000_000;
+
+/// Two connections to a server whose one thread serves both, one to a downstream, and its log.
+struct Shop {
+    w: World,
+    a: Socket,
+    b: Socket,
+    client: Socket,
+    out: Socket,
+}
+
+fn shop() -> Shop {
+    let mut w = World::new();
+    let (a, b) = (w.tcp(SHOP, 80, 5000, true), w.tcp(SHOP, 80, 5001, true));
+    let client = w.tcp(SHOP, 6000, 90, true);
+    let out = w.stdout(SHOP);
+    Shop {
+        w,
+        a,
+        b,
+        client,
+        out,
+    }
+}
+
+impl Shop {
+    /// Both requests are read, in a context that belongs to none of them.
+    fn read_both(&mut self, runtime: u8) {
+        self.w.run(LOOP, runtime, 1);
+        self.w.read(LOOP, self.a, request("/a", &traceparent(1, 1)));
+        self.w.read(LOOP, self.b, request("/b", &traceparent(2, 2)));
+    }
+
+    fn call(&mut self) {
+        self.w.write(LOOP, self.client, request("/out", ""));
+        self.w.read(LOOP, self.client, response());
+    }
+
+    fn told(mut self) -> Told {
+        self.w.sleep(3 * SECOND);
+        self.w.tick();
+        self.w.told()
+    }
+}
+
+fn call_of(told: &Told) -> (Option<&'static str>, Option<Tier>, Option<Reason>) {
+    let call = told.call("/out");
+    let path = ["/a", "/b"]
+        .into_iter()
+        .find(|path| call.request == Some(told.served(path).id));
+    let attribution = call.attribution.as_ref().unwrap();
+    (path, attribution.tier, attribution.reason.clone())
+}
+
+#[test]
+fn the_execution_that_answers_owned_the_request() {
+    for runtime in [GO, PYTHON] {
+        let mut s = shop();
+        s.read_both(runtime);
+        s.w.run(LOOP, runtime, 21);
+        s.call();
+        s.w.write(LOOP, s.out, "said by a\n");
+        s.w.run(LOOP, runtime, 22);
+        s.w.write(LOOP, s.out, "said by b\n");
+        s.w.write(LOOP, s.b, response());
+        s.w.run(LOOP, runtime, 21);
+        s.w.write(LOOP, s.a, response());
+        let told = s.told();
+        assert_eq!(call_of(&told), (Some("/a"), Some(Tier::Execution), None));
+        assert_eq!(told.call("/out").verdict, Some(Verdict::Dropped));
+        for (line, path) in [("said by a", "/a"), ("said by b", "/b")] {
+            assert_eq!(
+                told.line(line).request,
+                Some(told.served(path).id),
+                "{line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn one_that_answers_requests_which_overlap_proves_nothing() {
+    let mut s = shop();
+    s.read_both(PYTHON);
+    s.call();
+    s.w.write(LOOP, s.b, response());
+    s.w.write(LOOP, s.a, response());
+    let told = s.told();
+    assert_eq!(call_of(&told), (None, None, Some(Reason::SharedExecution)));
+}
+
+#[test]
+fn work_before_the_request_was_read_is_not_for_it() {
+    let mut s = shop();
+    s.w.run(LOOP, PYTHON, 21);
+    s.w.read(LOOP, s.b, request("/b", &traceparent(2, 2)));
+    s.call();
+    s.w.read(LOOP, s.a, request("/a", &traceparent(1, 1)));
+    s.w.write(LOOP, s.a, response());
+    s.w.run(LOOP, PYTHON, 22);
+    s.w.write(LOOP, s.b, response());
+    assert_eq!(call_of(&s.told()).0, None);
+}
+
+#[test]
+fn one_that_was_begun_for_the_request_works_for_it() {
+    let mut s = shop();
+    s.read_both(PYTHON);
+    s.w.branch(SHOP, LOOP, PYTHON, 21, 31);
+    s.w.branch(SHOP, LOOP, PYTHON, 31, 32);
+    s.w.run(LOOP, PYTHON, 32);
+    s.call();
+    s.w.run(LOOP, PYTHON, 21);
+    s.w.write(LOOP, s.a, response());
+    s.w.run(LOOP, PYTHON, 22);
+    s.w.write(LOOP, s.b, response());
+    let told = s.told();
+    assert_eq!(call_of(&told), (Some("/a"), Some(Tier::Execution), None));
+}
+
+#[test]
+fn one_that_outlives_the_request_serves_the_process() {
+    let mut s = shop();
+    s.read_both(PYTHON);
+    s.w.branch(SHOP, LOOP, PYTHON, 21, 31);
+    s.w.run(LOOP, PYTHON, 31);
+    s.call();
+    s.w.run(LOOP, PYTHON, 21);
+    s.w.write(LOOP, s.a, response());
+    s.w.run(LOOP, PYTHON, 31);
+    s.w.write(LOOP, s.out, "still here\n");
+    s.w.run(LOOP, PYTHON, 22);
+    s.w.write(LOOP, s.b, response());
+    let told = s.told();
+    assert_eq!(call_of(&told), (None, None, Some(Reason::OutlivedRequest)));
+    assert_eq!(told.line("still here").request, None);
+}
+
+#[test]
+fn an_identity_that_is_given_out_again_is_another_execution() {
+    let mut s = shop();
+    s.read_both(PYTHON);
+    s.w.run(LOOP, PYTHON, 31);
+    s.call();
+    s.w.branch(SHOP, LOOP, PYTHON, 1, 31);
+    s.w.run(LOOP, PYTHON, 31);
+    s.w.write(LOOP, s.a, response());
+    s.w.run(LOOP, PYTHON, 22);
+    s.w.write(LOOP, s.b, response());
+    assert_eq!(call_of(&s.told()).0, None);
+}
+
+#[test]
+fn a_pooled_connection_serves_who_took_it() {
+    let mut s = shop();
+    s.read_both(GO);
+    // Handler of /a connects, so that the writer of the connection descends from it.
+    s.w.branch(SHOP, LOOP, GO, 21, 50);
+    s.w.run(LOOP, GO, 22);
+    s.w.take(LOOP, s.client);
+    s.w.run(LOOP, GO, 50);
+    s.call();
+    s.w.run(LOOP, GO, 22);
+    s.w.write(LOOP, s.b, response());
+    s.w.run(LOOP, GO, 21);
+    s.w.write(LOOP, s.a, response());
+    assert_eq!(
+        call_of(&s.told()),
+        (Some("/b"), Some(Tier::Execution), None)
+    );
+}
+
+#[test]
+fn without_the_taking_the_writer_of_a_pooled_connection_tells_nothing() {
+    let mut s = shop();
+    s.read_both(GO);
+    s.w.branch(SHOP, LOOP, GO, 21, 50);
+    s.w.run(LOOP, GO, 50);
+    s.call();
+    s.w.run(LOOP, GO, 22);
+    s.w.write(LOOP, s.b, response());
+    s.w.run(LOOP, GO, 21);
+    s.w.write(LOOP, s.a, response());
+    assert_eq!(call_of(&s.told()).0, None);
+}
+
+#[test]
+fn an_attribution_is_explained() {
+    let mut s = shop();
+    s.read_both(PYTHON);
+    s.w.run(LOOP, PYTHON, 21);
+    s.call();
+    s.w.write(LOOP, s.a, response());
+    s.w.run(LOOP, PYTHON, 22);
+    s.w.write(LOOP, s.b, response());
+    s.w.sleep(3 * SECOND);
+    s.w.tick();
+    let call = s.w.told().call("/out").id;
+    let told = tell_explaining(&s.w.inputs, 0, Some(SubjectId(call.0)));
+    let story = told
+        .0
+        .iter()
+        .find_map(|judged| match judged {
+            Judged::Explanation(story) => Some(story),
+            _ => None,
+        })
+        .unwrap();
+    assert_eq!(story.of, call.to_string());
+    assert_eq!(story.execution.as_deref(), Some("context 21"));
+    let candidates: Vec<_> = story.candidates.iter().map(|c| c.request).collect();
+    assert_eq!(
+        candidates,
+        [told.served("/a").id, told.served("/b").id],
+        "both were in flight"
+    );
+    let named: Vec<_> = story.evidence.iter().map(|e| e.request).collect();
+    assert_eq!(named, [None, Some(told.served("/a").id), None, None]);
+    assert_eq!(story.request, Some(told.served("/a").id));
+}
+
+#[test]
+fn evidence_that_disagrees_with_trace_ids_is_no_longer_believed() {
+    let mut w = World::new();
+    let (a, b) = (w.tcp(SHOP, 80, 5000, true), w.tcp(SHOP, 80, 5001, true));
+    let client = w.tcp(SHOP, 6000, 90, true);
+    let call = |w: &mut World, path: &str, headers: &str| {
+        w.write(LOOP, client, request(path, headers));
+        w.read(LOOP, client, response());
+    };
+    for n in 0..40_u64 {
+        let (one, other) = (2 * n + 1, 2 * n + 2);
+        w.run(LOOP, PYTHON, 1);
+        w.read(LOOP, a, request("/a", &traceparent(one, 1)));
+        w.read(LOOP, b, request("/b", &traceparent(other, 1)));
+        // What runs claims to be what answers /a, and carries the context of /b.
+        w.run(LOOP, PYTHON, 21);
+        call(&mut w, &format!("/ids/{n}"), &traceparent(other, 9));
+        call(&mut w, &format!("/bare/{n}"), "");
+        w.write(LOOP, a, response());
+        w.run(LOOP, PYTHON, 22);
+        w.write(LOOP, b, response());
+        w.tick();
+    }
+    let told = w.told();
+    assert_eq!(told.call("/bare/0").verdict, Some(Verdict::Dropped));
+    let last = told.call("/bare/39");
+    assert_eq!(last.verdict, Some(Verdict::Inconclusive));
+    let reason = last.attribution.as_ref().unwrap().reason.clone();
+    assert!(
+        matches!(reason, Some(Reason::Distrusted { disagreed, compared }) if disagreed == compared),
+        "{reason:?}"
+    );
+}

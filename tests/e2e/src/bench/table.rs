@@ -1,0 +1,203 @@
+//! The results as Markdown.
+
+use std::fmt::Write;
+
+use super::{Counts, Results, Row};
+use crate::app::App;
+use crate::score::{Bucket, Calibration};
+
+/// The results as a page; `taken` says when and on what.
+#[must_use]
+pub fn markdown(results: &Results, taken: &str) -> String {
+    let mut page = format!(
+        "# Truth\n\n\
+         Made by `cargo xtask truth`. {taken}\n\n\
+         Real services under load, watched, and compared with what happened (see [tests/README.md](../tests/README.md)). \
+         The observer does not use the ids by which they are compared.\n"
+    );
+    coverage(&mut page, results);
+    control(&mut page, results);
+    leaking(&mut page, results);
+    calibration(&mut page, results);
+    services(&mut page, results);
+    page
+}
+
+fn coverage(page: &mut String, results: &Results) {
+    page.push_str(
+        "\n## Every mode, changing from request to request\n\n\
+         Share of calls and lines that are given to a request; in brackets, of those that carry no id which came in, so that \
+         only other evidence can tell. *Wrong*: given to a wrong request. *Misjudged*: a wrong verdict, of those judged. *Background*: \
+         work for no request that was given to one, of all such work.\n\n\
+         | runtime | at once | calls in sequence | calls in parallel | lines | wrong | misjudged | accused | background |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+    );
+    for row in results
+        .rows
+        .iter()
+        .filter(|row| !matches!(row.load, "propagate" | "leak"))
+    {
+        let cell = |all: Counts, bare: Counts| match all.all {
+            0 => "–".to_owned(),
+            _ => format!("{} ({})", percent(all.coverage()), percent(bare.coverage())),
+        };
+        let all = row.part("all");
+        let (sequence, parallel) = (row.part("sequence"), row.part("parallel"));
+        let judged = |c: Counts| c.judged_right + c.judged_wrong;
+        let name = match row.load {
+            "mixed" => row.runtime.to_owned(),
+            load => format!("{}, only {load}", row.runtime),
+        };
+        line(
+            page,
+            &[
+                name,
+                row.concurrency.to_string(),
+                cell(sequence.calls, row.part("without-id-sequence").calls),
+                cell(parallel.calls, row.part("without-id-parallel").calls),
+                cell(all.lines, row.part("without-id").lines),
+                of(row.wrong(), all.calls.attributed + all.lines.attributed),
+                of(
+                    all.calls.judged_wrong + all.lines.judged_wrong,
+                    judged(all.calls) + judged(all.lines),
+                ),
+                row.accused().to_string(),
+                background(row),
+            ],
+        );
+    }
+}
+
+fn control(page: &mut String, results: &Results) {
+    let rows: Vec<&Row> = results
+        .rows
+        .iter()
+        .filter(|r| r.load == "propagate")
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    page.push_str(
+        "\n## The control: everything carries its context\n\n\
+         Whoever is accused here is accused falsely.\n\n\
+         | runtime | at once | calls | lines | wrong | accused | background |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        let all = row.part("all");
+        line(
+            page,
+            &[
+                row.runtime.to_owned(),
+                row.concurrency.to_string(),
+                percent(all.calls.coverage()),
+                percent(all.lines.coverage()),
+                of(row.wrong(), all.calls.attributed + all.lines.attributed),
+                of(row.accused(), all.calls.seen + all.lines.seen),
+                background(row),
+            ],
+        );
+    }
+}
+
+fn leaking(page: &mut String, results: &Results) {
+    let rows: Vec<&Row> = results.rows.iter().filter(|r| r.load == "leak").collect();
+    if rows.is_empty() {
+        return;
+    }
+    page.push_str(
+        "\n## Every call carries the context of another request\n\n\
+         A service that mixes its requests up. Here the trace-id misleads: only other evidence can tell that the call \
+         was made for another request than it says.\n\n\
+         | runtime | at once | calls | of them wrong | verdict right | verdict wrong | lines wrong |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        let all = row.part("all");
+        line(
+            page,
+            &[
+                row.runtime.to_owned(),
+                row.concurrency.to_string(),
+                percent(all.calls.coverage()),
+                of(all.calls.wrong, all.calls.attributed),
+                of(all.calls.judged_right, all.calls.all),
+                of(all.calls.judged_wrong, all.calls.all),
+                of(all.lines.wrong, all.lines.attributed),
+            ],
+        );
+    }
+}
+
+fn calibration(page: &mut String, results: &Results) {
+    let mut links = Calibration::default();
+    for row in results.rows.iter().filter(|row| row.load != "leak") {
+        links.add(&row.links);
+    }
+    page.push_str(
+        "\n## Calibration\n\n\
+         Of all links told, work for no request included and leaking services left out: how many are right, and how many should be by the confidence stated.\n\n\
+         | tier | links | right | stated |\n|---|---|---|---|\n",
+    );
+    for (tier, bucket) in links.by_tier() {
+        bucket_line(page, tier, bucket);
+    }
+    page.push_str("\n| confidence from | links | right | stated |\n|---|---|---|---|\n");
+    for (low, bucket) in links.by_confidence() {
+        bucket_line(page, &low.to_string(), bucket);
+    }
+}
+
+fn bucket_line(page: &mut String, name: &str, bucket: Bucket) {
+    line(
+        page,
+        &[
+            name.to_owned(),
+            bucket.links.to_string(),
+            format!("{:.2} %", 100.0 * bucket.share_right()),
+            format!("{:.2} %", 100.0 * bucket.mean_stated()),
+        ],
+    );
+}
+
+fn services(page: &mut String, results: &Results) {
+    page.push_str("\n## The services\n\n| runtime | what it is |\n|---|---|\n");
+    for app in App::ALL {
+        if results.rows.iter().any(|row| row.runtime == app.name) {
+            line(
+                page,
+                &[app.name.to_owned(), format!("{}: {}", app.group, app.about)],
+            );
+        }
+    }
+    for (title, all) in [("Skipped", &results.skipped), ("Failed", &results.failed)] {
+        if !all.is_empty() {
+            let _ = writeln!(page, "\n{title}:\n");
+        }
+        for (name, why) in all {
+            let why = why.lines().next().unwrap_or_default();
+            let _ = writeln!(page, "- {name}: {why}");
+        }
+    }
+}
+
+fn line(page: &mut String, cells: &[String]) {
+    let _ = writeln!(page, "| {} |", cells.join(" | "));
+}
+
+/// A share in words that never round up to all.
+fn percent(share: f64) -> String {
+    let percent = (share * 1000.0).floor() / 10.0;
+    format!("{percent} %")
+}
+
+fn of(part: usize, all: usize) -> String {
+    format!("{part} of {all}")
+}
+
+fn background(row: &Row) -> String {
+    of(
+        row.background_given(),
+        row.background_calls.seen + row.background_lines.seen,
+    )
+}
