@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     ops::Range,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::PathBuf,
 };
 
@@ -85,8 +85,9 @@ pub enum ImageError {
 }
 
 /// A mapped file, read.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Image {
+    file: File,
     /// What is added to the file's addresses where it is mapped.
     bias: u64,
     segments: Vec<Segment>,
@@ -118,29 +119,27 @@ impl Image {
             .open(mapped.file(process))
             .map_err(|_| ImageError::NoFile)?;
         let cache = ReadCache::new(file);
-        Self::parse(&cache, mapped.start, names).ok_or(ImageError::Malformed)
+        let (bias, segments, found) =
+            parse(&cache, mapped.start, names).ok_or(ImageError::Malformed)?;
+        let file = cache.into_inner();
+        Ok((
+            Self {
+                file,
+                bias,
+                segments,
+            },
+            found,
+        ))
     }
 
-    fn parse<const N: usize>(
-        cache: &ReadCache<File>,
-        start: u64,
-        names: [&str; N],
-    ) -> Option<(Self, [Option<u64>; N])> {
-        let elf = Elf::parse(Bounded(cache)).ok()?;
-        let segments = elf.segments().map(|segment| {
-            let (offset, len) = segment.file_range();
-            let address = segment.address();
-            Segment {
-                address,
-                offset,
-                len,
-            }
-        });
-        let segments: Vec<Segment> = segments.collect();
-        let first = segments.iter().find(|segment| segment.offset == 0)?;
-        let bias = start.wrapping_sub(first.address);
-        let found = values(&elf, names)?.map(|value| Some(bias.wrapping_add(value?)));
-        Some((Self { bias, segments }, found))
+    /// The bytes that the file has for `address`, as many as `N`: without the probes that memory
+    /// has there. `None` if it has not as many.
+    #[must_use]
+    pub fn bytes<const N: usize>(&self, address: u64) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        let offset = self.offset(address)?;
+        self.file.read_exact_at(&mut bytes, offset).ok()?;
+        Some(bytes)
     }
 
     /// Where the file holds what is in memory at `address`; `None` if it does not.
@@ -152,6 +151,31 @@ impl Image {
             (into < segment.len).then(|| segment.offset.wrapping_add(into))
         })
     }
+}
+
+/// Bias, segments and addresses of symbols.
+type Parsed<const N: usize> = (u64, Vec<Segment>, [Option<u64>; N]);
+
+fn parse<const N: usize>(
+    cache: &ReadCache<File>,
+    start: u64,
+    names: [&str; N],
+) -> Option<Parsed<N>> {
+    let elf = Elf::parse(Bounded(cache)).ok()?;
+    let segments = elf.segments().map(|segment| {
+        let (offset, len) = segment.file_range();
+        let address = segment.address();
+        Segment {
+            address,
+            offset,
+            len,
+        }
+    });
+    let segments: Vec<Segment> = segments.collect();
+    let first = segments.iter().find(|segment| segment.offset == 0)?;
+    let bias = start.wrapping_sub(first.address);
+    let found = values(&elf, names)?.map(|value| Some(bias.wrapping_add(value?)));
+    Some((bias, segments, found))
 }
 
 type Elf<'a> = ElfFile<'a, FileHeader64<LittleEndian>, Bounded<'a>>;

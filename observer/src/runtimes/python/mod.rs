@@ -5,6 +5,7 @@
 //! each. Where in their structures these are is found out in [`offsets`], and tried in the process by
 //! [`walk`] before it is used.
 
+mod entry;
 mod offsets;
 mod walk;
 
@@ -138,10 +139,11 @@ impl Interpreter {
         let end = memory.word(self.context_type.wrapping_add(TP_DEALLOC));
         let places = [("python_ended", end), ("python_copied", Some(self.copy))];
         let probe = |(program, address): (&'static str, Option<u64>)| {
+            let address = entry::of(&self.image, address?);
             Some(UserProbe {
                 program,
                 file: self.file.file(process),
-                offset: self.image.offset(address?)?,
+                offset: self.image.offset(address)?,
             })
         };
         let probes: Option<Vec<_>> = places.into_iter().map(probe).collect();
