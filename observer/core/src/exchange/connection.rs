@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::links::Links;
-use super::{Begun, Ended, ExchangeEvent};
+use super::{Begun, Ended, ExchangeEvent, Sighting};
 use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Address, Role, Unfinished};
@@ -216,12 +216,17 @@ fn begin(
     links: &mut Links,
     seq: Seq,
 ) -> Begun {
-    let (role, other_end) = match direction {
-        Direction::Read => (Role::Server, links.read(endpoint, &head)),
-        Direction::Write => {
-            links.written(endpoint, &head, seq);
-            (Role::Client, None)
+    let server = direction == Direction::Read;
+    let mut sighting = Sighting::of(endpoint, server, &head, moved.since);
+    let (role, other_end) = if server {
+        let other_end = links.read(endpoint, &head);
+        if let Some((_, seen)) = other_end {
+            sighting = seen;
         }
+        (Role::Server, other_end.map(|(seq, _)| seq))
+    } else {
+        links.written(endpoint, &head, (seq, sighting));
+        (Role::Client, None)
     };
     Begun {
         seq,
@@ -232,6 +237,7 @@ fn begin(
         moved,
         endpoint: Arc::clone(endpoint),
         other_end,
+        sighting,
     }
 }
 
