@@ -85,6 +85,10 @@ java_new() {
 }
 
 # With and without symbols; where a second, older Go is installed, with that too.
+collector() {
+    go build -C "$apps/collector" -ldflags="-s -w" -o "$PWD/$out/collector" .
+}
+
 go_services() {
     local to=$PWD/$out old=/usr/lib/go-1.19/bin/go
     go build -C "$apps/go" -o "$to/go-server" . || return
@@ -121,4 +125,5 @@ build java "$apps"/java/*.java -- java_services
 build java-web "$apps"/java/*.java "$apps"/java/web/* -- java_web_services
 build java-25 <(declare -f java_new) -- java_new
 build go "$apps"/go/*.go "$apps/go/go.mod" -- go_services
+build collector "$apps"/collector/{main.go,go.mod,go.sum} -- collector
 exit 0

@@ -13,7 +13,7 @@ use observer_abi::{
 use crate::{
     execution::{Execution, go},
     file::{OpenFile, is_socket},
-    maps::{RING, RUNTIMES},
+    maps::RUNTIMES,
     ring,
     thread::Thread,
 };
@@ -58,8 +58,8 @@ fn branch(thread: Thread, child: Execution) {
     if child.id == 0 {
         return;
     }
-    let Some(mut entry) = RING.reserve::<Branch>(0) else {
-        return ring::lose_unsequenced();
+    let Some(mut entry) = ring::reserve_unsequenced::<Branch>() else {
+        return;
     };
     let len = size_of::<Branch>() as u32;
     entry.write(Branch {
@@ -87,8 +87,8 @@ fn takes(thread: Thread, fd: i32, execution: Execution, how: u8) {
     if !same || !is_socket(state.class.get()) {
         return;
     }
-    let Some(mut entry) = RING.reserve::<Take>(0) else {
-        return ring::lose_unsequenced();
+    let Some(mut entry) = ring::reserve_unsequenced::<Take>() else {
+        return;
     };
     let len = size_of::<Take>() as u32;
     entry.write(Take {

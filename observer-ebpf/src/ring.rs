@@ -60,17 +60,21 @@ pub fn header(kind: u8, len: u32, pid_tgid: u64, time: u64) -> Header {
     }
 }
 
-/// As [`lose`], for programs that may be preempted: what is added in one instruction by a program
-/// on the same CPU is never lost, and those that count in two are not preempted by these.
+/// As [`reserve`], for programs that may be preempted: what is added in one instruction by a program
+/// on the same CPU is never lost, and those that count in several are not preempted by these.
 #[inline(always)]
-pub fn lose_unsequenced() {
-    if let Some(cpu) = CPUS.get_ptr_mut(0) {
+pub fn reserve_unsequenced<T: 'static>() -> Option<RingBufEntry<T>> {
+    let entry = RING.reserve::<T>(0);
+    if entry.is_none()
+        && let Some(cpu) = CPUS.get_ptr_mut(0)
+    {
         // SAFETY: a field of a live map element.
         add(unsafe { &raw mut (*cpu).lost });
     }
+    entry
 }
 
-/// As [`header`], for programs that may be preempted.
+/// As [`header`], for programs that may be preempted ([`crate::probe`]).
 #[inline(always)]
 pub fn unsequenced(kind: u8, len: u32, pid_tgid: u64, time: u64) -> Header {
     if let Some(cpu) = CPUS.get_ptr_mut(0) {

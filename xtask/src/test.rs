@@ -20,7 +20,15 @@ const SKIPS_VARIABLE: &str = "OBSERVER_SKIPS";
 /// Where `tests/setup.sh` builds, and tests keep what they write, from the root of the project.
 const SERVICES: &str = "target/e2e";
 /// What `tests/setup.sh` builds: a file of that name with `.stamp` says that it has.
-const BUILT: [&str; 6] = ["python", "node", "java", "java-web", "java-25", "go"];
+const BUILT: [&str; 7] = [
+    "python",
+    "node",
+    "java",
+    "java-web",
+    "java-25",
+    "go",
+    "collector",
+];
 /// The crate of the end-to-end tests.
 const E2E: &str = "observer-e2e";
 

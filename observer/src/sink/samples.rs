@@ -2,7 +2,7 @@
 
 use observer_core::context::{Context, Format, SpanId, TraceId};
 use observer_core::facts::Runtime;
-use observer_core::ids::{Seq, Tgid, Tid};
+use observer_core::ids::{Identity, Seq, Tgid, Tid};
 use observer_core::judged::{
     Address, Attribution, Candidate, Cause, Counts, EdgeSummary, Evidence, Exchange, ExchangeId,
     Explanation, Finding, Log, LogContext, LogId, LogSummary, LogVerdict, Loss, LossKind,
@@ -39,6 +39,7 @@ pub fn plan() -> ShowPlan {
         quiet: false,
         color: Color::Never,
         at_most: None,
+        lines: false,
     }
 }
 
@@ -90,6 +91,8 @@ pub fn server() -> Exchange {
         verdict: None,
         findings: Vec::new(),
         unfinished: None,
+        until: None,
+        identity: Identity(1),
     }
 }
 

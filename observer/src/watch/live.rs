@@ -138,10 +138,12 @@ impl Live {
 
     fn selected(&mut self, processes: impl IntoIterator<Item = Tgid>) {
         for tgid in processes {
-            let service = &self.tracker.read_early(tgid).service;
+            let facts = self.tracker.read_early(tgid).clone();
+            // Requests that come in before are of nobody. It is told when the facts are.
+            self.follower.follow(&mut self.capture, &self.proc, &facts);
             // For the line that says what is watched; later ones are seen when they do something.
             if self.deadline.is_none() {
-                self.names.push(format!("{service} {tgid}"));
+                self.names.push(format!("{} {tgid}", facts.service));
             }
         }
     }

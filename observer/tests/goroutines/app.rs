@@ -11,6 +11,7 @@ pub struct Build {
     version: Option<String>,
     flags: Vec<String>,
     cgo: bool,
+    package: &'static str,
 }
 
 impl Build {
@@ -20,11 +21,18 @@ impl Build {
             version: None,
             flags: Vec::new(),
             cgo: false,
+            package: ".",
         }
     }
 
     pub fn flags(mut self, flags: &[&str]) -> Self {
         self.flags = flags.iter().map(|f| (*f).to_owned()).collect();
+        self
+    }
+
+    /// Another program than the service.
+    pub fn package(mut self, package: &'static str) -> Self {
+        self.package = package;
         self
     }
 
@@ -49,6 +57,7 @@ impl Build {
             .args(["build", "-o"])
             .arg(&program)
             .args(&self.flags)
+            .arg(self.package)
             .env("CGO_ENABLED", if self.cgo { "1" } else { "0" });
         if let Some(version) = &self.version {
             command.env("GOTOOLCHAIN", format!("go{version}"));

@@ -9,7 +9,14 @@
 mod app;
 mod seen;
 
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
+
 use app::Build;
+use observer::{facts::Proc, runtimes::plan};
+use observer_core::facts::Runtime;
 use seen::Seen;
 
 #[test]
@@ -51,6 +58,41 @@ fn of_other_versions() {
                 .flags(&["-ldflags=-s -w"]),
         );
     }
+}
+
+/// What a program does not have is told, and what it has is used.
+#[test]
+fn of_a_program_without_a_network() {
+    let Some(program) = Build::new("quiet").package("./quiet").program() else {
+        return;
+    };
+    let mut child = Command::new(program)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    let plan = plan(&Proc::default().process(child.id()), Runtime::Go);
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    let plan = plan.unwrap().unwrap();
+    assert_eq!(plan.probes.len(), 1);
+    assert_eq!(
+        plan.missing,
+        [
+            "which goroutine asks on a pooled connection: the program has no function \
+          net/http.(*persistConn).roundTrip"
+        ]
+    );
+}
+
+#[test]
+fn of_what_is_no_go_program() {
+    let own = Proc::default().process(std::process::id());
+    let why = plan(&own, Runtime::Go).unwrap().unwrap_err().to_string();
+    assert!(why.contains(".gopclntab"), "{why}");
 }
 
 fn check(build: &Build) {

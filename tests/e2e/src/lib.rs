@@ -11,6 +11,7 @@ pub mod driver;
 pub mod http;
 pub mod nginx;
 pub mod observer;
+pub mod otlp;
 pub mod plan;
 pub mod process;
 pub mod run;

@@ -121,8 +121,12 @@ impl Stages {
             match event {
                 ExchangeEvent::Begun(begun) => self.begun(begun),
                 ExchangeEvent::Ended(ended) => self.ended(ended),
-                ExchangeEvent::NotObserved { tgid, protocol } => {
-                    self.attributor.blind(tgid, self.now);
+                ExchangeEvent::NotObserved {
+                    tgid,
+                    protocol,
+                    served,
+                } => {
+                    self.attributor.blind(tgid, served, self.now);
                     self.teller.not_observed(tgid, protocol);
                 }
                 ExchangeEvent::Evicted { tgid } => {

@@ -148,7 +148,10 @@ impl Teller {
     }
 
     pub(super) fn served(&mut self, begun: Begun, ended: &Ended) -> Judged {
-        let findings = own_findings(&begun.head.carrier);
+        let mut findings = own_findings(&begun.head.carrier);
+        if begun.head.telemetry {
+            findings.push(Finding::TelemetryExport);
+        }
         let circumstances = self.circumstances(begun.tgid, true, true);
         let mut exchange = self.exchange(begun, Some(ended));
         exchange.findings = findings;
@@ -343,6 +346,8 @@ impl Teller {
             verdict: None,
             findings: Vec::new(),
             unfinished: ended.and_then(|e| e.outcome.err()),
+            until: ended.map(|e| self.config.anchor.wall(e.time)),
+            identity: begun.sighting.identity(self.config.anchor),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::links::Links;
-use super::{Begun, Ended, ExchangeEvent};
+use super::{Begun, Ended, ExchangeEvent, Sighting};
 use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Address, Role, Unfinished};
@@ -51,6 +51,8 @@ pub(super) struct Conn {
     endpoint: Arc<Endpoint>,
     http: Connection,
     ignored: bool,
+    /// The way that the first bytes went: those who ask mostly speak first.
+    first: Option<Direction>,
     /// Positions up to which the probes were last told to skip, by direction.
     skipped: [u64; 2],
 }
@@ -64,6 +66,7 @@ impl Conn {
             endpoint: Arc::clone(source.endpoint),
             http: Connection::default(),
             ignored: false,
+            first: None,
             skipped: [0; 2],
         }
     }
@@ -79,6 +82,7 @@ impl Conn {
         if self.ignored {
             return;
         }
+        let served = *self.first.get_or_insert(direction) == Direction::Read;
         let Self {
             http,
             open,
@@ -116,7 +120,11 @@ impl Conn {
             }
             HttpEvent::Ignored(protocol) => {
                 *ignored = true;
-                emit(ExchangeEvent::NotObserved { tgid, protocol });
+                emit(ExchangeEvent::NotObserved {
+                    tgid,
+                    protocol,
+                    served,
+                });
             }
         });
         if self.ignored {
@@ -216,12 +224,17 @@ fn begin(
     links: &mut Links,
     seq: Seq,
 ) -> Begun {
-    let (role, other_end) = match direction {
-        Direction::Read => (Role::Server, links.read(endpoint, &head)),
-        Direction::Write => {
-            links.written(endpoint, &head, seq);
-            (Role::Client, None)
+    let server = direction == Direction::Read;
+    let mut sighting = Sighting::of(endpoint, server, &head, moved.since);
+    let (role, other_end) = if server {
+        let other_end = links.read(endpoint, &head);
+        if let Some((_, seen)) = other_end {
+            sighting = seen;
         }
+        (Role::Server, other_end.map(|(seq, _)| seq))
+    } else {
+        links.written(endpoint, &head, (seq, sighting));
+        (Role::Client, None)
     };
     Begun {
         seq,
@@ -232,6 +245,7 @@ fn begin(
         moved,
         endpoint: Arc::clone(endpoint),
         other_end,
+        sighting,
     }
 }
 

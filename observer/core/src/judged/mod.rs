@@ -24,7 +24,7 @@ pub use time::{ClockAnchor, WallTime};
 pub use verdict::{Finding, LogVerdict, Verdict};
 
 use crate::context::Context;
-use crate::ids::{Seq, Tgid, Tid};
+use crate::ids::{Identity, Seq, Tgid, Tid};
 use crate::text::{Text, serialize_shown};
 
 /// One thing that the pipeline tells.
@@ -173,6 +173,12 @@ pub struct Exchange {
     pub findings: Vec<Finding>,
     /// Why there is no complete response.
     pub unfinished: Option<Unfinished>,
+    /// When it was over, whether complete or not; absent while it lasts.
+    #[serde(skip)]
+    pub until: Option<WallTime>,
+    /// What names it in every observer that sees it.
+    #[serde(skip)]
+    pub identity: Identity,
 }
 
 /// A logged event.

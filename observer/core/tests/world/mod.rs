@@ -89,6 +89,7 @@ impl World {
             tgid: Tgid(tgid),
             service: service.to_owned(),
             runtime: None,
+            resource: std::collections::BTreeMap::new(),
             executions: None,
         }));
     }
@@ -98,6 +99,7 @@ impl World {
         self.inputs.push(Fed::Process(ProcessFacts {
             tgid: Tgid(tgid),
             service: "shop".to_owned(),
+            resource: std::collections::BTreeMap::new(),
             runtime: Some(runtime),
             executions: None,
         }));

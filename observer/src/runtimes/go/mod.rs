@@ -146,8 +146,10 @@ fn connections(types: &Types<'_>, words: &mut [u64; LAYOUT_WORDS]) -> Option<()>
     let socket = types.of_field(&inner, "fd")?;
     let descriptor = types.of_field(&socket, "pfd")?;
     words[go::CONN] = pooled.offset("conn")?;
-    words[go::FD] = tcp.offset("conn")? + inner.offset("fd")?;
-    words[go::SYSFD] = socket.offset("pfd")? + descriptor.offset("Sysfd")?;
+    words[go::FD] = tcp.offset("conn")?.checked_add(inner.offset("fd")?)?;
+    words[go::SYSFD] = socket
+        .offset("pfd")?
+        .checked_add(descriptor.offset("Sysfd")?)?;
     words[go::TCP] = types.pointer("net", "net.TCPConn")?;
     words[go::UNIX] = types.pointer("net", "net.UnixConn").unwrap_or(0);
     let tls = types.structure("crypto/tls", "tls.Conn");

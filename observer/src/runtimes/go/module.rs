@@ -16,7 +16,7 @@ const MAGIC_118: u32 = 0xffff_fff0;
 /// `abi.Go120PCLnTabMagic`, of Go 1.20 and later.
 const MAGIC_120: u32 = 0xffff_fff1;
 /// Writable memory that is searched: more than compilers initialise.
-const DATA_LIMIT: u64 = 256 << 20;
+const DATA_LIMIT: u64 = 64 << 20;
 /// Words of the structure up to the last one that is read.
 const WORDS: usize = 40;
 /// Slices that follow the first word.
@@ -81,7 +81,7 @@ fn search(program: &Program, range: Range, functions: Range, types: usize) -> Op
     places
         .filter(|(_, word)| *word == wanted)
         .find_map(|(at, _)| {
-            let words = program.words(range.start + at as u64 * 8)?;
+            let words = program.words(range.start.checked_add(at as u64 * 8)?)?;
             module(&words, functions, types)
         })
 }
@@ -110,4 +110,66 @@ fn module(words: &[u64; WORDS], functions: Range, types: usize) -> Option<Module
             len: types_end - start,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FUNCTIONS: Range = Range {
+        start: 0x5000,
+        len: 0x1000,
+    };
+
+    fn words(types: usize) -> [u64; WORDS] {
+        let mut words = [0; WORDS];
+        words[0] = FUNCTIONS.start;
+        for slice in words[1..=SLICES * 3].chunks_exact_mut(3) {
+            slice.copy_from_slice(&[0x5100, 0x20, 0x20]);
+        }
+        words[TEXT..TEXT + 2].copy_from_slice(&[0x1000, 0x4000]);
+        words[types..types + 2].copy_from_slice(&[0x7000, 0x9000]);
+        words
+    }
+
+    #[test]
+    fn types_are_where_the_version_keeps_them() {
+        for types in [TYPES_118, TYPES_120] {
+            let module = module(&words(types), FUNCTIONS, types).expect("sound");
+            assert_eq!(module.text, 0x1000);
+            let expected = Range {
+                start: 0x7000,
+                len: 0x2000,
+            };
+            assert_eq!(module.types, expected);
+        }
+    }
+
+    #[test]
+    fn since_127_a_length_stands_before_the_end() {
+        let mut words = words(TYPES_120);
+        words[TYPES_120 + 1..TYPES_120 + 3].copy_from_slice(&[0x123, 0x9000]);
+        let module = module(&words, FUNCTIONS, TYPES_120).expect("sound");
+        assert_eq!(module.types.len, 0x2000);
+    }
+
+    #[test]
+    fn an_address_of_the_table_alone_is_no_module() {
+        let mut words = words(TYPES_120);
+        words[4] = 0x1;
+        assert!(module(&words, FUNCTIONS, TYPES_120).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_are_survived(words in prop::array::uniform32(any::<u64>()), rest: [u64; 8]) {
+            let mut all = [0; WORDS];
+            all[..32].copy_from_slice(&words);
+            all[32..].copy_from_slice(&rest);
+            for types in [TYPES_118, TYPES_120] {
+                module(&all, FUNCTIONS, types);
+            }
+        }
+    }
 }

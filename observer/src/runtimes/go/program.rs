@@ -126,7 +126,7 @@ impl Program {
         let by_file = address.wrapping_sub(self.bias);
         let holds = |s: &&Segment| by_file.wrapping_sub(s.address) < s.len;
         let segment = self.segments.iter().find(holds)?;
-        Some(by_file - segment.address + segment.offset)
+        (by_file - segment.address).checked_add(segment.offset)
     }
 
     /// What the file holds for a range of memory, at most `limit` bytes. Words that the loader
@@ -180,4 +180,38 @@ fn u64_after_tag(vector: &[u8], tag: u64) -> Option<u64> {
     let mut pairs = vector.chunks_exact(16);
     let pair = pairs.find(|pair| u64_at(pair, 0) == Some(tag))?;
     u64_at(pair, 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Proc;
+
+    #[test]
+    fn a_program_is_found_where_it_is_mapped() {
+        let process = Proc::default().process(std::process::id());
+        let program = Program::open(&process).expect("this program");
+        let own = a_program_is_found_where_it_is_mapped as *const () as u64;
+        let range = Range {
+            start: own,
+            len: 16,
+        };
+        let code = program.memory(range, 16).expect("mapped");
+        assert_eq!(program.file(range, 16), Some(code));
+        assert_eq!(program.file(range, 15), None, "more than is allowed");
+        assert!(program.section(&[".nothing", ".text"]).is_some());
+        assert!(program.section(&[".nothing"]).is_none());
+        assert_eq!(program.offset(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_tag_is_looked_for_at_whole_pairs() {
+        let vector: Vec<u8> = [3, 7, 6, 3, 3, 9]
+            .iter()
+            .flat_map(|word: &u64| word.to_ne_bytes())
+            .collect();
+        assert_eq!(u64_after_tag(&vector, 3), Some(7));
+        assert_eq!(u64_after_tag(&vector, 7), None);
+        assert_eq!(u64_after_tag(&vector[..12], 3), None);
+    }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Bytes of descriptions searched at most: the largest programs have a quarter of it.
-const LIMIT: u64 = 64 << 20;
+const LIMIT: u64 = 32 << 20;
 /// Fields of one structure looked at, at most.
 const FIELDS: u64 = 1024;
 
@@ -24,12 +24,23 @@ const KIND_MASK: u8 = 31;
 const STRUCT: u8 = 25;
 const POINTER: u8 = 22;
 
+/// Types that can be asked for, as they print: with the last part of the path of their package.
+const NAMES: [&str; 5] = [
+    "runtime.g",
+    "http.persistConn",
+    "net.TCPConn",
+    "net.UnixConn",
+    "tls.Conn",
+];
+
 /// The types of a program.
 pub struct Types<'a> {
     program: &'a Program,
     region: Range,
     /// The descriptions as the file holds them: names and references to names are as in memory.
     bytes: Vec<u8>,
+    /// Numbers of [`NAMES`], and addresses of descriptions that refer to them.
+    named: Vec<(usize, u64)>,
     /// Go 1.18 keeps offsets doubled, with a bit of something else below.
     shift: u32,
 }
@@ -47,8 +58,10 @@ struct Field {
 impl<'a> Types<'a> {
     /// Those of the module.
     pub fn of(program: &'a Program, module: &Module) -> Option<Self> {
+        let bytes = program.file(module.types, LIMIT)?;
         let mut types = Self {
-            bytes: program.file(module.types, LIMIT)?,
+            named: named(&bytes, module.types.start),
+            bytes,
             region: module.types,
             program,
             shift: 0,
@@ -65,8 +78,7 @@ impl<'a> Types<'a> {
         Some(types)
     }
 
-    /// The structure that prints as `name`, which begins with the last part of the path of its
-    /// package, and is of `package`.
+    /// The structure that prints as `name`, one of [`NAMES`], and is of `package`.
     pub fn structure(&self, package: &str, name: &str) -> Option<Struct> {
         self.named(name)
             .filter_map(|address| self.structure_at(address))
@@ -97,19 +109,9 @@ impl<'a> Types<'a> {
 
     /// Descriptions of types that print as `name` or as a pointer to it: both refer to one string.
     fn named(&self, name: &str) -> impl Iterator<Item = u64> + '_ {
-        // A name is a byte of flags, its length and its bytes.
-        let mut text = vec![u8::try_from(name.len() + 1).unwrap_or(0), b'*'];
-        text.extend(name.as_bytes());
-        let places: Vec<u32> = memchr::memmem::find_iter(&self.bytes, &text)
-            .filter_map(|at| u32::try_from(at.checked_sub(1)?).ok())
-            .collect();
-        let last = self.bytes.len().saturating_sub(STR);
-        (0..last).step_by(8).filter_map(move |at| {
-            let name = u32_at(&self.bytes, at + STR)?;
-            places
-                .contains(&name)
-                .then_some(self.region.start + at as u64)
-        })
+        let index = NAMES.iter().position(|known| *known == name);
+        let named = self.named.iter().filter(move |(of, _)| Some(*of) == index);
+        named.map(|(_, address)| *address)
     }
 
     /// The structure described at `address`, and its package.
@@ -152,6 +154,28 @@ impl<'a> Types<'a> {
     }
 }
 
+/// Descriptions, of which the first is at `start`, that refer to one of [`NAMES`].
+fn named(bytes: &[u8], start: u64) -> Vec<(usize, u64)> {
+    let texts = NAMES.iter().enumerate().flat_map(|(index, name)| {
+        // A name is a byte of flags, its length and its bytes. Those of types have a star before.
+        let mut text = vec![u8::try_from(name.len() + 1).unwrap_or(0), b'*'];
+        text.extend(name.as_bytes());
+        let places: Vec<_> = memchr::memmem::find_iter(bytes, &text).collect();
+        let reference = |at: usize| u32::try_from(at.checked_sub(1)?).ok();
+        places
+            .into_iter()
+            .filter_map(move |at| Some((reference(at)?, index)))
+    });
+    let texts: Vec<(u32, usize)> = texts.collect();
+    let references = bytes.get(STR..).unwrap_or_default().chunks_exact(8);
+    let found = references.zip(0_u64..).filter_map(|(word, at)| {
+        let reference = u32_at(word, 0)?;
+        let (_, index) = texts.iter().find(|(text, _)| *text == reference)?;
+        Some((*index, start.checked_add(at * 8)?))
+    });
+    found.collect()
+}
+
 impl Struct {
     /// Where a field lies, bytes from the start.
     pub fn offset(&self, name: &str) -> Option<u64> {
@@ -160,5 +184,31 @@ impl Struct {
 
     fn field(&self, name: &str) -> Option<&Field> {
         self.0.iter().find(|field| field.name == name.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn descriptions_refer_to_names() {
+        let mut bytes = vec![0; 64];
+        bytes.extend(b"\x00\x09*tls.Conn");
+        // One description at 8; a word of the same value elsewhere in the row is none.
+        bytes[8 + STR..8 + STR + 4].copy_from_slice(&64_u32.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&64_u32.to_ne_bytes());
+        let tls = NAMES.iter().position(|name| *name == "tls.Conn");
+        assert_eq!(named(&bytes, 0x1000), [(tls.expect("known"), 0x1008)]);
+        assert_eq!(named(b"", 0x1000), []);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(mut bytes in prop::collection::vec(0_u8..4, 0..300), start: u64) {
+            bytes.extend(b"\x0a*runtime.g");
+            named(&bytes, start);
+        }
     }
 }

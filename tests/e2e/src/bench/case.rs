@@ -135,7 +135,9 @@ impl Case {
             // Proxies can't write numbers in another base.
             mix.logs.retain(|log| *log != LogMode::Decimal);
         }
-        let mut plan = mix.plan(&format!("{}-", load.name()), requests, requests as u64);
+        // Other trace-ids than in the other loads: a service may remember one of them.
+        let seed = load.name().bytes().map(u64::from).sum::<u64>() + requests as u64 * 10_000;
+        let mut plan = mix.plan(&format!("{}-", load.name()), requests, seed);
         if self.app.proxy {
             for planned in &mut plan {
                 planned.calls = 1;

@@ -71,7 +71,7 @@ fn main() -> Result<()> {
     let page = markdown(&results, &taken()?);
     match args.output {
         Some(path) => {
-            let json = serde_json::to_string_pretty(&results)?;
+            let json = serde_json::to_string_pretty(&results)? + "\n";
             std::fs::write(&path, page)
                 .and_then(|()| std::fs::write(path.with_extension("json"), json))
                 .with_context(|| format!("writing {}", path.display()))?;
