@@ -155,5 +155,5 @@ fn send(file: u64, fd: i32, last: bool) {
         fd,
         last: u32::from(last),
     });
-    entry.submit(ring::wakeup(0));
+    entry.submit(ring::wakeup());
 }

@@ -78,7 +78,7 @@ fn describe(told: &Told) -> i32 {
         return -1;
     }
     record.header = head(told);
-    entry.submit(ring::wakeup(0));
+    entry.submit(ring::wakeup());
     0
 }
 

@@ -150,7 +150,8 @@ pub extern "C" fn send(program: u32) -> i32 {
         return Outcome::Lost as i32;
     };
     let outcome = match piece.want.get() {
-        0..=128 => fill::<128>(piece),
+        0 => fill::<0>(piece),
+        1..=128 => fill::<128>(piece),
         129..=320 => fill::<320>(piece),
         321..=704 => fill::<704>(piece),
         705..=1472 => fill::<1472>(piece),
@@ -197,7 +198,7 @@ fn fill<const N: usize>(piece: &Piece) -> Outcome {
     }
     // SAFETY: inside the slot.
     unsafe { (&raw mut (*slot).data).write(data(piece, captured)) };
-    entry.submit(ring::wakeup(0));
+    entry.submit(ring::wakeup());
     Outcome::Sent
 }
 
@@ -238,9 +239,11 @@ pub fn data(piece: &Piece, captured: u64) -> Data {
 #[inline(always)]
 fn bounded<const N: usize>(want: u64) -> u64 {
     let mut want = want;
-    // SAFETY: no instruction; the value may have changed as far as the compiler knows.
+    // One instruction, that does nothing: without any, two places in the source could have the same one
+    // in the program, which the kernel refuses (`Invalid line_info`).
+    // SAFETY: the value may have changed as far as the compiler knows.
     unsafe {
-        core::arch::asm!("/* {0} */", inout(reg) want, options(nomem, nostack, preserves_flags))
+        core::arch::asm!("{0} = {0}", inout(reg) want, options(nomem, nostack, preserves_flags))
     };
     if want > N as u64 { N as u64 } else { want }
 }

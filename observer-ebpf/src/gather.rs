@@ -129,7 +129,7 @@ extern "C" fn output(program: u32, len: u64) -> i32 {
         core::slice::from_raw_parts(room.cast::<u8>(), size)
     };
     if RING
-        .output::<[u8]>(record, ring::wakeup(size as u64))
+        .output::<[u8]>(record, ring::wakeup_for(size as u64))
         .is_err()
     {
         ring::unsent();

@@ -69,7 +69,7 @@ fn branch(thread: Thread, child: Execution) {
         runtime: child.runtime,
         reserved: [0; 7],
     });
-    entry.submit(ring::wakeup(0));
+    entry.submit(ring::wakeup());
 }
 
 /// Reports that `execution` is about to use the connection at descriptor `fd`, if that is a socket.
@@ -101,5 +101,5 @@ fn takes(thread: Thread, fd: i32, execution: Execution, how: u8) {
         how,
         reserved: 0,
     });
-    entry.submit(ring::wakeup(0));
+    entry.submit(ring::wakeup());
 }

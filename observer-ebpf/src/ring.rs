@@ -125,11 +125,16 @@ pub fn unsent() {
     }
 }
 
-/// Flags to submit a record with, of which `more` bytes are not in the ring yet: the reader is woken
-/// only if it sleeps and asked for it. A wake-up costs the observed thread more than all the rest of
-/// its probe.
+/// Flags to submit a record with that has its room already: the reader is woken only if it sleeps and
+/// asked for it. A wake-up costs the observed thread more than all the rest of its probe.
 #[inline(always)]
-pub fn wakeup(more: u64) -> u64 {
+pub fn wakeup() -> u64 {
+    wakeup_for(0)
+}
+
+/// As [`wakeup`], for a record of which `more` bytes are not in the ring yet.
+#[inline(always)]
+pub fn wakeup_for(more: u64) -> u64 {
     let quiet = u64::from(BPF_RB_NO_WAKEUP);
     let Some(control) = CONTROL.get_ptr_mut(0) else {
         return quiet;

@@ -20,13 +20,7 @@ const EINPROGRESS: i64 = 115;
 
 /// `connect` returned `ret`. Calling it again on the same description only asks how it went.
 #[inline(always)]
-pub fn connected(
-    caller: Thread,
-    regs: u64,
-    call: &mut ThreadState,
-    state: &FileState,
-    ret: i64,
-) {
+pub fn connected(caller: Thread, regs: u64, call: &mut ThreadState, state: &FileState, ret: i64) {
     if (ret == 0 || ret == -EINPROGRESS)
         && is_socket(state.class.get())
         && state.bits.get() & CLIENT == 0
@@ -86,5 +80,5 @@ fn send(caller: Thread, regs: u64, call: &mut ThreadState, state: &FileState) {
         how,
         reserved: 0,
     });
-    entry.submit(ring::wakeup(0));
+    entry.submit(ring::wakeup());
 }

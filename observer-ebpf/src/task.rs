@@ -107,5 +107,5 @@ fn send(kind: u8, pid_tgid: u64, tgid: u32, tid: u32, address: u64) {
         tid,
         comm: mem::kernel(address, offset!(task_comm)).unwrap_or([0; 16]),
     });
-    entry.submit(ring::wakeup(0));
+    entry.submit(ring::wakeup());
 }

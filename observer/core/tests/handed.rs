@@ -5,7 +5,8 @@
 mod world;
 
 use observer_abi::take::{CONNECT, PROBE};
-use observer_core::judged::{Reason, Tier};
+use observer_core::judged::{Reason, Role, Tier};
+use proptest::prelude::*;
 use world::{Socket, Told, World, request, response, traceparent};
 
 const SHOP: u32 = 10;
@@ -18,7 +19,7 @@ const SELECTOR: u32 = 30;
 /// The request, if any, that a call was given to, and the tier.
 fn owner(told: &Told, call: &str) -> (Option<String>, Option<Tier>) {
     let call = told.call(call);
-    let served = told.exchanges(observer_core::judged::Role::Server);
+    let served = told.exchanges(Role::Server);
     let target = served.iter().find(|s| Some(s.id) == call.request);
     let tier = call.attribution.as_ref().and_then(|a| a.tier);
     (target.map(|s| s.target.to_string()), tier)
@@ -347,4 +348,111 @@ fn who_answers_several_or_was_there_before_owned_none() {
     let told = w.told();
     given_to_none(&told, "/by/40");
     given_to_none(&told, "/by/39");
+}
+
+/// What happens next, to the request in one of three lanes.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A request is read, or if one is open, answered.
+    Turn(usize),
+    /// Its thread calls.
+    Own(usize),
+    /// Its thread takes a pooled connection, and the selector calls.
+    Selector(usize, usize),
+    /// A thread that does nothing else looks after a pooled connection.
+    Keeper(usize),
+    /// The selector calls for its own sake.
+    Background(usize),
+    /// Its thread starts another one, which calls and ends.
+    Helper(usize),
+    /// A pool's thread calls for it, started by the thread of the other request if there was none.
+    Pool { of: usize, by: usize },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let lane = || 0..3_usize;
+    prop_oneof![
+        4 => lane().prop_map(Step::Turn),
+        1 => lane().prop_map(Step::Own),
+        3 => (lane(), lane()).prop_map(|(l, c)| Step::Selector(l, c)),
+        1 => lane().prop_map(Step::Keeper),
+        1 => lane().prop_map(Step::Background),
+        2 => lane().prop_map(Step::Helper),
+        2 => (lane(), lane()).prop_map(|(of, by)| Step::Pool { of, by }),
+    ]
+}
+
+/// Plays the steps; each call's target names the request that it is made for, 0 for none.
+fn play(steps: &[Step]) -> World {
+    let mut w = World::new();
+    let lanes: Vec<Socket> = (0..3).map(|i| w.tcp(SHOP, 80, 5000 + i, false)).collect();
+    let pooled: Vec<Socket> = (0..3).map(|i| w.tcp(SHOP, 6000 + i, 90, true)).collect();
+    let own: Vec<Socket> = (0..3).map(|i| w.tcp(SHOP, 6100 + i, 90, false)).collect();
+    let (mut open, mut served, mut next, mut pool) = ([0_u64; 3], 0, 100, None);
+    let call = |w: &mut World, tid, socket, request_of: u64, n: usize| {
+        w.write(tid, socket, request(&format!("/for/{request_of}/{n}"), ""));
+        w.read(tid, socket, response());
+    };
+    for (n, step) in steps.iter().enumerate() {
+        let thread = |lane: usize| A + u32::try_from(lane).unwrap();
+        match *step {
+            Step::Turn(lane) if open[lane] == 0 => {
+                served += 1;
+                open[lane] = served;
+                let inbound = request(&format!("/in/{served}"), &traceparent(served, 1));
+                w.read(thread(lane), lanes[lane], inbound);
+            }
+            Step::Turn(lane) => {
+                open[lane] = 0;
+                w.write(thread(lane), lanes[lane], response());
+                w.tick();
+            }
+            // What a thread does right after its answer counts as part of it.
+            Step::Own(lane) if open[lane] == 0 => {}
+            Step::Own(lane) => call(&mut w, thread(lane), own[lane], open[lane], n),
+            Step::Selector(lane, connection) => {
+                w.touch(thread(lane), pooled[connection], PROBE);
+                call(&mut w, SELECTOR, pooled[connection], open[lane], n);
+            }
+            Step::Keeper(connection) => w.touch(50, pooled[connection], PROBE),
+            Step::Background(connection) => call(&mut w, SELECTOR, pooled[connection], 0, n),
+            Step::Helper(lane) => {
+                next += 1;
+                w.spawn(SHOP, thread(lane), next);
+                let socket = w.tcp(SHOP, 7000, 90, false);
+                call(&mut w, next, socket, open[lane], n);
+                w.exit(SHOP, next);
+            }
+            Step::Pool { of, by } => {
+                let worker = *pool.get_or_insert_with(|| {
+                    w.spawn(SHOP, thread(by), 99);
+                    99
+                });
+                let socket = w.tcp(SHOP, 7001, 90, false);
+                call(&mut w, worker, socket, open[of], n);
+            }
+        }
+    }
+    // The pool's thread lives on.
+    w.sleep(3_000_000_000);
+    w.tick();
+    w
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn no_call_is_given_to_a_request_that_did_not_make_it(
+        steps in proptest::collection::vec(step(), 1..60),
+    ) {
+        let told = play(&steps).told();
+        let served = told.exchanges(Role::Server);
+        for call in told.exchanges(Role::Client) {
+            let Some(request) = call.request else { continue };
+            let owner = served.iter().find(|s| s.id == request).unwrap();
+            let number = call.target.split('/').nth(2);
+            prop_assert_eq!(owner.target.rsplit('/').next(), number, "{:#?}", told.json());
+        }
+    }
 }

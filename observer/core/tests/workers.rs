@@ -205,6 +205,54 @@ fn a_route_that_is_answered_elsewhere_does_not_spoil_the_others() {
 }
 
 #[test]
+fn a_reactor_that_reads_for_workers_does_not_spoil_them() {
+    let mut server = Server::new(Runtime::Ruby, 4, true);
+    for _ in 0..10 {
+        server.round(
+            "/in",
+            &[21, 22, 23, 24],
+            &[21, 22, 23, 24],
+            &[21, 22, 23, 24],
+        );
+        server.round(
+            "/in",
+            &[20, 21, 22, 23],
+            &[24, 21, 22, 23],
+            &[24, 21, 22, 23],
+        );
+    }
+    // What the reactor has read is not attributed.
+    assert_eq!(given(&server.told()), (70, 0));
+}
+
+#[test]
+fn what_a_worker_does_for_a_request_that_another_thread_read_is_not_its_last_ones() {
+    let mut server = Server::new(Runtime::Ruby, 4, true);
+    for _ in 0..10 {
+        server.round(
+            "/in",
+            &[21, 22, 23, 24],
+            &[21, 22, 23, 24],
+            &[21, 22, 23, 24],
+        );
+    }
+    let (own, other) = (server.lanes[0], server.lanes[1]);
+    server
+        .w
+        .read(20, other.0, request("/in/77", &traceparent(77, 1)));
+    server.w.write(21, other.1, request("/out/77", ""));
+    server.w.read(21, other.1, response());
+    server.w.write(21, other.0, response());
+    // It goes on with the connection that it had answered on before.
+    server
+        .w
+        .read(21, own.0, request("/in/78", &traceparent(78, 1)));
+    server.w.write(21, own.0, response());
+    server.w.tick();
+    assert_eq!(given(&server.told()), (40, 0));
+}
+
+#[test]
 fn stages_on_the_threads_that_read_with_blocking_calls_are_not_believed() {
     let mut server = Server::new(Runtime::Java, 4, false);
     for _ in 0..10 {

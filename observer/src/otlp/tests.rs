@@ -1,6 +1,5 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::mpsc;
 use std::time::Instant;
 
 use observer_core::healing::ids::{SpanId, SpanKind, TraceId};
@@ -12,10 +11,10 @@ use crate::cli::export::OtlpPlan;
 use crate::sink::samples;
 
 /// Answers requests with these, one connection each, and tells when they came.
-fn endpoint(answers: &'static [&'static str]) -> (String, mpsc::Receiver<Instant>) {
+fn endpoint(answers: &'static [&'static str]) -> (String, Receiver<Instant>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (tell, came) = mpsc::channel();
+    let (tell, came) = channel();
     thread::spawn(move || {
         for (answer, stream) in answers.iter().zip(listener.incoming()) {
             let mut stream = stream.unwrap();

@@ -144,15 +144,19 @@ impl Attributor {
     ) -> (Attribution, Option<Seq>) {
         let mut strong = [const { None }; KINDS];
         let mut reason = None;
+        let mut doubted = None;
         for (kind, Found { says, .. }) in found.into_iter().enumerate() {
             match (says, process.trust.lost(kind)) {
-                (Ok(link), None) => strong[kind] = Some(link),
-                (Ok(_), Some((disagreed, compared))) => {
+                (Ok(link), Some((disagreed, compared)))
+                    if !link.evidence.is_the_request_itself() =>
+                {
+                    doubted = doubted.or(Some(link.request));
                     reason = reason.or(Some(Reason::Distrusted {
                         disagreed,
                         compared,
                     }));
                 }
+                (Ok(link), _) => strong[kind] = Some(link),
                 (Err(why), _) => reason = reason.or(why),
             }
         }
@@ -164,6 +168,10 @@ impl Attributor {
             return (conflict([first, other]), None);
         }
         match (by_trace(process, subject, same_trace, request), request) {
+            // Which of both is wrong, the rule or the id that leaked, is not known.
+            (Some(named), None) if doubted.is_some_and(|other| other != named.request) => {
+                (Attribution::none(reason.unwrap_or(Reason::NoRequest)), None)
+            }
             (None, None) if same_trace.is_empty() => self.alone(process, subject, reason),
             (None, None) => (
                 Attribution::none(Reason::SameIdTwice {
@@ -378,6 +386,7 @@ impl Attributor {
             },
             _ if subject.in_flight == 1 => Reason::OneInFlightUnproven,
             _ if subject.afterwork => Reason::AfterAnswer,
+            _ if process.serves_unseen => Reason::ServesUnseen,
             _ => Reason::NoRequest,
         };
         (Attribution::none(reason), None)

@@ -269,12 +269,15 @@ impl Attributor {
         }
     }
 
-    /// A connection carries something that is not observed, so that requests may be in flight unseen.
-    pub fn blind(&mut self, tgid: Tgid, now: KernelNanos) {
-        self.processes
+    /// A connection carries something that is not observed, so that requests may be in flight unseen;
+    /// `served` if it is the other side that asks.
+    pub fn blind(&mut self, tgid: Tgid, served: bool, now: KernelNanos) {
+        let process = self
+            .processes
             .entry(tgid)
-            .or_insert_with(|| Process::new(now))
-            .blind = true;
+            .or_insert_with(|| Process::new(now));
+        process.blind = true;
+        process.serves_unseen |= served;
     }
 
     /// A thread read from a connection, or closed it: if it had answered a request on it, it has

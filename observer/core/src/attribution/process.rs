@@ -28,6 +28,8 @@ pub(super) struct Process {
     pub(super) workers: Workers,
     /// Requests may be in flight that can't be seen.
     pub(super) blind: bool,
+    /// It is asked over a protocol that is not observed.
+    pub(super) serves_unseen: bool,
 }
 
 /// A request that has ended.
@@ -52,6 +54,7 @@ impl Process {
             trust: Trust::default(),
             workers: Workers::default(),
             blind: false,
+            serves_unseen: false,
         }
     }
 

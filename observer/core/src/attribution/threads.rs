@@ -120,6 +120,11 @@ impl Threads {
                 thread.doing = Doing::Shared;
                 Some(other)
             }
+            // What it did since its last answer was for this one.
+            Doing::Answered { request: last, .. } if last != request => {
+                thread.doing = Doing::Unknown;
+                None
+            }
             _ => None,
         }
     }

@@ -9,6 +9,9 @@
 //! It must be shown by requests that *overlapped* with others: one at a time, an event loop looks
 //! like a worker, and what else it does meanwhile would be given to the request.
 //!
+//! A request that was read by a thread which never answers any (Puma's reactor takes those that come
+//! slowly) says nothing about the workers, and is not counted.
+//!
 //! The same count warns of servers that read with blocking calls and yet let another thread answer:
 //! where that is usual, a thread that happens to do both has perhaps done other work in between.
 
@@ -18,9 +21,13 @@ use lru::LruCache;
 
 use super::served::{Broken, Claim, Served};
 use crate::exchange::Begun;
+use crate::ids::Tid;
 
 /// Routes that are counted per process.
-const MAX_ROUTES: usize = 512;
+const MAX_ROUTES: NonZeroUsize = NonZeroUsize::new(512).expect("not zero");
+
+/// Threads that are remembered per process.
+const MAX_KEEPERS: NonZeroUsize = NonZeroUsize::new(1_024).expect("not zero");
 
 /// Overlapping requests that the threads of a process must have kept to themselves.
 const MIN_OVERLAPPED: u32 = 20;
@@ -40,6 +47,8 @@ const USUAL: u32 = 20;
 pub(super) struct Workers {
     overlapped: u32,
     routes: LruCache<u64, Route>,
+    /// Threads that have answered what they had read.
+    keepers: LruCache<Tid, ()>,
 }
 
 /// How the requests of one route were answered.
@@ -66,10 +75,10 @@ pub(super) enum Conduct {
 
 impl Default for Workers {
     fn default() -> Self {
-        const ROUTES: NonZeroUsize = NonZeroUsize::new(MAX_ROUTES).expect("not zero");
         Self {
             overlapped: 0,
-            routes: LruCache::new(ROUTES),
+            routes: LruCache::new(MAX_ROUTES),
+            keepers: LruCache::new(MAX_KEEPERS),
         }
     }
 }
@@ -85,12 +94,14 @@ impl Workers {
         let route = self.routes.get_or_insert_mut(served.route, Route::default);
         match served.claim {
             Claim::Confirmed(_) => {
+                self.keepers.push(served.tid, ());
                 route.kept = route.kept.saturating_add(1);
                 if served.overlaps {
                     self.overlapped = self.overlapped.saturating_add(1);
                 }
             }
             Claim::Broken(Broken::Unanswered) | Claim::Held(_) => {}
+            Claim::Broken(_) if served.tentative && !self.keepers.contains(&served.tid) => {}
             Claim::Broken(Broken::Shared) => route.shared = route.shared.saturating_add(1),
             Claim::Broken(_) => route.moved = route.moved.saturating_add(1),
         }

@@ -103,6 +103,7 @@ impl Engine {
         let Self { settle, stages } = self;
         match input {
             Input::Record(raw) => {
+                stages.came(raw);
                 settle.push(raw, &mut |released| stages.released(&released));
             }
             Input::Process(facts) => {

@@ -10,10 +10,21 @@ use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Judged, LossKind, Role, Summary};
 use crate::message::lines::Lines;
 use crate::message::{LogLine, Moved, Protocol};
-use crate::record::{Data, Direction, Event, Record};
+use crate::record::{Data, Direction, Event, Place, Record, place};
 use crate::stream::{Chunk, Released};
 
 impl Stages {
+    /// Looks for records that were lost before this one, as the kernel wrote it: those that the front
+    /// stage takes for itself are not lost.
+    pub(super) fn came(&mut self, raw: &[u8]) {
+        if let Some(Place { cpu, seq, time }) = place(raw)
+            && let Some(missed) = self.sequences.record(cpu, seq, time)
+        {
+            self.now = self.now.max(time);
+            self.missed(missed);
+        }
+    }
+
     pub(super) fn released(&mut self, released: &Released<'_>) {
         match released.decode() {
             Ok(record) => self.record(&record),
@@ -24,9 +35,6 @@ impl Stages {
     fn record(&mut self, record: &Record<'_>) {
         self.records += 1;
         self.now = self.now.max(record.time);
-        if let Some(missed) = self.sequences.record(record.cpu, record.seq, record.time) {
-            self.missed(missed);
-        }
         self.attributor
             .thread_acted(record.tgid, record.tid, record.waited);
         match &record.event {
@@ -113,8 +121,12 @@ impl Stages {
             match event {
                 ExchangeEvent::Begun(begun) => self.begun(begun),
                 ExchangeEvent::Ended(ended) => self.ended(ended),
-                ExchangeEvent::NotObserved { tgid, protocol } => {
-                    self.attributor.blind(tgid, self.now);
+                ExchangeEvent::NotObserved {
+                    tgid,
+                    protocol,
+                    served,
+                } => {
+                    self.attributor.blind(tgid, served, self.now);
                     self.teller.not_observed(tgid, protocol);
                 }
                 ExchangeEvent::Evicted { tgid } => {

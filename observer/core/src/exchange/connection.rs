@@ -51,6 +51,8 @@ pub(super) struct Conn {
     endpoint: Arc<Endpoint>,
     http: Connection,
     ignored: bool,
+    /// The way that the first bytes went: those who ask mostly speak first.
+    first: Option<Direction>,
     /// Positions up to which the probes were last told to skip, by direction.
     skipped: [u64; 2],
 }
@@ -64,6 +66,7 @@ impl Conn {
             endpoint: Arc::clone(source.endpoint),
             http: Connection::default(),
             ignored: false,
+            first: None,
             skipped: [0; 2],
         }
     }
@@ -79,6 +82,7 @@ impl Conn {
         if self.ignored {
             return;
         }
+        let served = *self.first.get_or_insert(direction) == Direction::Read;
         let Self {
             http,
             open,
@@ -116,7 +120,11 @@ impl Conn {
             }
             HttpEvent::Ignored(protocol) => {
                 *ignored = true;
-                emit(ExchangeEvent::NotObserved { tgid, protocol });
+                emit(ExchangeEvent::NotObserved {
+                    tgid,
+                    protocol,
+                    served,
+                });
             }
         });
         if self.ignored {

@@ -39,6 +39,8 @@ pub enum ExchangeEvent {
         tgid: Tgid,
         /// What it carries.
         protocol: Protocol,
+        /// The other side spoke first: as a rule, it asks.
+        served: bool,
     },
     /// A connection with open exchanges was given up because too many are followed.
     Evicted {

@@ -119,6 +119,18 @@ pub enum Evidence {
     },
 }
 
+impl Evidence {
+    /// Whether it is about what wrote the response itself, so that it holds in every runtime: where trace-ids
+    /// name other requests, it is these that leak.
+    #[must_use]
+    pub fn is_the_request_itself(&self) -> bool {
+        matches!(
+            self,
+            Self::ServingThread(_) | Self::AfterResponse(_) | Self::AnsweringExecution { .. }
+        )
+    }
+}
+
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -238,6 +250,8 @@ pub enum Reason {
         /// Of how many comparisons.
         compared: u32,
     },
+    /// The process is asked over a protocol that is not observed too, so a request may have been in flight.
+    ServesUnseen,
     /// Records were lost while it happened.
     RecordsLost,
     /// One write held several events, so a buffer may have been flushed for other requests.
@@ -253,6 +267,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether something speaks against what the id says.
+    #[must_use]
+    pub fn is_contradiction(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::Distrusted { .. })
+    }
+
     /// What kind of reason it is, without the particulars of one case.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -277,6 +297,7 @@ impl Reason {
             Self::SameIdTwice { .. } => "several requests carry the same id",
             Self::Conflict { .. } => "evidence disagrees",
             Self::Distrusted { .. } => "this evidence disagreed with trace-ids in this process",
+            Self::ServesUnseen => "the process also serves a protocol that is not observed",
             Self::RecordsLost => "records were lost",
             Self::Batched => "one write held several events",
             Self::Cut => "bytes were cut or lost",
@@ -343,6 +364,9 @@ impl fmt::Display for Reason {
             } => write!(
                 f,
                 "what would name its request disagreed with the trace-ids in {disagreed} of {compared} cases in this process"
+            ),
+            Self::ServesUnseen => f.write_str(
+                "the process also serves a protocol that is not observed, so a request may have been in flight",
             ),
             Self::RecordsLost => f.write_str("records were lost meanwhile"),
             Self::Batched => {

@@ -86,6 +86,32 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Where a record stands among all that its CPU wanted to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// As in [`Record::cpu`].
+    pub cpu: u32,
+    /// As in [`Record::seq`].
+    pub seq: u32,
+    /// As in [`Record::time`].
+    pub time: KernelNanos,
+}
+
+/// The place of a record, whatever else it says; `None` of bytes that are no record of a layout that is
+/// known.
+#[must_use]
+pub fn place(bytes: &[u8]) -> Option<Place> {
+    let header = Fields::need(bytes, size_of::<abi::Header>()).ok()?;
+    let version = header.u8(offset!(abi::Header, abi));
+    (abi::OLDEST_ABI..=abi::ABI_VERSION)
+        .contains(&version)
+        .then(|| Place {
+            cpu: header.u32(offset!(abi::Header, cpu)),
+            seq: header.u32(offset!(abi::Header, seq)),
+            time: KernelNanos(header.u64(offset!(abi::Header, time))),
+        })
+}
+
 /// Decodes one record.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ mod decode;
 
 use std::net::{IpAddr, SocketAddr};
 
-pub use decode::{DecodeError, decode, payload_at};
+pub use decode::{DecodeError, Place, decode, payload_at, place};
 
 pub use crate::facts::ExecutionKind;
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};

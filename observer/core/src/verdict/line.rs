@@ -41,7 +41,9 @@ pub fn judge_line(judgement: &LineJudgement<'_>) -> (LogVerdict, Option<Reason>)
 
 fn verdict(judgement: &LineJudgement<'_>) -> LogVerdict {
     let Some(inbound) = judgement.inbound else {
-        return if judgement.reason == Some(&Reason::NoRequest) {
+        return if judgement.reason.is_some_and(Reason::is_contradiction) {
+            LogVerdict::Inconclusive
+        } else if judgement.reason == Some(&Reason::NoRequest) {
             LogVerdict::Unscoped
         } else if judgement.known {
             // Several requests came in with this id; whichever it is, the line carries it.

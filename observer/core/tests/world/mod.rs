@@ -99,8 +99,8 @@ impl World {
         self.inputs.push(Fed::Process(ProcessFacts {
             tgid: Tgid(tgid),
             service: "shop".to_owned(),
-            runtime: Some(runtime),
             resource: std::collections::BTreeMap::new(),
+            runtime: Some(runtime),
             executions: None,
         }));
     }
@@ -276,6 +276,22 @@ impl World {
 
     pub fn write(&mut self, tid: u32, socket: Socket, bytes: impl AsRef<[u8]>) {
         self.data(tid, socket, abi::data_flag::WRITE, bytes.as_ref());
+    }
+
+    /// The last write moved only all but `missing` bytes.
+    pub fn shorten(&mut self, tid: u32, socket: Socket, missing: u32) {
+        let len = size_of::<abi::Short>();
+        let header = self.header(abi::kind::SHORT, 0, socket.tgid, tid, len);
+        let pos = self.positions.entry((socket.file, true)).or_default();
+        *pos -= u64::from(missing);
+        let record = abi::Short {
+            header,
+            file: socket.file,
+            pos: *pos,
+            offered: missing,
+            ret: 0,
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
     /// A write to a pipe that was empty.

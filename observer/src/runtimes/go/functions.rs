@@ -73,6 +73,10 @@ impl Functions {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the tables made here are small"
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
