@@ -84,9 +84,24 @@ fn attach_one(object: &mut Ebpf, probe: &Probe) -> Result<(), ProgramError> {
         .program_mut(probe.name)
         .ok_or(ProgramError::NotLoaded)?;
     let program: &mut RawTracePoint = program.try_into()?;
-    program.load()?;
+    load(|| program.load())?;
     program.attach(probe.tracepoint)?;
     Ok(())
+}
+
+/// How often the kernel is asked to load a program.
+const LOADS: usize = 16;
+
+/// Loads a program. The verifier gives up with `EAGAIN` when a signal comes meanwhile (`do_check` in
+/// `kernel/bpf/verifier.c`), and means just that.
+pub fn load(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    for _ in 1..LOADS {
+        match load() {
+            Err(error) if os_error(&error) == Some(libc::EAGAIN) => {}
+            done => return done,
+        }
+    }
+    load()
 }
 
 fn essential(name: &'static str, error: ProgramError) -> CaptureError {
@@ -132,4 +147,35 @@ pub fn run_stats(object: &Ebpf) -> Vec<ProgramStats> {
         ProgramStats::read(probe.name, fd.as_fd().as_raw_fd())
     };
     PROBES.iter().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use aya::sys::SyscallError;
+
+    use super::*;
+
+    fn failing(code: i32, times: usize) -> (Option<i32>, usize) {
+        let mut asked = 0;
+        let result = load(|| {
+            asked += 1;
+            if asked > times {
+                return Ok(());
+            }
+            Err(ProgramError::SyscallError(SyscallError {
+                call: "bpf_prog_load",
+                io_error: io::Error::from_raw_os_error(code),
+            }))
+        });
+        (result.err().and_then(|error| os_error(&error)), asked)
+    }
+
+    #[test]
+    fn what_a_signal_interrupted_is_asked_for_again() {
+        assert_eq!(failing(libc::EAGAIN, 3), (None, 4));
+        assert_eq!(failing(libc::EAGAIN, 99), (Some(libc::EAGAIN), LOADS));
+        assert_eq!(failing(libc::EPERM, 3), (Some(libc::EPERM), 1));
+    }
 }

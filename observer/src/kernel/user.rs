@@ -11,7 +11,7 @@ use aya::{
 };
 use observer_core::ids::Tgid;
 
-use super::stats::ProgramStats;
+use super::{attach::load, stats::ProgramStats};
 
 /// Where a probe is to be put.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub fn attach(
         .ok_or(ProgramError::NotLoaded)?;
     let program: &mut UProbe = program.try_into()?;
     if program.fd().is_err() {
-        program.load()?;
+        load(|| program.load())?;
     }
     let scope =
         NonZeroU32::new(process.0).map_or(UProbeScope::CallingProcess, UProbeScope::OneProcess);
