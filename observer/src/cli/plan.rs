@@ -146,8 +146,8 @@ impl Selection {
     }
 }
 
-/// How to show what is found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How to show what is found; by default everything, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShowPlan {
     /// Form of output.
     pub output: Output,
@@ -196,11 +196,7 @@ impl Filter {
 ///
 /// See [`PlanError`].
 pub fn watch(args: WatchArgs) -> Result<WatchPlan, PlanError> {
-    let mut command = args.command.into_iter();
-    let command = command.next().map(|program| Command {
-        program,
-        args: command.collect(),
-    });
+    let command = command(args.command);
     Ok(WatchPlan {
         selection: selection(args.select, command.is_some())?,
         command,
@@ -211,32 +207,32 @@ pub fn watch(args: WatchArgs) -> Result<WatchPlan, PlanError> {
     })
 }
 
+/// The command in what follows `--`, if anything does.
+fn command(words: Vec<OsString>) -> Option<Command> {
+    let mut words = words.into_iter();
+    Some(Command {
+        program: words.next()?,
+        args: words.collect(),
+    })
+}
+
 /// The plan of `logs`: a watch that shows nothing but lines.
 ///
 /// # Errors
 ///
 /// See [`PlanError`].
 pub fn logs(args: LogsArgs) -> Result<WatchPlan, PlanError> {
-    let mut command = args.command.into_iter();
-    let command = command.next().map(|program| Command {
-        program,
-        args: command.collect(),
-    });
+    let command = command(args.command);
     Ok(WatchPlan {
         selection: selection(args.select, command.is_some())?,
         command,
         duration: args.duration,
         record: None,
         show: ShowPlan {
-            output: Output::Text,
-            filter: Filter::default(),
             show_query: true,
-            logs: Logs::All,
-            quiet: false,
             color: Color::Never,
-            at_most: None,
-            explain: None,
             lines: true,
+            ..ShowPlan::default()
         },
         heal: Some(export::plan(args.heal)?.unwrap_or_default()),
     })

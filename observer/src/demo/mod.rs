@@ -24,9 +24,9 @@ use std::thread::{self, JoinHandle};
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
 
-use crate::cli::args::{DemoArgs, Logs, Output};
+use crate::cli::args::DemoArgs;
 use crate::cli::exit::Exit;
-use crate::cli::plan::{Filter, Selection, ShowPlan, WatchPlan};
+use crate::cli::plan::{Selection, ShowPlan, WatchPlan};
 use crate::sink::{Canvas, Sink};
 use crate::watch;
 
@@ -87,15 +87,9 @@ fn plan(shop: &Shop, args: &DemoArgs) -> WatchPlan {
         duration: None,
         record: None,
         show: ShowPlan {
-            output: Output::Text,
-            filter: Filter::default(),
-            explain: None,
-            show_query: false,
-            logs: Logs::All,
-            quiet: false,
             color: args.color,
             at_most: Some(SHOWN),
-            lines: false,
+            ..ShowPlan::default()
         },
         heal: None,
     }

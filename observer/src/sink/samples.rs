@@ -12,8 +12,8 @@ use observer_core::judged::{
 use observer_core::message::Protocol;
 
 use super::trees::{Part, Tree};
-use crate::cli::args::{Color, Logs, Output};
-use crate::cli::plan::{Filter, ShowPlan};
+use crate::cli::args::Color;
+use crate::cli::plan::ShowPlan;
 
 /// 2026-11-21T04:16:35Z.
 const START: u64 = 1_795_234_595_000_000_000;
@@ -31,15 +31,8 @@ pub fn id(number: u64) -> ExchangeId {
 /// A plan that shows everything.
 pub fn plan() -> ShowPlan {
     ShowPlan {
-        output: Output::Text,
-        filter: Filter::default(),
-        explain: None,
-        show_query: false,
-        logs: Logs::All,
-        quiet: false,
         color: Color::Never,
-        at_most: None,
-        lines: false,
+        ..ShowPlan::default()
     }
 }
 
