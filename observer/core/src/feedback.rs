@@ -6,15 +6,15 @@ use crate::record::Direction;
 /// What the pipeline asks of the probes. Advice: ignoring it costs time, never correctness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feedback {
-    /// Nothing more is wanted of this description.
+    /// Nothing more is wanted of this description but that it is closed.
     Ignore(FileId),
-    /// Payload before this position is not wanted.
+    /// Payload before this position is not wanted, and a whole turn from there.
     SkipUntil {
         /// The description.
         file: FileId,
         /// The direction.
         direction: Direction,
-        /// Position of the first byte that is wanted again.
+        /// Position of the first byte that is wanted again, counted as in `observer_abi::Data::pos`.
         pos: u64,
     },
 }

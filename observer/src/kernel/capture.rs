@@ -4,10 +4,11 @@ use std::{io, time::Duration};
 
 use aya::{Ebpf, maps::MapError, programs::ProgramError};
 use observer_abi::control::Layout;
+use observer_core::engine::Feedback;
 use observer_core::ids::Tgid;
 
 use super::{
-    CaptureConfig, CaptureError, Counters, Feedback, ProbeStatus, WatchError,
+    CaptureConfig, CaptureError, Counters, ProbeStatus, WatchError,
     attach::{attach, run_stats},
     feedback::PolicyTable,
     object,

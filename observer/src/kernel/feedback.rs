@@ -4,28 +4,12 @@ use std::{mem::offset_of, sync::atomic::Ordering::SeqCst};
 
 use aya::Ebpf;
 use observer_abi::control::{Policy, policy_slot};
-use observer_core::{ids::FileId, record::Direction};
+use observer_core::{engine::Feedback, ids::FileId, record::Direction};
 
 use super::{CaptureError, shared::Shared};
 
-/// A wish about one open file description. Probes on other CPUs may miss it for a moment, and a
-/// later wish about another description may displace it: then more is captured than was wished.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Feedback {
-    /// Report nothing more of it but that it is closed.
-    Ignore(FileId),
-    /// Capture no payload of bytes before position `until`, and a whole turn from there.
-    SkipUntil {
-        /// The description.
-        file: FileId,
-        /// Which of its directions.
-        direction: Direction,
-        /// Position, counted as in `observer_abi::Data::pos`.
-        until: u64,
-    },
-}
-
-/// The wishes in force.
+/// The wishes in force. Probes on other CPUs may miss one for a moment, and a later wish about another
+/// description may displace it: then more is captured than was wished.
 pub struct PolicyTable {
     slots: Shared,
     bits: u32,
@@ -45,14 +29,14 @@ impl PolicyTable {
             Feedback::SkipUntil {
                 file,
                 direction,
-                until,
+                pos,
             } => {
                 let index = match direction {
                     Direction::Read => 0,
                     Direction::Write => 1,
                 };
                 let field = offset_of!(Policy, skip_until) + index * size_of::<u64>();
-                self.set(file, field, until);
+                self.set(file, field, pos);
             }
         }
     }

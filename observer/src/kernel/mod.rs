@@ -34,7 +34,6 @@ pub use btf::BtfError;
 pub use capture::Capture;
 pub use config::CaptureConfig;
 pub use error::CaptureError;
-pub use feedback::Feedback;
 pub use offsets::OffsetError;
 pub use select::{SelectError, Selector, processes};
 pub use spawn::{SpawnError, Spawned};

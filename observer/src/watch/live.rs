@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use observer_abi as abi;
-use observer_core::engine::{self, Input};
+use observer_core::engine::{Feedback, Input};
 use observer_core::facts::ProcessFacts;
 use observer_core::ids::{KernelNanos, Tgid};
 
@@ -17,7 +17,7 @@ use super::select::{self, Pinned, SelectError};
 use super::{SpawnError, Spawned, WatchError, clock};
 use crate::cli::plan::{Selection, WatchPlan};
 use crate::facts::{Proc, Tracker};
-use crate::kernel::{Capture, Feedback, ProbeState};
+use crate::kernel::{Capture, ProbeState};
 use crate::runtimes::Follower;
 use crate::session::{Flow, Source};
 
@@ -332,20 +332,9 @@ impl Source for Live {
         })
     }
 
-    fn apply(&mut self, feedback: Vec<engine::Feedback>) {
+    fn apply(&mut self, feedback: Vec<Feedback>) {
         for wish in feedback {
-            self.capture.apply(match wish {
-                engine::Feedback::Ignore(file) => Feedback::Ignore(file),
-                engine::Feedback::SkipUntil {
-                    file,
-                    direction,
-                    pos,
-                } => Feedback::SkipUntil {
-                    file,
-                    direction,
-                    until: pos,
-                },
-            });
+            self.capture.apply(wish);
         }
     }
 }

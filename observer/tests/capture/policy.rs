@@ -6,13 +6,17 @@ use std::{
     process::Stdio,
 };
 
-use observer::kernel::{Capture, CaptureConfig, Feedback, Spawned};
+use observer::kernel::{Capture, CaptureConfig, Spawned};
 use observer_core::{
+    engine::Feedback,
     ids::FileId,
     record::{Class, Direction, Event, decode},
 };
 
-use crate::support::{Seen, be_workload, command, observe, start};
+use crate::{
+    common::start,
+    support::{Seen, be_workload, command, observe},
+};
 
 /// A workload in two steps, with feedback on its first Unix stream in between.
 fn in_steps(workload: fn(), feedback: impl Fn(&Capture, FileId)) -> Option<Seen> {
@@ -100,7 +104,7 @@ fn skipped_bytes_are_counted_and_what_follows_is_captured() {
         capture.apply(Feedback::SkipUntil {
             file,
             direction: Direction::Write,
-            until: 5 + 8,
+            pos: 5 + 8,
         });
     }) else {
         return;
@@ -126,7 +130,7 @@ fn skipping_beyond_a_write_and_into_the_next_one() {
         capture.apply(Feedback::SkipUntil {
             file,
             direction: Direction::Write,
-            until: 5 + 10,
+            pos: 5 + 10,
         });
     }) else {
         return;
