@@ -6,7 +6,7 @@ use aya::{
 };
 use observer::kernel::{CaptureConfig, ProbeState};
 
-use crate::support::start;
+use crate::common::start;
 
 /// Probes that this process holds; other processes may run captures of their own.
 fn own_descriptors() -> Vec<String> {

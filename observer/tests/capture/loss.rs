@@ -9,7 +9,10 @@ use std::{
 use observer::kernel::{CaptureConfig, Spawned};
 use observer_core::record::{Class, Direction, Event, Record, decode};
 
-use crate::support::{be_workload, command, start};
+use crate::{
+    common::start,
+    support::{be_workload, command},
+};
 
 const WRITES: usize = 500;
 const BLOCK: usize = 100;

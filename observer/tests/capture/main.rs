@@ -12,6 +12,8 @@
 mod calls;
 mod cleanup;
 mod closes;
+#[path = "../common/mod.rs"]
+mod common;
 mod identity;
 mod kinds;
 mod loss;

@@ -9,14 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer::kernel::{Capture, CaptureConfig, CaptureError, Counters, Spawned};
+use observer::kernel::{Capture, CaptureConfig, Counters, Spawned};
 use observer_core::{
     ids::{FileId, Tgid},
     record::{Class, Data, Direction, End, Event, File, Record, decode},
 };
 
+use crate::common::start;
+
 const ROLE: &str = "OBSERVER_TEST_WORKLOAD";
-const REQUIRE: &str = "OBSERVER_REQUIRE_BPF";
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What the probes said of a workload, and what they counted.
@@ -24,25 +25,6 @@ pub struct Seen {
     pub records: Vec<Vec<u8>>,
     pub counters: Counters,
     pub tgid: Tgid,
-}
-
-/// Starts a capture; `None`, said aloud, where that is not possible.
-pub fn start(config: CaptureConfig) -> Option<Capture> {
-    match Capture::start(config) {
-        Ok(capture) => Some(capture),
-        Err(
-            error @ (CaptureError::Privileges { .. }
-            | CaptureError::NoBtf { .. }
-            | CaptureError::Lockdown
-            | CaptureError::PidNamespace
-            | CaptureError::KernelTooOld { .. }),
-        ) if std::env::var_os(REQUIRE).is_none() => {
-            let name = std::thread::current();
-            eprintln!("skipped {}: {error}", name.name().unwrap_or("test"));
-            None
-        }
-        Err(error) => panic!("{error}: {error:?}"),
-    }
 }
 
 /// Runs `workload` in a process that is watched from its first instruction to its end.

@@ -14,7 +14,10 @@ use observer_core::{
     record::{Class, Direction, Event, decode},
 };
 
-use crate::support::{be_workload, command, observe, start};
+use crate::{
+    common::start,
+    support::{be_workload, command, observe},
+};
 
 #[test]
 fn threads_and_children_are_told_with_their_ids() {

@@ -8,6 +8,8 @@
     reason = "a server that can't do its part fails its test"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod pythons;
 mod service;
 

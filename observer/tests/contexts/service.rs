@@ -10,7 +10,7 @@ use std::{
 
 use observer::{
     facts::{self, Proc},
-    kernel::{Capture, CaptureConfig, CaptureError},
+    kernel::CaptureConfig,
     runtimes::Follower,
 };
 use observer_core::{
@@ -19,7 +19,8 @@ use observer_core::{
     record::{Class, Direction, Event, decode},
 };
 
-const REQUIRE: &str = "OBSERVER_REQUIRE_BPF";
+use crate::common::start;
+
 /// Connections that requests come on at once.
 const CONNECTIONS: usize = 16;
 /// Requests on each, one after the other.
@@ -53,27 +54,9 @@ impl Seen {
     }
 }
 
-/// Starts a capture; `None`, said aloud, where that is not possible.
-fn start() -> Option<Capture> {
-    match Capture::start(CaptureConfig::default()) {
-        Ok(capture) => Some(capture),
-        Err(
-            error @ (CaptureError::Privileges { .. }
-            | CaptureError::NoBtf { .. }
-            | CaptureError::Lockdown
-            | CaptureError::PidNamespace
-            | CaptureError::KernelTooOld { .. }),
-        ) if std::env::var_os(REQUIRE).is_none() => {
-            eprintln!("skipped: {error}");
-            None
-        }
-        Err(error) => panic!("{error}: {error:?}"),
-    }
-}
-
 /// Runs a server, which says "ready PORT", sends it requests for `mode`, and looks at what it does.
 pub fn observe(mut server: Command, mode: &'static str) -> Option<Seen> {
-    let mut capture = start()?;
+    let mut capture = start(CaptureConfig::default())?;
     let downstream = downstream();
     server
         .env("DOWNSTREAM", downstream.to_string())

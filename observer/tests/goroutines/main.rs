@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
 
 mod app;
+#[path = "../common/mod.rs"]
+mod common;
 mod seen;
 
 use std::{

@@ -8,18 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer::{
-    facts::Proc,
-    kernel::{Capture, CaptureConfig, CaptureError},
-    runtimes::plan,
-};
+use observer::{facts::Proc, kernel::CaptureConfig, runtimes::plan};
 use observer_core::{
     facts::Runtime,
     ids::{FileId, Tgid},
     record::{Direction, Event, Execution, ExecutionKind, Record, TakeHow, decode},
 };
 
-const REQUIRE: &str = "OBSERVER_REQUIRE_BPF";
+use crate::common::start;
+
 const DEADLINE: Duration = Duration::from_secs(60);
 
 pub struct Seen {
@@ -31,7 +28,7 @@ pub struct Seen {
 impl Seen {
     /// Runs `program` under a capture; none, said aloud, where that is not possible.
     pub fn of(program: &Path) -> Option<Self> {
-        let mut capture = start()?;
+        let mut capture = start(CaptureConfig::default())?;
         let mut command = Command::new(program);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -187,21 +184,4 @@ fn pair(text: &str, key: &str) -> Option<(u64, u64)> {
     let (_, rest) = text.split_once(key)?;
     let (one, other) = rest.trim_end().split_once('/')?;
     Some((one.parse().ok()?, other.parse().ok()?))
-}
-
-fn start() -> Option<Capture> {
-    match Capture::start(CaptureConfig::default()) {
-        Ok(capture) => Some(capture),
-        Err(
-            error @ (CaptureError::Privileges { .. }
-            | CaptureError::NoBtf { .. }
-            | CaptureError::Lockdown
-            | CaptureError::PidNamespace
-            | CaptureError::KernelTooOld { .. }),
-        ) if std::env::var_os(REQUIRE).is_none() => {
-            eprintln!("skipped goroutines: {error}");
-            None
-        }
-        Err(error) => panic!("{error}: {error:?}"),
-    }
 }
