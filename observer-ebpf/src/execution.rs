@@ -3,6 +3,8 @@
 //! Userspace finds out what a process runs on and where that keeps what is read here; each runtime
 //! has a file of its own. What can't be read is no execution, never a guess.
 
+pub mod node;
+
 use observer_abi::{control::watch, runtime};
 
 use crate::{maps::RUNTIMES, thread::Thread};
@@ -33,7 +35,7 @@ pub fn current(thread: Thread, regs: u64) -> Execution {
     if thread.cell & watch::RUNTIME == 0 {
         return Execution::NONE;
     }
-    read((thread.pid_tgid >> 32) as u32, regs)
+    read(thread.pid_tgid, regs)
 }
 
 /// The process `child`, which `parent` is just forking, keeps things where its parent does.
@@ -47,10 +49,13 @@ pub fn inherit(parent: u32, child: u32) {
 }
 
 #[inline(never)]
-fn read(tgid: u32, _regs: u64) -> Execution {
+fn read(pid_tgid: u64, _regs: u64) -> Execution {
     // SAFETY: the value is a map element; userspace replaces it as a whole.
-    let Some(_layout) = (unsafe { RUNTIMES.get(tgid) }) else {
+    let Some(layout) = (unsafe { RUNTIMES.get((pid_tgid >> 32) as u32) }) else {
         return Execution::NONE;
     };
-    Execution::NONE
+    match layout.runtime as u8 {
+        runtime::NODE => node::current(pid_tgid),
+        _ => Execution::NONE,
+    }
 }

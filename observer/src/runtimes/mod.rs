@@ -5,6 +5,8 @@
 //! or why nothing can be had. What it finds is checked before it is used: a wrong address must
 //! show up here, or in the probe as something that can't be read, never as an execution.
 
+mod node;
+
 use std::collections::HashMap;
 
 use observer_abi::control::Layout;
@@ -34,11 +36,10 @@ pub struct Unavailable(pub String);
 /// How the executions of a process are told apart; `None` if its runtime has none but threads.
 #[must_use]
 pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavailable>> {
-    let _ = process;
     match runtime {
+        Runtime::Node => Some(node::plan(process)),
         Runtime::Go
         | Runtime::Python
-        | Runtime::Node
         | Runtime::Java
         | Runtime::Rust
         | Runtime::Ruby
