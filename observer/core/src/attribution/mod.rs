@@ -10,6 +10,7 @@
 //! | `traces` | 1 | the trace-id that came in |
 //! | `correlation` | 2 | a correlation id that came in |
 //! | `executions` | 3 | the execution, finer than a thread, that wrote the response, and those that it began |
+//! | `turns` | 3 | the turn of an event loop, one of those in which the request was read, worked for and answered |
 //! | `takes` | 3 | the execution that took the connection for a call |
 //! | `threads` | 3 | the thread that read the request, did nothing else, and wrote its response |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
@@ -31,11 +32,12 @@ mod takes;
 mod threads;
 mod traces;
 mod trust;
+mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 
 pub use decide::{Decision, Owner, Story};
-use executions::Owner as Owned;
+use executions::{Finding, LifeId, Owner as Owned};
 use hashbrown::HashMap;
 pub use pipes::PipeKey;
 use process::Process;
@@ -48,7 +50,7 @@ use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::Role;
 use crate::losses::Losses;
 use crate::message::Moved;
-use crate::record::{Data, Direction, Execution, Take, Waited};
+use crate::record::{Data, Direction, Execution, ExecutionKind, Take, Turn, Waited};
 
 /// How long an ended request's ids are remembered, nanoseconds: work done for it later is still
 /// recognised by its trace-id.
@@ -69,6 +71,7 @@ pub struct Attributor {
     processes: HashMap<Tgid, Process>,
     threads: threads::Threads,
     executions: executions::Executions,
+    turns: turns::Turns,
     takes: takes::Takes,
     pipes: pipes::Pipes,
     waiting: BTreeMap<Seq, Subject>,
@@ -127,8 +130,24 @@ impl Attributor {
     }
 
     /// An execution moved bytes.
-    pub fn execution_acted(&mut self, tgid: Tgid, execution: Execution, time: KernelNanos) {
-        self.executions.acted(tgid, execution, time);
+    pub fn execution_acted(
+        &mut self,
+        tgid: Tgid,
+        execution: Execution,
+        data: &Data<'_>,
+        time: KernelNanos,
+    ) {
+        if execution.kind == ExecutionKind::NodeAsync {
+            let read = (data.direction == Direction::Read).then_some(data.file);
+            self.turns.acted(tgid, execution, read, !data.more);
+        } else {
+            self.executions.acted(tgid, execution, time);
+        }
+    }
+
+    /// A turn of an event loop ended.
+    pub fn turn_ended(&mut self, tgid: Tgid, turn: &Turn, time: KernelNanos) {
+        self.turns.ended(tgid, turn, time);
     }
 
     /// An execution began.
@@ -139,7 +158,7 @@ impl Attributor {
     /// An execution takes a connection for its next exchange.
     pub fn takes(&mut self, tgid: Tgid, take: &Take, time: KernelNanos) {
         if let Some(execution) = take.execution {
-            let life = self.executions.acted(tgid, execution, time);
+            let life = self.life(tgid, execution, time);
             let taker = Doer {
                 life,
                 execution,
@@ -155,6 +174,9 @@ impl Attributor {
         if begun.role == Role::Server {
             let held = self.threads.read_request(begun);
             self.stay_ended(begun.moved.tid, begun.file);
+            if is_turn(begun.moved.execution) {
+                self.turns.began(begun.tgid, begun.file, begun.seq);
+            }
             let process = self
                 .processes
                 .entry(begun.tgid)
@@ -178,7 +200,11 @@ impl Attributor {
         let since = served.since;
         let confirmed = served.confirm(ended);
         let watermark = process.next_request();
-        if let Some(execution) = ended.outcome.ok().and_then(|moved| moved.execution) {
+        let execution = ended.outcome.ok().and_then(|moved| moved.execution);
+        let turn = execution.filter(|_| is_turn(execution));
+        self.turns
+            .answered(tgid, ended.seq, turn, ended.time, watermark);
+        if let Some(execution) = execution.filter(|_| turn.is_none()) {
             let life = self.executions.acted(tgid, execution, ended.time);
             self.executions
                 .answered(life, ended.seq, since, ended.time, watermark);
@@ -228,6 +254,7 @@ impl Attributor {
     pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
+        self.turns.process_ended(tgid);
         self.gone.push_back((now, tgid));
     }
 
@@ -236,6 +263,7 @@ impl Attributor {
         self.processes.remove(&tgid);
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
+        self.turns.process_ended(tgid);
     }
 
     /// Takes in something that was done for a request, or for none.
@@ -285,12 +313,33 @@ impl Attributor {
             Work::Message(moved) => moved,
         };
         let execution = moved.sole_execution()?;
+        if let Work::Call(call) = work
+            && is_turn(Some(execution))
+        {
+            self.turns.called(tgid, call.begun.file, execution);
+        }
         Some(Doer {
-            life: self.executions.acted(tgid, execution, moved.since),
+            life: self.life(tgid, execution, moved.since),
             execution,
             time: moved.since,
             took: false,
         })
+    }
+
+    fn life(&mut self, tgid: Tgid, execution: Execution, time: KernelNanos) -> LifeId {
+        if execution.kind == ExecutionKind::NodeAsync {
+            return LifeId::NONE;
+        }
+        self.executions.acted(tgid, execution, time)
+    }
+
+    /// For which request the doer of some work did it.
+    fn owned(&self, tgid: Tgid, doer: Doer, now: KernelNanos) -> Finding {
+        let now = self.now(tgid, now);
+        if doer.execution.kind == ExecutionKind::NodeAsync {
+            return self.turns.owner(tgid, doer.execution, now);
+        }
+        self.executions.owner(doer.life, doer.time, now)
     }
 
     /// Takes in bytes that moved through a pipe, or through a socket pair that carries no HTTP.
@@ -376,8 +425,8 @@ impl Attributor {
     }
 
     fn doer_is_due(&self, subject: &Subject, doer: Doer, now: KernelNanos) -> bool {
+        let found = self.owned(subject.tgid, doer, now);
         let now = self.now(subject.tgid, now);
-        let found = self.executions.owner(doer.life, doer.time, now);
         found.settled || (found.owner == Owned::Unknown && now.all_before_ended(subject.seq))
     }
 
@@ -427,4 +476,9 @@ impl Attributor {
             }
         }
     }
+}
+
+/// Whether an execution is a turn of an event loop.
+fn is_turn(execution: Option<Execution>) -> bool {
+    execution.is_some_and(|e| e.kind == ExecutionKind::NodeAsync)
 }
