@@ -51,7 +51,8 @@ pub fn pointer_to_double(function: &Function) -> Option<u32> {
 
 /// The offset of the field that is counted down: `sub qword [r + OFFSET], 1`, the only one.
 pub fn counted_down(function: &Function) -> Option<u32> {
-    let mut offsets = instructions(function).filter_map(|i| count_down(&i).map(|(_, offset)| offset));
+    let mut offsets =
+        instructions(function).filter_map(|i| count_down(&i).map(|(_, offset)| offset));
     let offset = offsets.next().filter(|offset| OFFSETS.contains(offset))?;
     let only = offsets.all(|other| other == offset);
     u32::try_from(offset).ok().filter(|_| only)
@@ -91,7 +92,11 @@ pub fn scope_ends(function: &Function, depth: u32) -> Vec<(u64, End)> {
             && let Some(place) = place(base)
             && let Ok(displacement) = i32::try_from(displacement.cast_signed())
         {
-            let end = End { page_offset: 0, register: place, displacement };
+            let end = End {
+                page_offset: 0,
+                register: place,
+                displacement,
+            };
             loads.push((register, instruction.ip(), end));
         }
     }
@@ -119,7 +124,12 @@ fn count_down(instruction: &Instruction) -> Option<(Register, u64)> {
         && instruction.op0_kind() == OpKind::Memory
         && instruction.memory_index() == Register::None
         && instruction.immediate(1) == 1;
-    counts.then(|| (instruction.memory_base(), instruction.memory_displacement64()))
+    counts.then(|| {
+        (
+            instruction.memory_base(),
+            instruction.memory_displacement64(),
+        )
+    })
 }
 
 /// The displacement of a memory operand that is counted from `base` alone.

@@ -5,9 +5,11 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use memchr::memmem::Finder;
-use object::read::elf::ElfFile64;
+use object::elf::{STT_FUNC, Sym64};
+use object::pod::slice_from_all_bytes;
 use object::read::ReadCache;
-use object::{Object, ObjectSegment, ObjectSymbol, SegmentFlags, SymbolKind};
+use object::read::elf::{ElfFile64, Sym};
+use object::{Endianness, Object, ObjectSection, ObjectSegment, SegmentFlags};
 
 /// `PF_X`: the segment is executed.
 const EXECUTED: u32 = 1;
@@ -15,6 +17,8 @@ const EXECUTED: u32 = 1;
 const BLOCK: usize = 1 << 20;
 /// The longest function that is looked at, bytes.
 const LONGEST: u64 = 16 * 1024;
+/// How the mangled names of what is in namespace `node` begin.
+const PREFIX: &[u8] = b"_ZN4node";
 /// Matches of a search that are told, at most.
 const MATCHES: usize = 4096;
 
@@ -58,23 +62,35 @@ impl Image {
     pub fn open(path: &Path) -> Result<Self, String> {
         let open = || File::open(path).map_err(|e| format!("its program can't be read: {e}"));
         let cache = ReadCache::new(open()?);
-        let elf: ElfFile64<'_, object::Endianness, _> =
+        let elf: ElfFile64<'_, Endianness, _> =
             ElfFile64::parse(&cache).map_err(|e| format!("its program is no ELF file: {e}"))?;
         let segments = elf.segments().filter_map(|segment| {
-            let SegmentFlags::Elf { p_flags } = segment.flags() else { return None };
+            let SegmentFlags::Elf { p_flags } = segment.flags() else {
+                return None;
+            };
             let (offset, len) = segment.file_range();
-            (p_flags & EXECUTED != 0).then(|| Segment { address: segment.address(), offset, len })
+            (p_flags & EXECUTED != 0).then(|| Segment {
+                address: segment.address(),
+                offset,
+                len,
+            })
         });
         let segments = segments.collect();
-        let symbols = elf.dynamic_symbols().filter(|s| s.kind() == SymbolKind::Text && s.is_definition());
-        let mut functions: Vec<Symbol> = symbols
-            .filter_map(|s| {
-                let name = s.name().ok().filter(|name| name.starts_with("_ZN4node"))?;
-                Some(Symbol { address: s.address(), len: s.size(), name: name.to_owned() })
-            })
-            .collect();
+        // Read at once: there are a hundred thousand, and each name by itself would be a read.
+        let section = |name| elf.section_by_name(name).and_then(|s| s.data().ok());
+        let table = section(".dynsym").unwrap_or_default();
+        let names = section(".dynstr").unwrap_or_default();
+        let symbols = slice_from_all_bytes::<Sym64<Endianness>>(table).unwrap_or_default();
+        let symbols = symbols
+            .iter()
+            .filter_map(|s| symbol(s, elf.endian(), names));
+        let mut functions: Vec<Symbol> = symbols.collect();
         functions.sort_unstable_by_key(|function| function.address);
-        Ok(Self { file: open()?, segments, functions })
+        Ok(Self {
+            file: open()?,
+            segments,
+            functions,
+        })
     }
 
     /// The exported function with this (mangled) name.
@@ -93,20 +109,30 @@ impl Image {
     fn code(&self, symbol: &Symbol) -> Option<Function> {
         let len = usize::try_from(symbol.len.min(LONGEST)).ok()?;
         let mut code = vec![0; len];
-        self.file.read_exact_at(&mut code, self.offset(symbol.address)?).ok()?;
-        Some(Function { address: symbol.address, code })
+        self.file
+            .read_exact_at(&mut code, self.offset(symbol.address)?)
+            .ok()?;
+        Some(Function {
+            address: symbol.address,
+            code,
+        })
     }
 
     /// The bytes at `address`.
     pub fn bytes(&self, address: u64) -> Option<[u8; 4]> {
         let mut bytes = [0; 4];
-        self.file.read_exact_at(&mut bytes, self.offset(address)?).ok()?;
+        self.file
+            .read_exact_at(&mut bytes, self.offset(address)?)
+            .ok()?;
         Some(bytes)
     }
 
     /// Where the instruction at `address` lies in the file.
     pub fn offset(&self, address: u64) -> Option<u64> {
-        let segment = self.segments.iter().find(|s| address.wrapping_sub(s.address) < s.len)?;
+        let segment = self
+            .segments
+            .iter()
+            .find(|s| address.wrapping_sub(s.address) < s.len)?;
         Some(segment.offset + (address - segment.address))
     }
 
@@ -126,8 +152,14 @@ impl Image {
         let mut block = vec![0; BLOCK + overlap];
         let mut at = 0;
         while at < segment.len {
-            let len = block.len().min(usize::try_from(segment.len - at).unwrap_or(usize::MAX));
-            if self.file.read_exact_at(&mut block[..len], segment.offset + at).is_err() {
+            let len = block
+                .len()
+                .min(usize::try_from(segment.len - at).unwrap_or(usize::MAX));
+            if self
+                .file
+                .read_exact_at(&mut block[..len], segment.offset + at)
+                .is_err()
+            {
                 return;
             }
             let starts = finder.find_iter(&block[..len]);
@@ -136,4 +168,16 @@ impl Image {
             at += BLOCK as u64;
         }
     }
+}
+
+/// A function of Node itself that is defined in the file.
+fn symbol(symbol: &Sym64<Endianness>, endian: Endianness, names: &[u8]) -> Option<Symbol> {
+    let name = names.get(symbol.st_name(endian) as usize..)?;
+    let name = name.split(|byte| *byte == 0).next()?;
+    let ours = name.starts_with(PREFIX) && symbol.st_type() == STT_FUNC;
+    (ours && symbol.st_value(endian) != 0).then(|| Symbol {
+        address: symbol.st_value(endian),
+        len: symbol.st_size(endian),
+        name: String::from_utf8_lossy(name).into_owned(),
+    })
 }

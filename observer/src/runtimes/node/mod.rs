@@ -60,7 +60,11 @@ fn find(image: &Image) -> Result<Found, Unavailable> {
         let before = image.bytes(tail.saturating_sub(4));
         before.is_some_and(code::is_count_down)
     });
-    let mut node = Node { depth, ids, ends: [End::default(); ENDS] };
+    let mut node = Node {
+        depth,
+        ids,
+        ends: [End::default(); ENDS],
+    };
     let mut offsets = Vec::new();
     for copy in copies {
         let Some(function) = image.function_at(copy) else {
@@ -68,17 +72,23 @@ fn find(image: &Image) -> Result<Found, Unavailable> {
         };
         for (address, end) in code::scope_ends(&function, depth) {
             let offset = image.offset(address);
-            let Some(offset) = offset.filter(|o| !offsets.contains(o)) else { continue };
+            let Some(offset) = offset.filter(|o| !offsets.contains(o)) else {
+                continue;
+            };
             let Some(free) = node.ends.get_mut(offsets.len()) else {
                 return Err(unknown("which of many places are ends of callback scopes"));
             };
-            *free = End { page_offset: page_offset(address), ..end };
+            *free = End {
+                page_offset: page_offset(address),
+                ..end
+            };
             offsets.push(offset);
         }
     }
     let distinct = |a: &End, b: &End| a.page_offset != b.page_offset;
     let ends = &node.ends[..offsets.len()];
-    let told_apart = (1..ends.len()).all(|i| ends[..i].iter().all(|other| distinct(other, &ends[i])));
+    let told_apart =
+        (1..ends.len()).all(|i| ends[..i].iter().all(|other| distinct(other, &ends[i])));
     if ends.is_empty() || !told_apart {
         return Err(unknown("the ends of callback scopes"));
     }

@@ -17,7 +17,12 @@ fn the_installed_programs_show_their_structures() {
     for program in programs() {
         let image = Image::open(&program).expect("readable");
         let found = find(&image).unwrap_or_else(|e| panic!("{}: {e}", program.display()));
-        eprintln!("{}: {:x?} at {:x?}", program.display(), found.node, found.offsets);
+        eprintln!(
+            "{}: {:x?} at {:x?}",
+            program.display(),
+            found.node,
+            found.offsets
+        );
         assert!(found.node.depth > found.node.ids, "{:x?}", found.node);
         assert!(found.offsets.len() >= 2);
     }

@@ -66,6 +66,14 @@ impl Position {
     }
 }
 
+/// For which request something was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Worked {
+    request: Seq,
+    /// An async id says so, at some remove: it may turn out to be the process's own.
+    by_id: bool,
+}
+
 /// All turns that are remembered.
 #[derive(Debug)]
 pub(super) struct Turns {
@@ -194,7 +202,7 @@ impl Turns {
         running: &Running,
         turn: &Ended,
         reads: u32,
-    ) -> Option<Seq> {
+    ) -> Option<Worked> {
         if running.reads != reads {
             return None;
         }
@@ -205,17 +213,25 @@ impl Turns {
         if turn.root <= 1 {
             return None;
         }
-        let owner = match running.resumes()? {
-            Resumes::Request(request) => Some(request),
-            Resumes::Caller(at) => self.resolve(at),
+        let worked = match running.resumes()? {
+            Resumes::Request(request) => Worked {
+                request,
+                by_id: false,
+            },
+            Resumes::Caller(at) => self.resolve(at)?,
         };
-        owner.filter(|request| self.requests.is_open(*request, turn.begun))
+        let open = self.requests.is_open(worked.request, turn.begun);
+        open.then_some(worked)
     }
 
     /// The request of the turn that gave out an async id, if that was still open at `time`.
-    fn creator(&self, thread: ThreadKey, id: u64, time: KernelNanos) -> Option<Seq> {
-        let owner = self.threads.peek(&thread)?.gave_out(id)?.owner?;
-        self.requests.is_open(owner, time).then_some(owner)
+    fn creator(&self, thread: ThreadKey, id: u64, time: KernelNanos) -> Option<Worked> {
+        let Worked { request, .. } = self.threads.peek(&thread)?.gave_out(id)?.owner?;
+        let open = self.requests.is_open(request, time);
+        open.then_some(Worked {
+            request,
+            by_id: true,
+        })
     }
 
     /// Something that an id was given to runs at `time`. What outlives the request that it was begun for belongs to
@@ -224,18 +240,18 @@ impl Turns {
         let Some(turns) = self.threads.get_mut(&thread) else {
             return;
         };
-        let Some(owner) = turns.gave_out(id).and_then(|turn| turn.owner) else {
+        let Some(Worked { request, .. }) = turns.gave_out(id).and_then(|turn| turn.owner) else {
             return;
         };
-        if self.requests.is_open(owner, time) {
+        if self.requests.is_open(request, time) {
             turns.used.push(id, ());
         } else if turns.used.contains(&id) {
-            self.requests.spoil(owner);
+            self.requests.spoil(request);
         }
     }
 
     /// For which request something was done; `None` too while its turn goes on.
-    fn resolve(&self, at: Position) -> Option<Seq> {
+    fn resolve(&self, at: Position) -> Option<Worked> {
         let turn = self.threads.peek(&at.thread)?.turn(at.turn)?;
         let other = match turn.named(at.current, at.trigger) {
             Names::Other(id) => self.creator(at.thread, id, turn.begun),
@@ -243,14 +259,14 @@ impl Turns {
             Names::Unknown => return None,
         };
         match (turn.owner, other) {
-            (Some(owner), Some(other)) => Some(owner).filter(|owner| *owner == other),
+            (Some(owner), Some(other)) => Some(owner).filter(|o| o.request == other.request),
             (owner, other) => owner.or(other),
         }
     }
 
     /// Whether a request was answered in a turn of its own.
     fn check_answer(&mut self, request: Seq, at: Position) {
-        let owner = self.resolve(at);
+        let owner = self.resolve(at).map(|worked| worked.request);
         self.requests.answered_by(at.thread.0, request, owner);
     }
 
@@ -268,9 +284,10 @@ impl Turns {
             owner,
             settled: true,
         };
-        let Some(request) = self.resolve(at) else {
+        let Some(Worked { request, by_id }) = self.resolve(at) else {
             return settled(Owner::Unknown);
         };
+        let wait = if by_id { OUTLIVES } else { 0 };
         match self.requests.standing(tgid, request) {
             Standing::Forgotten | Standing::Unproven => settled(Owner::Unknown),
             Standing::Open => Finding {
@@ -281,7 +298,7 @@ impl Turns {
             Standing::Proven { until, watermark } => Finding {
                 owner: Owner::Answered(request),
                 settled: now.time.since(until) > OVERLAPS
-                    || (now.all_before_ended(watermark) && now.time.since(until) > OUTLIVES),
+                    || (now.all_before_ended(watermark) && now.time.since(until) >= wait),
             },
         }
     }

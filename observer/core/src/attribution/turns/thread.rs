@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-use super::Position;
+use super::{Position, Worked};
 use crate::ids::{FileId, KernelNanos, Seq};
 use crate::record;
 
@@ -80,7 +80,7 @@ pub(super) struct Ended {
     pub(super) begun: KernelNanos,
     ended: KernelNanos,
     /// The request that it works for.
-    pub(super) owner: Option<Seq>,
+    pub(super) owner: Option<Worked>,
 }
 
 /// What an async id that is current in a turn says.
