@@ -85,6 +85,10 @@ java_new() {
 }
 
 # With and without symbols; where a second, older Go is installed, with that too.
+collector() {
+    go build -C "$apps/collector" -ldflags="-s -w" -o "$PWD/$out/collector" .
+}
+
 go_services() {
     local to=$PWD/$out old=/usr/lib/go-1.19/bin/go
     go build -C "$apps/go" -o "$to/go-server" . || return
@@ -95,15 +99,16 @@ go_services() {
     fi
 }
 
-# Debian starts nginx's own service when it is installed; the tests start one themselves.
-if ! command -v nginx >/dev/null && [ ! -e /usr/sbin/policy-rc.d ]; then
+# Debian starts services when it installs them; the tests start their own.
+if [ ! -e /usr/sbin/policy-rc.d ]; then
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
     chmod +x /usr/sbin/policy-rc.d
-    package "command -v nginx" nginx-light
-    rm -f /usr/sbin/policy-rc.d
-else
-    package "command -v nginx" nginx-light
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 fi
+package "command -v nginx" nginx-light
+package "command -v haproxy" haproxy
+package "test -x /usr/sbin/php-fpm8.2" php8.2-fpm php8.2-curl
+package "command -v puma" puma
 package "command -v wrk" wrk
 package "python3 -c pass" python3
 package "python3 -m ensurepip --version" python3-venv
@@ -120,4 +125,5 @@ build java "$apps"/java/*.java -- java_services
 build java-web "$apps"/java/*.java "$apps"/java/web/* -- java_web_services
 build java-25 <(declare -f java_new) -- java_new
 build go "$apps"/go/*.go "$apps/go/go.mod" -- go_services
+build collector "$apps"/collector/{main.go,go.mod,go.sum} -- collector
 exit 0

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use observer_core::context::TraceId;
-use observer_core::context::line::{LineId, find_hex_ids, relation, scan};
+use observer_core::context::line::{LineId, relation, scan};
 
 fuzz_target!(|line: &[u8]| {
     let line = String::from_utf8_lossy(line);
@@ -21,5 +21,5 @@ fuzz_target!(|line: &[u8]| {
         LineId::Zero { field } => assert!(field.len() <= 64),
         LineId::None => {}
     }
-    assert!(find_hex_ids(&line).all(|id| id != 0));
+    assert!(found.bare.iter().all(|id| *id != 0));
 });

@@ -150,7 +150,8 @@ pub extern "C" fn send(program: u32) -> i32 {
         return Outcome::Lost as i32;
     };
     let outcome = match piece.want.get() {
-        0..=128 => fill::<128>(piece),
+        0 => fill::<0>(piece),
+        1..=128 => fill::<128>(piece),
         129..=320 => fill::<320>(piece),
         321..=704 => fill::<704>(piece),
         705..=1472 => fill::<1472>(piece),
@@ -195,6 +196,15 @@ fn fill<const N: usize>(piece: &Piece) -> Outcome {
             piece.flags.set(piece.flags.get() | data_flag::FAULT);
         }
     }
+    // SAFETY: inside the slot.
+    unsafe { (&raw mut (*slot).data).write(data(piece, captured)) };
+    entry.submit(ring::wakeup());
+    Outcome::Sent
+}
+
+/// The record of `piece` with `captured` bytes of payload; counts it as sent.
+#[inline(always)]
+pub fn data(piece: &Piece, captured: u64) -> Data {
     let mut header = ring::header(
         kind::DATA,
         size_of::<Data>() as u32 + captured as u32,
@@ -203,30 +213,25 @@ fn fill<const N: usize>(piece: &Piece) -> Outcome {
     );
     header.flags = piece.flags.get();
     header.waited = piece.waited.get();
-    // SAFETY: inside the slot.
-    unsafe {
-        (&raw mut (*slot).data).write(Data {
-            header,
-            file: piece.file.get(),
-            pos: piece.pos.get(),
-            len: piece.len.get() as u32,
-            captured: captured as u32,
-            fd: piece.fd.get(),
-            errno: piece.errno.get(),
-            class: piece.class.get(),
-            runtime: piece.runtime.get(),
-            execution: piece.execution.get(),
-            origin: piece.origin.get(),
-        });
-    }
     if let Some(cpu) = cpu() {
         cpu.captured += captured;
         cpu.cut += piece.len.get() - captured;
         cpu.faults += u64::from(piece.flags.get() & data_flag::FAULT != 0);
     }
     piece.waited.set(0);
-    entry.submit(ring::wakeup());
-    Outcome::Sent
+    Data {
+        header,
+        file: piece.file.get(),
+        pos: piece.pos.get(),
+        len: piece.len.get() as u32,
+        captured: captured as u32,
+        fd: piece.fd.get(),
+        errno: piece.errno.get(),
+        class: piece.class.get(),
+        runtime: piece.runtime.get(),
+        execution: piece.execution.get(),
+        origin: piece.origin.get(),
+    }
 }
 
 /// `want`, at most `N`, in a form that the verifier can follow: without the barrier the compiler
@@ -234,9 +239,11 @@ fn fill<const N: usize>(piece: &Piece) -> Outcome {
 #[inline(always)]
 fn bounded<const N: usize>(want: u64) -> u64 {
     let mut want = want;
-    // SAFETY: no instruction; the value may have changed as far as the compiler knows.
+    // One instruction, that does nothing: without any, two places in the source could have the same one
+    // in the program, which the kernel refuses (`Invalid line_info`).
+    // SAFETY: the value may have changed as far as the compiler knows.
     unsafe {
-        core::arch::asm!("/* {0} */", inout(reg) want, options(nomem, nostack, preserves_flags))
+        core::arch::asm!("{0} = {0}", inout(reg) want, options(nomem, nostack, preserves_flags))
     };
     if want > N as u64 { N as u64 } else { want }
 }

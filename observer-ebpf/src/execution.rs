@@ -3,7 +3,9 @@
 //! Userspace finds out what a process runs on and where that keeps what is read here; each runtime
 //! has a file of its own. What can't be read is no execution, never a guess.
 
+pub mod go;
 pub mod node;
+pub mod python;
 
 use observer_abi::{control::watch, runtime};
 
@@ -49,12 +51,14 @@ pub fn inherit(parent: u32, child: u32) {
 }
 
 #[inline(never)]
-fn read(pid_tgid: u64, _regs: u64) -> Execution {
+fn read(pid_tgid: u64, regs: u64) -> Execution {
     // SAFETY: the value is a map element; userspace replaces it as a whole.
     let Some(layout) = (unsafe { RUNTIMES.get((pid_tgid >> 32) as u32) }) else {
         return Execution::NONE;
     };
     match layout.runtime as u8 {
+        runtime::GO => go::current(layout, regs),
+        runtime::PYTHON => python::current(layout, pid_tgid),
         runtime::NODE => node::current(pid_tgid),
         _ => Execution::NONE,
     }

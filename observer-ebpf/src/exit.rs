@@ -14,6 +14,7 @@ use crate::{
     regs::Regs,
     report::{advance, position, refund, report, report_bare},
     ring::{self, cpu},
+    take::{self, EAGAIN},
     thread::Thread,
     vector,
 };
@@ -35,9 +36,7 @@ pub fn run(regs: u64, ret: i64) {
     };
     if let Some(state) = thread.known() {
         if state.bits & PENDING != 0 {
-            let bits = state.bits;
-            state.bits = 0;
-            finish(thread, regs, state, bits, ret);
+            finish(thread, regs, state, ret);
         }
         return;
     }
@@ -57,7 +56,8 @@ fn unpaired(thread: Thread, regs: u64, ret: i64) {
         && moves
         && prepare(call, regs, Stage::Returns, state).is_some()
     {
-        finish(thread, regs, state, UNREPORTED, ret);
+        state.bits = UNREPORTED;
+        finish(thread, regs, state, ret);
     }
     if moves && let Some(cpu) = cpu() {
         cpu.unpaired += 1;
@@ -72,10 +72,18 @@ fn call_at(regs: u64) -> u8 {
 
 /// Reports what `call` did, now that it returned `ret`.
 #[inline(never)]
-fn finish(caller: Thread, regs: u64, call: &mut ThreadState, bits: u8, ret: i64) {
+fn finish(caller: Thread, regs: u64, call: &mut ThreadState, ret: i64) {
+    let bits = core::mem::take(&mut call.bits);
     let Some(state) = same(call.file, call.id) else {
         return;
     };
+    let family = call.call & call::FAMILY;
+    if family == call::CONNECTS {
+        return take::connected(caller, regs, call, state, ret);
+    }
+    if family == call::READS && ret == -EAGAIN {
+        return take::probed(caller, regs, call, state);
+    }
     let Some(piece) = Piece::of(Program::Exit) else {
         return;
     };
@@ -84,7 +92,7 @@ fn finish(caller: Thread, regs: u64, call: &mut ThreadState, bits: u8, ret: i64)
     piece.executed_by(execution::current(caller, regs));
     piece.time.set(ring::now());
     piece.describe(call, state);
-    match call.call & call::FAMILY {
+    match family {
         call::READS => read(call, state, piece, ret),
         call::WRITES => write(call, state, piece, bits, ret),
         _ => moved(call, state, piece, ret),
@@ -100,6 +108,7 @@ fn read(call: &ThreadState, state: &FileState, piece: &Piece, ret: i64) {
         }
         piece.pos.set(position(state, Direction::Read));
         advance(state, Direction::Read, ret);
+        take::read(state, piece);
         if introduce(call, state, piece) {
             range(call, state, piece, 0, ret as u64);
         }

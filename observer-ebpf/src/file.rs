@@ -4,14 +4,14 @@
 use core::{cell::Cell, mem::MaybeUninit};
 
 use aya_ebpf::{
-    bindings::BPF_ANY,
+    bindings::{BPF_ANY, BPF_NOEXIST},
     helpers::{bpf_get_current_task, bpf_get_smp_processor_id},
 };
 use observer_abi::{class, control::FILE_BLOCK};
 
 use crate::{
     config::offset,
-    maps::{CPUS, FILES, FileState, IGNORED, REGULAR},
+    maps::{CPUS, FILES, FileState, IGNORED, NO_TURN, REGULAR},
     mem,
 };
 
@@ -139,6 +139,30 @@ impl OpenFile {
         mem::kernel(self.address, offset!(file_private))
     }
 
+    /// As [`state`](Self::state), for programs that may be preempted (Linux 5.12: the addition
+    /// fetches). Nothing while something else is remembered at its address.
+    #[inline(always)]
+    pub fn state_preemptible(&self) -> Option<&'static FileState> {
+        if let Some(state) = self.known() {
+            return Some(state);
+        }
+        let cpu = CPUS.get_ptr_mut(0)?;
+        let mut count = 1u64;
+        // SAFETY: aligned, inside a live map element. What counts in several instructions on this
+        // CPU is not preempted by this program.
+        unsafe {
+            core::arch::asm!(
+                "{count} = atomic_fetch_add((u64 *)({ids} + 0), {count})",
+                ids = in(reg) &raw mut (*cpu).ids,
+                count = inout(reg) count,
+                options(nostack),
+            );
+        }
+        // Another thread may have been faster.
+        let _ = self.insert(count + 1, BPF_NOEXIST);
+        self.known()
+    }
+
     /// Gives it an identity and a class.
     #[inline(never)]
     fn enrol(&self) -> i32 {
@@ -150,6 +174,12 @@ impl OpenFile {
             (*cpu).ids += 1;
             (*cpu).ids
         };
+        self.insert(count, BPF_ANY)
+    }
+
+    /// Remembers it as number `count` of this CPU.
+    #[inline(always)]
+    fn insert(&self, count: u64, how: u32) -> i32 {
         // SAFETY: the helper has no preconditions.
         let number = unsafe { bpf_get_smp_processor_id() };
         let state = FileState {
@@ -161,10 +191,12 @@ impl OpenFile {
             flags: self.flags & CLASS_FLAGS,
             class: Cell::new(self.classify()),
             bits: Cell::new(0),
-            turn: Cell::new(2),
+            turn: Cell::new(NO_TURN),
             closing: Cell::new(0),
+            reader: Cell::new(0),
+            tail: 0,
         };
-        match FILES.insert(self.address, state, u64::from(BPF_ANY)) {
+        match FILES.insert(self.address, state, u64::from(how)) {
             Ok(()) => 0,
             Err(error) => error,
         }

@@ -14,6 +14,9 @@
 //! fetch, and structures are read at offsets that userspace takes from the kernel's BTF
 //! ([`config`]), so that one object serves every kernel and architecture of the same byte order.
 //!
+//! Besides, `go_branch` and `go_take` are put into single processes as uprobes (3.5 and later; what they
+//! use is newer: 5.12).
+//!
 //! # Order of the checks
 //!
 //! A call is dropped at the first of: its number (a table, no helper), its process (one byte of an
@@ -21,7 +24,8 @@
 //!
 //! # Who may touch what
 //!
-//! Programs run with preemption off, so per-CPU state has one user at a time; a thread's element of
+//! Programs at tracepoints run with preemption off, so per-CPU state has one user at a time (those
+//! inside programs: see [`probe`]); a thread's element of
 //! `THREADS` is written by that thread alone. States in `FILES` are shared by all threads that use
 //! the description; positions change by atomic addition, the rest is advisory.
 #![no_std]
@@ -40,19 +44,24 @@ mod enter;
 mod execution;
 mod exit;
 mod file;
+mod gather;
 mod maps;
 mod mem;
+mod probe;
 mod regs;
 mod report;
 mod ring;
+mod take;
 mod task;
 mod thread;
 mod vector;
 
 use aya_ebpf::{
-    macros::{raw_tracepoint, uprobe},
-    programs::{ProbeContext, RawTracePointContext},
+    EbpfContext,
+    macros::{raw_tracepoint, uprobe, uretprobe},
+    programs::{ProbeContext, RawTracePointContext, RetProbeContext},
 };
+use execution::python::Birth;
 
 /// Kernel prototype: `sys_enter(struct pt_regs *regs, long id)`, since 4.17 as a raw tracepoint.
 #[raw_tracepoint(tracepoint = "sys_enter")]
@@ -99,10 +108,41 @@ pub fn node_scope_end(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// The helpers that read memory are for programs under a licence compatible with the GPL.
+/// At the return of `PyObject *PyContext_CopyCurrent(void)` and `PyContext_Copy(PyObject *)`, CPython
+/// 3.7 and later.
+#[uretprobe]
+pub fn python_copied(ctx: RetProbeContext) -> u32 {
+    execution::python::began(Birth::Copied, ctx.ret());
+    0
+}
+
+/// At the return of `PyObject *PyContext_New(void)`, CPython 3.7 and later.
+#[uretprobe]
+pub fn python_fresh(ctx: RetProbeContext) -> u32 {
+    execution::python::began(Birth::Fresh, ctx.ret());
+    0
+}
+
+/// In Go, at the call of `runtime.runqput(pp *p, gp *g, next bool)` by `runtime.newproc.func1`.
+#[uprobe]
+pub fn go_branch(ctx: ProbeContext) -> u32 {
+    probe::go_branch(ctx.as_ptr() as u64);
+    0
+}
+
+/// In Go, at the beginning of `net/http.(*persistConn).roundTrip(req *transportRequest)`.
+#[uprobe]
+pub fn go_take(ctx: ProbeContext) -> u32 {
+    probe::go_take(ctx.as_ptr() as u64);
+    0
+}
+
+/// What the kernel is told: `bpf_probe_read_kernel`, `bpf_probe_read_user` and `bpf_get_current_task` are
+/// for programs under a licence compatible with its own, and Apache-2.0 is none of those it knows
+/// (`include/linux/license.h`). So the probes are offered under the GPL, version 2, as well.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+static LICENSE: [u8; 4] = *b"GPL\0";
 
 /// The verifier refuses a program that could reach this.
 #[panic_handler]

@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use observer_abi::control::{Control, CpuState, Layout, Policy, WATCH_CELLS};
 
-use crate::emit::Piece;
+use crate::{emit::Piece, gather::Gathered};
 
 /// What is known of an open file description, keyed by the address of its `struct file`.
 #[repr(C)]
@@ -28,12 +28,16 @@ pub struct FileState {
     pub flags: u32,
     /// One of `observer_abi::class`, or [`REGULAR`].
     pub class: Cell<u8>,
-    /// [`ANNOUNCED`], [`IGNORED`].
+    /// [`ANNOUNCED`], [`IGNORED`], [`CLIENT`].
     pub bits: Cell<u8>,
-    /// Direction of the last data, 2 before any.
+    /// Direction of the last data, [`NO_TURN`] before any.
     pub turn: Cell<u8>,
     /// Descriptors of it that the call that is closing many has closed by now.
     pub closing: Cell<u8>,
+    /// With [`CLIENT`]: the thread that read last, or tried to.
+    pub reader: Cell<u32>,
+    /// Unused, zero.
+    pub tail: u32,
 }
 
 // SAFETY: each cell is read and written as a whole by single instructions; positions, where that is
@@ -47,6 +51,11 @@ pub const REGULAR: u8 = 0x80;
 pub const ANNOUNCED: u8 = 1;
 /// [`FileState::bits`]: userspace wants to hear no more of it.
 pub const IGNORED: u8 = 2;
+/// [`FileState::bits`]: a socket that was connected here, or first written to.
+pub const CLIENT: u8 = 4;
+
+/// [`FileState::turn`]: no data yet.
+pub const NO_TURN: u8 = 2;
 
 /// What a thread is doing, so that the return of a call is paired with its beginning.
 #[repr(C)]
@@ -141,6 +150,10 @@ pub static VECTORS: PerCpuArray<[IoVec; VECTOR]> = PerCpuArray::with_max_entries
 /// The record in the making: element 0 for `sys_enter`, 1 for `sys_exit`.
 #[map]
 pub static PIECES: PerCpuArray<Piece> = PerCpuArray::with_max_entries(2, 0);
+
+/// Room for records that are gathered: element 0 for `sys_enter`, 1 for `sys_exit`.
+#[map]
+pub static GATHERED: PerCpuArray<Gathered> = PerCpuArray::with_max_entries(2, 0);
 
 /// The records.
 #[map]

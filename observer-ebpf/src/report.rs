@@ -6,7 +6,7 @@ use crate::{
     config::setting,
     emit::{Outcome, Piece},
     file::{Direction, is_socket},
-    maps::{FileState, IGNORED, POLICY},
+    maps::{CLIENT, FileState, IGNORED, NO_TURN, POLICY},
     ring::cpu,
 };
 
@@ -35,23 +35,44 @@ pub fn report(state: &FileState, piece: &Piece) -> u64 {
         piece.from.set(piece.from.get() + skipped);
         piece.len.set(total - skipped);
     }
+    grant(state, direction, skip_until);
+    piece.want.set(piece.len.get().min(limit(state, direction)));
+    match piece.send() {
+        Outcome::Fault => return skipped,
+        Outcome::Sent => spend(state, direction, piece.want.get()),
+        Outcome::Lost => {}
+    }
+    total
+}
+
+/// Whether the policy allows the payload of all `len` bytes from `pos` on to be captured.
+#[inline(always)]
+pub fn granted_whole(state: &FileState, direction: usize, pos: u64, len: u64) -> bool {
+    begin_turn(state, direction);
+    let skip_until = skip_until(state, direction);
+    if skip_until > pos {
+        return false;
+    }
+    grant(state, direction, skip_until);
+    len <= limit(state, direction)
+}
+
+/// The position that was to be skipped to is reached: a fresh budget, once.
+#[inline(always)]
+fn grant(state: &FileState, direction: usize, skip_until: u64) {
     if skip_until != 0 && state.granted[direction].get() != skip_until {
         state.granted[direction].set(skip_until);
         state.left[direction].set(setting!(turn_budget));
     }
-    piece.want.set(piece.len.get().min(limit(state, direction)));
-    match piece.send() {
-        Outcome::Fault => return skipped,
-        Outcome::Sent if is_socket(state.class.get()) => {
-            state.left[direction].set(
-                state.left[direction]
-                    .get()
-                    .saturating_sub(piece.want.get() as u32),
-            );
-        }
-        Outcome::Sent | Outcome::Lost => {}
+}
+
+/// Takes `bytes` that were captured off the turn's budget.
+#[inline(always)]
+pub fn spend(state: &FileState, direction: usize, bytes: u64) {
+    if is_socket(state.class.get()) {
+        let left = &state.left[direction];
+        left.set(left.get().saturating_sub(bytes as u32));
     }
-    total
 }
 
 /// Reports bytes without payload.
@@ -139,6 +160,9 @@ fn skip_until(state: &FileState, direction: usize) -> u64 {
 #[inline(always)]
 fn begin_turn(state: &FileState, direction: usize) {
     if is_socket(state.class.get()) && state.turn.get() != direction as u8 {
+        if state.turn.get() == NO_TURN && direction == Direction::Write as usize {
+            state.bits.set(state.bits.get() | CLIENT);
+        }
         state.turn.set(direction as u8);
         state.left[direction].set(setting!(turn_budget));
     }

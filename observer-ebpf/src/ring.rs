@@ -5,7 +5,7 @@ use aya_ebpf::{
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
     maps::ring_buf::RingBufEntry,
 };
-use observer_abi::{ABI_VERSION, Header, control::CpuState};
+use observer_abi::{ABI_VERSION, Header, UNSEQUENCED, control::CpuState};
 
 use crate::maps::{CONTROL, CPUS, RING};
 
@@ -60,6 +60,55 @@ pub fn header(kind: u8, len: u32, pid_tgid: u64, time: u64) -> Header {
     }
 }
 
+/// As [`reserve`], for programs that may be preempted: what is added in one instruction by a program
+/// on the same CPU is never lost, and those that count in several are not preempted by these.
+#[inline(always)]
+pub fn reserve_unsequenced<T: 'static>() -> Option<RingBufEntry<T>> {
+    let entry = RING.reserve::<T>(0);
+    if entry.is_none()
+        && let Some(cpu) = CPUS.get_ptr_mut(0)
+    {
+        // SAFETY: a field of a live map element.
+        add(unsafe { &raw mut (*cpu).lost });
+    }
+    entry
+}
+
+/// As [`header`], for programs that may be preempted ([`crate::probe`]).
+#[inline(always)]
+pub fn unsequenced(kind: u8, len: u32, pid_tgid: u64, time: u64) -> Header {
+    if let Some(cpu) = CPUS.get_ptr_mut(0) {
+        // SAFETY: a field of a live map element.
+        add(unsafe { &raw mut (*cpu).sent });
+    }
+    Header {
+        kind,
+        flags: 0,
+        waited: 0,
+        abi: ABI_VERSION,
+        len,
+        time,
+        tgid: (pid_tgid >> 32) as u32,
+        tid: pid_tgid as u32,
+        cpu: UNSEQUENCED,
+        seq: 0,
+    }
+}
+
+/// Adds 1 in one instruction.
+#[inline(always)]
+fn add(count: *mut u64) {
+    // SAFETY: aligned, inside a live map element.
+    unsafe {
+        core::arch::asm!(
+            "lock *(u64 *)({count} + 0) += {one}",
+            count = in(reg) count,
+            one = in(reg) 1u64,
+            options(nostack),
+        );
+    }
+}
+
 /// `CLOCK_MONOTONIC`, nanoseconds.
 #[inline(always)]
 pub fn now() -> u64 {
@@ -67,17 +116,32 @@ pub fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// Flags to submit a record with: the reader is woken only if it sleeps and asked for it. A wake-up
-/// costs the observed thread more than all the rest of its probe.
+/// What [`header`] counted as sent found no room.
+#[inline(always)]
+pub fn unsent() {
+    if let Some(cpu) = cpu() {
+        cpu.sent -= 1;
+        cpu.lost += 1;
+    }
+}
+
+/// Flags to submit a record with that has its room already: the reader is woken only if it sleeps and
+/// asked for it. A wake-up costs the observed thread more than all the rest of its probe.
 #[inline(always)]
 pub fn wakeup() -> u64 {
+    wakeup_for(0)
+}
+
+/// As [`wakeup`], for a record of which `more` bytes are not in the ring yet.
+#[inline(always)]
+pub fn wakeup_for(more: u64) -> u64 {
     let quiet = u64::from(BPF_RB_NO_WAKEUP);
     let Some(control) = CONTROL.get_ptr_mut(0) else {
         return quiet;
     };
     // SAFETY: map element; the reader writes the word too, and each reading of it is a sound one.
     let wake_at = unsafe { (&raw const (*control).wake_at).read_volatile() };
-    if wake_at == 0 || RING.query(u64::from(BPF_RB_AVAIL_DATA)) < u64::from(wake_at) {
+    if wake_at == 0 || RING.query(u64::from(BPF_RB_AVAIL_DATA)) + more < u64::from(wake_at) {
         return quiet;
     }
     // SAFETY: as above.

@@ -7,6 +7,7 @@ use observer_abi::data_flag;
 use crate::{
     emit::{Piece, Program},
     file::same,
+    gather::report_gathered,
     maps::{IoVec, VECTOR, VECTORS},
     mem,
     report::{report, report_bare},
@@ -27,7 +28,7 @@ pub fn load(piece: &Piece, address: u64, count: u64) -> Option<u64> {
     (total >= 0).then_some(total as u64)
 }
 
-/// Reports the bytes from `start` to `end` of the loaded vector, element by element; returns where it
+/// Reports the bytes from `start` to `end` of the loaded vector, gathered or element by element; returns where it
 /// stopped: `end`, unless a payload was not readable yet. `piece` describes the byte at `start`.
 #[inline(always)]
 pub fn report_range(piece: &Piece, start: u64, end: u64) -> u64 {
@@ -76,6 +77,9 @@ pub extern "C" fn report_vector(program: u32) -> i64 {
     let (Some(piece), Some(elements)) = (Piece::at(program), elements(program)) else {
         return 0;
     };
+    if report_gathered(program) != 0 {
+        return piece.end.get() as i64;
+    }
     let Some(state) = same(piece.address.get(), piece.file.get()) else {
         return 0;
     };
@@ -117,7 +121,7 @@ pub extern "C" fn report_vector(program: u32) -> i64 {
 
 /// Where program number `program` keeps vectors.
 #[inline(always)]
-fn elements(program: u32) -> Option<&'static mut [IoVec; VECTOR]> {
+pub fn elements(program: u32) -> Option<&'static mut [IoVec; VECTOR]> {
     let elements = match program {
         0 => VECTORS.get_ptr_mut(Program::Enter as u32),
         _ => VECTORS.get_ptr_mut(Program::Exit as u32),

@@ -6,7 +6,9 @@ pub mod demo;
 pub mod doctor;
 pub mod facts;
 pub mod generate;
+pub mod heal;
 pub mod kernel;
+pub mod otlp;
 pub mod output;
 pub mod replay;
 pub mod runtimes;
@@ -51,10 +53,8 @@ fn with_causes(error: &anyhow::Error) -> String {
 fn run(command: Command) -> anyhow::Result<Exit> {
     Ok(match command {
         Command::Watch(args) => watch::run(&plan::watch(args)?)?,
-        Command::Replay(args) => {
-            let (file, show) = plan::replay(args)?;
-            replay::run(&file, &show)?
-        }
+        Command::Logs(args) => watch::run(&plan::logs(args)?)?,
+        Command::Replay(args) => replay::run(&plan::replay(args)?)?,
         Command::Completions(args) => generate::completions(args.shell)?,
         Command::Man => generate::man()?,
         Command::Decode(args) => decode::run(&args)?,

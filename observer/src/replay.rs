@@ -1,13 +1,14 @@
 //! `observer replay`: a recording as a source.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use observer_core::engine::Config;
 use observer_core::recording::ReadError;
 
 use crate::cli::exit::Exit;
-use crate::cli::plan::ShowPlan;
+use crate::cli::plan::ReplayPlan;
+use crate::otlp::StartError;
 use crate::session::{self, OpenError, Replay, SessionError};
 
 /// Why a recording can't be replayed, or not to its end.
@@ -24,6 +25,9 @@ pub enum Error {
         /// Why.
         source: ReadError,
     },
+    /// What is found can't be exported.
+    #[error(transparent)]
+    Export(#[from] StartError),
     /// What is found can't be shown.
     #[error("the output can't be written: {0}")]
     Output(io::Error),
@@ -34,10 +38,12 @@ pub enum Error {
 /// # Errors
 ///
 /// See [`Error`]. A recording that is cut short or damaged is replayed up to there.
-pub fn run(path: &Path, show: &ShowPlan) -> Result<Exit, Error> {
+pub fn run(plan: &ReplayPlan) -> Result<Exit, Error> {
+    let (path, show) = (&plan.file, &plan.show);
     let (startup, mut replay) = Replay::open(path)?;
     let canvas = crate::output::canvas(show.color);
     let sink = crate::sink::open(show, canvas, io::stdout());
+    let sink = crate::heal::around(plan.heal.as_ref(), sink)?;
     let config = Config {
         anchor: startup.anchor,
         show_query: show.show_query,
@@ -50,7 +56,7 @@ pub fn run(path: &Path, show: &ShowPlan) -> Result<Exit, Error> {
             Ok(Exit::Partly)
         }
         Err(SessionError::Source(source)) => Err(Error::Read {
-            path: path.to_owned(),
+            path: path.clone(),
             source,
         }),
         Err(SessionError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {

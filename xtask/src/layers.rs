@@ -41,6 +41,7 @@ const HOUSES: [House; 2] = [
             "exchange",
             "attribution",
             "verdict",
+            "healing",
             "summary",
             "engine",
             "recording",
@@ -50,8 +51,8 @@ const HOUSES: [House; 2] = [
         sources: "observer/src",
         // The sinks come before the kernel edge: they can't know of it. What joins both comes last.
         stages: &[
-            "cli", "sink", "session", "output", "generate", "decode", "replay", "facts", "kernel",
-            "runtimes", "watch", "doctor", "shop", "demo",
+            "cli", "otlp", "sink", "heal", "session", "output", "generate", "decode", "replay",
+            "facts", "kernel", "runtimes", "watch", "doctor", "shop", "demo",
         ],
     },
 ];

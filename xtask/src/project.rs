@@ -7,6 +7,15 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+/// Names the program that the end-to-end tests and the truth bench run.
+pub const PROGRAM_VARIABLE: &str = "OBSERVER_BIN";
+
+/// The program as cargo builds it with optimisation.
+pub fn program() -> Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    Ok(root()?.join(target).join("release/observer"))
+}
+
 /// The root of the project: this crate lies one below.
 pub fn root() -> Result<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

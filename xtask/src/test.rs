@@ -12,17 +12,23 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     layers,
-    project::{cargo, root, run as run_command},
+    project::{PROGRAM_VARIABLE, cargo, program, root, run as run_command},
 };
 
 /// Names the file to which skipped tests, and `tests/setup.sh`, append a line each.
 const SKIPS_VARIABLE: &str = "OBSERVER_SKIPS";
-/// Names the program that the end-to-end tests run.
-const PROGRAM_VARIABLE: &str = "OBSERVER_BIN";
 /// Where `tests/setup.sh` builds, and tests keep what they write, from the root of the project.
 const SERVICES: &str = "target/e2e";
 /// What `tests/setup.sh` builds: a file of that name with `.stamp` says that it has.
-const BUILT: [&str; 6] = ["python", "node", "java", "java-web", "java-25", "go"];
+const BUILT: [&str; 7] = [
+    "python",
+    "node",
+    "java",
+    "java-web",
+    "java-25",
+    "go",
+    "collector",
+];
 /// The crate of the end-to-end tests.
 const E2E: &str = "observer-e2e";
 
@@ -137,11 +143,6 @@ fn services() -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn program() -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    Ok(root()?.join(target).join("release/observer"))
 }
 
 /// Steps of a run, and which of them failed.

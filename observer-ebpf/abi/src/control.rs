@@ -75,6 +75,11 @@ pub mod call {
     pub const SELECT: u8 = WAITS | 2;
     /// `accept`, `accept4`.
     pub const ACCEPT: u8 = WAITS | 3;
+
+    /// Family: a socket is connected.
+    pub const CONNECTS: u8 = 0x60;
+    /// `connect(fd, addr, addrlen)`.
+    pub const CONNECT: u8 = CONNECTS;
 }
 
 /// Entries of the table of system calls: numbers from here on are ignored (462 calls exist in 6.18).
@@ -161,6 +166,8 @@ pub struct Offsets {
     pub task_tgid: u32,
     /// `task_struct.comm`.
     pub task_comm: u32,
+    /// `task_struct.thread.fsbase`: the thread pointer of x86-64. 0 where there is none.
+    pub task_thread_pointer: u32,
     /// `files_struct.fdt`.
     pub files_fdt: u32,
     /// `files_struct.count`: how many tasks share it.
@@ -261,6 +268,41 @@ pub const fn policy_slot(file: u64, bits: u32) -> u32 {
 /// Words in a [`Layout`].
 pub const LAYOUT_WORDS: usize = 15;
 
+/// Words of the [`Layout`] of a Go program. Offsets of registers are those in `struct pt_regs`; other
+/// offsets are those of fields in the structures of the program, in bytes.
+pub mod go {
+    /// Offset of the register that holds the running goroutine's `runtime.g`.
+    pub const G: usize = 0;
+    /// Offset of the stack pointer.
+    pub const SP: usize = 1;
+    /// `runtime.g.goid`.
+    pub const GOID: usize = 2;
+    /// `runtime.g.parentGoid`, from Go 1.21; 0 if there is none.
+    pub const PARENT: usize = 3;
+    /// `runtime.g.m`.
+    pub const M: usize = 4;
+    /// `runtime.m.curg`.
+    pub const CURG: usize = 5;
+    /// At the call of `runtime.runqput(pp, gp, next)`: offset of the register that holds `gp`.
+    pub const BEGUN: usize = 6;
+    /// In `net/http.(*persistConn).roundTrip`: offset of the register that holds the receiver.
+    pub const RECEIVER: usize = 7;
+    /// `net/http.persistConn.conn`, an interface: the address of its `itab`, then of its value.
+    pub const CONN: usize = 8;
+    /// Address of the description of `*net.TCPConn`; 0 if the program has none.
+    pub const TCP: usize = 9;
+    /// Address of the description of `*net.UnixConn`; 0 if the program has none.
+    pub const UNIX: usize = 10;
+    /// Address of the description of `*crypto/tls.Conn`; 0 if the program has none.
+    pub const TLS: usize = 11;
+    /// `crypto/tls.Conn.conn`, an interface likewise.
+    pub const TLS_CONN: usize = 12;
+    /// `net.TCPConn.conn.fd`, the address of a `net.netFD`; the same in `net.UnixConn`.
+    pub const FD: usize = 13;
+    /// `net.netFD.pfd.Sysfd`.
+    pub const SYSFD: usize = 14;
+}
+
 /// How the executions of one process are read: the value of the `RUNTIMES` map, by process id.
 ///
 /// Children inherit it, since `fork` keeps the address space; a new program has none.
@@ -309,10 +351,42 @@ pub struct CpuState {
     pub unpaired: u64,
 }
 
+/// Fields of [`CpuState`], all 64 bits wide.
+pub const COUNTERS: usize = size_of::<CpuState>() / size_of::<u64>();
+
+impl CpuState {
+    /// The counters in the order in which they lie in memory.
+    #[must_use]
+    pub const fn from_words(words: [u64; COUNTERS]) -> Self {
+        let [
+            seq,
+            ids,
+            sent,
+            lost,
+            captured,
+            cut,
+            faults,
+            ignored,
+            unpaired,
+        ] = words;
+        Self {
+            seq,
+            ids,
+            sent,
+            lost,
+            captured,
+            cut,
+            faults,
+            ignored,
+            unpaired,
+        }
+    }
+}
+
 const _: () = {
     assert!(size_of::<Config>() == 32);
     assert!(size_of::<Registers>() == 60);
-    assert!(size_of::<Offsets>() == 36 * 4);
+    assert!(size_of::<Offsets>() == 37 * 4);
     assert!(size_of::<Policy>() == 32);
     assert!(size_of::<Control>() == 8);
     assert!(size_of::<Layout>() == 128);

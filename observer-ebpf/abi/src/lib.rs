@@ -9,12 +9,16 @@
 //!
 //! * [`Header::seq`] counts every record that a CPU *wanted* to send. A hole in one CPU's sequence
 //!   bounds in time what was lost, whoever it belonged to.
+//!   Probes inside programs may be interrupted by other probes on their CPU, so that an order of
+//!   theirs can't be had for the price of an addition: their records stand outside the sequences
+//!   ([`UNSEQUENCED`]), and of their losses there is the kernel's count alone.
 //! * [`Data::pos`] counts the bytes of one direction of one open file description, sent or lost, cut
 //!   or whole. A hole in a stream's positions says exactly which bytes are missing.
 #![no_std]
 
 pub mod control;
 pub mod node;
+pub mod python;
 
 /// Version of everything in this crate, in every record's [`Header::abi`].
 ///
@@ -32,6 +36,9 @@ pub const DATA_V1: usize = 64;
 
 /// The longest payload of one record, in bytes: a 64 KiB message head in one system call fits.
 pub const MAX_PAYLOAD: usize = 64 * 1024;
+
+/// [`Header::cpu`] of records that are in no CPU's sequence.
+pub const UNSEQUENCED: u32 = u32::MAX;
 
 /// Values of [`Header::kind`].
 pub mod kind {
@@ -83,9 +90,11 @@ pub mod runtime {
 
 /// Values of [`Take::how`].
 pub mod take {
-    /// It connected the descriptor.
+    /// It connected the descriptor; with [`data_flag::NONBLOCK`](super::data_flag::NONBLOCK) in the
+    /// header it did not wait until that was done.
     pub const CONNECT: u8 = 1;
     /// It tried to read and there was nothing: clients look so whether a pooled connection is alive.
+    /// Told only between exchanges, and only if it was not that thread which read last.
     pub const PROBE: u8 = 2;
     /// Its HTTP client gave it the connection for one exchange.
     pub const CLIENT: u8 = 3;
@@ -163,7 +172,7 @@ pub struct Header {
     pub tgid: u32,
     /// The thread that caused it.
     pub tid: u32,
-    /// The CPU it was recorded on.
+    /// The CPU it was recorded on, or [`UNSEQUENCED`].
     pub cpu: u32,
     /// Position in that CPU's sequence of records, lost ones included; wraps.
     pub seq: u32,

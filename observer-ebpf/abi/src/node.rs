@@ -28,10 +28,14 @@ pub struct End {
     pub register: u16,
     /// How far from there the scope lies, bytes.
     pub displacement: i32,
+    /// Whether the scope has been counted out of the depth when the instruction is reached.
+    pub counted: bool,
 }
 
 /// Bit of a word that holds an [`End`].
 const PRESENT: u64 = 1 << 31;
+/// Bit of a word: [`End::counted`].
+const COUNTED: u64 = 1 << 12;
 
 /// The page offset of an instruction at `address`.
 #[must_use]
@@ -64,6 +68,7 @@ impl End {
         }
         (self.displacement as u32 as u64) << 32
             | PRESENT
+            | if self.counted { COUNTED } else { 0 }
             | (self.register as u64) << 16
             | self.page_offset as u64
     }
@@ -79,6 +84,7 @@ impl End {
             page_offset: (word & 0xfff) as u16,
             register: (word >> 16 & 0x7fff) as u16,
             displacement: (word >> 32) as u32 as i32,
+            counted: word & COUNTED != 0,
         })
     }
 }

@@ -111,11 +111,11 @@ struct Ending {
 /// What the scope at the probed instruction shows, if it is the outermost one and all of it is plausible.
 #[inline(always)]
 fn outermost(ctx: &ProbeContext, layout: &Layout) -> Option<Ending> {
-    let scope = scope(ctx, layout)?;
+    let (scope, outermost_depth) = scope(ctx, layout)?;
     // `InternalCallbackScope`: `Environment* env_`, then `async_context { double async_id, trigger }`.
     let [environment, root]: [u64; 2] = mem::user(scope)?;
     let depth: u64 = mem::user(environment.wrapping_add(layout.words[DEPTH]))?;
-    if depth != 1 {
+    if depth != outermost_depth {
         return None;
     }
     let ids: u64 = mem::user(environment.wrapping_add(layout.words[IDS]))?;
@@ -126,9 +126,10 @@ fn outermost(ctx: &ProbeContext, layout: &Layout) -> Option<Ending> {
     plausible.then_some(Ending { root, ids, newest })
 }
 
-/// Address of the scope that ends at the probed instruction.
+/// Address of the scope that ends at the probed instruction, and the depth that is counted there if
+/// it is the outermost one.
 #[inline(always)]
-fn scope(ctx: &ProbeContext, layout: &Layout) -> Option<u64> {
+fn scope(ctx: &ProbeContext, layout: &Layout) -> Option<(u64, u64)> {
     let registers = ctx.as_ptr() as u64;
     let ip: u64 = mem::kernel(registers, IP as u32)?;
     let here = page_offset(ip);
@@ -138,7 +139,8 @@ fn scope(ctx: &ProbeContext, layout: &Layout) -> Option<u64> {
             && end.register < REGISTERS
         {
             let base: u64 = mem::kernel(registers, u32::from(end.register))?;
-            return Some(base.wrapping_add(i64::from(end.displacement) as u64));
+            let address = base.wrapping_add(i64::from(end.displacement) as u64);
+            return Some((address, u64::from(!end.counted)));
         }
     }
     None

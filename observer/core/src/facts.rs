@@ -1,6 +1,7 @@
 //! What is known about processes and files from outside the records: the observer reads it from
 //! `/proc`, a recording keeps it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,10 @@ pub struct ProcessFacts {
     pub service: String,
     /// What it runs on.
     pub runtime: Option<Runtime>,
+    /// Further resource attributes, by their OpenTelemetry names: what the process declares
+    /// (`OTEL_RESOURCE_ATTRIBUTES`), its executable, container and host.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resource: BTreeMap<String, String>,
     /// Whether its executions can be told apart; absent while it is not known, or if the runtime has
     /// none but threads.
     #[serde(default, skip_serializing_if = "Option::is_none")]

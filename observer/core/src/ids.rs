@@ -38,6 +38,11 @@ identity! {
     Seq(u64)
 }
 
+/// What names an exchange wherever it is seen: at both ends of its connection, by every observer, in
+/// every replay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Identity(pub u128);
+
 /// A point in time: nanoseconds of the machine's `CLOCK_MONOTONIC`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

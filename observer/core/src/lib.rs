@@ -2,7 +2,7 @@
 //!
 //! Modules are the stages, in the order in which data flows:
 //! `record → stream → message (with its context) → exchange → attribution → verdict`; `engine` runs
-//! them. Nothing here does I/O, reads a clock, draws a random number or keeps global state: the same
+//! them, and `healing` makes spans and log records of what they tell. Nothing here does I/O, reads a clock, draws a random number or keeps global state: the same
 //! inputs give the same outputs, so that a recording of a live session replays to the same bytes.
 
 pub mod attribution;
@@ -11,6 +11,7 @@ pub mod engine;
 pub mod exchange;
 pub mod facts;
 pub mod feedback;
+pub mod healing;
 pub mod ids;
 pub mod judged;
 pub mod losses;

@@ -1,5 +1,9 @@
 //! Routes: paths without the parts that look like values, so that calls of one kind count together.
 
+use smol_str::SmolStrBuilder;
+
+use crate::text::Text;
+
 /// Longest route, in bytes; what is beyond is left out.
 const LENGTH: usize = 128;
 
@@ -8,20 +12,23 @@ const VALUE: &str = "{id}";
 
 /// A target's path with `{id}` for the segments that look like values.
 #[must_use]
-pub fn route(target: &str) -> String {
+pub fn route(target: &str) -> Text {
     let path = target.split(['?', '#']).next().unwrap_or_default();
-    let mut route = String::with_capacity(path.len().min(LENGTH));
+    let mut route = SmolStrBuilder::new();
+    let mut length = 0;
     for (i, segment) in path.split('/').enumerate() {
         let shown = if is_value(segment) { VALUE } else { segment };
-        if route.len() + shown.len() >= LENGTH {
+        if length + shown.len() >= LENGTH {
             break;
         }
         if i > 0 {
             route.push('/');
+            length += 1;
         }
         route.push_str(shown);
+        length += shown.len();
     }
-    route
+    route.finish()
 }
 
 /// Whether a segment is a number, a UUID, a hash or the like. Versions (`v2`) are not.

@@ -6,7 +6,9 @@
 //! that take no room and so hide what stands there.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+
+use serde::Serializer;
 
 /// Text that is kept in many places: a clone of it never copies more than 24 bytes. Up to 23 bytes
 /// stand in place, longer text is shared.
@@ -31,11 +33,16 @@ pub fn shows(c: char) -> bool {
 }
 
 /// Whether `text` is nothing but printable ASCII, as most is: found out many bytes at a time.
-fn is_plain(text: &str) -> bool {
-    let other = |byte: &u8| !(b' '..=b'~').contains(byte);
-    text.as_bytes()
+#[must_use]
+pub fn is_plain(text: &[u8]) -> bool {
+    all_of(text, |byte| matches!(byte, b' '..=b'~'))
+}
+
+/// Whether all bytes are of one kind, found out many bytes at a time: `is` must not branch.
+pub(crate) fn all_of(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
+    bytes
         .chunks(64)
-        .all(|chunk| chunk.iter().filter(|byte| other(byte)).count() == 0)
+        .all(|chunk| chunk.iter().fold(true, |all, byte| all & is(*byte)))
 }
 
 /// `text` with everything that would not be shown as itself written as `\u{…}`, in the notation of
@@ -45,7 +52,7 @@ fn is_plain(text: &str) -> bool {
 /// that a sink may apply it to text that was escaped before.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if is_plain(text) {
+    if is_plain(text.as_bytes()) {
         return Cow::Borrowed(text);
     }
     let Some(first) = text.find(|c| !shows(c)) else {
@@ -71,7 +78,7 @@ pub fn printable_text(text: &Text) -> Text {
 /// [`printable`], but line feeds stay: for text of several lines that is split when it is shown.
 #[must_use]
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
-    if is_plain(text) {
+    if is_plain(text.as_bytes()) {
         return Cow::Borrowed(text);
     }
     let Some(first) = text.find(|c| c != '\n' && !shows(c)) else {
@@ -89,6 +96,15 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Bytes as text; what is not UTF-8 is replaced. Most is, which is found out quickly.
+#[must_use]
+pub fn lossy(bytes: &[u8]) -> String {
+    match str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
 /// [`printable`] for bytes: those that are not UTF-8 become `\xNN`.
 #[must_use]
 pub fn printable_bytes(bytes: &[u8]) -> String {
@@ -101,6 +117,44 @@ pub fn printable_bytes(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// Serialises what `value` shows, in one piece: a serialiser that is handed many small pieces, as by
+/// `collect_str`, looks at each of them anew.
+pub(crate) fn serialize_shown<S: Serializer>(
+    value: &impl fmt::Display,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut brief = Brief {
+        bytes: [0; 160],
+        length: 0,
+    };
+    match write!(brief, "{value}") {
+        Ok(()) => serializer.serialize_str(brief.as_str()),
+        Err(fmt::Error) => serializer.collect_str(value),
+    }
+}
+
+/// Text of bounded length, in place.
+struct Brief {
+    bytes: [u8; 160],
+    length: usize,
+}
+
+impl Brief {
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Brief {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length + text.len();
+        let room = self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
 }
 
 fn push(out: &mut String, c: char) {

@@ -226,12 +226,13 @@ fn an_attribution_is_explained() {
         "both were in flight"
     );
     let named: Vec<_> = story.evidence.iter().map(|e| e.request).collect();
-    assert_eq!(named, [None, Some(told.served("/a").id), None]);
+    assert_eq!(named, [None, Some(told.served("/a").id), None, None]);
     assert_eq!(story.request, Some(told.served("/a").id));
 }
 
-#[test]
-fn evidence_that_disagrees_with_trace_ids_is_no_longer_believed() {
+/// Forty pairs of requests. What calls carries the context of /b; it is context 21, which answers /a, or one that
+/// 21 began.
+fn leaking(child: bool) -> Told {
     let mut w = World::new();
     let (a, b) = (w.tcp(SHOP, 80, 5000, true), w.tcp(SHOP, 80, 5001, true));
     let client = w.tcp(SHOP, 6000, 90, true);
@@ -242,24 +243,45 @@ fn evidence_that_disagrees_with_trace_ids_is_no_longer_believed() {
     for n in 0..40_u64 {
         let (one, other) = (2 * n + 1, 2 * n + 2);
         w.run(LOOP, PYTHON, 1);
-        w.read(LOOP, a, request("/a", &traceparent(one, 1)));
-        w.read(LOOP, b, request("/b", &traceparent(other, 1)));
-        // What runs claims to be what answers /a, and carries the context of /b.
+        w.read(LOOP, a, request(&format!("/a/{n}"), &traceparent(one, 1)));
+        w.read(LOOP, b, request(&format!("/b/{n}"), &traceparent(other, 1)));
         w.run(LOOP, PYTHON, 21);
+        if child {
+            w.branch(SHOP, LOOP, PYTHON, 21, 31);
+            w.run(LOOP, PYTHON, 31);
+        }
         call(&mut w, &format!("/ids/{n}"), &traceparent(other, 9));
         call(&mut w, &format!("/bare/{n}"), "");
+        w.run(LOOP, PYTHON, 21);
         w.write(LOOP, a, response());
         w.run(LOOP, PYTHON, 22);
         w.write(LOOP, b, response());
+        w.sleep(2 * SECOND);
         w.tick();
     }
-    let told = w.told();
+    w.told()
+}
+
+#[test]
+fn a_leak_is_the_ids_fault_where_the_execution_wrote_the_response() {
+    let told = leaking(false);
+    let last = told.call("/ids/39");
+    assert_eq!(last.verdict, Some(Verdict::Crossed));
+    assert_eq!(last.request, Some(told.served("/a/39").id));
+    assert_eq!(told.call("/bare/39").verdict, Some(Verdict::Dropped));
+}
+
+#[test]
+fn other_evidence_that_disagrees_with_trace_ids_is_no_longer_believed() {
+    let told = leaking(true);
     assert_eq!(told.call("/bare/0").verdict, Some(Verdict::Dropped));
-    let last = told.call("/bare/39");
-    assert_eq!(last.verdict, Some(Verdict::Inconclusive));
-    let reason = last.attribution.as_ref().unwrap().reason.clone();
-    assert!(
-        matches!(reason, Some(Reason::Distrusted { disagreed, compared }) if disagreed == compared),
-        "{reason:?}"
-    );
+    for path in ["/bare/39", "/ids/39"] {
+        let last = told.call(path);
+        assert_eq!(last.verdict, Some(Verdict::Inconclusive), "{path}");
+        let reason = last.attribution.as_ref().unwrap().reason.clone();
+        assert!(
+            matches!(reason, Some(Reason::Distrusted { disagreed, compared }) if disagreed == compared),
+            "{path}: {reason:?}"
+        );
+    }
 }

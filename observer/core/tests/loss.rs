@@ -158,6 +158,23 @@ fn accusations(told: &Told) -> BTreeMap<String, String> {
     told.0.iter().filter_map(of).collect()
 }
 
+#[test]
+fn a_write_that_is_taken_back_is_no_loss() {
+    let mut w = World::new();
+    let socket = w.tcp(SHOP, 80, 5000, true);
+    w.read(1, socket, request("/full", ""));
+    for _ in 0..3 {
+        w.write(1, socket, "HTTP/1.1 2");
+        w.shorten(1, socket, 10);
+    }
+    w.write(1, socket, response());
+    w.tick();
+    let told = w.told();
+    assert_eq!(told.exchanges(Role::Server)[0].status, Some(200));
+    let loss = |judged: &Judged| matches!(judged, Judged::Loss(_));
+    assert!(!told.0.iter().any(loss), "{:#?}", told.json());
+}
+
 proptest! {
     #[test]
     fn losing_records_never_accuses(

@@ -8,6 +8,8 @@ use observer_core::judged::SubjectId;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::export::HealArgs;
+
 /// Shows which service drops trace context, on which call, how often and why.
 ///
 /// Watches running services from outside, with eBPF: no code is changed, nothing is restarted or
@@ -43,6 +45,9 @@ pub enum Command {
     /// Watch services live: each request, call and log line with its verdict
     #[command(after_help = WATCH_EXAMPLES)]
     Watch(WatchArgs),
+    /// Print the log lines of services, each with the trace that it belongs to
+    #[command(after_help = LOGS_EXAMPLES)]
+    Logs(LogsArgs),
     /// Show a recording as the live watch showed it
     Replay(ReplayArgs),
     /// Say what a propagation header carries, or which rule it breaks
@@ -68,6 +73,11 @@ Examples:
   observer watch --duration 30s -- python3 app.py
   observer watch --all --output json --record session.observer";
 
+const LOGS_EXAMPLES: &str = "\
+Examples:
+  observer logs --pid 4242                      lines of a process, with trace_id and span_id
+  observer logs --comm python3 --otlp           the same, exported as well";
+
 const DECODE_EXAMPLES: &str = "\
 Examples:
   observer decode 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
@@ -91,6 +101,26 @@ pub struct WatchArgs {
     #[command(flatten)]
     /// How to show it.
     pub show: ShowArgs,
+    #[command(flatten)]
+    /// What to heal, and where to export to.
+    pub heal: HealArgs,
+    /// Start this command and watch it from its first instruction; ends when it ends
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    #[command(flatten)]
+    /// What to watch.
+    pub select: SelectArgs,
+    /// Stop after this time, for example 30s or 5m; plain numbers are seconds
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    #[command(flatten)]
+    /// What to heal, and where to export to.
+    pub heal: HealArgs,
     /// Start this command and watch it from its first instruction; ends when it ends
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
@@ -212,6 +242,9 @@ pub struct ReplayArgs {
     #[command(flatten)]
     /// How to show it.
     pub show: ShowArgs,
+    #[command(flatten)]
+    /// What to heal, and where to export to.
+    pub heal: HealArgs,
 }
 
 /// Arguments of `decode`.

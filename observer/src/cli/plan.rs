@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use observer_core::judged::{LogVerdict, SubjectId, Verdict};
 
-use super::args::{Color, Logs, Output, Redact, ReplayArgs, SelectArgs, ShowArgs, WatchArgs};
+use super::args::{
+    Color, Logs, LogsArgs, Output, Redact, ReplayArgs, SelectArgs, ShowArgs, WatchArgs,
+};
+use super::export::{self, HealPlan};
 
 /// Why arguments make no sense.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -44,6 +47,12 @@ pub enum PlanError {
     /// `--logs none` with a verdict that only log lines have.
     #[error("--only {0} is a verdict of log lines, which --logs none hides")]
     HiddenVerdict(&'static str),
+    /// An option of the export without `--otlp`.
+    #[error("{0} says how to export, but without --otlp nothing is exported")]
+    NoExport(&'static str),
+    /// Not a header.
+    #[error("--otlp-header {0}: a header is NAME=VALUE")]
+    Header(String),
 }
 
 /// What `watch` is to do.
@@ -59,6 +68,8 @@ pub struct WatchPlan {
     pub record: Option<PathBuf>,
     /// How to show it.
     pub show: ShowPlan,
+    /// What to heal, and where to export to.
+    pub heal: Option<HealPlan>,
 }
 
 /// A command to start.
@@ -154,6 +165,8 @@ pub struct ShowPlan {
     pub color: Color,
     /// Show only this many requests, then nothing but the summary.
     pub at_most: Option<usize>,
+    /// Show log lines with their traces, and nothing else.
+    pub lines: bool,
 }
 
 /// Which judged things are shown; what is empty lets everything through.
@@ -194,7 +207,50 @@ pub fn watch(args: WatchArgs) -> Result<WatchPlan, PlanError> {
         duration: args.duration,
         record: args.record,
         show: show(args.show)?,
+        heal: export::plan(args.heal)?,
     })
+}
+
+/// The plan of `logs`: a watch that shows nothing but lines.
+///
+/// # Errors
+///
+/// See [`PlanError`].
+pub fn logs(args: LogsArgs) -> Result<WatchPlan, PlanError> {
+    let mut command = args.command.into_iter();
+    let command = command.next().map(|program| Command {
+        program,
+        args: command.collect(),
+    });
+    Ok(WatchPlan {
+        selection: selection(args.select, command.is_some())?,
+        command,
+        duration: args.duration,
+        record: None,
+        show: ShowPlan {
+            output: Output::Text,
+            filter: Filter::default(),
+            show_query: true,
+            logs: Logs::All,
+            quiet: false,
+            color: Color::Never,
+            at_most: None,
+            explain: None,
+            lines: true,
+        },
+        heal: Some(export::plan(args.heal)?.unwrap_or_default()),
+    })
+}
+
+/// The plan of `replay`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayPlan {
+    /// The recording; `-` is standard input.
+    pub file: PathBuf,
+    /// How to show it.
+    pub show: ShowPlan,
+    /// What to heal, and where to export to.
+    pub heal: Option<HealPlan>,
 }
 
 /// The plan of `replay`: the file, and how to show it.
@@ -202,8 +258,12 @@ pub fn watch(args: WatchArgs) -> Result<WatchPlan, PlanError> {
 /// # Errors
 ///
 /// See [`PlanError`].
-pub fn replay(args: ReplayArgs) -> Result<(PathBuf, ShowPlan), PlanError> {
-    Ok((args.file, show(args.show)?))
+pub fn replay(args: ReplayArgs) -> Result<ReplayPlan, PlanError> {
+    Ok(ReplayPlan {
+        file: args.file,
+        show: show(args.show)?,
+        heal: export::plan(args.heal)?,
+    })
 }
 
 fn selection(args: SelectArgs, command: bool) -> Result<Selection, PlanError> {
@@ -285,6 +345,7 @@ fn show(args: ShowArgs) -> Result<ShowPlan, PlanError> {
         quiet: args.quiet,
         color: args.color,
         at_most: None,
+        lines: false,
     })
 }
 

@@ -95,7 +95,9 @@ fn plan(shop: &Shop, args: &DemoArgs) -> WatchPlan {
             quiet: false,
             color: args.color,
             at_most: Some(SHOWN),
+            lines: false,
         },
+        heal: None,
     }
 }
 

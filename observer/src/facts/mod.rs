@@ -5,6 +5,7 @@
 
 mod image;
 mod proc;
+mod resource;
 mod runtime;
 mod service;
 mod tracker;
@@ -30,6 +31,7 @@ pub fn process(proc: &Proc, tgid: Tgid) -> ProcessFacts {
         tgid,
         service: printable(&service).chars().take(NAME_LIMIT).collect(),
         runtime,
+        resource: resource::attributes(&process, exe.as_deref()),
         executions: None,
     }
 }

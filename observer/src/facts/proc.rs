@@ -90,6 +90,12 @@ impl Process {
         self.dir.join("exe")
     }
 
+    /// Where one of its files, or a file that it sees below `root`, is found from here.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
     /// Its name as the kernel keeps it, at most 15 bytes.
     #[must_use]
     pub fn comm(&self) -> Option<String> {

@@ -2,7 +2,10 @@
 
 use observer_core::facts::Runtime;
 
+use opentelemetry_semantic_conventions::resource::SERVICE_NAME;
+
 use super::proc::Process;
+use super::resource;
 
 /// What the process calls itself, else what it runs.
 ///
@@ -23,12 +26,9 @@ pub(super) fn name(
 
 fn declared(process: &Process) -> Option<String> {
     process.variable("OTEL_SERVICE_NAME").or_else(|| {
-        let attributes = process.variable("OTEL_RESOURCE_ATTRIBUTES")?;
-        attributes.split(',').find_map(|attribute| {
-            let (key, value) = attribute.split_once('=')?;
-            let value = percent_decoded(value.trim());
-            (key.trim() == "service.name" && !value.is_empty()).then_some(value)
-        })
+        let mut attributes = resource::declared(process).into_iter();
+        attributes
+            .find_map(|(key, value)| (key == SERVICE_NAME && !value.is_empty()).then_some(value))
     })
 }
 
@@ -226,20 +226,4 @@ fn last_part(dotted: &str) -> &str {
         Some((_, last)) if last != "py" => last,
         _ => dotted,
     }
-}
-
-/// Values of `OTEL_RESOURCE_ATTRIBUTES` are percent-encoded (W3C Baggage).
-fn percent_decoded(value: &str) -> String {
-    let bytes = value.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let escaped = value
-            .get(at + 1..at + 3)
-            .filter(|_| byte == b'%')
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        out.push(escaped.unwrap_or(byte));
-        at += if escaped.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }

@@ -32,6 +32,7 @@ const TABLE: &[(libc::c_long, u8)] = &[
     (libc::SYS_pselect6, call::SELECT),
     (libc::SYS_accept, call::ACCEPT),
     (libc::SYS_accept4, call::ACCEPT),
+    (libc::SYS_connect, call::CONNECT),
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_dup2, call::DUP2),
     #[cfg(target_arch = "x86_64")]

@@ -14,7 +14,7 @@ use super::{
     ring::Ring,
     runtimes::RuntimeTable,
     select,
-    stats::{CpuCounters, ProgramStats},
+    stats::{CpuCounters, Misses, ProgramStats},
     user::{self, UserLink, UserProbe},
     watch::WatchTable,
 };
@@ -40,6 +40,7 @@ pub struct Capture {
     policy: PolicyTable,
     runtimes: RuntimeTable,
     counters: CpuCounters,
+    misses: Misses,
     status: Vec<ProbeStatus>,
     object: Ebpf,
 }
@@ -63,6 +64,7 @@ impl Capture {
             runtimes: RuntimeTable::open(&mut object)?,
             counters: CpuCounters::open(&mut object)?,
             status: attach(&mut object)?,
+            misses: Misses::open(&object),
             object,
         })
     }
@@ -133,7 +135,10 @@ impl Capture {
         process: Tgid,
         probe: &UserProbe,
     ) -> Result<UserLink, ProgramError> {
-        user::attach(&mut self.object, process, probe)
+        let link = user::attach(&mut self.object, process, probe);
+        // Its program may have been loaded only now.
+        self.misses = Misses::open(&self.object);
+        link
     }
 
     /// Whether `process` was selected, or inherited it.
@@ -162,18 +167,13 @@ impl Capture {
         self.policy.apply(feedback);
     }
 
-    /// Records lost since the capture began: of [`counters`](Self::counters) what is cheap enough
-    /// to be asked for at every drain.
+    /// What was lost since the capture began: of [`counters`](Self::counters) what is cheap enough to
+    /// be asked for at every drain. Records for which the ring had no room, and runs of the probes
+    /// that the kernel left out because another was running on the same CPU: what they would have
+    /// reported is lost without a count of its own.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.counters.sum().lost
-    }
-
-    /// Runs of the probes that the kernel left out because another was running on the same CPU:
-    /// what they would have reported is lost without a count of its own.
-    #[must_use]
-    pub fn missed(&self) -> u64 {
-        self.programs().iter().map(|p| p.misses).sum()
+        self.counters.sum().lost + self.misses.sum()
     }
 
     /// What was counted since the capture began.
@@ -181,7 +181,7 @@ impl Capture {
     pub fn counters(&self) -> Counters {
         Counters {
             programs: self.programs(),
-            ..self.counters.sum()
+            probes: self.counters.sum(),
         }
     }
 

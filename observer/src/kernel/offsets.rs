@@ -58,6 +58,7 @@ pub fn offsets(btf: &Btf<'_>) -> Result<Offsets, OffsetError> {
         task_pid: btf.offset("task_struct", "pid")?,
         task_tgid: btf.offset("task_struct", "tgid")?,
         task_comm: btf.offset("task_struct", "comm")?,
+        task_thread_pointer: thread_pointer(btf)?,
         files_fdt: btf.offset("files_struct", "fdt")?,
         files_count: btf.offset("files_struct", "count")?,
         fdt_max_fds: size,
@@ -91,6 +92,14 @@ pub fn offsets(btf: &Btf<'_>) -> Result<Offsets, OffsetError> {
         unix_address_len: btf.offset("unix_address", "len")?,
         unix_address_name: btf.offset("unix_address", "name")?,
     })
+}
+
+/// Where a task keeps the thread pointer of its thread; 0 where that is not known.
+fn thread_pointer(btf: &Btf<'_>) -> Result<u32, BtfError> {
+    if cfg!(not(target_arch = "x86_64")) {
+        return Ok(0);
+    }
+    Ok(btf.offset("task_struct", "thread")? + btf.offset("thread_struct", "fsbase")?)
 }
 
 #[cfg(test)]

@@ -1,32 +1,27 @@
 //! What the probes and the kernel counted.
 
-use std::{fs, os::fd::RawFd};
+use std::{
+    fs::{self, File},
+    os::{
+        fd::{AsFd, AsRawFd, RawFd},
+        unix::fs::FileExt,
+    },
+};
 
 use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray},
+    programs::Program,
 };
-use observer_abi::control::CpuState;
+use observer_abi::control::{COUNTERS, CpuState};
 
 use super::CaptureError;
 
-/// Sums over all CPUs since the capture began.
+/// What was counted since the capture began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Records put into the ring.
-    pub sent: u64,
-    /// Records for which the ring had no room.
-    pub lost: u64,
-    /// Bytes of payload put into the ring.
-    pub captured: u64,
-    /// Bytes reported without payload, by policy or because they could not be read.
-    pub cut: u64,
-    /// Payloads that could not be read from a process's memory.
-    pub faults: u64,
-    /// Calls on descriptions that are ignored by feedback.
-    pub ignored: u64,
-    /// Calls whose beginning was not seen: in flight when their process was selected.
-    pub unpaired: u64,
+    /// What the probes counted, added up over all CPUs.
+    pub probes: CpuState,
     /// How often each probe ran.
     pub programs: Vec<ProgramStats>,
 }
@@ -53,25 +48,54 @@ impl ProgramStats {
     }
 
     fn parse(name: &str, text: &str) -> Self {
-        let field = |wanted: &str| {
-            let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-            let value = lines.find(|(field, _)| *field == wanted);
-            value.and_then(|(_, value)| value.trim().parse().ok())
-        };
         Self {
             name: name.to_owned(),
-            runs: field("run_cnt").unwrap_or(0),
-            nanos: field("run_time_ns").unwrap_or(0),
-            misses: field("recursion_misses").unwrap_or(0),
+            runs: field(text, "run_cnt"),
+            nanos: field(text, "run_time_ns"),
+            misses: field(text, MISSES),
         }
     }
 }
 
-/// Fields of [`CpuState`], all 64 bits wide.
-const FIELDS: usize = size_of::<CpuState>() / size_of::<u64>();
+/// The field of `fdinfo` that counts [`ProgramStats::misses`].
+const MISSES: &str = "recursion_misses";
+
+/// A number in `fdinfo`; 0 where the kernel does not have it.
+fn field(text: &str, wanted: &str) -> u64 {
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let value = lines.find(|(field, _)| *field == wanted);
+    value
+        .and_then(|(_, value)| value.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+/// Runs of all programs that the kernel left out. What the kernel says of each is kept open, since
+/// it is asked for many times a second.
+pub struct Misses(Vec<File>);
+
+impl Misses {
+    /// Opens what the kernel says of each loaded program of `object`.
+    pub fn open(object: &Ebpf) -> Self {
+        let of = |program: &Program| {
+            let fd = program.fd().ok()?.as_fd().as_raw_fd();
+            File::open(format!("/proc/self/fdinfo/{fd}")).ok()
+        };
+        Self(object.programs().filter_map(|(_, p)| of(p)).collect())
+    }
+
+    /// How many there were so far.
+    pub fn sum(&self) -> u64 {
+        let mut text = [0; 1024];
+        let read = |file: &File| {
+            let len = file.read_at(&mut text, 0).unwrap_or(0);
+            field(std::str::from_utf8(&text[..len]).unwrap_or(""), MISSES)
+        };
+        self.0.iter().map(read).sum()
+    }
+}
 
 /// The per-CPU counters.
-pub struct CpuCounters(PerCpuArray<MapData, [u64; FIELDS]>);
+pub struct CpuCounters(PerCpuArray<MapData, [u64; COUNTERS]>);
 
 impl CpuCounters {
     /// Opens the map.
@@ -88,32 +112,16 @@ impl CpuCounters {
     }
 
     /// Adds up all CPUs; zeros if the map can't be read, which only its removal would cause.
-    pub fn sum(&self) -> Counters {
-        let mut sum = Counters::default();
-        let Ok(cpus) = self.0.get(&0, 0) else {
-            return sum;
-        };
-        for [
-            _seq,
-            _ids,
-            sent,
-            lost,
-            captured,
-            cut,
-            faults,
-            ignored,
-            unpaired,
-        ] in cpus.iter()
-        {
-            sum.sent += sent;
-            sum.lost += lost;
-            sum.captured += captured;
-            sum.cut += cut;
-            sum.faults += faults;
-            sum.ignored += ignored;
-            sum.unpaired += unpaired;
+    pub fn sum(&self) -> CpuState {
+        let mut sum = [0; COUNTERS];
+        if let Ok(cpus) = self.0.get(&0, 0) {
+            for cpu in cpus.iter() {
+                for (total, counter) in sum.iter_mut().zip(cpu) {
+                    *total += counter;
+                }
+            }
         }
-        sum
+        CpuState::from_words(sum)
     }
 }
 

@@ -5,9 +5,14 @@
 //! or why nothing can be had. What it finds is checked before it is used: a wrong address must
 //! show up here, or in the probe as something that can't be read, never as an execution.
 
+mod go;
+pub mod image;
+pub mod memory;
 mod node;
+mod python;
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use observer_abi::control::Layout;
 use observer_core::facts::{Executions, ProcessFacts, Runtime};
@@ -26,6 +31,8 @@ pub struct Plan {
     pub layout: Layout,
     /// Further probes. One that can't be put in place makes only its evidence unavailable.
     pub probes: Vec<UserProbe>,
+    /// What can't be had of this process beside that, and why.
+    pub missing: Vec<String>,
 }
 
 /// Why executions can't be told apart, in plain words for people.
@@ -37,10 +44,10 @@ pub struct Unavailable(pub String);
 #[must_use]
 pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavailable>> {
     match runtime {
+        Runtime::Go => Some(go::plan(process)),
+        Runtime::Python => Some(python::plan(process)),
         Runtime::Node => Some(node::plan(process)),
-        Runtime::Go
-        | Runtime::Python
-        | Runtime::Java
+        Runtime::Java
         | Runtime::Rust
         | Runtime::Ruby
         | Runtime::Php
@@ -48,6 +55,26 @@ pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavaila
         | Runtime::Native => None,
     }
 }
+
+/// Whether what a process loads later may change its plan.
+fn grows(runtime: Runtime) -> bool {
+    runtime == Runtime::Python
+}
+
+/// Pauses after which a process is looked at again whose plan could not be made, or may change: programs
+/// load their runtimes and modules while they start.
+const PAUSES: [Duration; 10] = [
+    Duration::from_millis(20),
+    Duration::from_millis(40),
+    Duration::from_millis(80),
+    Duration::from_millis(160),
+    Duration::from_millis(320),
+    Duration::from_millis(640),
+    Duration::from_millis(1_500),
+    Duration::from_secs(5),
+    Duration::from_secs(20),
+    Duration::from_secs(60),
+];
 
 /// Keeps the probes in step with the processes that are watched.
 #[derive(Debug, Default)]
@@ -60,8 +87,13 @@ struct Followed {
     /// The program that the plan was made for.
     program: Program,
     executions: Option<Executions>,
+    /// What is in place; `None` if nothing is.
+    plan: Option<Plan>,
     /// Held for as long as the probes are to stay.
     links: Vec<UserLink>,
+    /// When to look again, and how often that was done.
+    again: Option<Instant>,
+    looks: usize,
 }
 
 /// What tells the programs that a process runs one after the other apart.
@@ -93,18 +125,37 @@ impl Follower {
         }
         self.forget_ended(proc);
         capture.clear_layout(facts.tgid);
-        let (executions, links) = match facts.runtime.and_then(|runtime| plan(&process, runtime)) {
-            None => (None, Vec::new()),
-            Some(Err(why)) => (Some(Executions::Unavailable(why.to_string())), Vec::new()),
-            Some(Ok(plan)) => arrange(capture, facts.tgid, &plan),
-        };
-        let followed = Followed {
+        let mut followed = Followed {
             program,
-            executions: executions.clone(),
-            links,
+            executions: None,
+            plan: None,
+            links: Vec::new(),
+            again: None,
+            looks: 0,
         };
+        followed.look(capture, &process);
+        let executions = followed.executions.clone();
         self.followed.insert(facts.tgid, followed);
         executions
+    }
+
+    /// Looks again at the processes whose time it is; tells of those that have changed.
+    pub fn look_again(&mut self, capture: &mut Capture, proc: &Proc) -> Vec<(Tgid, Executions)> {
+        let now = Instant::now();
+        let mut told = Vec::new();
+        for (tgid, followed) in &mut self.followed {
+            if followed.again.is_none_or(|again| again > now) {
+                continue;
+            }
+            let before = followed.executions.clone();
+            followed.look(capture, &proc.process(tgid.0));
+            if let Some(executions) = &followed.executions
+                && before.as_ref() != Some(executions)
+            {
+                told.push((*tgid, executions.clone()));
+            }
+        }
+        told
     }
 
     /// Takes the probes out of a process that has ended.
@@ -124,30 +175,50 @@ impl Follower {
     }
 }
 
-fn arrange(
-    capture: &mut Capture,
-    process: Tgid,
-    plan: &Plan,
-) -> (Option<Executions>, Vec<UserLink>) {
-    if let Err(error) = capture.set_layout(process, &plan.layout) {
-        let why = format!("the kernel refuses the entry of the process: {error}");
-        return (Some(Executions::Unavailable(why)), Vec::new());
+impl Followed {
+    /// Plans, and puts in place what is planned.
+    fn look(&mut self, capture: &mut Capture, process: &Process) {
+        self.again = None;
+        let Some(runtime) = self.program.runtime else {
+            return;
+        };
+        let Some(planned) = plan(process, runtime) else {
+            return;
+        };
+        if planned.is_err() || grows(runtime) {
+            self.again = PAUSES.get(self.looks).map(|pause| Instant::now() + *pause);
+            self.looks += 1;
+        }
+        match planned {
+            // What was in place may still be right, and is checked at each reading.
+            Err(_) if self.plan.is_some() => {}
+            Err(why) => self.executions = Some(Executions::Unavailable(why.to_string())),
+            Ok(plan) if self.plan.as_ref() == Some(&plan) => {}
+            Ok(plan) => self.arrange(capture, Tgid(process.pid), plan),
+        }
     }
-    let mut missing = Vec::new();
-    let links = plan
-        .probes
-        .iter()
-        .filter_map(|probe| match capture.attach_user(process, probe) {
-            Ok(link) => Some(link),
-            Err(error) => {
-                missing.push(format!("{}: {error}", probe.program));
-                None
+
+    fn arrange(&mut self, capture: &mut Capture, process: Tgid, plan: Plan) {
+        if let Err(error) = capture.set_layout(process, &plan.layout) {
+            let why = format!("the kernel refuses the entry of the process: {error}");
+            self.executions = Some(Executions::Unavailable(why));
+            return;
+        }
+        let attached = self.plan.as_ref().map(|plan| &plan.probes);
+        if attached != Some(&plan.probes) {
+            let mut missing = plan.missing.clone();
+            self.links.clear();
+            for probe in &plan.probes {
+                match capture.attach_user(process, probe) {
+                    Ok(link) => self.links.push(link),
+                    Err(error) => missing.push(format!("{}: {error}", probe.program)),
+                }
             }
-        })
-        .collect();
-    let executions = Executions::Known {
-        kind: plan.kind,
-        missing,
-    };
-    (Some(executions), links)
+            self.executions = Some(Executions::Known {
+                kind: plan.kind,
+                missing,
+            });
+        }
+        self.plan = Some(plan);
+    }
 }

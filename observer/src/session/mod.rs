@@ -81,8 +81,10 @@ pub fn run<S: Source>(
             if let Some(recorder) = &mut recorder {
                 recorder.input(&input);
             }
-            if let Input::Tick { now, .. } = input {
-                tick = Some(now);
+            match &input {
+                Input::Tick { now, .. } => tick = Some(*now),
+                Input::Process(facts) => sink.process(facts),
+                Input::Record(_) | Input::File(_) => {}
             }
             engine.input(input, &mut judged);
         });

@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use observer_core::healing::Healed;
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
-use observer_core::text::shows;
+use observer_core::text::{is_plain, shows};
+use serde::Serialize;
 
 use super::Sink;
 use super::filter::Sieve;
@@ -36,7 +38,7 @@ impl<W: Write> JsonSink<W> {
         }
     }
 
-    fn line(&mut self, item: &Judged) -> io::Result<()> {
+    fn line(&mut self, item: &impl Serialize) -> io::Result<()> {
         let start = self.buffer.len();
         serde_json::to_writer(&mut self.buffer, item)?;
         make_visible(&mut self.buffer, start);
@@ -76,6 +78,14 @@ impl<W: Write> Sink for JsonSink<W> {
         Ok(())
     }
 
+    fn healed(&mut self, item: Healed) -> io::Result<()> {
+        match item {
+            // What is known of a line is in its `log` object.
+            Healed::Span(_) if !self.quiet => self.line(&item),
+            Healed::Span(_) | Healed::Log(_) => Ok(()),
+        }
+    }
+
     fn tick(&mut self, now: KernelNanos) -> io::Result<()> {
         if let Some(trees) = &mut self.trees {
             let ready = trees.tick(now);
@@ -103,7 +113,7 @@ impl<W: Write> Sink for JsonSink<W> {
 /// that only below U+0020.
 fn make_visible(buffer: &mut Vec<u8>, start: usize) {
     // Nearly all lines are plain ASCII, which JSON has made visible but for DEL.
-    if buffer[start..].iter().all(|b| b.is_ascii() && *b != 0x7f) {
+    if is_plain(&buffer[start..]) {
         return;
     }
     let text = String::from_utf8_lossy(&buffer[start..]).into_owned();

@@ -3,6 +3,7 @@
 mod explain;
 mod filter;
 mod json;
+mod lines;
 pub mod rows;
 mod text;
 mod trees;
@@ -14,6 +15,8 @@ mod schema;
 
 use std::io::{self, Write};
 
+use observer_core::facts::ProcessFacts;
+use observer_core::healing::Healed;
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
 
@@ -28,6 +31,18 @@ pub trait Sink {
     ///
     /// Those of what is written to; after one, the sink is of no more use.
     fn judged(&mut self, item: Judged) -> io::Result<()>;
+
+    /// What is known about a process, before what is told about it.
+    fn process(&mut self, _facts: &ProcessFacts) {}
+
+    /// Something that healing made.
+    ///
+    /// # Errors
+    ///
+    /// As [`judged`](Self::judged).
+    fn healed(&mut self, _item: Healed) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Everything that was to be told until `now` has been told: time to show it.
     ///
@@ -55,6 +70,9 @@ pub struct Canvas {
 
 /// The sink that `plan` asks for, writing to `out`.
 pub fn open<'a>(plan: &ShowPlan, canvas: Canvas, out: impl Write + 'a) -> Box<dyn Sink + 'a> {
+    if plan.lines {
+        return Box::new(lines::LinesSink::new(out));
+    }
     if plan.explain.is_some() {
         return Box::new(explain::ExplainSink::new(plan.output, out));
     }

@@ -2,12 +2,12 @@
 
 use observer_core::context::{Context, Format, SpanId, TraceId};
 use observer_core::facts::Runtime;
-use observer_core::ids::{Seq, Tgid, Tid};
+use observer_core::ids::{Identity, Seq, Tgid, Tid};
 use observer_core::judged::{
     Address, Attribution, Candidate, Cause, Counts, EdgeSummary, Evidence, Exchange, ExchangeId,
     Explanation, Finding, Log, LogContext, LogId, LogSummary, LogVerdict, Loss, LossKind,
-    NotObserved, Rate, Reason, Role, ServiceSummary, Summary, Tier, Verdict, WallTime, Weighed,
-    WhyCount,
+    NotObserved, Rate, Reason, ReasonCount, Role, ServiceSummary, Summary, Tier, Verdict, WallTime,
+    Weighed, WhyCount,
 };
 use observer_core::message::Protocol;
 
@@ -39,6 +39,7 @@ pub fn plan() -> ShowPlan {
         quiet: false,
         color: Color::Never,
         at_most: None,
+        lines: false,
     }
 }
 
@@ -90,6 +91,8 @@ pub fn server() -> Exchange {
         verdict: None,
         findings: Vec::new(),
         unfinished: None,
+        until: None,
+        identity: Identity(1),
     }
 }
 
@@ -294,7 +297,10 @@ pub fn summary() -> Summary {
                 loss: rate(80, 480, 0.136, 0.203),
             },
             loss: rate(30, 240, 0.089, 0.173),
-            inconclusive: vec![(Reason::ManyInFlight { requests: 3 }.to_string(), 12)],
+            inconclusive: vec![ReasonCount {
+                reason: Reason::ManyInFlight { requests: 3 }.to_string(),
+                count: 12,
+            }],
         }],
         verdicts,
         log_verdicts,

@@ -3,6 +3,7 @@
 use jsonschema::Validator;
 use observer_core::context::Format;
 use observer_core::facts::Runtime;
+use observer_core::healing::{Healer, Settings, Spans};
 use observer_core::ids::{Tgid, Tid};
 use observer_core::judged::{
     Address, Attribution, Cause, Evidence, Exchange, Finding, Judged, LogVerdict, Loss, LossKind,
@@ -37,7 +38,7 @@ fn forbid_unknown(schema: &mut Value) {
     }
 }
 
-fn check(items: impl IntoIterator<Item = Judged>) {
+fn check<T: serde::Serialize>(items: impl IntoIterator<Item = T>) {
     let (lenient, strict) = (validator(false), validator(true));
     for item in items {
         let value = serde_json::to_value(&item).unwrap();
@@ -146,6 +147,26 @@ fn lines_are_as_the_schema_says() {
 #[test]
 fn explanations_are_as_the_schema_says() {
     check([Judged::Explanation(Box::new(samples::explanation()))]);
+}
+
+#[test]
+fn spans_are_as_the_schema_says() {
+    let mut healer = Healer::new(Settings {
+        spans: Spans::All,
+        unsampled: false,
+    });
+    let mut restarted = samples::client(Verdict::Restarted);
+    restarted.context = Some(samples::context("b7ad6b7169203331"));
+    if let Some(context) = &mut restarted.context {
+        context.trace_id = observer_core::context::TraceId::Wide(7);
+    }
+    for item in [samples::server(), restarted, samples::abstained()] {
+        healer.judged(&exchange(item));
+    }
+    let mut healed = Vec::new();
+    healer.finish(&mut healed);
+    assert_eq!(healed.len(), 2);
+    check(healed);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use observer_core::engine::{self, Input};
 use observer_core::facts::ProcessFacts;
 use observer_core::ids::{KernelNanos, Tgid};
 
+use super::account::Account;
 use super::select::{self, Pinned, SelectError};
 use super::{SpawnError, Spawned, WatchError, clock};
 use crate::cli::plan::{Selection, WatchPlan};
@@ -28,10 +29,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const GRACE: Duration = Duration::from_secs(5);
 /// Bytes of one drain beyond which the ring may not have been emptied.
 const FLOOD: usize = 8 << 20;
-
-/// How often it is read how many runs of the probes the kernel left out, nanoseconds: it costs an
-/// open file per probe.
-const READ_MISSED_EVERY: u64 = 1_000_000_000;
 
 /// Why watching can't go on.
 #[derive(Debug, thiserror::Error)]
@@ -69,11 +66,7 @@ pub(super) struct Live {
     duration: Option<Duration>,
     deadline: Option<Instant>,
     looked: Instant,
-    lost: u64,
-    /// Runs of the probes that the kernel left out, as last read.
-    missed: u64,
-    /// When these were read.
-    read_missed: KernelNanos,
+    losses: Account,
     /// Services that are watched from the beginning, with their process ids.
     names: Vec<String>,
     /// Programs executed by processes that are not watched.
@@ -102,9 +95,7 @@ impl Live {
             duration: plan.duration,
             deadline: None,
             looked: Instant::now(),
-            lost: 0,
-            missed: 0,
-            read_missed: clock::now(),
+            losses: Account::default(),
             names: Vec::new(),
             executed: Vec::new(),
             follower: Follower::default(),
@@ -147,10 +138,12 @@ impl Live {
 
     fn selected(&mut self, processes: impl IntoIterator<Item = Tgid>) {
         for tgid in processes {
-            let service = &self.tracker.read_early(tgid).service;
+            let facts = self.tracker.read_early(tgid).clone();
+            // Requests that come in before are of nobody. It is told when the facts are.
+            self.follower.follow(&mut self.capture, &self.proc, &facts);
             // For the line that says what is watched; later ones are seen when they do something.
             if self.deadline.is_none() {
-                self.names.push(format!("{service} {tgid}"));
+                self.names.push(format!("{} {tgid}", facts.service));
             }
         }
     }
@@ -258,11 +251,14 @@ impl Live {
             },
             &mut ended,
         );
+        for tgid in ended {
+            self.follower.ended(&mut self.capture, tgid);
+        }
         for facts in learned {
             self.follow(&facts, into);
         }
-        for tgid in ended {
-            self.follower.ended(&mut self.capture, tgid);
+        for (tgid, executions) in self.follower.look_again(&mut self.capture, &self.proc) {
+            self.tracker.tell_executions(tgid, executions, into);
         }
     }
 
@@ -284,10 +280,10 @@ impl Live {
                 last = time(raw).unwrap_or(last);
             }
             // Only with rules are programs of other processes reported.
-            if let Some(tgid) = exits(raw) {
-                ended.push(tgid);
-            }
-            match executes(raw) {
+            let executed_by = executes(raw);
+            // A new program ends what the old one was, even if it is the same file.
+            ended.extend(exits(raw).or(executed_by));
+            match executed_by {
                 Some(tgid) if by_rule && !tracker.knows(tgid) => executed.push(tgid),
                 _ => tracker.record(raw, into),
             }
@@ -297,7 +293,9 @@ impl Live {
                 self.watch_found(tgid);
             }
         }
-        let (now, lost) = self.tick(before.min(last));
+        let (now, lost) = self
+            .losses
+            .tick(before.min(last), || self.capture.lost(), clock::now);
         self.tracker.tick(now, into);
         into(Input::Tick { now, lost });
     }
@@ -314,31 +312,6 @@ impl Live {
         if let Some(executions) = follower.follow(capture, proc, facts) {
             tracker.tell_executions(facts.tgid, executions, into);
         }
-    }
-
-    /// Time and losses of a tick. The pipeline takes records to have been lost between the ticks
-    /// that tell of them; so either none was lost since the last tick, up to `before`; or the time
-    /// is one at which the count was as told.
-    fn tick(&mut self, before: KernelNanos) -> (KernelNanos, u64) {
-        let mut now = before;
-        if before.since(self.read_missed) > READ_MISSED_EVERY {
-            self.read_missed = before;
-            self.missed = self.capture.missed();
-        }
-        let mut lost = self.capture.lost();
-        if lost != self.lost {
-            // Losses come in bursts, between which there is time to look at the clock.
-            for _ in 0..8 {
-                now = clock::now();
-                let again = self.capture.lost();
-                if again == lost {
-                    break;
-                }
-                lost = again;
-            }
-        }
-        self.lost = lost;
-        (now, lost + self.missed)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `observer watch`: the probes as a source, from start to summary.
 
+mod account;
 mod clock;
 mod live;
 mod select;
@@ -20,6 +21,7 @@ use crate::cli::exit::Exit;
 use crate::cli::plan::{ShowPlan, WatchPlan};
 use crate::facts::Proc;
 use crate::kernel::{self, Capture, CaptureConfig, CaptureError, SpawnError, Spawned, WatchError};
+use crate::otlp::StartError;
 use crate::session::{self, Recorder, SessionError};
 use crate::sink::{Canvas, Sink};
 pub use live::Ending;
@@ -50,6 +52,9 @@ pub enum Error {
     /// The probes failed while watching.
     #[error(transparent)]
     Live(#[from] LiveError),
+    /// What is found can't be exported.
+    #[error(transparent)]
+    Export(#[from] StartError),
     /// What is found can't be shown.
     #[error("the output can't be written: {0}")]
     Output(io::Error),
@@ -63,6 +68,7 @@ pub enum Error {
 pub fn run(plan: &WatchPlan) -> Result<Exit, Error> {
     let canvas = crate::output::canvas(plan.show.color);
     let sink = crate::sink::open(&plan.show, canvas, io::stdout());
+    let sink = crate::heal::around(plan.heal.as_ref(), sink)?;
     let stop = stop_flag().map_err(Error::Signals)?;
     let watched = watch(plan, sink, stop, |ready| announce(plan, ready, canvas))?;
     let exit = match watched.ending {
@@ -183,7 +189,7 @@ fn to_run(command: &crate::cli::plan::Command, show: &ShowPlan) -> Command {
     let mut run = Command::new(&command.program);
     run.args(&command.args);
     // Its lines are in the JSON; among the JSON they would be an error.
-    if show.output == Output::Json
+    if (show.output == Output::Json || show.lines)
         && let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned()
     {
         run.stdout(stderr);

@@ -50,8 +50,10 @@ fn what_is_lost_leaves_holes_of_its_size() {
     let mut records: Vec<Vec<u8>> = Vec::new();
     capture.drain(|record| records.push(record.to_vec()));
     let full = capture.counters();
-    assert!(full.lost > WRITES as u64, "{full:?}");
-    assert_eq!(full.sent, records.len() as u64);
+    assert!(full.probes.lost > WRITES as u64, "{full:?}");
+    assert_eq!(full.probes.sent, records.len() as u64);
+    let missed: u64 = full.programs.iter().map(|program| program.misses).sum();
+    assert_eq!(capture.lost(), full.probes.lost + missed);
 
     // A second process shows what was lost before it, and on which CPU.
     let mut child = Spawned::start(command(), &capture).expect("the test can be executed");
@@ -63,11 +65,11 @@ fn what_is_lost_leaves_holes_of_its_size() {
     let records = || records.iter().map(|record| decode(record).unwrap());
     let holes = missing(records());
     assert!(
-        holes > 0 && holes <= after.lost,
+        holes > 0 && holes <= after.probes.lost,
         "{holes} of {}",
-        after.lost
+        after.probes.lost
     );
-    assert_eq!(after.sent, records().count() as u64);
+    assert_eq!(after.probes.sent, records().count() as u64);
 }
 
 #[test]

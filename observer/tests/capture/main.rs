@@ -16,6 +16,8 @@ mod identity;
 mod kinds;
 mod loss;
 mod policy;
+mod secrets;
 mod support;
+mod takes;
 mod tasks;
 mod writes;

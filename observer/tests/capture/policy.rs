@@ -86,7 +86,7 @@ fn an_ignored_description_is_silent_until_it_is_closed() {
         [b"firstsecond"],
         "the other end is another description"
     );
-    assert!(seen.counters.ignored > 0);
+    assert!(seen.counters.probes.ignored > 0);
     let file = seen.data(Class::Unix, Direction::Write)[0].file;
     let closed =
         |event| matches!(event, Event::Close { file: closed, last: true } if closed == file);

@@ -109,7 +109,7 @@ fn a_read_in_flight_when_the_process_is_selected_is_reported() {
         (Direction::Write, 0, b"answer".to_vec()),
     ];
     assert_eq!(data, expected);
-    assert!(capture.counters().unpaired > 0);
+    assert!(capture.counters().probes.unpaired > 0);
 }
 
 /// The port that a workload prints.

@@ -175,7 +175,10 @@ fn payloads_on_pages_not_yet_in_memory_are_captured_late() {
     let of_data = |record: &&Vec<u8>| record[0] == observer_abi::kind::DATA;
     let records = seen.records.iter().filter(of_data);
     assert!(records.clone().any(|record| record[1] & late != 0));
-    assert_eq!(seen.counters.faults, 0, "all was readable in the end");
+    assert_eq!(
+        seen.counters.probes.faults, 0,
+        "all was readable in the end"
+    );
 }
 
 #[test]

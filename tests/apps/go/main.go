@@ -20,7 +20,9 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	// Calls wait for one another's connections when there are more of them.
+	pool, _ := strconv.Atoi(env("POOL_SIZE", "64"))
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: pool, MaxConnsPerHost: pool}}
 	start := func(step func()) { go step() }
 	if handsOver {
 		start = workers(env("THREADS", "16"))

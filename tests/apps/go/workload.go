@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,12 +18,16 @@ func init() { rand.Seed(time.Now().UnixNano()) }
 
 var traceparent = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$`)
 
+// last is the trace of the request that began last, as a global that a careless library keeps its context in.
+var last atomic.Value
+
 // work is one request: its query, its inbound context, and what follows from them.
 type work struct {
 	id, mode, log  string
 	calls, variant int
 	parallel       bool
 	inbound, trace string
+	leaked         string
 }
 
 func newWork(query url.Values, inbound string) work {
@@ -38,8 +43,13 @@ func newWork(query url.Values, inbound string) work {
 	if trace == "" {
 		trace = traceID()
 	}
+	leaked, found := last.Swap(trace).(string)
+	if !found {
+		leaked = trace
+	}
 	return work{
-		id: field("id", "none"), mode: field("mode", "propagate"), log: field("log", "linked"),
+		leaked: leaked,
+		id:     field("id", "none"), mode: field("mode", "propagate"), log: field("log", "linked"),
 		calls: calls, variant: variant, parallel: field("par", "0") == "1", inbound: inbound, trace: trace,
 	}
 }
@@ -67,6 +77,8 @@ func (w work) headers() map[string]string {
 	switch w.mode {
 	case "propagate":
 		return one("00-" + w.trace + "-" + span + "-01")
+	case "leak":
+		return one("00-" + w.leaked + "-" + span + "-01")
 	case "restart":
 		return one("00-" + traceID() + "-" + span + "-01")
 	case "forward":

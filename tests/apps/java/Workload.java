@@ -4,6 +4,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -14,6 +15,9 @@ final class Workload {
     private static final Pattern TRACEPARENT =
             Pattern.compile("00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}");
 
+    /** Trace of the request that began last, as a global that a careless library keeps its context in. */
+    private static final AtomicReference<String> LAST = new AtomicReference<>();
+
     final int calls;
     final boolean parallel;
     private final String id;
@@ -22,6 +26,7 @@ final class Workload {
     private final int variant;
     private final String inbound;
     private final String trace;
+    private final String leaked;
 
     Workload(String query, String traceparent) {
         Map<String, String> fields = new HashMap<>();
@@ -38,6 +43,8 @@ final class Workload {
         inbound = traceparent;
         Matcher matcher = TRACEPARENT.matcher(traceparent == null ? "" : traceparent);
         trace = matcher.matches() ? matcher.group(1) : traceId();
+        String before = LAST.getAndSet(trace);
+        leaked = before == null ? trace : before;
     }
 
     static String spanId() {
@@ -66,6 +73,8 @@ final class Workload {
         switch (mode) {
             case "propagate":
                 return List.of("traceparent", "00-" + trace + "-" + span + "-01");
+            case "leak":
+                return List.of("traceparent", "00-" + leaked + "-" + span + "-01");
             case "restart":
                 return List.of("traceparent", "00-" + traceId() + "-" + span + "-01");
             case "forward":

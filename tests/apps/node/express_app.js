@@ -4,9 +4,10 @@
 const http = require('node:http');
 const axios = require('axios');
 const express = require('express');
-const { Work, background, listen, serve } = require('./workload.js');
+const { POOL_SIZE, Work, background, listen, serve } = require('./workload.js');
 
-const client = axios.create({ httpAgent: new http.Agent({ keepAlive: true }), proxy: false });
+const httpAgent = new http.Agent({ keepAlive: true, maxSockets: POOL_SIZE });
+const client = axios.create({ httpAgent, proxy: false });
 const call = (url, headers) => client.get(url, { headers });
 
 const app = express();

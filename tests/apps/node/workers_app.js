@@ -27,7 +27,11 @@ function main() {
   }
   let number = 0;
   const server = http.createServer((request, response) => {
-    const { searchParams } = new URL(request.url, 'http://localhost');
+    const { pathname, searchParams } = new URL(request.url, 'http://localhost');
+    if (pathname !== '/work') {
+      response.end();
+      return;
+    }
     const query = Object.fromEntries(searchParams);
     number += 1;
     waiting.set(number, response);

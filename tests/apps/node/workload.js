@@ -4,6 +4,8 @@
 const { randomBytes } = require('node:crypto');
 
 const DOWNSTREAM = process.env.DOWNSTREAM ?? 'http://127.0.0.1:9';
+// Most connections that are open to the downstream at a time: calls wait for one another's.
+const POOL_SIZE = Number(process.env.POOL_SIZE ?? 64);
 const BACKGROUND_MS = Number(process.env.BG_MS ?? 50);
 
 const id = (bytes) => randomBytes(bytes).toString('hex').replace(/^00/, '01');
@@ -26,6 +28,9 @@ function malformed(trace, span, variant) {
   return kinds[variant % kinds.length];
 }
 
+// Trace of the request that began last, as a global that a careless library keeps its context in.
+let last;
+
 class Work {
   constructor(query, traceparent) {
     this.id = query.id ?? 'none';
@@ -36,6 +41,8 @@ class Work {
     this.parallel = query.par === '1';
     this.inbound = traceparent;
     this.trace = TRACEPARENT.exec(traceparent ?? '')?.[1] ?? traceId();
+    this.leaked = last ?? this.trace;
+    last = this.trace;
   }
 
   url(n) {
@@ -47,6 +54,8 @@ class Work {
     switch (this.mode) {
       case 'propagate':
         return { traceparent: `00-${this.trace}-${span}-01` };
+      case 'leak':
+        return { traceparent: `00-${this.leaked}-${span}-01` };
       case 'restart':
         return { traceparent: `00-${traceId()}-${span}-01` };
       case 'forward':
@@ -111,4 +120,6 @@ function listen(app) {
   });
 }
 
-module.exports = { DOWNSTREAM, Work, background, fetchCall, listen, serve };
+module.exports = {
+  DOWNSTREAM, POOL_SIZE, Work, background, fetchCall, listen, serve,
+};

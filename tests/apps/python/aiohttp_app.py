@@ -51,7 +51,8 @@ async def background(client):
 
 
 async def main():
-    async with aiohttp.ClientSession() as client:
+    connector = aiohttp.TCPConnector(limit=workload.POOL_SIZE)
+    async with aiohttp.ClientSession(connector=connector) as client:
         app = web.Application()
         app[CLIENT] = client
         app.router.add_get("/work", work)

@@ -1,4 +1,8 @@
-"""FastAPI under uvicorn, and httpx; the event loop is asyncio's own or uvloop (LOOP)."""
+"""FastAPI under uvicorn, and httpx; the event loop is asyncio's own or uvloop (LOOP).
+
+HANDLER says how requests are served: async, sync (by threads of FastAPI's own), or by the loop's
+executor (executor), whose threads begin inside the first request.
+"""
 
 import asyncio
 import contextlib
@@ -14,7 +18,7 @@ import loggers
 import workload
 
 log = loggers.make("direct")
-client = httpx.AsyncClient(limits=httpx.Limits(max_connections=32), timeout=30)
+client = httpx.AsyncClient(limits=httpx.Limits(max_connections=workload.POOL_SIZE), timeout=30)
 
 
 async def call(url, headers):
@@ -46,8 +50,7 @@ async def step(job, n):
         log(job.line(n))
 
 
-@app.get("/work", response_class=PlainTextResponse)
-async def work(request: fastapi.Request):
+async def work_async(request: fastapi.Request):
     job = workload.Work(request.query_params, request.headers.get("traceparent"))
     log(job.line(0))
     numbers = range(1, job.calls + 1)
@@ -59,6 +62,45 @@ async def work(request: fastapi.Request):
     for k in range(min(job.calls, 2) + 1, 4):
         log(job.line(k))
     return "done\n"
+
+
+blocking = httpx.Client(limits=httpx.Limits(max_connections=workload.POOL_SIZE), timeout=30)
+
+
+def blocking_step(job, n):
+    blocking.get(job.url(n), headers=job.headers()).raise_for_status()
+    if n <= 2:
+        log(job.line(n))
+
+
+def work_sync(request: fastapi.Request):
+    job = workload.Work(request.query_params, request.headers.get("traceparent"))
+    log(job.line(0))
+    for n in range(1, job.calls + 1):
+        blocking_step(job, n)
+    for k in range(min(job.calls, 2) + 1, 4):
+        log(job.line(k))
+    return "done\n"
+
+
+async def work_executor(request: fastapi.Request):
+    job = workload.Work(request.query_params, request.headers.get("traceparent"))
+    log(job.line(0))
+    loop = asyncio.get_running_loop()
+    steps = (loop.run_in_executor(None, blocking_step, job, n) for n in range(1, job.calls + 1))
+    if job.parallel:
+        await asyncio.gather(*steps)
+    else:
+        for one in steps:
+            await one
+    for k in range(min(job.calls, 2) + 1, 4):
+        log(job.line(k))
+    return "done\n"
+
+
+HANDLERS = {"async": work_async, "sync": work_sync, "executor": work_executor}
+handler = HANDLERS[os.environ.get("HANDLER", "async")]
+app.get("/work", response_class=PlainTextResponse)(handler)
 
 
 def main():

@@ -25,7 +25,7 @@ def client():
     if os.environ.get("POOL", "1") == "0":
         return requests
     session = requests.Session()
-    session.mount("http://", HTTPAdapter(pool_maxsize=64))
+    session.mount("http://", HTTPAdapter(pool_maxsize=workload.POOL_SIZE, pool_block=True))
     return session
 
 

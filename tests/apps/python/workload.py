@@ -9,6 +9,8 @@ import os
 import random
 
 DOWNSTREAM = os.environ.get("DOWNSTREAM", "http://127.0.0.1:9")
+# Most connections that are open to the downstream at a time: calls wait for one another's.
+POOL_SIZE = int(os.environ.get("POOL_SIZE", "64"))
 BACKGROUND_SECONDS = int(os.environ.get("BG_MS", "50")) / 1000
 
 
@@ -50,6 +52,9 @@ def malformed(trace, span, variant):
 class Work:
     """One request: its query, its inbound context, and what follows from them."""
 
+    # Trace of the request that began last, as a global that a careless library keeps its context in.
+    last = None
+
     def __init__(self, query, traceparent):
         self.id = query.get("id", "none")
         self.mode = query.get("mode", "propagate")
@@ -60,6 +65,7 @@ class Work:
         self.inbound = traceparent
         context = parse(traceparent)
         self.trace = context[0] if context else trace_id()
+        self.leaked, Work.last = Work.last or self.trace, self.trace
 
     def url(self, n):
         return f"{DOWNSTREAM}/down?id={self.id}&n={n}"
@@ -70,6 +76,8 @@ class Work:
         match self.mode:
             case "propagate":
                 return {"traceparent": f"00-{self.trace}-{span}-01"}
+            case "leak":
+                return {"traceparent": f"00-{self.leaked}-{span}-01"}
             case "restart":
                 return {"traceparent": f"00-{trace_id()}-{span}-01"}
             case "forward":

@@ -58,7 +58,7 @@ impl App {
         Self { env, ..self }
     }
 
-    /// Files that it needs beside those in its command.
+    /// Files and programs that it needs beside those in its command.
     const fn needs(self, needs: &'static [&'static str]) -> Self {
         Self { needs, ..self }
     }
@@ -70,6 +70,19 @@ impl App {
         }
     }
 
+    const fn proxy(self) -> Self {
+        Self {
+            proxy: true,
+            ..self
+        }
+    }
+
+    /// Whether it also does work for no request: proxies and PHP only answer.
+    #[must_use]
+    pub fn works_by_itself(self) -> bool {
+        !self.proxy && self.group != "PHP"
+    }
+
     /// Name for messages and truth ids.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -79,18 +92,17 @@ impl App {
     /// What is missing to run it; `tests/setup.sh` installs it.
     #[must_use]
     pub fn missing(self) -> Option<String> {
-        let program = self.command.split(' ').next().unwrap_or_default();
-        if !program.starts_with('{') && !on_path(program) {
-            return Some(format!("{program} is missing (run tests/setup.sh)"));
-        }
-        self.command
-            .split(' ')
-            .chain(self.needs.iter().copied())
+        let mut words = self.command.split(' ');
+        let program = words.next().into_iter();
+        let files = words
             .flat_map(|word| word.split(':'))
-            .filter(|word| word.starts_with('{') && !word.ends_with('*'))
-            .map(|word| PathBuf::from(expand(word)))
-            .find(|path| !path.exists())
-            .map(|path| format!("{} is missing (run tests/setup.sh)", path.display()))
+            .filter(|word| word.starts_with('{') && !word.ends_with('*'));
+        program
+            .chain(files)
+            .chain(self.needs.iter().copied())
+            .map(expand)
+            .find(|word| !Path::new(word).exists() && !on_path(word))
+            .map(|word| format!("{word} is missing (run tests/setup.sh)"))
     }
 
     fn command(self, threads: usize) -> Command {

@@ -10,6 +10,7 @@ pub mod bench;
 pub mod driver;
 pub mod http;
 pub mod observer;
+pub mod otlp;
 pub mod plan;
 pub mod process;
 pub mod run;

@@ -19,10 +19,12 @@ pub enum Mode {
     Malformed,
     /// The same trace-id, in B3 headers only.
     B3,
+    /// The trace-id of the request that began before: the service mixes its requests up.
+    Leak,
 }
 
 impl Mode {
-    /// Every mode.
+    /// Every mode in which what a call carries is right or wrong for itself alone: all but [`Mode::Leak`].
     pub const ALL: [Self; 6] = [
         Self::Propagate,
         Self::Drop,
@@ -42,6 +44,7 @@ impl Mode {
             Self::Forward => "forward",
             Self::Malformed => "malformed",
             Self::B3 => "b3",
+            Self::Leak => "leak",
         }
     }
 }
@@ -142,13 +145,14 @@ impl Planned {
     pub fn call_verdict(&self) -> &'static str {
         match (&self.inbound, self.mode) {
             (_, Mode::Malformed) => "mangled",
+            (Inbound::Valid(_), Mode::Leak) => "crossed",
             (Inbound::Valid(_), Mode::Propagate) => "propagated",
             (Inbound::Valid(_), Mode::Drop) => "dropped",
             (Inbound::Valid(_), Mode::Restart) => "restarted",
             (Inbound::Valid(_), Mode::Forward) => "forwarded",
             (Inbound::Valid(_), Mode::B3) => "translated",
             (_, Mode::Drop | Mode::Forward) => "absent",
-            (_, Mode::Propagate | Mode::Restart | Mode::B3) => "originated",
+            (_, Mode::Propagate | Mode::Restart | Mode::B3 | Mode::Leak) => "originated",
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the services written in Rust do for one request; the other languages have the same module.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 /// A new trace-id in lower-case hex.
 pub fn trace_id(rng: &mut fastrand::Rng) -> String {
@@ -71,7 +72,11 @@ pub struct Work {
     variant: u32,
     inbound: Option<String>,
     trace: String,
+    leaked: String,
 }
+
+/// Trace of the request that began last, as a global that a careless library keeps its context in.
+static LAST: Mutex<Option<String>> = Mutex::new(None);
 
 impl Work {
     /// Reads the request's target and `traceparent`.
@@ -79,6 +84,13 @@ impl Work {
     pub fn new(target: &str, traceparent: Option<&str>) -> Self {
         let query = query(target);
         let field = |name: &str, default: &str| (*query.get(name).unwrap_or(&default)).to_owned();
+        let trace = traceparent
+            .and_then(parse)
+            .map_or_else(|| trace_id(&mut fastrand::Rng::new()), str::to_owned);
+        let last = LAST
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(trace.clone());
         Self {
             id: field("id", "none"),
             calls: field("calls", "2").parse().unwrap_or(2),
@@ -87,9 +99,8 @@ impl Work {
             log: field("log", "linked"),
             variant: field("var", "0").parse().unwrap_or(0),
             inbound: traceparent.map(str::to_owned),
-            trace: traceparent
-                .and_then(parse)
-                .map_or_else(|| trace_id(&mut fastrand::Rng::new()), str::to_owned),
+            leaked: last.unwrap_or_else(|| trace.clone()),
+            trace,
         }
     }
 
@@ -106,6 +117,7 @@ impl Work {
         let (trace, span) = (&self.trace, span_id(&mut rng));
         match self.mode.as_str() {
             "propagate" => vec![("traceparent", format!("00-{trace}-{span}-01"))],
+            "leak" => vec![("traceparent", format!("00-{}-{span}-01", self.leaked))],
             "restart" => vec![(
                 "traceparent",
                 format!("00-{}-{span}-01", trace_id(&mut rng)),

@@ -68,6 +68,22 @@ fn axum() -> Result<()> {
     check(App::AXUM, Mix::everything())
 }
 
+/// Those of the truth bench that no other test here runs, with calls in parallel where they can.
+#[test]
+fn services_of_the_truth_bench() -> Result<()> {
+    let own = [App::FLASK_TIMEOUT, App::GUNICORN, App::JDK, App::THREADS].map(App::name);
+    for app in App::ALL.iter().filter(|app| app.works_by_itself()) {
+        if !own.contains(&app.name) {
+            let mix = Mix {
+                parallel: app.parallel,
+                ..Mix::everything()
+            };
+            check(*app, mix)?;
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn opentelemetry_python() -> Result<()> {
     check(App::OTEL_PYTHON_SIMPLE, Mix::sdk())?;

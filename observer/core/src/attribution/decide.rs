@@ -3,12 +3,13 @@
 
 use super::executions::Finding;
 use super::process::Process;
-use super::subject::{Hold, Line, Subject, Work};
-use super::traces::{key, share_trace};
+use super::subject::{Hold, Subject, Work};
+use super::traces::share_trace;
 use super::trust::{Compared, KINDS};
+use super::workers::Conduct;
 use super::{Attributor, Claim, Owned, PATIENCE, RETENTION, Served, executions};
 use crate::context::TraceId;
-use crate::context::line::{LineTraceId, Relation, find_hex_ids, relation};
+use crate::context::line::{LineTraceId, Relation, relation};
 use crate::ids::{KernelNanos, Seq, Tid};
 use crate::judged::{Attribution, Evidence, ExchangeId, Reason, Tier, Weighed};
 use crate::record::Execution;
@@ -82,11 +83,11 @@ pub struct Story {
 }
 
 /// A link with its evidence, before the tiers are compared.
-struct Link {
-    request: Seq,
-    tier: Tier,
-    confidence: f32,
-    evidence: Evidence,
+pub(super) struct Link {
+    pub(super) request: Seq,
+    pub(super) tier: Tier,
+    pub(super) confidence: f32,
+    pub(super) evidence: Evidence,
 }
 
 impl Attributor {
@@ -138,42 +139,44 @@ impl Attributor {
         found: [Found; KINDS],
         same_trace: &[Seq],
     ) -> (Attribution, Option<Seq>) {
-        let mut strong = Vec::new();
+        let mut strong = [const { None }; KINDS];
         let mut reason = None;
+        let mut doubted = None;
         for (kind, Found { says, .. }) in found.into_iter().enumerate() {
             match (says, process.trust.lost(kind)) {
-                (Ok(link), None) => strong.push(link),
-                (Ok(_), Some((disagreed, compared))) => {
+                (Ok(link), Some((disagreed, compared)))
+                    if !link.evidence.is_the_request_itself() =>
+                {
+                    doubted = doubted.or(Some(link.request));
                     reason = reason.or(Some(Reason::Distrusted {
                         disagreed,
                         compared,
                     }));
                 }
+                (Ok(link), _) => strong[kind] = Some(link),
                 (Err(why), _) => reason = reason.or(why),
             }
         }
-        if let Some((first, rest)) = strong.split_first()
-            && let Some(other) = rest.iter().find(|link| link.request != first.request)
+        let mut requests = strong.iter().flatten().map(|link: &Link| link.request);
+        let request = requests.next();
+        if let Some(first) = request
+            && let Some(other) = requests.find(|other| *other != first)
         {
-            return (conflict([first.request, other.request]), None);
+            return (conflict([first, other]), None);
         }
-        let named = by_trace(
-            process,
-            subject,
-            same_trace,
-            strong.first().map(|l| l.request),
-        );
-        match (strong.is_empty(), named) {
-            (false, Some(link)) => linked(std::iter::once(link).chain(strong).collect()),
-            (false, None) => linked(strong),
-            (true, Some(link)) => linked(vec![link]),
-            (true, None) if !same_trace.is_empty() => (
+        match (by_trace(process, subject, same_trace, request), request) {
+            // Which of both is wrong, the rule or the id that leaked, is not known.
+            (Some(named), None) if doubted.is_some_and(|other| other != named.request) => {
+                (Attribution::none(reason.unwrap_or(Reason::NoRequest)), None)
+            }
+            (None, None) if same_trace.is_empty() => self.alone(process, subject, reason),
+            (None, None) => (
                 Attribution::none(Reason::SameIdTwice {
                     candidates: names(same_trace),
                 }),
                 None,
             ),
-            (true, None) => self.alone(process, subject, reason),
+            (named, _) => linked(named, strong),
         }
     }
 
@@ -187,7 +190,11 @@ impl Attributor {
         [
             ("correlation ids", declared(process, subject)),
             ("executions", self.finer(process, subject, owned)),
-            ("threads and hand-off", self.executed(process, subject)),
+            ("threads and messages", self.executed(process, subject)),
+            (
+                "threads that worked for each other",
+                self.handed(process, subject),
+            ),
         ]
         .map(|(of, says)| Found { of, says })
     }
@@ -251,7 +258,7 @@ impl Attributor {
     /// What no evidence of execution gets over: a write of several events, and records that were lost
     /// between the beginning of the request and the last thing that the evidence rests on, `wait`
     /// nanoseconds after it.
-    fn check(
+    pub(super) fn check(
         &self,
         process: &Process,
         subject: &Subject,
@@ -274,18 +281,25 @@ impl Attributor {
 
     /// Evidence of threads and hand-off, or why there is none.
     fn executed(&self, process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
-        let link = match &subject.hold {
+        let link = self.held(process, &subject.hold)?;
+        self.check(process, subject, link.request, 0)?;
+        Ok(link)
+    }
+
+    /// The request of a thread that does what `hold` says.
+    pub(super) fn held(&self, process: &Process, hold: &Hold) -> Result<Link, Option<Reason>> {
+        let link = match hold {
             Hold::Serving(request) => Link {
                 request: *request,
                 tier: Tier::Execution,
                 confidence: 0.999,
-                evidence: Evidence::ServingThread(confirmed(process, *request)?),
+                evidence: Evidence::ServingThread(self.confirmed(process, *request)?),
             },
             Hold::Stayed(request) => Link {
                 request: *request,
                 tier: Tier::Execution,
                 confidence: 0.99,
-                evidence: Evidence::AfterResponse(confirmed(process, *request)?),
+                evidence: Evidence::AfterResponse(self.confirmed(process, *request)?),
             },
             Hold::After(_) => return Err(None),
             Hold::Messages(messages) => {
@@ -297,10 +311,34 @@ impl Attributor {
                     evidence: Evidence::PipeMessage { writer },
                 }
             }
+            // Of its own it says nothing: what it was started for does.
+            Hold::Born(_) => return Err(None),
             Hold::Nothing(reason) => return Err(reason.clone()),
         };
-        self.check(process, subject, link.request, 0)?;
         Ok(link)
+    }
+
+    /// The thread that did all of a request's work, or why there is none.
+    fn confirmed(&self, process: &Process, request: Seq) -> Result<Tid, Option<Reason>> {
+        let served = process.served(request).ok_or(None)?;
+        match served.claim {
+            Claim::Confirmed(tid) => match process.workers.conduct(served) {
+                // What was lost might have shown that its process does not always do so.
+                Conduct::Good if served.tentative && self.lost_lately(served) => {
+                    Err(Some(Reason::RecordsLost))
+                }
+                Conduct::Good => Ok(tid),
+                Conduct::Unknown => Err(Some(Reason::UnprovenWorker)),
+                Conduct::HandsOver => Err(Some(Reason::HandedOver)),
+            },
+            Claim::Broken(why) => Err(Some(why.reason())),
+            Claim::Held(_) => Err(Some(Reason::StillOpen)),
+        }
+    }
+
+    fn lost_lately(&self, served: &Served) -> bool {
+        let until = served.until.unwrap_or(served.since);
+        self.losses.overlap(before(served.since, RETENTION), until)
     }
 
     /// What is left when no evidence names a request.
@@ -325,7 +363,7 @@ impl Attributor {
             }
         }
         if let Some(link) = only_request(process, subject) {
-            return linked(vec![link]);
+            return linked(Some(link), [const { None }; KINDS]);
         }
         let reason = match (&subject.hold, reason) {
             (Hold::Serving(_), Some(reason)) => reason,
@@ -342,6 +380,7 @@ impl Attributor {
             },
             _ if subject.in_flight == 1 => Reason::OneInFlightUnproven,
             _ if subject.afterwork => Reason::AfterAnswer,
+            _ if process.serves_unseen => Reason::ServesUnseen,
             _ => Reason::NoRequest,
         };
         (Attribution::none(reason), None)
@@ -379,6 +418,8 @@ fn tells_more(reason: &Reason) -> bool {
         Reason::SharedExecution
             | Reason::OutlivedRequest
             | Reason::StillOpen
+            | Reason::UnprovenWorker
+            | Reason::HandedOver
             | Reason::Distrusted { .. }
     )
 }
@@ -425,29 +466,24 @@ fn conflict(requests: [Seq; 2]) -> Attribution {
 }
 
 /// Agreeing links, the one that decides first.
-fn linked(links: Vec<Link>) -> (Attribution, Option<Seq>) {
-    let Some(first) = links.first() else {
+fn linked(named: Option<Link>, strong: [Option<Link>; KINDS]) -> (Attribution, Option<Seq>) {
+    let mut all = named.iter().chain(strong.iter().flatten());
+    let Some(first) = all.next() else {
         return (Attribution::none(Reason::NoRequest), None);
     };
-    let request = first.request;
-    let doubt = links.iter().map(|l| 1.0 - l.confidence).product::<f32>();
+    let (request, tier) = (first.request, first.tier);
+    let doubt = all.fold(1.0 - first.confidence, |doubt, l| {
+        doubt * (1.0 - l.confidence)
+    });
     let attribution = Attribution {
-        tier: Some(first.tier),
+        tier: Some(tier),
         confidence: 1.0 - doubt,
         reason: None,
-        evidence: links.into_iter().map(|l| l.evidence).collect(),
+        evidence: (named.into_iter().chain(strong.into_iter().flatten()))
+            .map(|l| l.evidence)
+            .collect(),
     };
     (attribution, Some(request))
-}
-
-/// The thread that did all of a request's work, or why there is none.
-fn confirmed(process: &Process, request: Seq) -> Result<Tid, Option<Reason>> {
-    match process.served(request).map(|s| s.claim) {
-        Some(Claim::Confirmed(tid)) => Ok(tid),
-        Some(Claim::Broken(why)) => Err(Some(why.reason())),
-        Some(Claim::Held(_)) => Err(Some(Reason::StillOpen)),
-        None => Err(None),
-    }
 }
 
 fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
@@ -457,7 +493,7 @@ fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>
     let Some((header, requests)) = process.correlations.named_by(&call.begun.head.carrier) else {
         return Err(None);
     };
-    let mut latest = requests.iter().rev().copied();
+    let mut latest = requests.latest_first();
     match (latest.next(), latest.next()) {
         (Some(request), None) => Ok(Link {
             request,
@@ -469,12 +505,7 @@ fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>
         }),
         (None, _) => Err(None),
         _ => {
-            let latest: Vec<Seq> = requests
-                .iter()
-                .rev()
-                .take(MAX_CANDIDATES)
-                .copied()
-                .collect();
+            let latest: Vec<Seq> = requests.latest_first().take(MAX_CANDIDATES).collect();
             Err(Some(Reason::SameIdTwice {
                 candidates: names(&latest),
             }))
@@ -484,36 +515,30 @@ fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>
 
 /// The latest requests of the process that came in with the trace that the subject carries.
 fn same_trace(process: &Process, subject: &Subject) -> Vec<Seq> {
-    let keys = match &subject.work {
-        Work::Call(call) => {
-            let own = &call.begun.head.carrier.contexts;
-            own.iter().map(|c| key(&c.trace_id)).collect()
-        }
-        Work::Line(line) => line_keys(line),
-        Work::Message(_) => Vec::new(),
+    let carries = |request: &Seq| {
+        let served = process.served(*request);
+        served.is_some_and(|s| carries_trace_of(subject, s))
     };
-    let mut found: Vec<Seq> = process
-        .traces
-        .candidates(keys.into_iter())
-        .filter(|r| {
-            process
-                .served(*r)
-                .is_some_and(|s| carries_trace_of(subject, s))
-        })
-        .take(MAX_CANDIDATES)
-        .collect();
+    let mut found: Vec<Seq> = Vec::new();
+    let mut look_up = |id: &TraceId| {
+        let room = MAX_CANDIDATES - found.len();
+        found.extend(process.traces.candidates(id).filter(carries).take(room));
+    };
+    match &subject.work {
+        Work::Call(call) => {
+            let contexts = &call.begun.head.carrier.contexts;
+            contexts.iter().for_each(|c| look_up(&c.trace_id));
+        }
+        Work::Line(line) => {
+            let fields = line.context.ids().flat_map(LineTraceId::candidates);
+            let bare = line.context.bare.iter().map(|id| TraceId::Wide(*id));
+            fields.chain(bare).for_each(|id| look_up(&id));
+        }
+        Work::Message(_) => {}
+    }
     found.sort_unstable();
     found.dedup();
     found
-}
-
-fn line_keys(line: &Line) -> Vec<u64> {
-    let fields = line
-        .context
-        .ids()
-        .flat_map(|id| id.candidates().collect::<Vec<_>>());
-    let bare = find_hex_ids(&line.line.text).map(TraceId::Wide);
-    fields.chain(bare).map(|id| key(&id)).collect()
 }
 
 /// Whether the subject carries the trace that a request came in with.
@@ -524,9 +549,12 @@ fn carries_trace_of(subject: &Subject, served: &Served) -> bool {
         Work::Line(line) => {
             let named =
                 |id: &LineTraceId, trace: &TraceId| relation(id, trace) != Relation::Different;
+            let bare = |trace: &TraceId| match trace {
+                TraceId::Wide(id) => line.context.bare.contains(id),
+                TraceId::Narrow(_) | TraceId::Text(_) => false,
+            };
             inbound.iter().any(|context| {
-                line.context.ids().any(|id| named(id, &context.trace_id))
-                    || find_hex_ids(&line.line.text).any(|id| TraceId::Wide(id) == context.trace_id)
+                line.context.ids().any(|id| named(id, &context.trace_id)) || bare(&context.trace_id)
             })
         }
         Work::Message(_) => false,

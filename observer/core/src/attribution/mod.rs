@@ -13,6 +13,9 @@
 //! | `turns` | 3 | the turn of an event loop, one of those in which the request was read, worked for and answered |
 //! | `takes` | 3 | the execution that took the connection for a call |
 //! | `threads` | 3 | the thread that read the request, did nothing else, and wrote its response |
+//! | `workers` | 3 | whether a thread that reads without blocking serves one request at a time |
+//! | `births` | 3, 4 | a thread that was started for the request, and ended with it |
+//! | `clients` | 4 | the thread that took the connection last before another one wrote the call |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //!
@@ -20,12 +23,16 @@
 //!
 //! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
 
+mod births;
+mod clients;
 mod correlation;
 mod decide;
 mod exclusive;
 mod executions;
+mod handed;
 mod pipes;
 mod process;
+mod requests;
 mod served;
 mod subject;
 mod takes;
@@ -33,24 +40,28 @@ mod threads;
 mod traces;
 mod trust;
 mod turns;
+mod workers;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 
 pub use decide::{Decision, Owner, Story};
 use executions::{Finding, LifeId, Owner as Owned};
 use hashbrown::HashMap;
+use lru::LruCache;
 pub use pipes::PipeKey;
 use process::Process;
 pub use served::{Claim, Served};
 pub use subject::{Call, Doer, Hold, Line, Subject, Work};
+use workers::Conduct;
 
 use crate::exchange::{Begun, Ended};
-use crate::facts::{Executions, ProcessFacts};
+use crate::facts::{Executions, ProcessFacts, Runtime};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::Role;
 use crate::losses::Losses;
 use crate::message::Moved;
-use crate::record::{Data, Direction, Execution, ExecutionKind, Take, Turn, Waited};
+use crate::record::{Data, Direction, Execution, ExecutionKind, Record, Take, Turn, Waited};
 
 /// How long an ended request's ids are remembered, nanoseconds: work done for it later is still
 /// recognised by its trace-id.
@@ -65,6 +76,13 @@ pub const MAX_WAITING: usize = 200_000;
 /// How long judgement waits for a request to end, nanoseconds.
 pub const PATIENCE: u64 = 30_000_000_000;
 
+/// How long judgement waits for the proof that a process's threads, or clients, are of a kind that
+/// can be believed, nanoseconds.
+const PROOF_PATIENCE: u64 = 5_000_000_000;
+
+/// Processes whose runtime is remembered.
+const MAX_PROCESSES: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+
 /// Everything that attribution knows.
 #[derive(Debug, Default)]
 pub struct Attributor {
@@ -73,8 +91,12 @@ pub struct Attributor {
     executions: executions::Executions,
     turns: turns::Turns,
     takes: takes::Takes,
+    clients: clients::Clients,
+    births: births::Births,
+    runtimes: Runtimes,
     pipes: pipes::Pipes,
-    waiting: BTreeMap<Seq, Subject>,
+    /// By their numbers.
+    waiting: Vec<Subject>,
     /// Requests in the order in which they ended, for forgetting them.
     ended: VecDeque<(KernelNanos, Tgid, Seq)>,
     /// Processes in the order in which they ended, for forgetting them.
@@ -84,6 +106,29 @@ pub struct Attributor {
     explain: Option<Seq>,
     /// The execution that did it, and the story of its decision, once it is made.
     story: Option<(Option<Doer>, Story)>,
+}
+
+/// What processes run on.
+#[derive(Debug)]
+struct Runtimes(LruCache<Tgid, Runtime>);
+
+impl Default for Runtimes {
+    fn default() -> Self {
+        Self(LruCache::new(MAX_PROCESSES))
+    }
+}
+
+impl Runtimes {
+    /// Whether servers on the runtime read without blocking and yet may give each request a thread
+    /// of its own.
+    fn has_workers(&self, tgid: Tgid) -> bool {
+        matches!(self.0.peek(&tgid), Some(Runtime::Java | Runtime::Ruby))
+    }
+
+    /// Whether the runtime starts its threads for all that it runs, not for single requests.
+    fn shares_threads(&self, tgid: Tgid) -> bool {
+        matches!(self.0.peek(&tgid), Some(Runtime::Go | Runtime::Node))
+    }
 }
 
 impl Attributor {
@@ -108,6 +153,9 @@ impl Attributor {
 
     /// Something is known about a process.
     pub fn process(&mut self, facts: &ProcessFacts) {
+        if let Some(runtime) = facts.runtime {
+            self.runtimes.0.push(facts.tgid, runtime);
+        }
         match &facts.executions {
             Some(Executions::Unavailable(why)) => {
                 self.executions.unavailable(facts.tgid, why);
@@ -155,8 +203,9 @@ impl Attributor {
         self.executions.begun(tgid, child, time);
     }
 
-    /// An execution takes a connection for its next exchange.
-    pub fn takes(&mut self, tgid: Tgid, take: &Take, time: KernelNanos) {
+    /// An execution, or a thread, takes a connection for its next exchange.
+    pub fn takes(&mut self, record: &Record<'_>, take: &Take) {
+        let (tgid, time) = (record.tgid, record.time);
         if let Some(execution) = take.execution {
             let life = self.life(tgid, execution, time);
             let taker = Doer {
@@ -166,13 +215,33 @@ impl Attributor {
                 took: true,
             };
             self.takes.took(take.file, taker);
+        } else {
+            let hold = self.threads.hands_on(record.tid);
+            self.clients.taken(record.tid, take, hold);
         }
+    }
+
+    /// A thread moved bytes on a connection.
+    pub fn moved(&mut self, tid: Tid, file: FileId, time: KernelNanos) {
+        self.clients.moved(tid, file);
+        if let Some(birth) = self.threads.birth(tid) {
+            self.births.moved(birth, time);
+        }
+    }
+
+    /// A connection was closed.
+    pub fn closed(&mut self, file: FileId) {
+        self.clients.closed(file);
     }
 
     /// An exchange's request is known.
     pub fn begun(&mut self, begun: &Begun) {
         if begun.role == Role::Server {
-            let held = self.threads.read_request(begun);
+            let workers = self.runtimes.has_workers(begun.tgid);
+            let held = self.threads.read_request(begun, workers);
+            if let Some(birth) = self.threads.birth(begun.moved.tid) {
+                self.births.serves(birth);
+            }
             self.stay_ended(begun.moved.tid, begun.file);
             if is_turn(begun.moved.execution) {
                 self.turns.began(begun.tgid, begun.file, begun.seq);
@@ -193,12 +262,9 @@ impl Attributor {
         let Some(process) = self.processes.get_mut(&tgid) else {
             return;
         };
-        let Some(served) = process.end(ended) else {
+        let Some(request) = process.confirm(ended) else {
             return;
         };
-        let file = served.file;
-        let since = served.since;
-        let confirmed = served.confirm(ended);
         let watermark = process.next_request();
         let execution = ended.outcome.ok().and_then(|moved| moved.execution);
         let turn = execution.filter(|_| is_turn(execution));
@@ -207,13 +273,21 @@ impl Attributor {
         if let Some(execution) = execution.filter(|_| turn.is_none()) {
             let life = self.executions.acted(tgid, execution, ended.time);
             self.executions
-                .answered(life, ended.seq, since, ended.time, watermark);
+                .answered(life, ended.seq, request.since, ended.time, watermark);
         }
         self.ended.push_back((ended.time, tgid, ended.seq));
         let writer = ended.outcome.ok().map(|m| m.tid).or(ended.closed_by);
-        let interrupted = self
-            .threads
-            .request_ended(ended.seq, file, writer, confirmed);
+        if writer != Some(request.reader) {
+            self.threads.relieved(request.reader, ended.seq);
+        }
+        if let Ok(response) = ended.outcome
+            && let Some(birth) = self.threads.birth(response.tid)
+        {
+            self.births.answered(birth, ended.seq, response.one_thread);
+        }
+        let interrupted =
+            self.threads
+                .request_ended(ended.seq, request.file, writer, request.confirmed);
         if let Some(other) = interrupted
             && let Some(process) = self.processes.get_mut(&tgid)
         {
@@ -221,12 +295,15 @@ impl Attributor {
         }
     }
 
-    /// A connection carries something that is not observed, so that requests may be in flight unseen.
-    pub fn blind(&mut self, tgid: Tgid, now: KernelNanos) {
-        self.processes
+    /// A connection carries something that is not observed, so that requests may be in flight unseen;
+    /// `served` if it is the other side that asks.
+    pub fn blind(&mut self, tgid: Tgid, served: bool, now: KernelNanos) {
+        let process = self
+            .processes
             .entry(tgid)
-            .or_insert_with(|| Process::new(now))
-            .blind = true;
+            .or_insert_with(|| Process::new(now));
+        process.blind = true;
+        process.serves_unseen |= served;
     }
 
     /// A thread read from a connection, or closed it: if it had answered a request on it, it has
@@ -234,8 +311,8 @@ impl Attributor {
     /// connection that it serves ends its stay.
     pub fn touched(&mut self, tid: Tid, file: FileId) {
         for seq in self.threads.stayed(tid, file) {
-            if let Some(subject) = self.waiting.get_mut(&seq) {
-                subject.stayed();
+            if let Some(at) = self.waiting_at(seq) {
+                self.waiting[at].stayed();
             }
         }
     }
@@ -245,13 +322,29 @@ impl Attributor {
         self.threads.left(tid);
     }
 
+    /// A thread was started by the one that caused the record.
+    pub fn thread_began(&mut self, record: &Record<'_>, child: Tid) {
+        if self.runtimes.shares_threads(record.tgid) {
+            return;
+        }
+        let hold = self.threads.hands_on(record.tid);
+        let birth = self
+            .births
+            .began(record.tgid, record.tid, child, hold, record.time);
+        self.threads.began(child, birth);
+    }
+
     /// A thread ended.
-    pub fn thread_ended(&mut self, tid: Tid) {
-        self.threads.remove(tid);
+    pub fn thread_ended(&mut self, tid: Tid, time: KernelNanos) {
+        self.clients.thread_ended(tid);
+        if let Some(birth) = self.threads.remove(tid) {
+            self.births.ended(birth, time);
+        }
     }
 
     /// A process ended or replaced its program; what it did is still judged.
     pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
+        self.births.process_ended(tgid, now);
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
@@ -280,22 +373,30 @@ impl Attributor {
         }
         let hold = self.threads.hold(tid, seq);
         let doer = self.doer(tgid, &work);
-        self.waiting.insert(
+        let taken = match &work {
+            Work::Call(call) => self.clients.call(call.begun.file, tid),
+            Work::Line(_) | Work::Message(_) => None,
+        };
+        let subject = Subject {
             seq,
-            Subject {
-                seq,
-                tgid,
-                tid,
-                time,
-                in_flight,
-                sole,
-                afterwork,
-                template,
-                hold,
-                doer,
-                work,
-            },
-        );
+            tgid,
+            tid,
+            time,
+            in_flight,
+            sole,
+            afterwork,
+            template,
+            hold,
+            taken: taken.map(Box::new),
+            doer,
+            work,
+        };
+        // The engine numbers in the order of taking in, so that this is nearly always the end.
+        let at = match self.waiting.last() {
+            Some(last) if last.seq >= seq => self.waiting.partition_point(|s| s.seq < seq),
+            _ => self.waiting.len(),
+        };
+        self.waiting.insert(at, subject);
     }
 
     /// The execution that does some work: that which took the connection for it, else that which
@@ -371,34 +472,44 @@ impl Attributor {
 
     /// Decides every subject that is due at `now`, in the order in which they happened.
     pub fn decide(&mut self, now: KernelNanos, stopping: bool) -> Vec<(Subject, Decision)> {
-        let mut decided = Vec::new();
         let excess = self.waiting.len().saturating_sub(MAX_WAITING);
-        let due: Vec<Seq> = self
+        let due: Vec<bool> = self
             .waiting
-            .values()
+            .iter()
             .enumerate()
-            .filter(|(i, s)| stopping || *i < excess || self.is_due(s, now))
-            .map(|(_, s)| s.seq)
+            .map(|(i, s)| stopping || i < excess || self.is_due(s, now))
             .collect();
-        for seq in due {
-            let Some(subject) = self.waiting.remove(&seq) else {
-                continue;
-            };
+        let mut due = due.into_iter();
+        let subjects: Vec<Subject> = self
+            .waiting
+            .extract_if(.., |_| due.next().unwrap_or(false))
+            .collect();
+        // A burst's memory is given back step by step.
+        if self.waiting.len() < self.waiting.capacity() / 8 {
+            self.waiting.shrink_to(self.waiting.capacity() / 2);
+        }
+        let mut decided = Vec::with_capacity(subjects.len());
+        for subject in subjects {
             let decision = self.decision(&subject, now);
             if let Some(process) = self.processes.get_mut(&subject.tgid) {
                 process.trust.note(&decision.compared);
             }
-            if matches!(subject.work, Work::Message(_)) {
-                self.pipes.resolve(seq, subject.tid, &decision);
-            }
-            if self.explain == Some(seq) {
+            if self.explain == Some(subject.seq) {
                 self.story = Some((subject.doer, self.story(&subject, now, &decision)));
             }
-            decided.push((subject, decision));
+            if matches!(subject.work, Work::Message(_)) {
+                self.pipes.resolve(subject.seq, subject.tid, &decision);
+            } else {
+                decided.push((subject, decision));
+            }
         }
         self.forget(now);
-        decided.retain(|(s, _)| !matches!(s.work, Work::Message(_)));
         decided
+    }
+
+    /// Where a subject waits.
+    fn waiting_at(&self, seq: Seq) -> Option<usize> {
+        self.waiting.binary_search_by_key(&seq, |s| s.seq).ok()
     }
 
     fn is_due(&self, subject: &Subject, now: KernelNanos) -> bool {
@@ -414,14 +525,35 @@ impl Attributor {
         {
             return false;
         }
-        match &subject.hold {
-            Hold::Serving(request) => self
-                .served(subject.tgid, *request)
-                .is_none_or(|s| s.claim.is_settled()),
+        let taken = |t: &clients::Taken| {
+            self.is_settled(subject, &t.hold, now)
+                && (now.since(subject.time) > PROOF_PATIENCE
+                    || self.clients.is_known(t, subject.tid))
+        };
+        self.is_settled(subject, &subject.hold, now) && subject.taken.as_deref().is_none_or(taken)
+    }
+
+    /// Whether nothing is to come that says more about what a thread was doing.
+    fn is_settled(&self, subject: &Subject, hold: &Hold, now: KernelNanos) -> bool {
+        match hold {
+            Hold::Serving(request) => self.is_served(subject.tgid, *request, now),
             Hold::After(_) => now.since(subject.time) > subject::STAY_PATIENCE,
-            Hold::Messages(messages) => !messages.iter().any(|m| self.waiting.contains_key(m)),
+            Hold::Messages(messages) => !messages.iter().any(|m| self.waiting_at(*m).is_some()),
+            Hold::Born(birth) => self.is_grown(subject.tgid, *birth, now),
             Hold::Stayed(_) | Hold::Nothing(_) => true,
         }
+    }
+
+    /// Whether nothing is to come that says more about a request's thread.
+    fn is_served(&self, tgid: Tgid, request: Seq, now: KernelNanos) -> bool {
+        let Some(process) = self.processes.get(&tgid) else {
+            return true;
+        };
+        process.served(request).is_none_or(|served| {
+            let since = served.until.map_or(0, |until| now.since(until));
+            served.claim.is_settled()
+                && (process.workers.conduct(served) != Conduct::Unknown || since > PROOF_PATIENCE)
+        })
     }
 
     fn doer_is_due(&self, subject: &Subject, doer: Doer, now: KernelNanos) -> bool {
@@ -439,12 +571,11 @@ impl Attributor {
 
     /// A client exchange that was taken in is over.
     pub fn call_ended(&mut self, ended: &Ended) {
-        if let Some(Subject {
-            work: Work::Call(call),
-            ..
-        }) = self.waiting.get_mut(&ended.seq)
+        if let Some(at) = self.waiting_at(ended.seq)
+            && let Work::Call(call) = &mut self.waiting[at].work
         {
             call.ended = Some(*ended);
+            self.clients.call_ended(call.begun.file);
         }
     }
 

@@ -1,42 +1,60 @@
 //! What attribution knows about one process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
 
 use super::correlation::Correlations;
 use super::exclusive::Exclusive;
 use super::served::{Broken, Claim, Served};
 use super::traces::Traces;
 use super::trust::Trust;
+use super::workers::Workers;
 use crate::exchange::{Begun, Ended};
-use crate::ids::{KernelNanos, Seq, Tid};
+use crate::ids::{FileId, KernelNanos, Seq, Tid};
 
 /// How long after an answer work for its request may still go on unseen, nanoseconds.
 const AFTERWORK: u64 = 1_000_000_000;
 
 #[derive(Debug)]
 pub(super) struct Process {
-    served: BTreeMap<Seq, Served>,
+    served: HashMap<Seq, Box<Served>>,
     open: BTreeSet<Seq>,
     last_end: Option<KernelNanos>,
     pub(super) traces: Traces,
     pub(super) correlations: Correlations,
     pub(super) exclusive: Exclusive,
     pub(super) trust: Trust,
+    pub(super) workers: Workers,
     /// Requests may be in flight that can't be seen.
     pub(super) blind: bool,
+    /// It is asked over a protocol that is not observed.
+    pub(super) serves_unseen: bool,
+}
+
+/// A request that has ended.
+pub(super) struct Confirmed {
+    /// Whether one thread did all of it.
+    pub(super) confirmed: bool,
+    pub(super) file: FileId,
+    /// The thread that had read it.
+    pub(super) reader: Tid,
+    pub(super) since: KernelNanos,
 }
 
 impl Process {
     pub(super) fn new(now: KernelNanos) -> Self {
         Self {
-            served: BTreeMap::new(),
+            served: HashMap::new(),
             open: BTreeSet::new(),
             last_end: None,
             traces: Traces::default(),
             correlations: Correlations::default(),
             exclusive: Exclusive::new(now),
             trust: Trust::default(),
+            workers: Workers::default(),
             blind: false,
+            serves_unseen: false,
         }
     }
 
@@ -47,17 +65,39 @@ impl Process {
         self.open.insert(begun.seq);
         self.traces.insert(begun.seq, &begun.head.carrier);
         self.correlations.insert(begun.seq, &begun.head.carrier);
-        self.served.insert(begun.seq, Served::new(begun, claim));
+        let overlaps = self.open.len() > 1;
+        self.served
+            .insert(begun.seq, Box::new(Served::new(begun, claim, overlaps)));
     }
 
-    pub(super) fn end(&mut self, ended: &Ended) -> Option<&mut Served> {
+    fn end(&mut self, ended: &Ended) -> Option<&mut Served> {
         if self.open.remove(&ended.seq) && self.open.is_empty() {
             self.exclusive.idle(ended.time);
         }
-        if self.served.contains_key(&ended.seq) {
-            self.last_end = Some(ended.time);
+        let served = self.served.get_mut(&ended.seq)?;
+        self.last_end = Some(ended.time);
+        Some(served)
+    }
+
+    /// A request has ended: settles the claim.
+    pub(super) fn confirm(&mut self, ended: &Ended) -> Option<Confirmed> {
+        let served = self.end(ended)?;
+        let told = Confirmed {
+            confirmed: served.confirm(ended),
+            file: served.file,
+            reader: served.tid,
+            since: served.since,
+        };
+        if let Some(served) = self.served.get(&ended.seq) {
+            self.workers.ended(served);
         }
-        self.served.get_mut(&ended.seq)
+        Some(told)
+    }
+
+    /// Whether a request is in flight that came in before `time`.
+    pub(super) fn serves_since(&self, time: KernelNanos) -> bool {
+        let oldest = self.open.first().and_then(|seq| self.served.get(seq));
+        oldest.is_some_and(|s| s.since <= time)
     }
 
     pub(super) fn break_claim(&mut self, request: Seq, why: Broken) {
@@ -99,7 +139,7 @@ impl Process {
     }
 
     pub(super) fn served(&self, seq: Seq) -> Option<&Served> {
-        self.served.get(&seq)
+        self.served.get(&seq).map(Box::as_ref)
     }
 
     /// The requests that it was serving at a moment, oldest first.
@@ -107,11 +147,14 @@ impl Process {
         &self,
         time: KernelNanos,
     ) -> Vec<(Seq, Tid, KernelNanos, Option<KernelNanos>, Claim)> {
-        self.served
+        let mut serving: Vec<_> = self
+            .served
             .values()
             .filter(|s| s.since <= time && s.until.is_none_or(|until| until >= time))
             .map(|s| (s.seq, s.tid, s.since, s.until, s.claim))
-            .collect()
+            .collect();
+        serving.sort_unstable_by_key(|(seq, ..)| *seq);
+        serving
     }
 
     pub(super) fn forget(&mut self, seq: Seq) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use std::fmt;
 
+use super::workers::Workers;
 use crate::context::Carrier;
 use crate::exchange::{Begun, Ended};
 use crate::ids::{FileId, KernelNanos, Seq, Tid};
@@ -81,10 +82,17 @@ pub struct Served {
     pub carrier: Arc<Carrier>,
     /// What its thread proves.
     pub claim: Claim,
+    /// It was read without blocking: the claim is good only if the process's threads are known to
+    /// serve one request at a time.
+    pub tentative: bool,
+    /// Another request was in flight when it came in.
+    pub overlaps: bool,
+    /// Its method, host and path without what looks like a value.
+    pub route: u64,
 }
 
 impl Served {
-    pub(super) fn new(begun: &Begun, claim: Claim) -> Self {
+    pub(super) fn new(begun: &Begun, claim: Claim, overlaps: bool) -> Self {
         Self {
             seq: begun.seq,
             file: begun.file,
@@ -93,6 +101,9 @@ impl Served {
             until: None,
             carrier: Arc::clone(&begun.head.carrier),
             claim,
+            tentative: begun.moved.nonblocking,
+            overlaps,
+            route: Workers::route(begun),
         }
     }
 

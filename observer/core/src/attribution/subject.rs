@@ -1,5 +1,7 @@
 //! Subjects: what is to be attributed.
 
+use super::births::BirthId;
+use super::clients::Taken;
 use super::executions::LifeId;
 use crate::context::line::LineContext;
 use crate::exchange::{Begun, Ended};
@@ -33,6 +35,8 @@ pub struct Subject {
     pub template: Option<u64>,
     /// What its thread was doing.
     pub hold: Hold,
+    /// A call: the other thread that took its connection last.
+    pub taken: Option<Box<Taken>>,
     /// The execution that did it, where the runtime has finer ones than threads.
     pub doer: Option<Doer>,
     /// What it is.
@@ -75,6 +79,8 @@ pub enum Hold {
     Stayed(Seq),
     /// The requests that these messages, which the thread had taken from a pipe, were written for.
     Messages(Vec<Seq>),
+    /// What the thread was started for, if its life shows that.
+    Born(BirthId),
     /// Nothing; the thread says why, if it knows.
     Nothing(Option<Reason>),
 }

@@ -11,6 +11,7 @@
 
 use hashbrown::HashMap;
 
+use super::births::BirthId;
 use super::pipes::Carried;
 use super::served::{Broken, Claim};
 use super::subject::Hold;
@@ -34,6 +35,8 @@ pub(super) struct Threads {
 struct Thread {
     doing: Doing,
     carries: Option<Carried>,
+    /// Its birth, if that was seen.
+    birth: Option<BirthId>,
 }
 
 /// What a thread is doing, as far as it is known.
@@ -61,8 +64,9 @@ pub(super) struct Held {
 }
 
 impl Threads {
-    /// A thread has read a request.
-    pub(super) fn read_request(&mut self, begun: &Begun) -> Held {
+    /// A thread has read a request; `workers` if even a thread that reads without blocking may serve
+    /// one request at a time.
+    pub(super) fn read_request(&mut self, begun: &Begun, workers: bool) -> Held {
         let moved = &begun.moved;
         let Some(thread) = self.thread(moved.tid) else {
             return Held {
@@ -75,7 +79,7 @@ impl Threads {
             Doing::Serving(request) => Some(request),
             _ => None,
         };
-        let claim = if moved.nonblocking || !moved.one_thread {
+        let claim = if (moved.nonblocking && !workers) || !moved.one_thread {
             Claim::Broken(Broken::Shared)
         } else if interrupted.is_some() {
             Claim::Broken(Broken::Interleaved)
@@ -116,7 +120,21 @@ impl Threads {
                 thread.doing = Doing::Shared;
                 Some(other)
             }
+            // What it did since its last answer was for this one.
+            Doing::Answered { request: last, .. } if last != request => {
+                thread.doing = Doing::Unknown;
+                None
+            }
             _ => None,
+        }
+    }
+
+    /// Another thread has answered the request that a thread had read.
+    pub(super) fn relieved(&mut self, tid: Tid, request: Seq) {
+        if let Some(thread) = self.threads.get_mut(&tid)
+            && matches!(thread.doing, Doing::Serving(current) if current == request)
+        {
+            thread.doing = Doing::Unknown;
         }
     }
 
@@ -146,11 +164,34 @@ impl Threads {
                 Hold::After(*request)
             }
             Doing::Shared => Hold::Nothing(Some(Reason::SharedThread)),
-            Doing::Answered { .. } | Doing::Unknown => match &thread.carries {
-                Some(carried) => Hold::Messages(carried.messages.clone()),
-                None => Hold::Nothing(None),
-            },
+            Doing::Answered { .. } | Doing::Unknown => thread.otherwise(),
         }
+    }
+
+    /// What a thread hands on at this moment.
+    pub(super) fn hands_on(&self, tid: Tid) -> Hold {
+        match self.threads.get(&tid) {
+            Some(thread) => match &thread.doing {
+                Doing::Serving(request) => Hold::Serving(*request),
+                Doing::Shared => Hold::Nothing(Some(Reason::SharedThread)),
+                Doing::Answered { .. } => Hold::Nothing(None),
+                Doing::Unknown => thread.otherwise(),
+            },
+            None => Hold::Nothing(None),
+        }
+    }
+
+    /// A thread began.
+    pub(super) fn began(&mut self, tid: Tid, birth: BirthId) {
+        self.threads.remove(&tid);
+        if let Some(thread) = self.thread(tid) {
+            thread.birth = Some(birth);
+        }
+    }
+
+    /// The birth of a thread, if that was seen.
+    pub(super) fn birth(&self, tid: Tid) -> Option<BirthId> {
+        self.threads.get(&tid)?.birth
     }
 
     /// A thread used a connection: what it did since it answered there, in order.
@@ -182,8 +223,9 @@ impl Threads {
         }
     }
 
-    pub(super) fn remove(&mut self, tid: Tid) {
-        self.threads.remove(&tid);
+    /// A thread ended. Returns its birth, if that was seen.
+    pub(super) fn remove(&mut self, tid: Tid) -> Option<BirthId> {
+        self.threads.remove(&tid)?.birth
     }
 
     fn thread(&mut self, tid: Tid) -> Option<&mut Thread> {
@@ -191,5 +233,16 @@ impl Threads {
             return None;
         }
         Some(self.threads.entry(tid).or_default())
+    }
+}
+
+impl Thread {
+    /// What it works on if it serves no request.
+    fn otherwise(&self) -> Hold {
+        match (&self.carries, self.birth) {
+            (Some(carried), _) => Hold::Messages(carried.messages.clone()),
+            (None, Some(birth)) => Hold::Born(birth),
+            (None, None) => Hold::Nothing(None),
+        }
     }
 }

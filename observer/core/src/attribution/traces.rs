@@ -1,25 +1,25 @@
 //! Tier 1, context identity: what carries the trace-id that a request came in with was done for it.
 //! No guess about who ran what is needed.
 
-use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 use hashbrown::HashMap;
 
+use super::requests::Requests;
 use crate::context::{Carrier, Context, TraceId};
 use crate::ids::Seq;
 
 /// The requests of a process by trace-id.
 #[derive(Debug, Default)]
-pub(super) struct Traces(HashMap<u64, BTreeSet<Seq>>);
+pub(super) struct Traces(HashMap<u64, Requests>);
 
 impl Traces {
     pub(super) fn insert(&mut self, request: Seq, carrier: &Carrier) {
         for context in &carrier.contexts {
             self.0
                 .entry(key(&context.trace_id))
-                .or_default()
+                .or_insert(Requests::One(request))
                 .insert(request);
         }
     }
@@ -27,24 +27,16 @@ impl Traces {
     pub(super) fn remove(&mut self, request: Seq, carrier: &Carrier) {
         for context in &carrier.contexts {
             let key = key(&context.trace_id);
-            if let Some(known) = self.0.get_mut(&key) {
-                known.remove(&request);
-                if known.is_empty() {
-                    self.0.remove(&key);
-                }
+            if self.0.get_mut(&key).is_some_and(|r| r.remove(request)) {
+                self.0.remove(&key);
             }
         }
     }
 
-    /// Requests that may carry one of these traces, the latest first; the caller compares the
-    /// whole ids.
-    pub(super) fn candidates<'a>(
-        &'a self,
-        keys: impl Iterator<Item = u64> + 'a,
-    ) -> impl Iterator<Item = Seq> + 'a {
-        keys.filter_map(|k| self.0.get(&k))
-            .flat_map(|known| known.iter().rev())
-            .copied()
+    /// Requests that may carry this trace, the latest first; the caller compares the whole ids.
+    pub(super) fn candidates(&self, id: &TraceId) -> impl Iterator<Item = Seq> {
+        let known = self.0.get(&key(id));
+        known.into_iter().flat_map(Requests::latest_first)
     }
 }
 
@@ -53,7 +45,7 @@ impl Traces {
     clippy::cast_possible_truncation,
     reason = "formats share the lower 64 bits"
 )]
-pub(super) fn key(id: &TraceId) -> u64 {
+fn key(id: &TraceId) -> u64 {
     match id {
         TraceId::Wide(id) => *id as u64,
         TraceId::Narrow(id) => *id,

@@ -4,12 +4,13 @@
 //! each kind of evidence is compared with it, and one that names other requests too often is no
 //! longer believed in that process: its runtime does something that the rule does not know.
 //!
-//! A context that leaks makes a right rule disagree as well. What leaks mostly comes from
-//! requests that are over; a wrong rule picks among those that are in flight. So only
-//! disagreement about requests that were both in flight counts.
+//! A context that leaks makes a right rule disagree as well. So only disagreement about requests that
+//! were both in flight counts, and what is about the writing of the response itself
+//! (`Evidence::is_the_request_itself`) is never doubted: there it is the ids that leak. Of other kinds nothing
+//! is concluded then, not from the id either.
 
 /// Kinds of evidence that are compared.
-pub(super) const KINDS: usize = 3;
+pub(super) const KINDS: usize = 4;
 
 /// What one kind of evidence said, beside what the trace-id said.
 pub(super) type Compared = [Option<bool>; KINDS];
@@ -67,7 +68,7 @@ mod tests {
     fn after(comparisons: impl IntoIterator<Item = bool>) -> Trust {
         let mut trust = Trust::default();
         for agreed in comparisons {
-            trust.note(&[None, Some(agreed), None]);
+            trust.note(&[None, Some(agreed), None, None]);
         }
         trust
     }

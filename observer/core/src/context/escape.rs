@@ -1,5 +1,7 @@
 //! Text from outside, made safe to print.
 
+use crate::text::{Text, all_of};
+
 /// Longest raw value kept, in bytes after escaping.
 pub(super) const RAW_LIMIT: usize = 512;
 
@@ -9,6 +11,15 @@ pub(super) fn escape(bytes: &[u8], limit: usize) -> String {
     let mut out = String::with_capacity(bytes.len().min(limit));
     escape_onto(&mut out, bytes, limit);
     out
+}
+
+/// [`escape`], as text that is kept.
+pub(super) fn escape_text(bytes: &[u8], limit: usize) -> Text {
+    let same = |byte| matches!(byte, b' '..=b'~') & (byte != b'\\');
+    if bytes.len() <= limit && all_of(bytes, same) {
+        return Text::new(std::str::from_utf8(bytes).unwrap_or_default());
+    }
+    escape(bytes, limit).into()
 }
 
 /// Appends the escaped `bytes` to `out`, which grows to at most `limit` bytes.
@@ -52,6 +63,7 @@ mod tests {
             let text = escape(&bytes, limit);
             prop_assert!(text.len() <= limit);
             prop_assert!(text.bytes().all(|b| (b' '..=b'~').contains(&b)));
+            prop_assert_eq!(escape_text(&bytes, limit), text);
         }
     }
 }

@@ -129,13 +129,17 @@ fn read(row: &Row, fields: &Fields<'_>, carrier: &mut Carrier) {
     }
     match (row.read)(fields) {
         Ok(None) => {}
-        Ok(Some(Found::Ids(ids))) => carrier.contexts.push(Context {
-            format: row.format,
-            trace_id: ids.trace_id,
-            parent_id: ids.parent_id,
-            sampled: ids.sampled,
-            raw: fields.raw(row.names).into(),
-        }),
+        Ok(Some(Found::Ids(ids))) => {
+            // Carriers are remembered by the ten thousands, and nearly all have one context.
+            carrier.contexts.reserve_exact(1);
+            carrier.contexts.push(Context {
+                format: row.format,
+                trace_id: ids.trace_id,
+                parent_id: ids.parent_id,
+                sampled: ids.sampled,
+                raw: fields.raw(row.names),
+            });
+        }
         Ok(Some(Found::Decision(sampled))) => carrier.decision = carrier.decision.or(Some(sampled)),
         Ok(Some(Found::Tracestate(members))) => carrier.tracestate = members,
         Ok(Some(Found::Baggage(members))) => carrier.baggage = members,
@@ -143,7 +147,7 @@ fn read(row: &Row, fields: &Fields<'_>, carrier: &mut Carrier) {
         Err(broken) => carrier.invalid.push(Invalid {
             format: row.format,
             rule: broken.rule.name,
-            raw: fields.raw(row.names).into(),
+            raw: fields.raw(row.names),
         }),
     }
 }

@@ -1,7 +1,8 @@
 //! The carrier fields of one message head, as they came.
 
-use super::escape::{RAW_LIMIT, escape_onto};
+use super::escape::{RAW_LIMIT, escape_onto, escape_text};
 use super::rule::{Broken, Rule, declare_rules};
+use crate::text::Text;
 
 declare_rules! {
     DUPLICATE = "duplicate-header",
@@ -74,7 +75,11 @@ impl<'a> Fields<'a> {
 
     /// What came under these names, escaped: values of one header joined by commas, of several
     /// headers each with its name.
-    pub fn raw(&self, names: &[&'static str]) -> String {
+    pub fn raw(&self, names: &[&'static str]) -> Text {
+        let mut values = names.iter().flat_map(|name| self.all(name));
+        if let (Some(only), None) = (values.next(), values.next()) {
+            return escape_text(only, RAW_LIMIT);
+        }
         let mut out = String::new();
         let several = names.iter().filter(|name| self.count(name) > 0).count() > 1;
         for name in names {
@@ -89,7 +94,7 @@ impl<'a> Fields<'a> {
                 escape_onto(&mut out, value, RAW_LIMIT);
             }
         }
-        out
+        out.into()
     }
 }
 

@@ -37,17 +37,16 @@ pub(super) fn lower_digits(
     header: &'static str,
     at: usize,
 ) -> Result<u128, Broken> {
-    let mut value = 0_u128;
-    for (index, byte) in field.iter().enumerate() {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            b'A'..=b'F' => return Err(Broken::at(rules.uppercase, header, at + index)),
-            _ => return Err(Broken::at(rules.illegal, header, at + index)),
-        };
-        value = value << 4 | u128::from(digit);
+    if let Some(value) = value(field, &LOWER) {
+        return Ok(value);
     }
-    Ok(value)
+    let odd = |byte: &u8| LOWER[usize::from(*byte)] == NO_DIGIT;
+    let index = field.iter().position(odd).unwrap_or_default();
+    let rule = match field.get(index) {
+        Some(b'A'..=b'F') => rules.uppercase,
+        _ => rules.illegal,
+    };
+    Err(Broken::at(rule, header, at + index))
 }
 
 /// The value of 1 to `most` (at most 32) hex digits of either case.
@@ -55,10 +54,47 @@ pub(super) fn any_case(field: &[u8], most: usize) -> Option<u128> {
     if field.is_empty() || field.len() > most.min(32) {
         return None;
     }
-    field.iter().try_fold(0_u128, |value, byte| {
-        let digit = char::from(*byte).to_digit(16)?;
-        Some(value << 4 | u128::from(digit))
-    })
+    value(field, &EITHER)
+}
+
+/// The value of at most 32 digits.
+fn value(digits: &[u8], values: &[u8; 256]) -> Option<u128> {
+    let (high, low) = digits.split_at(digits.len().saturating_sub(16));
+    let low = half(low, values)?;
+    Some(u128::from(half(high, values)?) << 64 | u128::from(low))
+}
+
+/// The value of at most 16 digits.
+fn half(digits: &[u8], values: &[u8; 256]) -> Option<u64> {
+    let mut value = 0;
+    let mut seen = 0;
+    for byte in digits {
+        let digit = values[usize::from(*byte)];
+        seen |= digit;
+        value = value << 4 | u64::from(digit & 15);
+    }
+    (seen < NO_DIGIT).then_some(value)
+}
+
+/// What is no digit, in [`LOWER`] and [`EITHER`].
+const NO_DIGIT: u8 = 16;
+/// The value of each byte as a lower-case hex digit.
+static LOWER: [u8; 256] = values(false);
+/// The value of each byte as a hex digit of either case.
+static EITHER: [u8; 256] = values(true);
+
+const fn values(upper: bool) -> [u8; 256] {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = DIGITS[value as usize];
+        values[digit as usize] = value;
+        if upper {
+            values[digit.to_ascii_uppercase() as usize] = value;
+        }
+        value += 1;
+    }
+    values
 }
 
 /// The value of decimal digits alone (no sign) that fit 64 bits.

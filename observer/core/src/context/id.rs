@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::hex::Hex;
-use crate::text::Text;
+use crate::text::{Text, serialize_shown};
 
 /// A trace id. Formats carry 128 bits, the lower 64 of them, or text of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,7 +45,7 @@ impl fmt::Display for TraceId {
 
 impl Serialize for TraceId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serialize_shown(self, serializer)
     }
 }
 
@@ -69,6 +69,6 @@ impl fmt::Display for SpanId {
 
 impl Serialize for SpanId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serialize_shown(self, serializer)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use lru::LruCache;
 use smol_str::format_smolstr;
@@ -20,7 +21,7 @@ const MAX_FILES: usize = 131_072;
 #[derive(Debug)]
 pub(super) struct Description {
     pub(super) class: Class,
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: Arc<Endpoint>,
     /// Unix: neither end has a name, as with a socket pair.
     unnamed: bool,
     /// Opened for append: a pipe opened so (`/dev/stdout` by name, as nginx does) is a log.
@@ -79,7 +80,7 @@ impl Files {
         };
         let description = Description {
             class: file.class,
-            endpoint,
+            endpoint: Arc::new(endpoint),
             unnamed: file.path.is_empty(),
             append: file.append,
             ino: file.ino,

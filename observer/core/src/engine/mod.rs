@@ -16,10 +16,11 @@ use sequence::Sequences;
 use tell::Teller;
 
 use crate::attribution::Attributor;
-use crate::exchange::{Begun, Ended, Exchanges};
+use crate::exchange::{Begun, Ended, ExchangeEvent, Exchanges};
 pub use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid};
 use crate::judged::{Judged, LossKind, Summary};
+use crate::message::LogLine;
 use crate::message::lines::Lines;
 use crate::stream::Settle;
 
@@ -63,6 +64,9 @@ struct Stages {
     answered: Vec<(Box<Begun>, Ended)>,
     /// Processes of calls in flight.
     calling: HashMap<Seq, Tgid>,
+    /// Buffers, empty between records.
+    events: Vec<ExchangeEvent>,
+    lines: Vec<LogLine>,
     next: u64,
     now: KernelNanos,
     records: u64,
@@ -85,6 +89,8 @@ impl Engine {
                 serving: HashMap::new(),
                 answered: Vec::new(),
                 calling: HashMap::new(),
+                events: Vec::new(),
+                lines: Vec::new(),
                 next: 1,
                 now: config.anchor.monotonic,
                 records: 0,
@@ -97,6 +103,7 @@ impl Engine {
         let Self { settle, stages } = self;
         match input {
             Input::Record(raw) => {
+                stages.came(raw);
                 settle.push(raw, &mut |released| stages.released(&released));
             }
             Input::Process(facts) => {

@@ -10,10 +10,21 @@ use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Judged, LossKind, Role, Summary};
 use crate::message::lines::Lines;
 use crate::message::{LogLine, Moved, Protocol};
-use crate::record::{Data, Direction, Event, Record};
+use crate::record::{Data, Direction, Event, Place, Record, place};
 use crate::stream::{Chunk, Released};
 
 impl Stages {
+    /// Looks for records that were lost before this one, as the kernel wrote it: those that the front
+    /// stage takes for itself are not lost.
+    pub(super) fn came(&mut self, raw: &[u8]) {
+        if let Some(Place { cpu, seq, time }) = place(raw)
+            && let Some(missed) = self.sequences.record(cpu, seq, time)
+        {
+            self.now = self.now.max(time);
+            self.missed(missed);
+        }
+    }
+
     pub(super) fn released(&mut self, released: &Released<'_>) {
         match released.decode() {
             Ok(record) => self.record(&record),
@@ -24,9 +35,6 @@ impl Stages {
     fn record(&mut self, record: &Record<'_>) {
         self.records += 1;
         self.now = self.now.max(record.time);
-        if let Some(missed) = self.sequences.record(record.cpu, record.seq, record.time) {
-            self.missed(missed);
-        }
         self.attributor
             .thread_acted(record.tgid, record.tid, record.waited);
         match &record.event {
@@ -37,13 +45,13 @@ impl Stages {
             Event::Exit => self.exit(record.tgid, record.tid, record.time),
             Event::Exec => self.process_ended(record.tgid, record.time),
             Event::Fork { child } => self.attributor.process_began(*child),
-            Event::Take(take) => self.attributor.takes(record.tgid, take, record.time),
+            Event::Spawn { child } => self.attributor.thread_began(record, *child),
+            Event::Take(take) => self.attributor.takes(record, take),
             Event::Branch(child) => {
                 self.attributor
                     .execution_began(record.tgid, *child, record.time);
             }
             Event::Turn(turn) => self.attributor.turn_ended(record.tgid, turn, record.time),
-            Event::Spawn { .. } => {}
         }
     }
 
@@ -77,6 +85,7 @@ impl Stages {
     }
 
     fn connection(&mut self, record: &Record<'_>, data: &Data<'_>) {
+        self.attributor.moved(record.tid, data.file, record.time);
         if data.direction == Direction::Read {
             self.attributor.touched(record.tid, data.file);
         }
@@ -88,7 +97,7 @@ impl Stages {
             tgid: record.tgid,
             endpoint: &description.endpoint,
         };
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         let next = &mut self.next;
         if data.len > 0 {
             let mut seq = || number(next);
@@ -107,13 +116,18 @@ impl Stages {
         self.exchange_events(events);
     }
 
-    fn exchange_events(&mut self, events: Vec<ExchangeEvent>) {
-        for event in events {
+    /// Takes in what `events`, which is the stages' own buffer, holds.
+    fn exchange_events(&mut self, mut events: Vec<ExchangeEvent>) {
+        for event in events.drain(..) {
             match event {
                 ExchangeEvent::Begun(begun) => self.begun(begun),
                 ExchangeEvent::Ended(ended) => self.ended(ended),
-                ExchangeEvent::NotObserved { tgid, protocol } => {
-                    self.attributor.blind(tgid, self.now);
+                ExchangeEvent::NotObserved {
+                    tgid,
+                    protocol,
+                    served,
+                } => {
+                    self.attributor.blind(tgid, served, self.now);
                     self.teller.not_observed(tgid, protocol);
                 }
                 ExchangeEvent::Evicted { tgid } => {
@@ -122,6 +136,7 @@ impl Stages {
                 ExchangeEvent::Lost { tgid } => self.lost(LossKind::Bytes, 1, self.now, Some(tgid)),
             }
         }
+        self.events = events;
     }
 
     fn begun(&mut self, begun: Box<Begun>) {
@@ -174,7 +189,7 @@ impl Stages {
             binary: false,
         });
         (log.tgid, log.fd) = (tgid, fd);
-        let mut lines = Vec::new();
+        let mut lines = std::mem::take(&mut self.lines);
         log.lines
             .write(&chunk(record, data), data.more, &mut |line| {
                 lines.push(line)
@@ -184,7 +199,8 @@ impl Stages {
             self.exchanges.ignore(data.file);
             self.teller.not_observed(tgid, Protocol::NotText);
         }
-        self.log_lines(lines, tgid, data.file, fd);
+        self.log_lines(&mut lines, tgid, data.file, fd);
+        self.lines = lines;
     }
 
     /// A thread's last lines end with it.
@@ -197,8 +213,8 @@ impl Stages {
                 ended.push((*file, log.fd, lines));
             }
         }
-        for (file, fd, lines) in ended {
-            self.log_lines(lines, tgid, file, fd);
+        for (file, fd, mut lines) in ended {
+            self.log_lines(&mut lines, tgid, file, fd);
         }
     }
 
@@ -216,13 +232,13 @@ impl Stages {
                 flushed.push((*file, log.tgid, log.fd, lines));
             }
         }
-        for (file, tgid, fd, lines) in flushed {
-            self.log_lines(lines, tgid, file, fd);
+        for (file, tgid, fd, mut lines) in flushed {
+            self.log_lines(&mut lines, tgid, file, fd);
         }
     }
 
-    fn log_lines(&mut self, lines: Vec<LogLine>, tgid: Tgid, file: FileId, fd: i32) {
-        for line in lines {
+    fn log_lines(&mut self, lines: &mut Vec<LogLine>, tgid: Tgid, file: FileId, fd: i32) {
+        for line in lines.drain(..) {
             let source = self.files.source(file, fd);
             let seq = number(&mut self.next);
             let (tid, time) = (line.moved.tid, line.moved.time);
@@ -237,7 +253,7 @@ impl Stages {
     }
 
     fn corrected(&mut self, file: FileId, time: KernelNanos) {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges
             .corrected(file, time, &mut |e| events.push(e));
         self.exchange_events(events);
@@ -247,7 +263,7 @@ impl Stages {
         let mut lines = Vec::new();
         log.lines.lost(time, &mut |line| lines.push(line));
         let (tgid, fd) = (log.tgid, log.fd);
-        self.log_lines(lines, tgid, file, fd);
+        self.log_lines(&mut lines, tgid, file, fd);
     }
 
     fn close(&mut self, file: FileId, last: bool, record: &Record<'_>) {
@@ -255,18 +271,19 @@ impl Stages {
         if !last {
             return;
         }
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges
             .closed(file, record.tid, record.time, &mut |e| events.push(e));
         self.exchange_events(events);
         self.flush_logs(|f| f == file, true);
+        self.attributor.closed(file);
         self.files.close(file);
         self.logs.pop(&file);
     }
 
     fn exit(&mut self, tgid: Tgid, tid: Tid, time: KernelNanos) {
         self.end_lines(tgid, tid);
-        self.attributor.thread_ended(tid);
+        self.attributor.thread_ended(tid, time);
         if tid.0 == tgid.0 {
             self.process_ended(tgid, time);
         }
@@ -301,14 +318,14 @@ impl Stages {
         if let Some(missed) = self.sequences.tick(now, lost) {
             self.missed(missed);
         }
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges.expire(now, &mut |e| events.push(e));
         self.exchange_events(events);
         self.flush_logs(|_| true, false);
     }
 
     pub(super) fn stop(&mut self) {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.exchanges.stop(self.now, &mut |e| events.push(e));
         self.exchange_events(events);
         self.flush_logs(|_| true, true);

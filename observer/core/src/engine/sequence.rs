@@ -27,6 +27,9 @@ pub(super) struct Sequences {
 impl Sequences {
     /// A record was taken in. Returns what is missing before it.
     pub(super) fn record(&mut self, cpu: u32, seq: u32, time: KernelNanos) -> Option<Missed> {
+        if cpu == observer_abi::UNSEQUENCED {
+            return None;
+        }
         if self.last.len() >= MAX_CPUS && !self.last.contains_key(&cpu) {
             return None;
         }
@@ -56,5 +59,27 @@ impl Sequences {
             since,
             until: now,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hole_in_a_sequence_is_a_loss() {
+        let mut sequences = Sequences::default();
+        assert_eq!(sequences.record(0, 1, KernelNanos(1)), None);
+        let missed = sequences.record(0, 3, KernelNanos(3));
+        assert_eq!(missed.map(|m| m.count), Some(1));
+    }
+
+    #[test]
+    fn records_outside_the_sequences_are_no_holes() {
+        let mut sequences = Sequences::default();
+        for seq in [0, 9, 4] {
+            let none = sequences.record(observer_abi::UNSEQUENCED, seq, KernelNanos(1));
+            assert_eq!(none, None);
+        }
     }
 }

@@ -148,7 +148,10 @@ impl Teller {
     }
 
     pub(super) fn served(&mut self, begun: Begun, ended: &Ended) -> Judged {
-        let findings = own_findings(&begun.head.carrier);
+        let mut findings = own_findings(&begun.head.carrier);
+        if begun.head.telemetry {
+            findings.push(Finding::TelemetryExport);
+        }
         let circumstances = self.circumstances(begun.tgid, true, true);
         let mut exchange = self.exchange(begun, Some(ended));
         exchange.findings = findings;
@@ -283,7 +286,6 @@ impl Teller {
             known: !decision.same_trace.is_empty(),
             ids_certain: decision.ids_certain,
             carries: &line.context,
-            text: &line.line.text,
             cut: line.line.cut,
             reason: decision.attribution.reason.as_ref(),
         });
@@ -322,7 +324,7 @@ impl Teller {
             pid: begun.tgid,
             tid: begun.moved.tid,
             service: self.service(begun.tgid),
-            protocol: if head.version == 0 {
+            protocol: if head.version == 10 {
                 "http/1.0"
             } else {
                 "http/1.1"
@@ -334,8 +336,8 @@ impl Teller {
             target: redact(printable_text(&head.target), self.config.show_query),
             host: head.host.as_ref().map(printable_text),
             status: ended.and_then(|e| e.status),
-            local: begun.endpoint.local,
-            peer: begun.endpoint.peer,
+            local: begun.endpoint.local.clone(),
+            peer: begun.endpoint.peer.clone(),
             peer_service,
             context: head.carrier.context().cloned(),
             request: None,
@@ -344,6 +346,8 @@ impl Teller {
             verdict: None,
             findings: Vec::new(),
             unfinished: ended.and_then(|e| e.outcome.err()),
+            until: ended.map(|e| self.config.anchor.wall(e.time)),
+            identity: begun.sighting.identity(self.config.anchor),
         }
     }
 

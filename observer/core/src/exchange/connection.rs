@@ -1,9 +1,10 @@
 //! One followed connection and its open exchanges.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::links::Links;
-use super::{Begun, Ended, ExchangeEvent};
+use super::{Begun, Ended, ExchangeEvent, Sighting};
 use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Address, Role, Unfinished};
@@ -20,7 +21,7 @@ pub struct Source<'a> {
     /// The process that acts.
     pub tgid: Tgid,
     /// Its ends.
-    pub endpoint: &'a Endpoint,
+    pub endpoint: &'a Arc<Endpoint>,
 }
 
 /// Both ends of a connection, as one side sees them.
@@ -47,9 +48,11 @@ pub(super) struct Conn {
     pub(super) tgid: Tgid,
     pub(super) open: VecDeque<Open>,
     file: FileId,
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     http: Connection,
     ignored: bool,
+    /// The way that the first bytes went: those who ask mostly speak first.
+    first: Option<Direction>,
     /// Positions up to which the probes were last told to skip, by direction.
     skipped: [u64; 2],
 }
@@ -60,9 +63,10 @@ impl Conn {
             tgid: source.tgid,
             open: VecDeque::new(),
             file: source.file,
-            endpoint: source.endpoint.clone(),
+            endpoint: Arc::clone(source.endpoint),
             http: Connection::default(),
             ignored: false,
+            first: None,
             skipped: [0; 2],
         }
     }
@@ -78,6 +82,7 @@ impl Conn {
         if self.ignored {
             return;
         }
+        let served = *self.first.get_or_insert(direction) == Direction::Read;
         let Self {
             http,
             open,
@@ -115,7 +120,11 @@ impl Conn {
             }
             HttpEvent::Ignored(protocol) => {
                 *ignored = true;
-                emit(ExchangeEvent::NotObserved { tgid, protocol });
+                emit(ExchangeEvent::NotObserved {
+                    tgid,
+                    protocol,
+                    served,
+                });
             }
         });
         if self.ignored {
@@ -208,19 +217,24 @@ impl Conn {
 fn begin(
     tgid: Tgid,
     file: FileId,
-    endpoint: &Endpoint,
+    endpoint: &Arc<Endpoint>,
     direction: Direction,
     head: crate::message::RequestHead,
     moved: Moved,
     links: &mut Links,
     seq: Seq,
 ) -> Begun {
-    let (role, other_end) = match direction {
-        Direction::Read => (Role::Server, links.read(endpoint, &head)),
-        Direction::Write => {
-            links.written(endpoint, &head, seq);
-            (Role::Client, None)
+    let server = direction == Direction::Read;
+    let mut sighting = Sighting::of(endpoint, server, &head, moved.since);
+    let (role, other_end) = if server {
+        let other_end = links.read(endpoint, &head);
+        if let Some((_, seen)) = other_end {
+            sighting = seen;
         }
+        (Role::Server, other_end.map(|(seq, _)| seq))
+    } else {
+        links.written(endpoint, &head, (seq, sighting));
+        (Role::Client, None)
     };
     Begun {
         seq,
@@ -229,8 +243,9 @@ fn begin(
         file,
         head,
         moved,
-        endpoint: endpoint.clone(),
+        endpoint: Arc::clone(endpoint),
         other_end,
+        sighting,
     }
 }
 

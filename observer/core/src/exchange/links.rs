@@ -2,13 +2,13 @@
 //! the request that the other side reads.
 
 use std::collections::VecDeque;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 
+use foldhash::fast::FixedState;
 use lru::LruCache;
 
-use super::Endpoint;
+use super::{Endpoint, Sighting};
 use crate::ids::Seq;
 use crate::judged::Address;
 use crate::message::RequestHead;
@@ -19,8 +19,11 @@ const MAX_UNREAD: usize = 64;
 /// Requests on their way between two observed ends.
 #[derive(Debug)]
 pub(super) struct Links {
-    unread: LruCache<Key, VecDeque<(u64, Seq)>>,
+    unread: LruCache<Key, VecDeque<(u64, End)>>,
 }
+
+/// A client exchange, and what it was seen as.
+type End = (Seq, Sighting);
 
 /// A connection, named as its client end sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +43,7 @@ impl Default for Links {
 
 impl Links {
     /// A client wrote a request.
-    pub(super) fn written(&mut self, endpoint: &Endpoint, head: &RequestHead, seq: Seq) {
+    pub(super) fn written(&mut self, endpoint: &Endpoint, head: &RequestHead, end: End) {
         let Some(key) = key(endpoint, false) else {
             return;
         };
@@ -48,21 +51,21 @@ impl Links {
         if unread.len() == MAX_UNREAD {
             unread.pop_front();
         }
-        unread.push_back((fingerprint(head), seq));
+        unread.push_back((fingerprint(head), end));
     }
 
     /// A server read a request: the oldest unread one of the same content is it. What was written
     /// before that one was read unseen.
-    pub(super) fn read(&mut self, endpoint: &Endpoint, head: &RequestHead) -> Option<Seq> {
+    pub(super) fn read(&mut self, endpoint: &Endpoint, head: &RequestHead) -> Option<End> {
         let key = key(endpoint, true)?;
         let unread = self.unread.get_mut(&key)?;
         let print = fingerprint(head);
         let at = unread.iter().position(|(p, _)| *p == print)?;
-        let (_, seq) = unread.drain(..=at).next_back()?;
+        let (_, end) = unread.drain(..=at).next_back()?;
         if unread.is_empty() {
             self.unread.pop(&key);
         }
-        Some(seq)
+        Some(end)
     }
 }
 
@@ -84,7 +87,7 @@ fn key(endpoint: &Endpoint, server: bool) -> Option<Key> {
 
 /// Equal for equal heads; both ends of a connection see the same bytes.
 fn fingerprint(head: &RequestHead) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FixedState::default().build_hasher();
     head.method.hash(&mut hasher);
     head.target.hash(&mut hasher);
     head.host.hash(&mut hasher);

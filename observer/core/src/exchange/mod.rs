@@ -2,13 +2,16 @@
 
 mod connection;
 mod links;
+mod sighting;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use connection::{Conn, Open};
 pub use connection::{Endpoint, Source};
 use links::Links;
 use lru::LruCache;
+pub use sighting::Sighting;
 
 use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
@@ -36,6 +39,8 @@ pub enum ExchangeEvent {
         tgid: Tgid,
         /// What it carries.
         protocol: Protocol,
+        /// The other side spoke first: as a rule, it asks.
+        served: bool,
     },
     /// A connection with open exchanges was given up because too many are followed.
     Evicted {
@@ -65,9 +70,11 @@ pub struct Begun {
     /// Who moved the request's head.
     pub moved: Moved,
     /// Both ends.
-    pub endpoint: Endpoint,
+    pub endpoint: Arc<Endpoint>,
     /// The exchange at the other end of the connection, when that is observed too.
     pub other_end: Option<Seq>,
+    /// What its identity rests on; the same at both ends.
+    pub sighting: Sighting,
 }
 
 /// How an exchange ended.

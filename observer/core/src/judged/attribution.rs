@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::ExchangeId;
 use crate::facts::ExecutionKind;
 use crate::ids::Tid;
-use crate::text::Text;
+use crate::text::{Text, serialize_shown};
 
 /// Kind of evidence that carried an attribution, strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -97,11 +97,38 @@ pub enum Evidence {
     },
     /// The execution took the connection for this call, whoever moved the bytes.
     TookConnection,
+    /// The thread, which worked for the request, took the connection last before another thread
+    /// wrote the call.
+    Taken {
+        /// The thread that took it.
+        taker: Tid,
+        /// By connecting it; otherwise by looking whether it is alive.
+        connected: bool,
+    },
+    /// The thread was started for the request, and ended with it.
+    Spawned {
+        /// The thread that started it.
+        parent: Tid,
+    },
+    /// The thread was started after the request had come in, wrote its response, and ended.
+    AnsweringThread(Tid),
     /// No other request was in flight, and work of this kind was never seen without one.
     OnlyRequest {
         /// How often such work was seen.
         seen: u32,
     },
+}
+
+impl Evidence {
+    /// Whether it is about what wrote the response itself, so that it holds in every runtime: where trace-ids
+    /// name other requests, it is these that leak.
+    #[must_use]
+    pub fn is_the_request_itself(&self) -> bool {
+        matches!(
+            self,
+            Self::ServingThread(_) | Self::AfterResponse(_) | Self::AnsweringExecution { .. }
+        )
+    }
 }
 
 impl fmt::Display for Evidence {
@@ -135,6 +162,23 @@ impl fmt::Display for Evidence {
                 "{kind} {id} was begun by {kind} {by} while that served the request"
             ),
             Self::TookConnection => f.write_str("took the connection for this call"),
+            Self::Taken { taker, connected } => {
+                let how = if *connected { "connected" } else { "took" };
+                write!(
+                    f,
+                    "thread {taker}, which worked for the request, {how} its connection last"
+                )
+            }
+            Self::Spawned { parent } => {
+                write!(
+                    f,
+                    "thread {parent} started its thread for the request, with which it ended"
+                )
+            }
+            Self::AnsweringThread(tid) => write!(
+                f,
+                "thread {tid} was started after the request had come in, wrote its response, and ended"
+            ),
             Self::OnlyRequest { seen } => write!(
                 f,
                 "the only request in flight; such work was seen {seen} times, never without a request"
@@ -145,7 +189,7 @@ impl fmt::Display for Evidence {
 
 impl Serialize for Evidence {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serialize_shown(self, serializer)
     }
 }
 
@@ -167,6 +211,11 @@ pub enum Reason {
     AnsweredElsewhere,
     /// The thread read another request before it had answered this one.
     Interleaved,
+    /// The thread reads requests without blocking, and it is not shown yet that the threads of this
+    /// process serve one request at a time.
+    UnprovenWorker,
+    /// Requests of this kind are often answered by another thread than the one that read them.
+    HandedOver,
     /// The request was never answered, so its thread can't be confirmed.
     Unanswered,
     /// The request had not ended when the observer stopped waiting.
@@ -201,6 +250,8 @@ pub enum Reason {
         /// Of how many comparisons.
         compared: u32,
     },
+    /// The process is asked over a protocol that is not observed too, so a request may have been in flight.
+    ServesUnseen,
     /// Records were lost while it happened.
     RecordsLost,
     /// One write held several events, so a buffer may have been flushed for other requests.
@@ -216,6 +267,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether something speaks against what the id says.
+    #[must_use]
+    pub fn is_contradiction(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::Distrusted { .. })
+    }
+
     /// What kind of reason it is, without the particulars of one case.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -226,6 +283,8 @@ impl Reason {
             Self::SharedThread => "the thread serves several requests at once",
             Self::AnsweredElsewhere => "answered by another thread than the one that read it",
             Self::Interleaved => "the thread took up other work before it had answered",
+            Self::UnprovenWorker => "its thread is not known yet to serve one request at a time",
+            Self::HandedOver => "such requests are often answered by another thread",
             Self::Unanswered => "the request was never answered by its thread",
             Self::StillOpen => "the request had not ended when judgement was due",
             Self::ExecutionsUnavailable { .. } => {
@@ -238,6 +297,7 @@ impl Reason {
             Self::SameIdTwice { .. } => "several requests carry the same id",
             Self::Conflict { .. } => "evidence disagrees",
             Self::Distrusted { .. } => "this evidence disagreed with trace-ids in this process",
+            Self::ServesUnseen => "the process also serves a protocol that is not observed",
             Self::RecordsLost => "records were lost",
             Self::Batched => "one write held several events",
             Self::Cut => "bytes were cut or lost",
@@ -268,6 +328,12 @@ impl fmt::Display for Reason {
             Self::Interleaved => {
                 f.write_str("its thread took up other work before it had answered")
             }
+            Self::UnprovenWorker => f.write_str(
+                "its thread read the request without blocking, and is not known yet to serve one at a time",
+            ),
+            Self::HandedOver => f.write_str(
+                "requests of this kind are often answered by another thread than the one that reads them",
+            ),
             Self::Unanswered => f.write_str("the request was never answered by its thread"),
             Self::StillOpen => f.write_str("the request had not ended when judgement was due"),
             Self::ExecutionsUnavailable { why } => write!(
@@ -299,6 +365,9 @@ impl fmt::Display for Reason {
                 f,
                 "what would name its request disagreed with the trace-ids in {disagreed} of {compared} cases in this process"
             ),
+            Self::ServesUnseen => f.write_str(
+                "the process also serves a protocol that is not observed, so a request may have been in flight",
+            ),
             Self::RecordsLost => f.write_str("records were lost meanwhile"),
             Self::Batched => {
                 f.write_str("one write held several events, perhaps of several requests")
@@ -325,6 +394,6 @@ fn list(f: &mut fmt::Formatter<'_>, ids: &[ExchangeId]) -> fmt::Result {
 
 impl Serialize for Reason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serialize_shown(self, serializer)
     }
 }

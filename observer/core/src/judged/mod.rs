@@ -17,14 +17,15 @@ pub use explanation::{Candidate, Explanation, LogId, NotAnId, SubjectId, Weighed
 pub use loss::{Loss, LossKind};
 use serde::{Deserialize, Serialize, Serializer};
 pub use summary::{
-    Counts, EdgeSummary, LogSummary, NotObserved, Rate, ServiceSummary, Summary, WhyCount,
+    Counts, EdgeSummary, LogSummary, NotObserved, Rate, ReasonCount, ServiceSummary, Summary,
+    WhyCount,
 };
 pub use time::{ClockAnchor, WallTime};
 pub use verdict::{Finding, LogVerdict, Verdict};
 
 use crate::context::Context;
-use crate::ids::{Seq, Tgid, Tid};
-use crate::text::Text;
+use crate::ids::{Identity, Seq, Tgid, Tid};
+use crate::text::{Text, serialize_shown};
 
 /// One thing that the pipeline tells.
 #[derive(Clone, Debug, Serialize)]
@@ -84,6 +85,15 @@ pub enum Address {
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Tcp(SocketAddr::V4(addr)) => {
+                let [a, b, c, d] = addr.ip().octets();
+                let mut digits = itoa::Buffer::new();
+                for (octet, after) in [(a, "."), (b, "."), (c, "."), (d, ":")] {
+                    f.write_str(digits.format(octet))?;
+                    f.write_str(after)?;
+                }
+                f.write_str(digits.format(addr.port()))
+            }
             Self::Tcp(addr) => addr.fmt(f),
             Self::Unix(path) => write!(f, "unix:{path}"),
             Self::Unknown => f.write_str("unknown"),
@@ -93,7 +103,7 @@ impl std::fmt::Display for Address {
 
 impl Serialize for Address {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serialize_shown(self, serializer)
     }
 }
 
@@ -103,13 +113,14 @@ pub struct ExchangeId(pub Seq);
 
 impl std::fmt::Display for ExchangeId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "x{}", self.0)
+        f.write_str("x")?;
+        f.write_str(itoa::Buffer::new().format(self.0.0))
     }
 }
 
 impl Serialize for ExchangeId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serialize_shown(self, serializer)
     }
 }
 
@@ -162,6 +173,12 @@ pub struct Exchange {
     pub findings: Vec<Finding>,
     /// Why there is no complete response.
     pub unfinished: Option<Unfinished>,
+    /// When it was over, whether complete or not; absent while it lasts.
+    #[serde(skip)]
+    pub until: Option<WallTime>,
+    /// What names it in every observer that sees it.
+    #[serde(skip)]
+    pub identity: Identity,
 }
 
 /// A logged event.

@@ -80,6 +80,15 @@ pub struct EdgeSummary {
     pub why: Vec<WhyCount>,
 }
 
+/// A reason for which something could not be judged, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReasonCount {
+    /// The reason, in words.
+    pub reason: String,
+    /// Calls and events.
+    pub count: u64,
+}
+
 /// Logged events of a service.
 #[derive(Clone, Debug, Serialize)]
 pub struct LogSummary {
@@ -109,7 +118,7 @@ pub struct ServiceSummary {
     /// Share of the judged calls, over all edges, on which context was lost.
     pub loss: Rate,
     /// Calls and events that could not be judged, by reason.
-    pub inconclusive: Vec<(String, u64)>,
+    pub inconclusive: Vec<ReasonCount>,
 }
 
 /// Traffic that was seen but not observed.

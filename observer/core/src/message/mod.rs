@@ -83,6 +83,8 @@ pub enum HttpEvent {
 /// What a request head says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHead {
+    /// Position of its first byte in the stream, counted from where the connection was first seen.
+    pub at: u64,
     /// Method token, at most 32 bytes.
     pub method: Text,
     /// Request target as sent, at most 4096 bytes kept, not yet redacted or escaped.

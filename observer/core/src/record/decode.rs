@@ -86,6 +86,32 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Where a record stands among all that its CPU wanted to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// As in [`Record::cpu`].
+    pub cpu: u32,
+    /// As in [`Record::seq`].
+    pub seq: u32,
+    /// As in [`Record::time`].
+    pub time: KernelNanos,
+}
+
+/// The place of a record, whatever else it says; `None` of bytes that are no record of a layout that is
+/// known.
+#[must_use]
+pub fn place(bytes: &[u8]) -> Option<Place> {
+    let header = Fields::need(bytes, size_of::<abi::Header>()).ok()?;
+    let version = header.u8(offset!(abi::Header, abi));
+    (abi::OLDEST_ABI..=abi::ABI_VERSION)
+        .contains(&version)
+        .then(|| Place {
+            cpu: header.u32(offset!(abi::Header, cpu)),
+            seq: header.u32(offset!(abi::Header, seq)),
+            time: KernelNanos(header.u64(offset!(abi::Header, time))),
+        })
+}
+
 /// Decodes one record.
 ///
 /// # Errors
@@ -130,7 +156,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
             task(body)?;
             Event::Exit
         }
-        kind::TAKE => take(body)?,
+        kind::TAKE => take(body, header.u8(offset!(abi::Header, flags)))?,
         kind::BRANCH => branch(body)?,
         kind::TURN => turn(body)?,
         other => return Err(DecodeError::Kind(other)),
@@ -187,7 +213,7 @@ fn execution(code: u8, id: u64, origin: u64) -> Result<Option<Execution>, Decode
     }))
 }
 
-fn take(body: &[u8]) -> Result<Event<'_>, DecodeError> {
+fn take(body: &[u8], flags: u8) -> Result<Event<'_>, DecodeError> {
     let f = Fields::need(body, size_of::<abi::Take>())?;
     let how = match f.u8(offset!(abi::Take, how)) {
         abi::take::CONNECT => TakeHow::Connect,
@@ -198,6 +224,7 @@ fn take(body: &[u8]) -> Result<Event<'_>, DecodeError> {
     Ok(Event::Take(Take {
         file: FileId(f.u64(offset!(abi::Take, file))),
         how,
+        nonblocking: flags & data_flag::NONBLOCK != 0,
         execution: execution(
             f.u8(offset!(abi::Take, runtime)),
             f.u64(offset!(abi::Take, execution)),

@@ -4,7 +4,7 @@ mod decode;
 
 use std::net::{IpAddr, SocketAddr};
 
-pub use decode::{DecodeError, decode, payload_at};
+pub use decode::{DecodeError, Place, decode, payload_at, place};
 
 pub use crate::facts::ExecutionKind;
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
@@ -77,7 +77,7 @@ pub struct Record<'a> {
     pub tgid: Tgid,
     /// The thread that caused it.
     pub tid: Tid,
-    /// CPU that recorded it.
+    /// CPU that recorded it; `observer_abi::UNSEQUENCED` if `seq` says nothing.
     pub cpu: u32,
     /// Position in that CPU's sequence, lost records included; wraps.
     pub seq: u32,
@@ -147,6 +147,8 @@ pub struct Take {
     pub execution: Option<Execution>,
     /// What shows it.
     pub how: TakeHow,
+    /// The call that shows it could not block.
+    pub nonblocking: bool,
 }
 
 /// What shows that an execution takes a connection (`observer_abi::take`).

@@ -46,6 +46,7 @@ impl Owned {
                 tgid: Tgid(*tgid),
                 service: service.clone(),
                 runtime: Some(Runtime::Python),
+                resource: std::collections::BTreeMap::new(),
                 executions: None,
             }),
             Self::File(file, path) => Input::File(FileFacts {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::scrub::scrub;
+use super::scrub::Scrubber;
 use super::{BLOCK, FORMAT_VERSION, FRAME_HEAD, MAGIC, Startup, tag};
 use crate::engine::Input;
 
@@ -12,6 +12,7 @@ pub struct Writer<W> {
     out: W,
     /// The block that is being filled; its first eight bytes are kept for length and checksum.
     block: Vec<u8>,
+    scrubber: Scrubber,
 }
 
 /// Bytes before a block's frames.
@@ -29,7 +30,11 @@ impl<W: io::Write> Writer<W> {
         out.write_all(&head)?;
         let mut block = Vec::with_capacity(2 * BLOCK);
         block.resize(BLOCK_HEAD, 0);
-        let mut writer = Self { out, block };
+        let mut writer = Self {
+            out,
+            block,
+            scrubber: Scrubber::default(),
+        };
         writer.frame(tag::STARTUP, &serde_json::to_vec(startup)?);
         writer.seal()?;
         Ok(writer)
@@ -46,7 +51,7 @@ impl<W: io::Write> Writer<W> {
             Input::Record(bytes) => {
                 self.frame(tag::RECORD, bytes);
                 let start = self.block.len() - bytes.len();
-                scrub(&mut self.block[start..]);
+                self.scrubber.scrub(&mut self.block[start..]);
             }
             Input::Process(facts) => self.frame(tag::PROCESS, &serde_json::to_vec(facts)?),
             Input::File(facts) => self.frame(tag::FILE, &serde_json::to_vec(facts)?),

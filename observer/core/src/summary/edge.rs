@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use smol_str::format_smolstr;
+
 use super::{Circumstances, rate};
 use crate::facts::Runtime;
 use crate::judged::{Cause, Counts, EdgeSummary, Exchange, ExchangeId, Verdict, WhyCount};
 use crate::route::route;
+use crate::text::Text;
 
 /// Routes of one edge that are counted apart, at most; calls beyond count as mixed.
 const MAX_ROUTES: usize = 64;
@@ -26,7 +29,7 @@ pub(super) struct Edge {
     other_format: u64,
     dropped: ByThread,
     carried: ByThread,
-    routes: BTreeMap<String, Route>,
+    routes: BTreeMap<Text, Route>,
     samples: BTreeMap<Verdict, Vec<ExchangeId>>,
 }
 
@@ -78,7 +81,7 @@ impl Edge {
     }
 
     fn route(&mut self, exchange: &Exchange, dropped: bool, carried: bool) {
-        let name = format!("{} {}", exchange.method, route(&exchange.target));
+        let name = format_smolstr!("{} {}", exchange.method, route(&exchange.target));
         if self.routes.len() >= MAX_ROUTES && !self.routes.contains_key(&name) {
             return;
         }
@@ -95,7 +98,7 @@ impl Edge {
             all == self.dropped.same + self.dropped.other && lost().all(|(_, r)| r.carried == 0);
         apart.then(|| {
             lost()
-                .map(|(name, _)| name.clone())
+                .map(|(name, _)| name.to_string())
                 .take(NAMED_ROUTES)
                 .collect()
         })

@@ -11,8 +11,8 @@ pub use wilson::rate;
 
 use crate::facts::Runtime;
 use crate::judged::{
-    Counts, EdgeSummary, Exchange, Finding, Log, LogSummary, LogVerdict, NotObserved, Rate, Role,
-    ServiceSummary, Verdict,
+    Counts, EdgeSummary, Exchange, Finding, Log, LogSummary, LogVerdict, NotObserved, Rate,
+    ReasonCount, Role, ServiceSummary, Verdict,
 };
 use crate::message::Protocol;
 use crate::text::Text;
@@ -203,12 +203,18 @@ impl Service {
             .values()
             .map(|e| e.verdicts.of(Verdict::is_judged))
             .sum();
-        let mut inconclusive: Vec<(String, u64)> = self
+        let mut inconclusive: Vec<ReasonCount> = self
             .inconclusive
             .iter()
-            .map(|(r, n)| ((*r).to_owned(), *n))
+            .map(|(reason, count)| ReasonCount {
+                reason: (*reason).to_owned(),
+                count: *count,
+            })
             .collect();
-        inconclusive.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        inconclusive.sort_by(|a, b| {
+            let more = b.count.cmp(&a.count);
+            more.then_with(|| a.reason.cmp(&b.reason))
+        });
         ServiceSummary {
             service: name.to_owned(),
             runtime: self.runtime,

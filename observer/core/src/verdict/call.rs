@@ -25,6 +25,7 @@ pub fn judge_call(judgement: &CallJudgement<'_>) -> (Verdict, Vec<Finding>, Opti
     let outbound = judgement.outbound;
     let verdict = match judgement.inbound {
         Some(inbound) => against(inbound, judgement),
+        None if judgement.reason.is_some_and(Reason::is_contradiction) => Verdict::Inconclusive,
         None if !judgement.same_trace.is_empty() => among(judgement.same_trace, outbound),
         None if judgement.reason == Some(&Reason::NoRequest) => for_nothing(outbound),
         None => Verdict::Inconclusive,

@@ -1,6 +1,6 @@
 //! The judgement on a logged event.
 
-use crate::context::line::{Encoding, LineContext, LineId, Relation, find_hex_ids, relation};
+use crate::context::line::{Encoding, LineContext, LineId, Relation, relation};
 use crate::context::{Carrier, Format, TraceId};
 use crate::judged::{LogVerdict, Reason};
 
@@ -17,8 +17,6 @@ pub struct LineJudgement<'a> {
     pub ids_certain: bool,
     /// What the line carries.
     pub carries: &'a LineContext,
-    /// The line's text.
-    pub text: &'a str,
     /// Bytes of the line were cut.
     pub cut: bool,
     /// Why it is not known for which request it was written.
@@ -43,7 +41,9 @@ pub fn judge_line(judgement: &LineJudgement<'_>) -> (LogVerdict, Option<Reason>)
 
 fn verdict(judgement: &LineJudgement<'_>) -> LogVerdict {
     let Some(inbound) = judgement.inbound else {
-        return if judgement.reason == Some(&Reason::NoRequest) {
+        return if judgement.reason.is_some_and(Reason::is_contradiction) {
+            LogVerdict::Inconclusive
+        } else if judgement.reason == Some(&Reason::NoRequest) {
             LogVerdict::Unscoped
         } else if judgement.known {
             // Several requests came in with this id; whichever it is, the line carries it.
@@ -56,7 +56,7 @@ fn verdict(judgement: &LineJudgement<'_>) -> LogVerdict {
     match id {
         _ if judgement.cut && !matches!(id, LineId::Id { .. }) => LogVerdict::Inconclusive,
         LineId::None | LineId::Zero { .. } if inbound.contexts.is_empty() => LogVerdict::Absent,
-        LineId::None if mentions(judgement.text, inbound) => LogVerdict::Linked,
+        LineId::None if mentions(judgement.carries, inbound) => LogVerdict::Linked,
         LineId::None => LogVerdict::Missing,
         LineId::Zero { .. } => LogVerdict::Zero,
         LineId::Malformed { .. } if inbound.contexts.is_empty() => LogVerdict::Inconclusive,
@@ -96,15 +96,15 @@ fn verdict(judgement: &LineJudgement<'_>) -> LogVerdict {
     }
 }
 
-/// Whether the text holds the request's trace-id, under whatever name.
-fn mentions(text: &str, inbound: &Carrier) -> bool {
-    let known = |id: u128| {
+/// Whether the line holds the request's trace-id, under whatever name.
+fn mentions(carries: &LineContext, inbound: &Carrier) -> bool {
+    let known = |id: &u128| {
         inbound
             .contexts
             .iter()
-            .any(|c| c.trace_id == TraceId::Wide(id))
+            .any(|c| c.trace_id == TraceId::Wide(*id))
     };
-    find_hex_ids(text).any(known)
+    carries.bare.iter().any(known)
 }
 
 /// Whether decimal ids of 64 bits are the request's own notation.

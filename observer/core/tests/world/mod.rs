@@ -8,7 +8,7 @@
 
 use observer_abi as abi;
 use observer_core::engine::{Config, Engine, Input};
-use observer_core::facts::ProcessFacts;
+use observer_core::facts::{ProcessFacts, Runtime};
 use observer_core::ids::{KernelNanos, Tgid};
 use observer_core::judged::{ClockAnchor, Exchange, Judged, Log, Role, SubjectId};
 
@@ -89,6 +89,18 @@ impl World {
             tgid: Tgid(tgid),
             service: service.to_owned(),
             runtime: None,
+            resource: std::collections::BTreeMap::new(),
+            executions: None,
+        }));
+    }
+
+    /// What a process runs on.
+    pub fn runs_on(&mut self, tgid: u32, runtime: Runtime) {
+        self.inputs.push(Fed::Process(ProcessFacts {
+            tgid: Tgid(tgid),
+            service: "shop".to_owned(),
+            resource: std::collections::BTreeMap::new(),
+            runtime: Some(runtime),
             executions: None,
         }));
     }
@@ -266,6 +278,22 @@ impl World {
         self.data(tid, socket, abi::data_flag::WRITE, bytes.as_ref());
     }
 
+    /// The last write moved only all but `missing` bytes.
+    pub fn shorten(&mut self, tid: u32, socket: Socket, missing: u32) {
+        let len = size_of::<abi::Short>();
+        let header = self.header(abi::kind::SHORT, 0, socket.tgid, tid, len);
+        let pos = self.positions.entry((socket.file, true)).or_default();
+        *pos -= u64::from(missing);
+        let record = abi::Short {
+            header,
+            file: socket.file,
+            pos: *pos,
+            offered: missing,
+            ret: 0,
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
     /// A write to a pipe that was empty.
     pub fn write_first(&mut self, tid: u32, pipe: Socket, bytes: impl AsRef<[u8]>) {
         self.data(
@@ -291,6 +319,46 @@ impl World {
             last: 1,
         };
         self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
+    /// A thread takes a connection (`abi::take`).
+    pub fn touch(&mut self, tid: u32, socket: Socket, how: u8) {
+        let flags = if socket.nonblocking {
+            abi::data_flag::NONBLOCK
+        } else {
+            0
+        };
+        let len = size_of::<abi::Take>();
+        let header = self.header(abi::kind::TAKE, flags, socket.tgid, tid, len);
+        let record = abi::Take {
+            header,
+            file: socket.file,
+            fd: 7,
+            how,
+            ..abi::Take::default()
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
+    fn task(&mut self, kind: u8, tgid: u32, tid: u32, subject: u32) {
+        let header = self.header(kind, 0, tgid, tid, size_of::<abi::Task>());
+        let record = abi::Task {
+            header,
+            tgid,
+            tid: subject,
+            comm: [0; 16],
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
+    /// A thread starts another.
+    pub fn spawn(&mut self, tgid: u32, parent: u32, child: u32) {
+        self.task(abi::kind::SPAWN, tgid, parent, child);
+    }
+
+    /// A thread ends.
+    pub fn exit(&mut self, tgid: u32, tid: u32) {
+        self.task(abi::kind::EXIT, tgid, tid, tid);
     }
 
     /// Everything that the pipeline tells about this world.

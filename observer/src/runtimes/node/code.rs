@@ -1,6 +1,6 @@
 //! What instructions of Node say about its structures (x86-64).
 
-use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use observer_abi::node::End;
 
 use super::image::Function;
@@ -10,6 +10,9 @@ const OFFSETS: std::ops::Range<u64> = 8..0x4000;
 
 /// How many instructions after a load its result is used at the latest.
 const APART: u64 = 3;
+
+/// Instructions around the one that counts down which are looked at.
+const NEAR: usize = 6;
 
 /// The instructions of `function`, up to the first that can't be decoded.
 fn instructions(function: &Function) -> impl Iterator<Item = Instruction> + '_ {
@@ -75,32 +78,74 @@ pub fn is_count_down(before: [u8; 4]) -> bool {
 }
 
 /// Where in `function` callback scopes end whose environment counts depth at `depth`, and where the scope
-/// lies there. `mov r, [SCOPE]; …; sub qword [r + DEPTH], 1`: the first of the two is the place.
+/// lies there: `mov r, [SCOPE]; …; sub qword [r + DEPTH], 1`.
+///
+/// The place is the next jump behind that, if there is one before anything else happens: the kernel emulates a
+/// probed jump, while other instructions are stepped over, which takes a second exception.
 pub fn scope_ends(function: &Function, depth: u32) -> Vec<(u64, End)> {
-    let mut ends = Vec::new();
-    let mut loads: Vec<(Register, u64, End)> = Vec::new();
-    for instruction in instructions(function) {
-        if let Some((register, offset)) = count_down(&instruction)
-            && offset == u64::from(depth)
-            && let Some((_, address, end)) = loads.iter().find(|(r, _, _)| *r == register)
-        {
-            ends.push((*address, *end));
-        }
-        let written = instruction.op0_register();
-        loads.retain(|(register, _, _)| *register != written);
-        if let Some((register, base, displacement)) = load(&instruction)
-            && let Some(place) = place(base)
-            && let Ok(displacement) = i32::try_from(displacement.cast_signed())
-        {
-            let end = End {
-                page_offset: 0,
-                register: place,
-                displacement,
-            };
-            loads.push((register, instruction.ip(), end));
-        }
+    let code: Vec<Instruction> = instructions(function).collect();
+    let counts =
+        |i: &Instruction| count_down(i).is_some_and(|(_, offset)| offset == u64::from(depth));
+    let places = code.iter().enumerate().filter(|(_, i)| counts(i));
+    places.filter_map(|(at, _)| scope_end(&code, at)).collect()
+}
+
+/// The end whose scope instruction `at` of `code` counts down.
+fn scope_end(code: &[Instruction], at: usize) -> Option<(u64, End)> {
+    let (environment, _) = count_down(&code[at])?;
+    let sets =
+        |i: &&Instruction| i.op0_register() == environment && i.op0_kind() == OpKind::Register;
+    let loaded = code[..at].iter().rev().take(NEAR).find(sets)?;
+    let (_, base, displacement) = load(loaded)?;
+    let end = End {
+        page_offset: 0,
+        register: place(base)?,
+        displacement: i32::try_from(displacement.cast_signed()).ok()?,
+        counted: false,
+    };
+    let changes = |i: &Instruction| i.op0_kind() == OpKind::Register && i.op0_register() == base;
+    let between = code[..=at]
+        .iter()
+        .rev()
+        .take_while(|i| i.ip() != loaded.ip());
+    let kept = !between.clone().any(changes);
+    let behind = code[at + 1..].iter().take(NEAR);
+    let behind = behind.take_while(|i| !changes(i) && !ends_or_changes_stack(i));
+    match behind.into_iter().find(|i| is_jump(i)).filter(|_| kept) {
+        Some(jump) => Some((
+            jump.ip(),
+            End {
+                counted: true,
+                ..end
+            },
+        )),
+        None => Some((loaded.ip(), end)),
     }
-    ends
+}
+
+/// A jump to a place that is fixed.
+fn is_jump(instruction: &Instruction) -> bool {
+    let odd = [
+        Mnemonic::Call,
+        Mnemonic::Jrcxz,
+        Mnemonic::Loop,
+        Mnemonic::Loope,
+        Mnemonic::Loopne,
+        Mnemonic::Xbegin,
+    ];
+    instruction.op0_kind() == OpKind::NearBranch64 && !odd.contains(&instruction.mnemonic())
+}
+
+/// Whether what follows is not reached in line, or on another stack frame.
+fn ends_or_changes_stack(instruction: &Instruction) -> bool {
+    let others = [
+        Mnemonic::Call,
+        Mnemonic::Leave,
+        Mnemonic::Pop,
+        Mnemonic::Push,
+        Mnemonic::Ret,
+    ];
+    others.contains(&instruction.mnemonic())
 }
 
 /// `mov REGISTER, [BASE + DISPLACEMENT]` of eight bytes.

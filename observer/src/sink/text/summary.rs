@@ -1,7 +1,9 @@
 //! The summary as rows: per service its edges and logs with verdicts, rates and causes; then what
 //! was not observed and what was lost.
 
-use observer_core::judged::{EdgeSummary, LogSummary, ServiceSummary, Summary, WhyCount};
+use observer_core::judged::{
+    EdgeSummary, LogSummary, ReasonCount, ServiceSummary, Summary, WhyCount,
+};
 
 use super::marks::{self, Mark};
 use super::words;
@@ -62,7 +64,7 @@ fn service(service: &ServiceSummary, rows: &mut Vec<Row>) {
         self::edge(edge, rows);
     }
     logs(&service.logs, rows);
-    for (reason, count) in &service.inconclusive {
+    for ReasonCount { reason, count } in &service.inconclusive {
         rows.push(
             Row::new("  ", Tone::Plain)
                 .and(

@@ -28,6 +28,9 @@ public final class Jetty extends Handler.Abstract {
 
     @Override
     public boolean handle(Request request, Response response, Callback callback) throws Exception {
+        if (!request.getHttpURI().getPath().equals("/work")) {
+            return false;
+        }
         String traceparent = request.getHeaders().get("traceparent");
         service.serve(new Workload(request.getHttpURI().getQuery(), traceparent));
         ByteBuffer body = ByteBuffer.wrap("done\n".getBytes(StandardCharsets.UTF_8));

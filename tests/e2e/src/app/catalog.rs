@@ -110,6 +110,25 @@ impl App {
     .env(&[("LOOP", "uvloop")])
     .parallel();
 
+    /// FastAPI with handlers that block.
+    pub const FASTAPI_SYNC: Self = Self::new(
+        "fastapi-sync",
+        "Python",
+        "FastAPI under uvicorn with plain functions, run by its threads; httpx",
+        FASTAPI,
+    )
+    .env(&[("HANDLER", "sync")]);
+
+    /// FastAPI whose calls are made by the loop's executor.
+    pub const FASTAPI_EXECUTOR: Self = Self::new(
+        "fastapi-executor",
+        "Python",
+        "FastAPI under uvicorn; httpx, called through run_in_executor",
+        FASTAPI,
+    )
+    .env(&[("HANDLER", "executor")])
+    .parallel();
+
     /// aiohttp, both sides.
     pub const AIOHTTP: Self = Self::new(
         "aiohttp",
@@ -163,6 +182,17 @@ impl App {
         "node {apps}/node/fetch_app.js",
     )
     .needs(&["{apps}/node/node_modules/pino"])
+    .parallel();
+
+    /// The same with calls that wait in a queue of promises.
+    pub const FETCH_LIMITED: Self = Self::new(
+        "node-fetch-limited",
+        "Node",
+        "node:http; fetch, calls waiting in a queue of promises",
+        "node {apps}/node/fetch_app.js",
+    )
+    .needs(&["{apps}/node/node_modules/pino"])
+    .env(&[("LIMIT", "1")])
     .parallel();
 
     /// The same with lines by pino, each written at once.
@@ -386,6 +416,45 @@ impl App {
     .env(&[("RUNTIME", "current")])
     .parallel();
 
+    /// Puma with Net::HTTP.
+    pub const PUMA: Self = Self::new(
+        "puma",
+        "Ruby",
+        "Puma's thread pool; Net::HTTP, parallel calls by new threads",
+        "ruby {apps}/ruby/puma_app.rb",
+    )
+    .parallel();
+
+    /// PHP-FPM behind nginx; its lines are relayed by its master.
+    pub const PHP_FPM: Self = Self::new(
+        "php-fpm",
+        "PHP",
+        "PHP-FPM behind nginx; curl",
+        "python3 {apps}/launch.py php",
+    )
+    .needs(&["nginx", "php-fpm8.2"])
+    .parallel();
+
+    /// nginx as a proxy.
+    pub const NGINX: Self = Self::new(
+        "nginx",
+        "proxy",
+        "two workers as a proxy, kept-alive upstream connections",
+        "python3 {apps}/launch.py nginx",
+    )
+    .needs(&["nginx"])
+    .proxy();
+
+    /// HAProxy.
+    pub const HAPROXY: Self = Self::new(
+        "haproxy",
+        "proxy",
+        "two threads as a proxy, reused upstream connections",
+        "python3 {apps}/launch.py haproxy",
+    )
+    .needs(&["haproxy"])
+    .proxy();
+
     /// Every service that the truth bench knows, in the order of its table.
     pub const ALL: &[Self] = &[
         Self::FLASK,
@@ -399,8 +468,11 @@ impl App {
         Self::AIOHTTP,
         Self::FASTAPI,
         Self::FASTAPI_UVLOOP,
+        Self::FASTAPI_SYNC,
+        Self::FASTAPI_EXECUTOR,
         Self::EXPRESS,
         Self::FETCH,
+        Self::FETCH_LIMITED,
         Self::PINO,
         Self::PINO_ASYNC,
         Self::WORKER_THREADS,
@@ -422,5 +494,9 @@ impl App {
         Self::THREADS,
         Self::AXUM,
         Self::AXUM_CURRENT,
+        Self::PUMA,
+        Self::PHP_FPM,
+        Self::NGINX,
+        Self::HAPROXY,
     ];
 }

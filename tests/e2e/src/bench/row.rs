@@ -101,7 +101,8 @@ pub struct Row {
     pub grounds: BTreeMap<String, usize>,
     /// Losses told.
     pub losses: usize,
-    /// The first errors, word for word.
+    /// The first errors, word for word; they are long, and the recording has them all.
+    #[serde(skip)]
     pub samples: Vec<String>,
     /// As in `tiers` and `confidence`, for adding up.
     #[serde(skip)]

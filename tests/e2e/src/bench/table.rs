@@ -17,6 +17,7 @@ pub fn markdown(results: &Results, taken: &str) -> String {
     );
     coverage(&mut page, results);
     control(&mut page, results);
+    leaking(&mut page, results);
     calibration(&mut page, results);
     services(&mut page, results);
     page
@@ -31,7 +32,11 @@ fn coverage(page: &mut String, results: &Results) {
          | runtime | at once | calls in sequence | calls in parallel | lines | wrong | misjudged | accused | background |\n\
          |---|---|---|---|---|---|---|---|---|\n",
     );
-    for row in results.rows.iter().filter(|row| row.load != "propagate") {
+    for row in results
+        .rows
+        .iter()
+        .filter(|row| !matches!(row.load, "propagate" | "leak"))
+    {
         let cell = |all: Counts, bare: Counts| match all.all {
             0 => "–".to_owned(),
             _ => format!("{} ({})", percent(all.coverage()), percent(bare.coverage())),
@@ -95,14 +100,43 @@ fn control(page: &mut String, results: &Results) {
     }
 }
 
+fn leaking(page: &mut String, results: &Results) {
+    let rows: Vec<&Row> = results.rows.iter().filter(|r| r.load == "leak").collect();
+    if rows.is_empty() {
+        return;
+    }
+    page.push_str(
+        "\n## Every call carries the context of another request\n\n\
+         A service that mixes its requests up. Here the trace-id misleads: only other evidence can tell that the call \
+         was made for another request than it says.\n\n\
+         | runtime | at once | calls | of them wrong | verdict right | verdict wrong | lines wrong |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        let all = row.part("all");
+        line(
+            page,
+            &[
+                row.runtime.to_owned(),
+                row.concurrency.to_string(),
+                percent(all.calls.coverage()),
+                of(all.calls.wrong, all.calls.attributed),
+                of(all.calls.judged_right, all.calls.all),
+                of(all.calls.judged_wrong, all.calls.all),
+                of(all.lines.wrong, all.lines.attributed),
+            ],
+        );
+    }
+}
+
 fn calibration(page: &mut String, results: &Results) {
     let mut links = Calibration::default();
-    for row in &results.rows {
+    for row in results.rows.iter().filter(|row| row.load != "leak") {
         links.add(&row.links);
     }
     page.push_str(
         "\n## Calibration\n\n\
-         Of all links told, work for no request included: how many are right, and how many should be by the confidence stated.\n\n\
+         Of all links told, work for no request included and leaking services left out: how many are right, and how many should be by the confidence stated.\n\n\
          | tier | links | right | stated |\n|---|---|---|---|\n",
     );
     for (tier, bucket) in links.by_tier() {

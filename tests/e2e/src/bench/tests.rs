@@ -182,3 +182,18 @@ fn errors_show_in_the_table() {
     let bad = markdown(&results(&told_by(|_| Some("x-a"), "restarted")), "");
     assert!(bad.contains("| 2 of 4 | 1 of 4 | 1 | 1 of 1 |"), "{bad}");
 }
+
+#[test]
+fn a_leak_is_told_apart_and_does_not_spoil_the_calibration() {
+    let told = told::read(&told_by(|_| Some("x-a"), "restarted")).expect("lines of the contract");
+    let results = Results {
+        rows: vec![Row::new(APP, 2, Load::Only(Mode::Leak), &truth(), &told)],
+        ..Results::default()
+    };
+    let page = markdown(&results, "");
+    assert!(
+        page.contains("| flask | 2 | 100 % | 1 of 2 | 1 of 2 | 1 of 2 | 1 of 2 |"),
+        "{page}"
+    );
+    assert!(!page.contains("| execution |"), "{page}");
+}

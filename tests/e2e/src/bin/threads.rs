@@ -31,6 +31,10 @@ fn serve(stream: TcpStream, agent: &ureq::Agent, downstream: &str) -> Result<()>
     stream.set_nodelay(true)?;
     let mut connection = Connection::new(stream);
     while let Some(request) = connection.request()? {
+        if !request.target.starts_with("/work") {
+            connection.respond("")?;
+            continue;
+        }
         let job = Work::new(&request.target, request.header("traceparent"));
         print_line(&job.line(0))?;
         let step = |n| step(&job, agent, downstream, n);

@@ -8,7 +8,6 @@ use clap::Parser;
 use observer_e2e::app::{App, root};
 use observer_e2e::bench::{Bench, Load, markdown};
 use observer_e2e::observer::unavailable;
-use observer_e2e::plan::Mode;
 
 /// Runs real services under load, watched, and compares what is told with what happened.
 #[derive(Parser)]
@@ -19,17 +18,17 @@ struct Args {
     /// Requests at a time.
     #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
     concurrency: Vec<usize>,
-    /// What is asked of them: mixed, propagate, drop, restart, forward, malformed, b3.
+    /// What is asked of them: mixed, propagate, drop, restart, forward, malformed, b3, leak.
     #[arg(
         long = "mode",
         value_delimiter = ',',
-        default_value = "mixed,propagate"
+        default_value = "mixed,propagate,leak"
     )]
     modes: Vec<String>,
     /// Requests in one run.
-    #[arg(long, default_value_t = 400)]
+    #[arg(long, default_value_t = 200)]
     requests: usize,
-    /// A quarter of the requests.
+    /// Half of the requests.
     #[arg(long)]
     quick: bool,
     /// Write the tables to this Markdown file, and all figures to a JSON file beside it.
@@ -62,17 +61,17 @@ fn main() -> Result<()> {
             .map(|mode| load(mode))
             .collect::<Result<_>>()?,
         requests: if args.quick {
-            args.requests / 4
+            args.requests / 2
         } else {
             args.requests
         },
-        recordings: root().join("target/e2e/truth"),
+        recordings: root().canonicalize()?.join("target/e2e/truth"),
     };
     let results = bench.run(|line| println!("{line}"))?;
     let page = markdown(&results, &taken()?);
     match args.output {
         Some(path) => {
-            let json = serde_json::to_string_pretty(&results)?;
+            let json = serde_json::to_string_pretty(&results)? + "\n";
             std::fs::write(&path, page)
                 .and_then(|()| std::fs::write(path.with_extension("json"), json))
                 .with_context(|| format!("writing {}", path.display()))?;
@@ -107,8 +106,7 @@ fn apps(names: &[String]) -> Result<Vec<App>> {
 }
 
 fn load(name: &str) -> Result<Load> {
-    let known = Mode::ALL.map(Mode::name).join(", ");
-    Load::named(name).with_context(|| format!("there is no mode {name}, only mixed, {known}"))
+    Load::named(name).with_context(|| format!("there is no mode {name}: see --help"))
 }
 
 /// When and on what the figures were taken.

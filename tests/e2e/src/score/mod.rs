@@ -258,7 +258,10 @@ impl Score {
         let ground = attribution.and_then(|a| a.tier.clone()).or(reason.clone());
         *self
             .grounds
-            .entry(format!("{what}: {}", ground.unwrap_or_default()))
+            .entry(format!(
+                "{what}: {}",
+                without_numbers(&ground.unwrap_or_default())
+            ))
             .or_default() += 1;
         *self
             .verdicts
@@ -295,6 +298,19 @@ impl Score {
             self.samples.push(text);
         }
     }
+}
+
+/// A reason with `n` for its numbers, so that the same reason is counted together.
+fn without_numbers(reason: &str) -> String {
+    let mut text = String::with_capacity(reason.len());
+    for c in reason.chars() {
+        if !c.is_ascii_digit() {
+            text.push(c);
+        } else if !text.ends_with('n') {
+            text.push('n');
+        }
+    }
+    text
 }
 
 impl Tally {

@@ -56,7 +56,10 @@ impl Truth {
             .iter()
             .filter_map(|call| {
                 let planned = by_id.get(call.id()?)?;
-                let verdict = planned.call_verdict();
+                let verdict = match planned.mode {
+                    Mode::Leak => leak_verdict(planned, plan, call),
+                    _ => planned.call_verdict(),
+                };
                 Some((
                     call.target.clone(),
                     Done {
@@ -166,6 +169,19 @@ fn trace(header: &str) -> &str {
     header.split('-').nth(1).unwrap_or_default()
 }
 
+/// The first request has none before it, or one that nobody knows who began to watch after it.
+fn leak_verdict(planned: &Planned, plan: &[Planned], call: &Received) -> &'static str {
+    let carried = call.traceparent.first().map(|value| trace(value));
+    let came_in_with = |p: &Planned| p.inbound.header().map(trace) == carried;
+    if came_in_with(planned) {
+        "propagated"
+    } else if plan.iter().any(came_in_with) {
+        planned.call_verdict()
+    } else {
+        "restarted"
+    }
+}
+
 fn carries(planned: &Planned, call: &Received) -> bool {
     let inbound = planned.inbound.header();
     let valid = planned.call_verdict() != "originated";
@@ -179,6 +195,7 @@ fn carries(planned: &Planned, call: &Received) -> bool {
         (Mode::Propagate, [one]) => same(one) && Some(one.as_str()) != inbound,
         (Mode::Restart, [one]) => inbound.is_none_or(|i| trace(i) != trace(one)),
         (Mode::Forward, [one]) => Some(one.as_str()) == inbound,
+        (Mode::Leak, [_]) => true,
         (Mode::Malformed, [one]) => Some(one.as_str()) != inbound,
         _ => false,
     }
@@ -224,6 +241,24 @@ mod tests {
             lines.extend((0..4).map(|k| work.line(k)));
         }
         (received, lines)
+    }
+
+    #[test]
+    fn a_leaked_context_is_crossed_when_it_is_another_requests_of_the_plan() {
+        let plan = Mix::only(Mode::Leak).plan("q", 2, 3);
+        let verdict = |by: &Planned, header: Option<&str>| {
+            let call = Received {
+                target: format!("/down?id={}&n=1", by.id),
+                traceparent: header.map(str::to_owned).into_iter().collect(),
+                b3_trace: None,
+            };
+            Truth::new(&plan, std::slice::from_ref(&call), &[]).calls[&call.target].verdict
+        };
+        let first = plan[0].inbound.header();
+        assert_eq!(verdict(&plan[0], first), "propagated");
+        assert_eq!(verdict(&plan[1], first), "crossed");
+        let unknown = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(verdict(&plan[1], Some(unknown)), "restarted");
     }
 
     #[test]

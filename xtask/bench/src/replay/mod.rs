@@ -77,6 +77,7 @@ fn replay(traffic: &Traffic, json: bool) -> Result<Summary> {
             tgid: Tgid(tgid),
             service: service.to_owned(),
             runtime: None,
+            resource: std::collections::BTreeMap::new(),
             executions: None,
         };
         engine.input(Input::Process(facts), &mut out);

@@ -47,7 +47,7 @@ pub struct Part {
     /// The value came without a header name, and was found to fit this format.
     pub guessed: bool,
     /// Header value, escaped; of several headers: joined.
-    pub raw: String,
+    pub raw: Text,
     /// The trace id in the format's own notation.
     pub trace_id: Option<String>,
     /// The caller's span id.

@@ -1,7 +1,7 @@
 //! Correlation ids: `X-Request-Id`, `X-Correlation-Id`. No specification, so nothing to break.
 
 use super::super::Format;
-use super::super::escape::{RAW_LIMIT, escape};
+use super::super::escape::{RAW_LIMIT, escape_text};
 use super::super::fields::Fields;
 use super::{Found, Reading, Repeats, Row, no_details};
 use crate::text::Text;
@@ -22,7 +22,7 @@ fn read(fields: &Fields<'_>) -> Reading {
     let mut ids: Vec<(Text, Text)> = Vec::new();
     for name in NAMES {
         for value in fields.all(name).filter(|value| !value.is_empty()) {
-            let id = (Text::new_static(name), Text::new(escape(value, RAW_LIMIT)));
+            let id = (Text::new_static(name), escape_text(value, RAW_LIMIT));
             if !ids.contains(&id) {
                 ids.push(id);
             }

@@ -59,7 +59,7 @@ declare_rules! {
 /// Members of all `tracestate` headers in order. Of members with one key the left-most counts: it is
 /// the most recent, and a receiver may discard the others.
 fn read(fields: &Fields<'_>) -> Reading {
-    let mut members: Vec<(Text, Text)> = Vec::new();
+    let mut members: Vec<(Text, Text)> = Vec::with_capacity(1);
     let mut count = 0;
     for (key, value) in list(fields) {
         let (key, value) = member(key, value)?;

@@ -1,10 +1,9 @@
 //! Ids found in a line, and which of them is the line's own.
 
-use super::super::escape::escape;
+use super::super::escape::escape_text;
 use super::id::{LineTraceId, Reading};
 use super::names::MAX_NAME;
 use super::{LineContext, LineId};
-use crate::text::Text;
 
 /// Rank of fields of plain text that stands before a JSON object; the object's rank by their depth, from 1.
 pub(super) const FIRST: u8 = 0;
@@ -28,7 +27,7 @@ impl Hits {
     /// Takes what the value of a field says. The best is an id before a zero one before a malformed
     /// one; then that of the lowest rank; then the first.
     pub fn add(&mut self, rank: u8, field: &str, value: &str, reading: Reading) {
-        let field = || Text::new(escape(field.as_bytes(), MAX_NAME));
+        let field = || escape_text(field.as_bytes(), MAX_NAME);
         let new = match reading {
             Reading::Nothing => return,
             Reading::Zero => LineId::Zero { field: field() },
@@ -37,7 +36,7 @@ impl Hits {
                 field: field(),
             },
             Reading::Malformed => LineId::Malformed {
-                raw: escape(value.as_bytes(), 128).into(),
+                raw: escape_text(value.as_bytes(), 128),
                 field: field(),
             },
         };
@@ -69,6 +68,7 @@ impl Hits {
         LineContext {
             id: self.best,
             others: self.others,
+            bare: Vec::new(),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::hits::{Hits, PLAIN, QUOTED};
 use super::id::Reading;
 use super::names::{Kind, MAX_NAME, kind};
 use super::text;
+use crate::text::Text;
 
 /// Where the first object begins that looks like one: a brace before a quote or another brace.
 pub(super) fn find_object(line: &str) -> Option<usize> {
@@ -39,7 +40,7 @@ pub(super) fn scan(text: &str, hits: &mut Hits) -> Result<usize, ()> {
 struct Node<'h> {
     hits: &'h mut Hits,
     /// Its name, if an id can stand there.
-    name: Option<(String, Kind)>,
+    name: Option<(Text, Kind)>,
     /// It is the value of `trace`, in which `id` is the trace's.
     in_trace: bool,
     /// Levels of objects around it.
@@ -137,7 +138,7 @@ impl<'de> Visitor<'de> for Node<'_> {
 
 /// What a key of an object means.
 struct Key {
-    name: Option<(String, Kind)>,
+    name: Option<(Text, Kind)>,
     /// Its value may be an object with the trace's `id`.
     trace: bool,
     /// Its value tells of other traces.
@@ -164,9 +165,9 @@ impl Visitor<'_> for KeySeed {
 
     fn visit_str<E>(self, key: &str) -> Result<Key, E> {
         let name = match key {
-            "id" if self.0 => Some(("trace.id".to_owned(), Kind::Id)),
+            "id" if self.0 => Some((Text::new_static("trace.id"), Kind::Id)),
             _ if key.len() > MAX_NAME => None,
-            _ => kind(key).map(|kind| (key.to_owned(), kind)),
+            _ => kind(key).map(|kind| (Text::new(key), kind)),
         };
         Ok(Key {
             name,

@@ -14,7 +14,6 @@ mod text;
 mod words;
 
 pub use id::{Encoding, LineTraceId, Relation, relation};
-pub use words::find_hex_ids;
 
 use hits::Hits;
 
@@ -28,6 +27,8 @@ pub struct LineContext {
     /// Further ids that it mentions, at most 7: of links, of other requests, of the same trace in
     /// another notation. If one of them is the request's, the line can be found.
     pub others: Vec<LineTraceId>,
+    /// Words of exactly 32 hex digits, under whatever name or none, as numbers other than zero.
+    pub bare: Vec<u128>,
 }
 
 /// The trace id of a log line.
@@ -75,7 +76,10 @@ pub fn scan(text: &str) -> LineContext {
     if text::may_have_id(text) {
         scan_into(text, &mut hits);
     }
-    hits.finish()
+    LineContext {
+        bare: words::find_hex_ids(text).collect(),
+        ..hits.finish()
+    }
 }
 
 /// Finds ids in the text before a JSON object, in the object, and after it.
@@ -84,8 +88,12 @@ fn scan_into(line: &str, hits: &mut Hits) {
         return text::scan(line, hits::PLAIN, hits);
     };
     let (before, object) = line.split_at(start);
-    text::scan(before, hits::FIRST, hits);
+    if !before.is_empty() {
+        text::scan(before, hits::FIRST, hits);
+    }
     // If it is not JSON after all, or cut, what was read of it stands and all is read as text.
     let end = json::scan(object, hits).unwrap_or(0);
-    text::scan(&object[end..], hits::PLAIN, hits);
+    if end < object.len() {
+        text::scan(&object[end..], hits::PLAIN, hits);
+    }
 }

@@ -59,21 +59,29 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
     if name == "TID" {
         return Some(Kind::SkyWalking);
     }
-    let mut rest = name;
+    // Every other name has a `c` in it, which few fields have.
+    memchr::memchr2(b'c', b'C', name.as_bytes())?;
+    let mut rest = name.as_bytes();
     loop {
-        if let Some((_, kind)) = TABLE.iter().find(|(known, _)| same(rest, known)) {
-            return Some(*kind);
+        if let Some(kind) = in_table(rest) {
+            return Some(kind);
         }
-        rest = &rest[rest.find(['.', '/'])? + 1..];
+        let part = rest.iter().position(|b| matches!(b, b'.' | b'/'))?;
+        rest = &rest[part + 1..];
     }
 }
 
-/// Whether a name is this one in the table's notation.
-fn same(name: &str, known: &str) -> bool {
-    let letters = name.bytes().filter(|byte| !b"_-. ".contains(byte));
-    letters
-        .map(|byte| byte.to_ascii_lowercase())
-        .eq(known.bytes())
+/// What stands in the table for a name of at most [`MAX_NAME`] bytes.
+fn in_table(name: &[u8]) -> Option<Kind> {
+    let mut letters = [0; MAX_NAME];
+    let mut length = 0;
+    for byte in name {
+        letters[length] = byte.to_ascii_lowercase();
+        length += usize::from(!matches!(byte, b'_' | b'-' | b'.' | b' '));
+    }
+    let letters = &letters[..length];
+    let known = TABLE.iter().find(|(known, _)| known.as_bytes() == letters);
+    known.map(|(_, kind)| *kind)
 }
 
 impl Kind {

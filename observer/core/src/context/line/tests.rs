@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{Encoding, LineId, LineTraceId, Relation, find_hex_ids, relation, scan};
+use super::words::find_hex_ids;
+use super::{Encoding, LineId, LineTraceId, Relation, relation, scan};
 use crate::context::TraceId;
 
 const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";

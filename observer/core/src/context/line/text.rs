@@ -10,6 +10,8 @@ use super::names::{Kind, MAX_NAME, kind};
 
 /// Most brackets of one text that are looked into.
 const MAX_BRACKETS: usize = 256;
+/// Longest text that is looked through byte by byte.
+const SHORT: usize = 64;
 /// Longest value read, in bytes.
 const MAX_VALUE: usize = 192;
 /// Length of a `traceparent` of version 00.
@@ -24,9 +26,25 @@ static VERSION_00: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("00-
 /// Whether a text has any sign of a trace id; false is certain.
 pub(super) fn may_have_id(text: &str) -> bool {
     let bytes = text.as_bytes();
+    if bytes.len() <= SHORT {
+        return has_end_of_sign(bytes);
+    }
     SIGNS.iter().any(|sign| sign.find(bytes).is_some())
         || bare_traceparents(text).next().is_some()
         || bracketed(text).next().is_some()
+}
+
+/// Whether a short text has any sign of a trace id: for a value, setting up a search for each sign
+/// takes longer than going through it.
+fn has_end_of_sign(text: &[u8]) -> bool {
+    text.iter().enumerate().any(|(at, byte)| match byte {
+        b'e' => text[..at].ends_with(b"rac"),
+        b'E' => text[..at].ends_with(b"RAC"),
+        b'D' => text[..at].ends_with(b"TI"),
+        b'-' => text[..at].ends_with(b"00"),
+        b'[' => true,
+        _ => false,
+    })
 }
 
 /// Finds ids in a text whose fields have this rank.

@@ -1,8 +1,10 @@
 //! Words of text that look like trace ids.
 
+use super::super::hex::any_case;
+
 /// The words of exactly 32 hex digits in a text, as numbers other than zero: to recognise lines that
 /// carry a known id without a field name.
-pub fn find_hex_ids(text: &str) -> impl Iterator<Item = u128> {
+pub(super) fn find_hex_ids(text: &str) -> impl Iterator<Item = u128> {
     HexWords { text, pos: 0 }
 }
 
@@ -10,7 +12,7 @@ const DIGITS: usize = 32;
 
 struct HexWords<'t> {
     text: &'t str,
-    /// Where the next word can begin; what stands before it is no part of a word.
+    /// Where the next run of digits can begin.
     pos: usize,
 }
 
@@ -19,35 +21,34 @@ impl Iterator for HexWords<'_> {
 
     fn next(&mut self) -> Option<u128> {
         let bytes = self.text.as_bytes();
-        while let Some(window) = bytes.get(self.pos..self.pos + DIGITS) {
-            // Read from the end: what is no digit there rules out every word that begins before it.
-            if let Some(other) = window.iter().rposition(|byte| !byte.is_ascii_hexdigit()) {
-                // A letter beyond f makes the rest of its word no id either.
-                let after = self.pos + other;
-                self.pos = if in_word(bytes[after]) {
-                    end_of_word(bytes, after)
-                } else {
-                    after + 1
-                };
+        // Whatever run of 32 digits begins here or later has its last byte at the probe or behind it,
+        // and its first one at it or before: one look per 32 bytes finds all.
+        while let Some(probe) = bytes.get(self.pos + DIGITS - 1) {
+            let at = self.pos + DIGITS - 1;
+            if !probe.is_ascii_hexdigit() {
+                self.pos = at + 1;
                 continue;
             }
-            let (start, end) = (self.pos, end_of_word(bytes, self.pos));
-            self.pos = end + 1;
-            let begins = start == 0 || !in_word(bytes[start - 1]);
-            if begins && end - start == DIGITS {
-                let id = u128::from_str_radix(&self.text[start..end], 16).unwrap_or(0);
-                if id != 0 {
-                    return Some(id);
-                }
+            let (before, after) = bytes.split_at(at);
+            let start = at
+                - before[self.pos..]
+                    .iter()
+                    .rev()
+                    .take_while(|b| b.is_ascii_hexdigit())
+                    .count();
+            let end = at + after.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+            self.pos = end;
+            let stands_alone = |next: Option<&u8>| next.is_none_or(|byte| !in_word(*byte));
+            if end - start == DIGITS
+                && stands_alone(start.checked_sub(1).map(|before| &bytes[before]))
+                && stands_alone(bytes.get(end))
+                && let Some(id) = any_case(&bytes[start..end], DIGITS).filter(|id| *id != 0)
+            {
+                return Some(id);
             }
         }
         None
     }
-}
-
-fn end_of_word(bytes: &[u8], from: usize) -> usize {
-    let rest = bytes[from..].iter();
-    from + rest.take_while(|byte| in_word(**byte)).count()
 }
 
 fn in_word(byte: u8) -> bool {

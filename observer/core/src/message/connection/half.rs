@@ -39,6 +39,8 @@ pub(super) struct Half {
     pub buffer: Vec<u8>,
     /// Who moved the current message.
     pub span: Span,
+    /// Position of the current message's first byte.
+    pub at: u64,
     /// Nothing is told about the current message.
     pub silent: bool,
     /// The framing of the current message is guessed: the request's method is not known.

@@ -95,6 +95,7 @@ pub(super) fn request(bytes: &[u8]) -> Parsed<Request> {
         return Parsed::Invalid;
     };
     let head = RequestHead {
+        at: 0,
         method: keep(method, MAX_METHOD),
         target: keep(target, MAX_TARGET),
         host,

@@ -60,10 +60,11 @@ impl Connection {
     fn request(
         &mut self,
         direction: Direction,
-        request: head::Request,
+        mut request: head::Request,
         sink: &mut impl FnMut(HttpEvent),
     ) {
         self.learn_role(direction);
+        request.head.at = self.half(direction).at;
         let responses = self.half(other(direction));
         if responses.guess {
             responses.unsync();

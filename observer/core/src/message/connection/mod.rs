@@ -75,7 +75,8 @@ impl Connection {
         if self.half(direction).state == State::Unsynced {
             self.in_the_dark(direction, step.bytes, chunk.len, sink);
         }
-        self.bytes(direction, step.bytes, by, sink);
+        let end = chunk.pos.saturating_add(step.bytes.len() as u64);
+        self.bytes(direction, step.bytes, end, by, sink);
         if step.cut > 0 && !self.ignored {
             self.gap(direction, step.cut, Some(by), sink);
         }
@@ -203,6 +204,7 @@ impl Connection {
         &mut self,
         direction: Direction,
         bytes: &[u8],
+        end: u64,
         by: By,
         sink: &mut impl FnMut(HttpEvent),
     ) {
@@ -217,10 +219,15 @@ impl Connection {
                     }
                     self.half(direction).state = State::Tentative;
                 }
-                State::Tentative | State::Head => match self.head(direction, rest, by, sink) {
-                    Some(used) => rest = &rest[used..],
-                    None => return,
-                },
+                State::Tentative | State::Head => {
+                    if half.buffer.is_empty() {
+                        half.at = end.saturating_sub(rest.len() as u64);
+                    }
+                    match self.head(direction, rest, by, sink) {
+                        Some(used) => rest = &rest[used..],
+                        None => return,
+                    }
+                }
                 State::Tunnel => return,
                 State::Length(_) | State::Chunked(_) | State::Close => {
                     if begins && half.guess && start::is_response(rest) {

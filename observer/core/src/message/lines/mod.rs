@@ -15,6 +15,7 @@ use super::moved::By;
 use super::{LogLine, Moved};
 use crate::ids::{KernelNanos, Tid};
 use crate::stream::Chunk;
+use crate::text::lossy;
 
 /// An event longer than this is cut, in bytes.
 const MAX_LINE: usize = 16 << 10;
@@ -177,7 +178,7 @@ impl Lines {
             let line = &bytes[..bytes.len() - 1];
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             sink(LogLine {
-                text: String::from_utf8_lossy(line).into_owned(),
+                text: lossy(line),
                 cut: false,
                 moved: Moved::began(by),
                 batched: self.flushes,

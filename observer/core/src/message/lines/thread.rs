@@ -7,6 +7,7 @@ use super::continuation::Shape;
 use crate::ids::KernelNanos;
 use crate::message::moved::{By, Span, same};
 use crate::message::{LogLine, Moved};
+use crate::text::lossy;
 
 /// What a thread has written that is not an event yet.
 #[derive(Debug, Default)]
@@ -156,7 +157,7 @@ impl Thread {
     fn emit(&mut self, batched: bool, sink: &mut impl FnMut(LogLine)) {
         if let Some(event) = self.event.take() {
             sink(LogLine {
-                text: String::from_utf8_lossy(&event.text).into_owned(),
+                text: lossy(&event.text),
                 cut: event.cut,
                 moved: event.moved,
                 batched: batched | event.batched | self.flushes,

@@ -1,0 +1,240 @@
+//! Contexts of CPython (`contextvars`): asyncio runs every task in one of its own.
+//!
+//! The interpreter lists its threads; the current one's is the entry with the thread pointer of the
+//! thread. That entry, and not the interpreter's current thread, which is nobody while a system call
+//! is made: the interpreter's lock is released. Where the entry lies is remembered, and believed for
+//! as long as it names the same thread.
+//!
+//! A context is believed if its type is that of contexts, and if the thread has entered it: what is
+//! there without that is a thread's own, shared by all that ever runs on it. Greenlets alone
+//! carry contexts that were never entered, and these are believed if their beginning was seen.
+
+use aya_ebpf::{bindings::BPF_ANY, helpers::bpf_get_current_task, macros::map, maps::LruHashMap};
+use observer_abi::{Branch, control::Layout, kind, python as word, runtime};
+
+use crate::{config::offset, execution::Execution, maps::RUNTIMES, mem, ring, thread::Thread};
+
+/// Where the interpreter keeps what it knows of a thread, by thread id.
+#[map]
+static PYTHON_THREADS: LruHashMap<u32, Known> = LruHashMap::with_max_entries(8192, 0);
+
+/// How often each context has begun that was seen to begin.
+#[map]
+static PYTHON_CONTEXTS: LruHashMap<Place, u64> = LruHashMap::with_max_entries(16384, 0);
+
+/// What is known of a thread.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Known {
+    /// Address of its `PyThreadState`; 0 if it had none.
+    state: u64,
+    /// When to look again if it had none, `CLOCK_MONOTONIC` nanoseconds.
+    again: u64,
+}
+
+/// A context's memory, which is used again once it has ended.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Place {
+    tgid: u64,
+    address: u64,
+}
+
+/// Threads of a process that are looked at to find the current one.
+const THREADS: u32 = 1024;
+/// A thread that the interpreter does not know is looked for again after this long, nanoseconds: other
+/// libraries' threads may write at any rate.
+const PATIENCE: u64 = 100_000_000;
+
+/// The context that runs on the current thread.
+#[inline(never)]
+pub fn current(layout: &Layout, pid_tgid: u64) -> Execution {
+    let Some(thread) = thread_state(layout, pid_tgid) else {
+        return Execution::NONE;
+    };
+    match mem::user(thread.wrapping_add(layout.words[word::CONTEXT])) {
+        Some(address) if address != 0 => entered(layout, pid_tgid, address),
+        _ => Execution::NONE,
+    }
+}
+
+/// The context at `address`, if there is one that runs.
+#[inline(always)]
+fn entered(layout: &Layout, pid_tgid: u64, address: u64) -> Execution {
+    let fields: Option<[u64; 5]> = mem::user(address.wrapping_add(word::OB_TYPE));
+    let Some([kind, _previous, variables, _weak, entered]) = fields else {
+        return Execution::NONE;
+    };
+    if kind != layout.words[word::TYPE] || address >> word::ADDRESS_BITS != 0 {
+        return Execution::NONE;
+    }
+    let generation = generation(pid_tgid, address);
+    let greenlet = generation != 0 && layout.words[word::FLAGS] & word::GREENLETS != 0;
+    // `int ctx_entered`, and after it padding.
+    if entered as u32 == 0 && !greenlet {
+        return Execution::NONE;
+    }
+    Execution {
+        runtime: runtime::PYTHON,
+        id: address | generation << word::ADDRESS_BITS,
+        origin: variables,
+    }
+}
+
+/// The generation of the context at `address`; 0 if its beginning was not seen.
+#[inline(always)]
+fn generation(pid_tgid: u64, address: u64) -> u64 {
+    let place = Place {
+        tgid: pid_tgid >> 32,
+        address,
+    };
+    // SAFETY: a word, read at once. One that is just used for another place is another generation.
+    let count = unsafe { PYTHON_CONTEXTS.get(place) }.map_or(0, |count| *count);
+    count & 0xffff
+}
+
+/// The current thread's `PyThreadState`.
+#[inline(always)]
+fn thread_state(layout: &Layout, pid_tgid: u64) -> Option<u64> {
+    let pointer = thread_pointer()?;
+    let tid = pid_tgid as u32;
+    // SAFETY: another thread's element may be read if this one's is just replaced; what it says is
+    // checked below.
+    if let Some(known) = unsafe { PYTHON_THREADS.get(tid) } {
+        let Known { state, again } = *known;
+        if state == 0 {
+            if ring::now() < again {
+                return None;
+            }
+        } else if mem::user(state.wrapping_add(layout.words[word::THREAD_ID])) == Some(pointer) {
+            return Some(state);
+        }
+    }
+    let state = find_python_thread((pid_tgid >> 32) as u32, pointer);
+    let known = Known {
+        state,
+        again: ring::now() + PATIENCE,
+    };
+    // Without room it is looked for again at the next call.
+    let _ = PYTHON_THREADS.insert(tid, known, u64::from(BPF_ANY));
+    (state != 0).then_some(state)
+}
+
+/// `pthread_self()` of the current thread, which on x86-64 is the base of its `fs` segment.
+#[inline(always)]
+fn thread_pointer() -> Option<u64> {
+    // SAFETY: the helper has no preconditions.
+    let task = unsafe { bpf_get_current_task() };
+    mem::kernel(task, offset!(task_thread_pointer)).filter(|pointer| *pointer != 0)
+}
+
+/// Looks through the threads of the main interpreter of process `tgid` for the one with this thread
+/// pointer; 0 if it is not there.
+///
+/// A global function with numbers for arguments: see [`send`](crate::emit::send).
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn find_python_thread(tgid: u32, pointer: u64) -> u64 {
+    // SAFETY: as in `execution::read`.
+    let Some(layout) = (unsafe { RUNTIMES.get(tgid) }) else {
+        return 0;
+    };
+    let (id, next) = (layout.words[word::THREAD_ID], layout.words[word::NEXT]);
+    let Some(interpreter) = mem::user::<u64>(layout.words[word::INTERPRETER]) else {
+        return 0;
+    };
+    let mut state = interpreter.wrapping_add(layout.words[word::THREADS]);
+    for step in 0..THREADS {
+        // From the interpreter to its first thread, then from each to the next.
+        let link = if step == 0 {
+            state
+        } else {
+            state.wrapping_add(next)
+        };
+        state = match mem::user::<u64>(link) {
+            Some(state) if state != 0 => state,
+            _ => return 0,
+        };
+        if mem::user(state.wrapping_add(id)) == Some(pointer) {
+            return state;
+        }
+    }
+    0
+}
+
+/// What begins a context.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Birth {
+    /// A copy of the one that runs.
+    Copied,
+    /// Nothing: it is empty, and whatever runs in it is told apart from what made it.
+    Fresh,
+}
+
+/// The current thread has made the context at `address`.
+#[inline(always)]
+pub fn began(birth: Birth, address: u64) {
+    let Some(thread) = Thread::watched() else {
+        return;
+    };
+    begin(birth, address, thread.pid_tgid);
+}
+
+#[inline(never)]
+fn begin(birth: Birth, address: u64, pid_tgid: u64) -> i32 {
+    // SAFETY: as in `execution::read`.
+    let Some(layout) = (unsafe { RUNTIMES.get((pid_tgid >> 32) as u32) }) else {
+        return 0;
+    };
+    if layout.runtime as u8 != runtime::PYTHON
+        || mem::user(address.wrapping_add(word::OB_TYPE)) != Some(layout.words[word::TYPE])
+    {
+        return 0;
+    }
+    let parent = match birth {
+        Birth::Copied => current(layout, pid_tgid).id,
+        Birth::Fresh => 0,
+    };
+    let Some(generation) = renew(pid_tgid, address) else {
+        return 0;
+    };
+    let Some(mut entry) = ring::reserve_unsequenced::<Branch>() else {
+        return 0;
+    };
+    let len = size_of::<Branch>() as u32;
+    entry.write(Branch {
+        header: ring::unsequenced(kind::BRANCH, len, pid_tgid, ring::now()),
+        child: address | generation << word::ADDRESS_BITS,
+        parent,
+        runtime: runtime::PYTHON,
+        reserved: [0; 7],
+    });
+    entry.submit(ring::wakeup());
+    0
+}
+
+/// Counts that a context begins at `address`; its generation, never 0.
+#[inline(always)]
+fn renew(pid_tgid: u64, address: u64) -> Option<u64> {
+    if address >> word::ADDRESS_BITS != 0 {
+        return None;
+    }
+    let place = Place {
+        tgid: pid_tgid >> 32,
+        address,
+    };
+    // SAFETY: as in `generation`.
+    let last = match unsafe { PYTHON_CONTEXTS.get(place) } {
+        Some(count) => *count,
+        // It may have had others, which are forgotten: begin where they hardly were.
+        None => ring::now() >> 10,
+    };
+    let next = match (last + 1) & 0xffff {
+        0 => 1,
+        next => next,
+    };
+    PYTHON_CONTEXTS
+        .insert(place, next, u64::from(BPF_ANY))
+        .ok()
+        .map(|()| next)
+}

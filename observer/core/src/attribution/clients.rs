@@ -1,0 +1,199 @@
+//! Tier 4, client connections: a call on a connection was made for what the thread worked on that took the
+//! connection last, although another thread may write the call.
+//!
+//! HTTP clients with a selector thread work so: the requesting thread connects the socket, or looks
+//! whether the pooled connection is still alive (a read that finds nothing), and leaves the rest to
+//! the selector. Only the last taker since the connection's previous exchange counts; if what that
+//! one worked on is not known, nothing is.
+//!
+//! Two habits of clients would make it wrong, and are guarded against:
+//!
+//! * A thread that looks after a connection which it *gives back*, or that throws it away, goes on
+//!   with other connections. So a taker that moves bytes on another connection before the call is
+//!   written is not believed.
+//! * A client that makes a connection without waiting for it may give it to whichever request is the
+//!   next in its queue. So such a connection is believed only of a client that takes each pooled
+//!   connection anew, for then it takes them for requests and not for its pool.
+
+use std::num::NonZeroUsize;
+
+use hashbrown::HashMap;
+use lru::LruCache;
+
+use super::subject::Hold;
+use crate::ids::{FileId, Tid};
+use crate::record::{Take, TakeHow};
+
+/// Client connections that are remembered.
+const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(32_768).expect("not zero");
+
+/// Connections that one thread may have taken without having used them.
+const MAX_PENDING: usize = 64;
+
+/// Threads whose client's habits are remembered.
+const MAX_WRITERS: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
+
+/// Exchanges on pooled connections after which a client's habits are known.
+const MIN_REUSED: u32 = 5;
+
+/// Of so many exchanges on pooled connections one may come without a taker (it was lost, or the
+/// taker is not observed).
+const ALLOWED: u32 = 100;
+
+/// Who took a connection for a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The thread.
+    pub(super) tid: Tid,
+    /// What it was doing.
+    pub(super) hold: Hold,
+    /// What shows it.
+    pub(super) how: TakeHow,
+    /// It did not wait until the connection was made.
+    pub(super) eager: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Clients {
+    connections: LruCache<FileId, Idle>,
+    /// Connections that each thread has taken and that carry no call yet.
+    pending: HashMap<Tid, Vec<FileId>>,
+    writers: LruCache<Tid, Habits>,
+}
+
+/// A client connection between its exchanges.
+#[derive(Debug, Default)]
+struct Idle {
+    taken: Option<Taken>,
+    /// It has carried a call before.
+    used: bool,
+}
+
+/// What a client whose calls one thread writes does with pooled connections.
+#[derive(Clone, Copy, Debug, Default)]
+struct Habits {
+    reused: u32,
+    /// Of these, such that another thread had looked after before.
+    probed: u32,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self {
+            connections: LruCache::new(MAX_CONNECTIONS),
+            pending: HashMap::new(),
+            writers: LruCache::new(MAX_WRITERS),
+        }
+    }
+}
+
+impl Clients {
+    /// The thread `tid`, which is doing what `hold` says, takes a connection.
+    pub(super) fn taken(&mut self, tid: Tid, take: &Take, hold: Hold) {
+        self.drop_take(take.file);
+        let idle = self.connections.get_or_insert_mut(take.file, Idle::default);
+        idle.taken = Some(Taken {
+            tid,
+            hold,
+            how: take.how,
+            eager: take.how == TakeHow::Connect && take.nonblocking,
+        });
+        let pending = self.pending.entry(tid).or_default();
+        pending.push(take.file);
+        // Those at the front were forgotten, or never used.
+        if pending.len() > MAX_PENDING {
+            let old = pending.remove(0);
+            self.drop_take(old);
+        }
+    }
+
+    /// A thread moved bytes on a connection: what it has taken before and not used it may have given
+    /// back.
+    pub(super) fn moved(&mut self, tid: Tid, file: FileId) {
+        if self.pending.is_empty() || !self.pending.contains_key(&tid) {
+            return;
+        }
+        for taken in self.pending.remove(&tid).unwrap_or_default() {
+            if taken == file {
+                self.pending.entry(tid).or_default().push(taken);
+            } else if let Some(idle) = self.connections.peek_mut(&taken) {
+                idle.distrust(tid);
+            }
+        }
+    }
+
+    /// A call is written by `writer`: who took its connection last.
+    pub(super) fn call(&mut self, file: FileId, writer: Tid) -> Option<Taken> {
+        let taken = self.drop_take(file);
+        let idle = self.connections.get_or_insert_mut(file, Idle::default);
+        let used = std::mem::replace(&mut idle.used, true);
+        let other = taken.filter(|t| t.tid != writer);
+        if used {
+            let habits = self.writers.get_or_insert_mut(writer, Habits::default);
+            habits.reused = habits.reused.saturating_add(1);
+            if other.as_ref().is_some_and(|t| t.how == TakeHow::Probe) {
+                habits.probed = habits.probed.saturating_add(1);
+            }
+        }
+        other
+    }
+
+    /// A call has ended, or its connection: who touched it meanwhile did not take it.
+    pub(super) fn call_ended(&mut self, file: FileId) {
+        self.drop_take(file);
+    }
+
+    /// A connection is closed.
+    pub(super) fn closed(&mut self, file: FileId) {
+        if !self.connections.is_empty() && self.connections.contains(&file) {
+            self.drop_take(file);
+            self.connections.pop(&file);
+        }
+    }
+
+    /// A thread ended.
+    pub(super) fn thread_ended(&mut self, tid: Tid) {
+        self.pending.remove(&tid);
+        self.writers.pop(&tid);
+    }
+
+    /// Whether what `taken` says of a call that `writer` wrote can be believed.
+    pub(super) fn believes(&self, taken: &Taken, writer: Tid) -> bool {
+        !taken.eager || self.writers.peek(&writer).is_some_and(|h| h.takes_anew())
+    }
+
+    /// Whether it is known by now how the client of `writer` treats its connections, as far as that
+    /// matters for `taken`.
+    pub(super) fn is_known(&self, taken: &Taken, writer: Tid) -> bool {
+        let habits = self.writers.peek(&writer).copied().unwrap_or_default();
+        !taken.eager || habits.takes_anew() || habits.reused > habits.probed + 1
+    }
+
+    fn drop_take(&mut self, file: FileId) -> Option<Taken> {
+        let taken = self.connections.peek_mut(&file)?.taken.take()?;
+        if let Some(pending) = self.pending.get_mut(&taken.tid) {
+            pending.retain(|f| *f != file);
+            if pending.is_empty() {
+                self.pending.remove(&taken.tid);
+            }
+        }
+        Some(taken)
+    }
+}
+
+impl Idle {
+    /// Its taker went on with something else.
+    fn distrust(&mut self, tid: Tid) {
+        if let Some(taken) = self.taken.as_mut().filter(|t| t.tid == tid) {
+            taken.hold = Hold::Nothing(None);
+        }
+    }
+}
+
+impl Habits {
+    /// Whether each pooled connection is taken anew before it is used.
+    fn takes_anew(self) -> bool {
+        let without = self.reused - self.probed;
+        self.probed >= MIN_REUSED && without.saturating_mul(ALLOWED) <= self.reused
+    }
+}

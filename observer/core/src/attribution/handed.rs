@@ -1,0 +1,137 @@
+//! What hand-offs between threads prove, once the requests that they rest on have ended.
+
+use super::births::{Answered, BirthId, GRACE, Origin};
+use super::decide::Link;
+use super::process::Process;
+use super::subject::{Hold, Subject};
+use super::{Attributor, Served};
+use crate::ids::{KernelNanos, Seq, Tgid};
+use crate::judged::{Evidence, ExchangeId, Reason, Tier};
+use crate::record::TakeHow;
+
+impl Attributor {
+    /// Evidence of threads that worked for others, or why there is none.
+    pub(super) fn handed(
+        &self,
+        process: &Process,
+        subject: &Subject,
+    ) -> Result<Link, Option<Reason>> {
+        let born = match &subject.hold {
+            Hold::Born(birth) => self.by_birth(process, *birth),
+            _ => Err(None),
+        };
+        let link = match (self.by_taker(process, subject), born) {
+            (Ok(taken), Ok(born)) if taken.request != born.request => {
+                return Err(Some(Reason::Conflict {
+                    candidates: vec![ExchangeId(taken.request), ExchangeId(born.request)],
+                }));
+            }
+            (Ok(link), _) | (Err(_), Ok(link)) => link,
+            (Err(taken), Err(born)) => return Err(taken.or(born)),
+        };
+        self.check(process, subject, link.request, GRACE)?;
+        Ok(link)
+    }
+
+    /// The request that a thread worked for, itself or by its birth.
+    fn worked_for(&self, process: &Process, hold: &Hold) -> Result<Link, Option<Reason>> {
+        match hold {
+            Hold::Born(birth) => self.by_birth(process, *birth),
+            hold => self.held(process, hold),
+        }
+    }
+
+    /// The request of the other thread that took the call's connection.
+    fn by_taker(&self, process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
+        let taken = subject.taken.as_deref().ok_or(None)?;
+        let link = self.worked_for(process, &taken.hold)?;
+        if !self.clients.believes(taken, subject.tid) {
+            return Err(None);
+        }
+        Ok(Link {
+            request: link.request,
+            tier: Tier::HandOff,
+            confidence: link.confidence * 0.99,
+            evidence: Evidence::Taken {
+                taker: taken.tid,
+                connected: taken.how == TakeHow::Connect,
+            },
+        })
+    }
+
+    /// The request for which the thread with this birth was started.
+    fn by_birth(&self, process: &Process, id: BirthId) -> Result<Link, Option<Reason>> {
+        let birth = self.births.get(id).ok_or(None)?;
+        let ended = |request: Seq| -> Result<(&Served, KernelNanos), Option<Reason>> {
+            let served = process.served(request).ok_or(None)?;
+            Ok((served, served.until.ok_or(Some(Reason::StillOpen))?))
+        };
+        match birth.origin() {
+            Some(Origin::Answered(request)) => {
+                let (served, until) = ended(request)?;
+                if birth.born < served.since {
+                    return Err(None);
+                }
+                if !birth.ended_with(until) {
+                    return Err(Some(Reason::OutlivedRequest));
+                }
+                Ok(Link {
+                    request,
+                    tier: Tier::Execution,
+                    confidence: 0.99,
+                    evidence: Evidence::AnsweringThread(birth.tid),
+                })
+            }
+            Some(Origin::Parent { tid, hold }) => {
+                let link = self.worked_for(process, &hold)?;
+                let (_, until) = ended(link.request)?;
+                if !birth.ended_with(until) || !birth.was_quiet_after(until) {
+                    return Err(Some(Reason::OutlivedRequest));
+                }
+                Ok(Link {
+                    request: link.request,
+                    tier: Tier::HandOff,
+                    confidence: link.confidence * 0.99,
+                    evidence: Evidence::Spawned { parent: tid },
+                })
+            }
+            None => Err(self.root(id).map(|_| Reason::OutlivedRequest)),
+        }
+    }
+
+    /// Whether it is certain for what a thread was started, or that this won't be known.
+    pub(super) fn is_grown(&self, tgid: Tgid, id: BirthId, now: KernelNanos) -> bool {
+        let Some((birth, process)) = self.births.get(id).zip(self.processes.get(&tgid)) else {
+            return true;
+        };
+        if birth.is_hopeless() {
+            return true;
+        }
+        match self.root(id) {
+            Some(root) => match process.served(root).map(|s| s.until) {
+                Some(Some(until)) => {
+                    birth.ended.is_some()
+                        || !birth.was_quiet_after(until)
+                        || now.since(until) > GRACE
+                }
+                Some(None) => false,
+                None => true,
+            },
+            // It may still answer a request that had come in before its birth.
+            None => birth.ended.is_some() || !process.serves_since(birth.born),
+        }
+    }
+
+    /// The request that a thread may have been started for.
+    fn root(&self, id: BirthId) -> Option<Seq> {
+        let mut birth = self.births.get(id)?;
+        loop {
+            match (birth.answered, &birth.hold) {
+                (Answered::One(request), _) => return Some(request),
+                (_, Hold::Serving(request)) => return Some(*request),
+                (_, Hold::Born(parent)) => birth = self.births.get(*parent)?,
+                _ => return None,
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Executables and libraries that a process has mapped: where their symbols lie, in its memory and in
+//! their file.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    ops::Range,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::PathBuf,
+};
+
+use object::{
+    LittleEndian, Object, ObjectSection, ObjectSegment, ReadCache, ReadRef,
+    elf::{FileHeader64, SHN_UNDEF, Sym64},
+    read::elf::{ElfFile, Sym as _},
+};
+use procfs::process::MMapPath;
+
+use crate::facts::Process;
+
+/// Bytes of a file that are read at once, at most: tables of symbols are far smaller.
+const LARGEST_READ: u64 = 16 << 20;
+
+/// A file that a process has mapped from its beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// Its path as the process sees it.
+    pub path: String,
+    /// Where its beginning lies in the process's memory.
+    pub start: u64,
+    end: u64,
+    inode: u64,
+}
+
+impl Mapped {
+    /// Its file name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    /// Where its file is found from here: in the process's own file system while it is the same file
+    /// there, else as the kernel remembers it.
+    #[must_use]
+    pub fn file(&self, process: &Process) -> PathBuf {
+        let seen = process.path("root").join(self.path.trim_start_matches('/'));
+        match fs::metadata(&seen) {
+            Ok(found) if found.ino() == self.inode => seen,
+            _ => process.path(&format!("map_files/{:x}-{:x}", self.start, self.end)),
+        }
+    }
+}
+
+/// The files that `process` has mapped from their beginning; none if it is gone.
+#[must_use]
+pub fn mapped(process: &Process) -> Vec<Mapped> {
+    let maps = procfs::process::Process::new_with_root(process.path("")).and_then(|p| p.maps());
+    let Ok(maps) = maps else {
+        return Vec::new();
+    };
+    maps.into_iter()
+        .filter(|map| map.offset == 0)
+        .filter_map(|map| {
+            let MMapPath::Path(path) = map.pathname else {
+                return None;
+            };
+            Some(Mapped {
+                path: path.to_string_lossy().into_owned(),
+                start: map.address.0,
+                end: map.address.1,
+                inode: map.inode,
+            })
+        })
+        .collect()
+}
+
+/// A symbol of an [`Image`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    /// Its address in the process's memory.
+    pub address: u64,
+    /// Where its contents lie in the file; `None` if they do not.
+    pub offset: Option<u64>,
+}
+
+/// Why an image can't be read, in plain words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// The file can't be opened.
+    #[error("its file can't be opened")]
+    NoFile,
+    /// It is no executable of this machine, or a damaged one.
+    #[error("its file is damaged or no executable of this machine")]
+    Malformed,
+}
+
+/// Looks up exported symbols of a mapped file; those that it lacks are `None`.
+///
+/// # Errors
+///
+/// If the file can't be read.
+pub fn symbols<const N: usize>(
+    process: &Process,
+    mapped: &Mapped,
+    names: [&str; N],
+) -> Result<[Option<Symbol>; N], ImageError> {
+    // Not blocking: what lies there may have been replaced by a pipe meanwhile.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(mapped.file(process))
+        .map_err(|_| ImageError::NoFile)?;
+    let cache = ReadCache::new(file);
+    let elf = ElfFile::<FileHeader64<LittleEndian>, _>::parse(Bounded(&cache))
+        .map_err(|_| ImageError::Malformed)?;
+    let bias = bias(&elf, mapped.start).ok_or(ImageError::Malformed)?;
+    let found = values(&elf, names).ok_or(ImageError::Malformed)?;
+    Ok(found.map(|value| {
+        value.map(|value| Symbol {
+            address: bias.wrapping_add(value),
+            offset: offset(&elf, value),
+        })
+    }))
+}
+
+type Elf<'a> = ElfFile<'a, FileHeader64<LittleEndian>, Bounded<'a>>;
+
+/// What is added to the file's addresses where it is mapped at `start`.
+fn bias(elf: &Elf<'_>, start: u64) -> Option<u64> {
+    let first = elf.segments().find(|segment| segment.file_range().0 == 0)?;
+    Some(start.wrapping_sub(first.address()))
+}
+
+/// Where the file holds what it has at `address`.
+fn offset(elf: &Elf<'_>, address: u64) -> Option<u64> {
+    elf.segments().find_map(|segment| {
+        let (from, len) = segment.file_range();
+        let into = address.checked_sub(segment.address())?;
+        (into < len).then(|| from + into)
+    })
+}
+
+/// The values of exported symbols.
+fn values<const N: usize>(elf: &Elf<'_>, names: [&str; N]) -> Option<[Option<u64>; N]> {
+    let table = elf.section_by_name(".dynsym")?.data().ok()?;
+    let text = elf.section_by_name(".dynstr")?.data().ok()?;
+    let count = table.len() / size_of::<Sym64<LittleEndian>>();
+    let (symbols, _) = object::slice_from_bytes::<Sym64<LittleEndian>>(table, count).ok()?;
+    let mut found = [None; N];
+    for symbol in symbols {
+        if symbol.st_shndx(LittleEndian) == SHN_UNDEF {
+            continue;
+        }
+        let Some(rest) = text.get(symbol.st_name(LittleEndian) as usize..) else {
+            continue;
+        };
+        for (name, found) in names.iter().zip(&mut found) {
+            let name = name.as_bytes();
+            if rest.starts_with(name) && rest.get(name.len()) == Some(&0) {
+                *found = Some(symbol.st_value(LittleEndian));
+            }
+        }
+    }
+    Some(found)
+}
+
+/// A file of which only so much is read at once, whatever it says of itself.
+#[derive(Clone, Copy)]
+struct Bounded<'a>(&'a ReadCache<File>);
+
+impl<'a> ReadRef<'a> for Bounded<'a> {
+    fn len(self) -> Result<u64, ()> {
+        self.0.len()
+    }
+
+    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'a [u8], ()> {
+        if size > LARGEST_READ {
+            return Err(());
+        }
+        self.0.read_bytes_at(offset, size)
+    }
+
+    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'a [u8], ()> {
+        self.0.read_bytes_at_until(range, delimiter)
+    }
+}

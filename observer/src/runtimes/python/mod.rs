@@ -1,0 +1,169 @@
+//! CPython: the context (`contextvars`) that runs on each thread. asyncio runs every task in a context of its
+//! own, and so does gevent every greenlet.
+//!
+//! What the probes read hangs from `_PyRuntime`: the main interpreter, its threads, and the context of
+//! each. Where in their structures these are is found out in [`offsets`], and tried in the process by
+//! [`walk`] before it is used.
+
+mod offsets;
+mod walk;
+
+use observer_abi::{control::Layout, python as word, runtime};
+use observer_core::record::ExecutionKind;
+
+use self::offsets::{Offsets, Version};
+use super::image::{self, Mapped, Symbol};
+use super::memory::Memory;
+use super::{Plan, Unavailable};
+use crate::facts::Process;
+use crate::kernel::UserProbe;
+
+/// Functions that begin a context, and what the probe at their return does.
+const BIRTHS: [(&str, &str); 3] = [
+    ("PyContext_CopyCurrent", "python_copied"),
+    ("PyContext_Copy", "python_copied"),
+    ("PyContext_New", "python_fresh"),
+];
+
+/// How the contexts of `process` are told apart.
+///
+/// # Errors
+///
+/// Why they can't be. That may be because the process has only just begun.
+pub fn plan(process: &Process) -> Result<Plan, Unavailable> {
+    if cfg!(not(target_arch = "x86_64")) {
+        return Err(because("Python's threads are recognised on x86-64 only"));
+    }
+    let files = image::mapped(process);
+    let interpreter = Interpreter::find(process, &files)?;
+    let memory = Memory::of(process)
+        .map_err(|error| Unavailable(format!("its memory can't be read: {error}")))?;
+    let version = interpreter.version(process, &memory, &files)?;
+    let offsets = Offsets::of(version, &memory, interpreter.runtime)?;
+    let offsets = walk::tried(&memory, &interpreter, &offsets)?;
+    let mut layout = Layout {
+        runtime: runtime::PYTHON.into(),
+        ..Layout::default()
+    };
+    layout.words[word::INTERPRETER] = interpreter.runtime + offsets.interpreter;
+    layout.words[word::THREADS] = offsets.threads;
+    layout.words[word::NEXT] = offsets.next;
+    layout.words[word::THREAD_ID] = offsets.thread_id;
+    layout.words[word::CONTEXT] = offsets.context;
+    layout.words[word::TYPE] = interpreter.context_type;
+    layout.words[word::FLAGS] = if greenlets(&files) {
+        word::GREENLETS
+    } else {
+        0
+    };
+    Ok(Plan {
+        kind: ExecutionKind::PythonContext,
+        layout,
+        probes: interpreter.probes,
+        missing: Vec::new(),
+    })
+}
+
+fn because(reason: &str) -> Unavailable {
+    Unavailable(reason.to_owned())
+}
+
+/// Whether the process has loaded greenlet, and with it, perhaps, gevent.
+fn greenlets(files: &[Mapped]) -> bool {
+    files
+        .iter()
+        .any(|file| file.name().starts_with("_greenlet.") && file.path.contains("/greenlet/"))
+}
+
+/// The interpreter that a process has mapped.
+#[derive(Debug)]
+struct Interpreter {
+    /// The file that holds it.
+    file: Mapped,
+    /// Address of `_PyRuntime`.
+    runtime: u64,
+    /// Address of `PyContext_Type`.
+    context_type: u64,
+    /// Address of `Py_Version`, from 3.11 on.
+    version: Option<u64>,
+    /// Probes at [`BIRTHS`].
+    probes: Vec<UserProbe>,
+}
+
+impl Interpreter {
+    /// Looks in the libraries that are named so, then in the executable.
+    fn find(process: &Process, files: &[Mapped]) -> Result<Self, Unavailable> {
+        if files.is_empty() {
+            return Err(because("its memory can't be looked into, or it has ended"));
+        }
+        if files.iter().any(|file| file.name().contains("pypy")) {
+            return Err(because("PyPy's contexts can't be read, only CPython's"));
+        }
+        let exe = process.exe();
+        let library = files
+            .iter()
+            .find(|file| file.name().starts_with("libpython3."));
+        let program = files.iter().find(|file| Some(&file.path) == exe.as_ref());
+        let mut why = because("no CPython 3 is mapped (yet)");
+        for file in [library, program].into_iter().flatten() {
+            match Self::within(process, file) {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => {}
+                Err(error) => why = error,
+            }
+        }
+        Err(why)
+    }
+
+    fn within(process: &Process, file: &Mapped) -> Result<Option<Self>, Unavailable> {
+        let names = ["_PyRuntime", "PyContext_Type", "Py_Version"];
+        let [data @ .., copied, copy, fresh] = image::symbols(process, file, with_births(names))
+            .map_err(|error| Unavailable(format!("{}: {error}", file.path)))?;
+        let [Some(runtime), Some(context_type), version] = data else {
+            return Ok(None);
+        };
+        let probes = BIRTHS.iter().zip([copied, copy, fresh]);
+        let probes = probes.filter_map(|((_, program), symbol): (_, Option<Symbol>)| {
+            Some(UserProbe {
+                program,
+                file: file.file(process),
+                offset: symbol?.offset?,
+            })
+        });
+        Ok(Some(Self {
+            file: file.clone(),
+            runtime: runtime.address,
+            context_type: context_type.address,
+            version: version.map(|symbol| symbol.address),
+            probes: probes.collect(),
+        }))
+    }
+
+    /// Its version: as it says itself from 3.11 on, before that as files are named.
+    fn version(
+        &self,
+        process: &Process,
+        memory: &Memory,
+        files: &[Mapped],
+    ) -> Result<Version, Unavailable> {
+        if let Some(address) = self.version {
+            let hex: Option<[u8; 4]> = memory.bytes(address);
+            let hex = hex.map(u32::from_ne_bytes).filter(|hex| *hex != 0);
+            return hex
+                .map(Version::from_hex)
+                .ok_or_else(|| because("the version of Python can't be read"));
+        }
+        let named = [Some(self.file.path.clone()), process.exe()];
+        named
+            .into_iter()
+            .flatten()
+            .chain(files.iter().map(|file| file.path.clone()))
+            .find_map(|path| Version::from_path(&path))
+            .ok_or_else(|| because("which version of Python it is can't be told"))
+    }
+}
+
+fn with_births([a, b, c]: [&'static str; 3]) -> [&'static str; 6] {
+    let [(copied, _), (copy, _), (fresh, _)] = BIRTHS;
+    [a, b, c, copied, copy, fresh]
+}

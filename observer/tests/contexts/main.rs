@@ -1,0 +1,120 @@
+//! Live tests of what is read of Python: which context writes what, against what the server knows.
+//!
+//! They need the privileges to load BPF programs, and are skipped by name without them, unless
+//! `OBSERVER_REQUIRE_BPF` is set; Pythons that are not there are skipped by name as well.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a server that can't do its part fails its test"
+)]
+
+mod pythons;
+mod service;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use observer_core::facts::Executions;
+use service::{Seen, observe};
+
+use crate::pythons::Python;
+
+const SERVER: &str = include_str!("server.py");
+
+/// Runs `check` on what each Python's server did in `mode`.
+fn each(mode: &'static str, check: fn(&Seen)) {
+    for python in pythons::all() {
+        eprintln!("Python {}, {mode}", python.version);
+        observe_with(&python, "asyncio", mode, check);
+    }
+    if let Some(python) = pythons::with_libraries().filter(|python| python.has("uvloop")) {
+        eprintln!("uvloop on Python {}, {mode}", python.version);
+        observe_with(&python, "uvloop", mode, check);
+    }
+}
+
+fn observe_with(python: &Python, event_loop: &str, mode: &'static str, check: fn(&Seen)) {
+    let mut server = python.run(SERVER);
+    server.env("LOOP", event_loop);
+    if let Some(seen) = observe(server, mode) {
+        let known = matches!(&seen.executions, Some(Executions::Known { missing, .. }) if missing.is_empty());
+        assert!(known, "{:?}", seen.executions);
+        complete(&seen);
+        check(&seen);
+    }
+}
+
+/// Everything was seen.
+fn complete(seen: &Seen) {
+    assert_eq!(seen.answered.len(), 16 * 12);
+    for number in seen.answered.keys() {
+        assert_eq!(seen.work[number].len(), 6, "{number}");
+    }
+    // Each connection has a task of its own, which answers all of its requests.
+    let mut connections: BTreeMap<u64, BTreeSet<usize>> = BTreeMap::new();
+    for (number, execution) in &seen.answered {
+        assert_ne!(*execution, 0, "{number}");
+        let connection = (number - 1000) / 12;
+        connections
+            .entry(*execution)
+            .or_default()
+            .insert(connection);
+    }
+    assert_eq!(connections.len(), 16, "{connections:x?}");
+}
+
+/// All work of a request descends from what answers it, and from nothing else that answers.
+fn all_descend(seen: &Seen) {
+    let answering: BTreeSet<u64> = seen.answered.values().copied().collect();
+    for (number, work) in &seen.work {
+        for execution in work {
+            let found: Vec<_> = answering
+                .iter()
+                .filter(|a| seen.descends(*execution, **a))
+                .collect();
+            assert_eq!(found, [&seen.answered[number]], "{number}: {execution:x}");
+        }
+    }
+}
+
+#[test]
+fn a_handler_makes_its_calls_and_writes_its_lines_in_its_own_context() {
+    each("direct", |seen| {
+        for (number, work) in &seen.work {
+            assert_eq!(*work, vec![seen.answered[number]; 6]);
+        }
+    });
+}
+
+#[test]
+fn tasks_descend_from_what_began_them() {
+    each("children", all_descend);
+}
+
+#[test]
+fn callbacks_descend_from_what_asked_for_them() {
+    each("later", all_descend);
+}
+
+#[test]
+fn a_thread_that_was_given_a_copy_runs_in_a_descendant() {
+    each("thread", all_descend);
+}
+
+#[test]
+fn what_runs_in_an_executor_has_no_context() {
+    each("executor", |seen| {
+        for (number, work) in &seen.work {
+            assert_eq!(*work, [0; 6], "{number}");
+        }
+    });
+}
+
+#[test]
+fn what_was_given_an_empty_context_descends_from_nothing() {
+    each("fresh", |seen| {
+        for (number, work) in &seen.work {
+            let own = |execution: &u64| seen.descends(*execution, seen.answered[number]);
+            assert!(!work.contains(&0) && !work.iter().any(own), "{number}");
+        }
+    });
+}

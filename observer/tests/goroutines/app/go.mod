@@ -1,0 +1,3 @@
+module observer.test/goroutines
+
+go 1.18

@@ -1,0 +1,8 @@
+//! The far end of an export: a real collector that writes what it gets to files, and one that
+//! answers whatever a test wants.
+
+mod collector;
+mod fake;
+
+pub use collector::{Collector, Log, Span, free_port};
+pub use fake::{Answer, Fake};

@@ -1,0 +1,42 @@
+//! The truth bench in small: it runs, and what it measures of three kinds of services has no error in it.
+
+use anyhow::{Result, ensure};
+use observer_e2e::app::App;
+use observer_e2e::bench::{Bench, Load, Row};
+use observer_e2e::plan::Mode;
+use observer_e2e::run::{can_watch, turn};
+
+#[test]
+fn three_runtimes_without_an_error() -> Result<()> {
+    let _turn = turn();
+    let apps: Vec<App> = [App::FLASK, App::FASTAPI, App::GO]
+        .into_iter()
+        .filter(|app| can_watch(*app, &format!("truth bench of {}", app.name)))
+        .collect();
+    let bench = Bench {
+        concurrency: vec![16],
+        loads: vec![Load::Mixed, Load::Only(Mode::Propagate)],
+        requests: 200,
+        recordings: observer_e2e::app::root().join("target/e2e/truth"),
+        apps,
+    };
+    let results = bench.run(|line| eprintln!("{line}"))?;
+    ensure!(results.failed.is_empty(), "{:?}", results.failed);
+    ensure!(results.rows.len() == bench.apps.len() * bench.loads.len());
+    for row in &results.rows {
+        ensure!(!row.errors(), "{row}\n{}", row.samples.join("\n"));
+        ensure!(row.losses == 0, "{row}");
+        ensure!(complete(row), "{row}");
+    }
+    Ok(())
+}
+
+/// Whether everything is attributed that a thread or an id tells of.
+fn complete(row: &Row) -> bool {
+    let part = row.part(match (row.load, row.runtime) {
+        ("propagate", _) => "all",
+        (_, "flask") => "sequence",
+        _ => return true,
+    });
+    part.calls.coverage() > 0.99 && part.lines.coverage() > 0.99
+}
