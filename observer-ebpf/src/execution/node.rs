@@ -2,7 +2,7 @@
 //!
 //! Whatever JavaScript the loop runs, it runs inside a `node::InternalCallbackScope`, and a turn ends with the outermost
 //! one. A probe at the end of each scope numbers the turns and reports what a turn was begun for; records in
-//! between carry its number. What precedes the scope (the read that it is about) belongs to the turn as well.
+//! between carry its number. A lost end is seen by the gap in the numbers. What precedes the scope (the read that it is about) belongs to the turn as well.
 
 use aya_ebpf::{EbpfContext, macros::map, maps::LruHashMap, programs::ProbeContext};
 use observer_abi::{
@@ -187,12 +187,12 @@ fn ended(pid_tgid: u64, turn: &Ending) {
     if !known {
         return;
     }
-    let Some(mut entry) = ring::reserve::<Turn>() else {
+    let Some(mut entry) = ring::reserve_unsequenced::<Turn>() else {
         return;
     };
     let len = size_of::<Turn>() as u32;
     entry.write(Turn {
-        header: ring::header(kind::TURN, len, pid_tgid, ring::now()),
+        header: ring::unsequenced(kind::TURN, len, pid_tgid, ring::now()),
         execution,
         root: turn.root,
         newest: turn.newest,

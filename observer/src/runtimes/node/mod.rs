@@ -34,6 +34,7 @@ pub fn plan(process: &Process) -> Result<Plan, Unavailable> {
     Ok(Plan {
         kind: ExecutionKind::NodeAsync,
         layout: found.node.layout(),
+        missing: Vec::new(),
         probes: probes.collect(),
     })
 }
