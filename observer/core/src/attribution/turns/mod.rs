@@ -185,7 +185,20 @@ impl Turns {
         }
         let begun = ended.begun;
         if let Some(thread) = self.threads.get_mut(&at.thread) {
-            thread.push(ended);
+            thread.push(ended, turn.reads > 0);
+        }
+        let mixed = running.places.iter().any(|(current, trigger)| {
+            let place = Position {
+                current: *current,
+                trigger: *trigger,
+                ..at
+            };
+            self.resolve(place).map(|w| w.request) != ended.owner.map(|w| w.request)
+        });
+        if let Some(thread) = self.threads.get_mut(&at.thread)
+            && mixed
+        {
+            thread.mix();
         }
         for id in named {
             self.used(at.thread, id, begun);
@@ -224,9 +237,11 @@ impl Turns {
         open.then_some(worked)
     }
 
-    /// The request of the turn that gave out an async id, if that was still open at `time`.
+    /// The request of the turn that gave out an async id, if that was still open at `time`. A turn that also worked
+    /// for others gives ids to these too.
     fn creator(&self, thread: ThreadKey, id: u64, time: KernelNanos) -> Option<Worked> {
-        let Worked { request, .. } = self.threads.peek(&thread)?.gave_out(id)?.owner?;
+        let turn = self.threads.peek(&thread)?.gave_out(id)?;
+        let Worked { request, .. } = turn.owner.filter(|_| !turn.mixed)?;
         let open = self.requests.is_open(request, time);
         open.then_some(Worked {
             request,
@@ -252,15 +267,22 @@ impl Turns {
 
     /// For which request something was done; `None` too while its turn goes on.
     fn resolve(&self, at: Position) -> Option<Worked> {
-        let turn = self.threads.peek(&at.thread)?.turn(at.turn)?;
-        let other = match turn.named(at.current, at.trigger) {
-            Names::Other(id) => self.creator(at.thread, id, turn.begun),
-            Names::Turn | Names::Own => None,
+        let thread = self.threads.peek(&at.thread)?;
+        let turn = thread.turn(at.turn)?;
+        let id = match turn.named(at.current, at.trigger) {
+            Names::Turn | Names::Own => return turn.owner,
             Names::Unknown => return None,
+            Names::Other(id) => id,
         };
-        match (turn.owner, other) {
-            (Some(owner), Some(other)) => Some(owner).filter(|o| o.request == other.request),
-            (owner, other) => owner.or(other),
+        // The id of a connection stays, whomever it serves: it must have served the same one last.
+        if let Some(last) = thread.connections.peek(&id) {
+            return turn.owner.filter(|owner| Some(owner.request) == *last);
+        }
+        let other = self.creator(at.thread, id, turn.begun)?;
+        match turn.owner {
+            Some(owner) if owner.request != other.request => None,
+            Some(owner) => Some(owner),
+            None => Some(other),
         }
     }
 

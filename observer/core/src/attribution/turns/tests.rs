@@ -267,6 +267,28 @@ fn work_that_a_pool_kept_for_another_is_for_none() {
 }
 
 #[test]
+fn work_that_was_kept_by_nobody_knows_whom_is_for_none() {
+    // The same, kept in the background: its id was given out in a turn of timers.
+    let mut l = Loop::new();
+    l.serves(1, |l| {
+        l.calls(11);
+    });
+    let kept = l.id();
+    l.end(TIMERS);
+    let (mut given, mut later, mut file) = (None, None, 0);
+    l.resumes(11, |l| {
+        let tick = l.id();
+        given = Some(l.works(tick, kept));
+        file = l.id();
+    });
+    later.replace(l.works(0, 0));
+    l.end(file);
+    l.resumes(1, |l| l.answers(1));
+    assert_eq!(l.owner(given.unwrap()), None);
+    assert_eq!(l.owner(later.unwrap()), None, "it may wait for the file");
+}
+
+#[test]
 fn two_requests_or_two_connections_in_one_turn_prove_nothing() {
     let mut l = Loop::new();
     l.reads_request(1, 1);

@@ -35,6 +35,8 @@ pub(super) struct Thread {
     pub(super) running: Running,
     /// Ids by which something was attributed.
     pub(super) used: LruCache<u64, ()>,
+    /// Ids of connections, and the request that each served last.
+    pub(super) connections: LruCache<u64, Option<Seq>>,
 }
 
 /// The turn that goes on.
@@ -81,6 +83,8 @@ pub(super) struct Ended {
     ended: KernelNanos,
     /// The request that it works for.
     pub(super) owner: Option<Worked>,
+    /// It worked for others as well.
+    pub(super) mixed: bool,
 }
 
 /// What an async id that is current in a turn says.
@@ -102,6 +106,7 @@ impl Default for Thread {
             ended: VecDeque::new(),
             running: Running::default(),
             used: LruCache::new(MAX_USED),
+            connections: LruCache::new(MAX_USED),
         }
     }
 }
@@ -133,11 +138,16 @@ impl Thread {
             begun: previous.map_or(time, |p| p.ended),
             ended: time,
             owner: None,
+            mixed: false,
         }
     }
 
-    /// Remembers a turn that has ended.
-    pub(super) fn push(&mut self, ended: Ended) {
+    /// Remembers a turn that has ended, one that was about what could be read from a connection if it `read`.
+    pub(super) fn push(&mut self, ended: Ended, read: bool) {
+        if read && ended.root > 1 {
+            self.connections
+                .push(ended.root, ended.owner.map(|owner| owner.request));
+        }
         // Ids that go back belong to a new program.
         if self
             .ended
@@ -150,6 +160,13 @@ impl Thread {
             self.ended.pop_front();
         }
         self.ended.push_back(ended);
+    }
+
+    /// The turn that ended last worked for others as well.
+    pub(super) fn mix(&mut self) {
+        if let Some(last) = self.ended.back_mut() {
+            last.mixed = true;
+        }
     }
 
     /// A turn that has ended.
