@@ -13,7 +13,8 @@
 //!
 //! A queue or a cache of the program's own can still wake one request's work in a turn of another, which no
 //! id shows. So judgement waits for the responses: **a request's turns count only if it was answered in one of them,
-//! and if no other request was.** Where that happens more than now and then, nothing of the process counts.
+//! and if no other request was.** Where that happens more than now and then, nothing of the process counts, since
+//! calls made in parallel may escape that check. So the first answers of a process are waited for.
 
 mod requests;
 mod thread;
@@ -317,10 +318,14 @@ impl Turns {
                 settled: false,
             },
             Standing::Shared => settled(Owner::Shared),
-            Standing::Proven { until, watermark } => Finding {
+            Standing::Proven {
+                until,
+                watermark,
+                usual,
+            } => Finding {
                 owner: Owner::Answered(request),
                 settled: now.time.since(until) > OVERLAPS
-                    || (now.all_before_ended(watermark) && now.time.since(until) >= wait),
+                    || (usual && now.all_before_ended(watermark) && now.time.since(until) >= wait),
             },
         }
     }

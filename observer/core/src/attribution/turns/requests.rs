@@ -12,11 +12,11 @@ const MAX_REQUESTS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 /// Processes that are remembered.
 const MAX_PROCESSES: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 
-/// Requests answered in others' turns before nothing of the process counts.
-const TOLERATED: u32 = 2;
+/// Of this many requests one may be answered in another's turn; if there are more, nothing of the process counts.
+const TOLERATED: u32 = 500;
 
-/// The same, as one in how many.
-const TOLERATED_RATE: u32 = 100;
+/// Answers after which the process is known well enough not to wait for more.
+const KNOWN: u32 = 20;
 
 /// Counts are halved when they reach this, so that what is long past counts less.
 const MAX_COUNT: u32 = 4_096;
@@ -59,6 +59,8 @@ pub(super) enum Standing {
         until: KernelNanos,
         /// Requests with a lower number had begun by then.
         watermark: Seq,
+        /// So many others were, too, that the process hardly answers requests in others' turns.
+        usual: bool,
     },
 }
 
@@ -129,14 +131,15 @@ impl Requests {
         let Some(request) = self.requests.peek(&request) else {
             return Standing::Forgotten;
         };
-        let mixed = self
-            .processes
-            .peek(&tgid)
-            .is_some_and(|counts| counts.mixed());
+        let counts = self.processes.peek(&tgid).copied().unwrap_or_default();
         match request.until {
-            _ if request.spoilt || mixed => Standing::Shared,
+            _ if request.spoilt || counts.mixed() => Standing::Shared,
             None => Standing::Open,
-            Some((until, watermark)) if request.proven => Standing::Proven { until, watermark },
+            Some((until, watermark)) if request.proven => Standing::Proven {
+                until,
+                watermark,
+                usual: counts.own >= KNOWN,
+            },
             Some(_) => Standing::Unproven,
         }
     }
@@ -149,6 +152,6 @@ impl Requests {
 impl Counts {
     /// Whether requests are answered in others' turns more than now and then.
     fn mixed(self) -> bool {
-        self.foreign > TOLERATED && self.foreign * TOLERATED_RATE > self.own
+        self.foreign * TOLERATED > self.own
     }
 }

@@ -114,7 +114,7 @@ impl Loop {
 
     fn owner(&self, at: Execution) -> Option<u64> {
         let now = Now {
-            time: KernelNanos(self.now + 2_000_000_000),
+            time: KernelNanos(self.now + 6_000_000_000),
             oldest_open: None,
         };
         let found = self.turns.owner(NODE, at, now);
@@ -286,6 +286,57 @@ fn work_that_was_kept_by_nobody_knows_whom_is_for_none() {
     l.resumes(1, |l| l.answers(1));
     assert_eq!(l.owner(given.unwrap()), None);
     assert_eq!(l.owner(later.unwrap()), None, "it may wait for the file");
+}
+
+#[test]
+fn a_process_that_answers_in_others_turns_is_not_believed() {
+    let mut l = Loop::new();
+    l.serves(1, |l| {
+        l.calls(11);
+    });
+    l.serves(2, |_| {});
+    l.resumes(11, |l| {
+        l.answers(2);
+        l.answers(1);
+    });
+    let mut early = None;
+    l.serves(3, |l| {
+        early = Some(l.works(0, 0));
+        l.answers(3);
+    });
+    assert_eq!(l.owner(early.unwrap()), None);
+    for request in 10..600 {
+        l.serves(request, |l| l.answers(request));
+    }
+    let mut late = None;
+    l.serves(700, |l| {
+        late = Some(l.works(0, 0));
+        l.answers(700);
+    });
+    assert_eq!(l.owner(late.unwrap()), Some(700), "long past");
+}
+
+#[test]
+fn the_first_answers_of_a_process_are_waited_for() {
+    let mut l = Loop::new();
+    let mut at = None;
+    l.serves(1, |l| {
+        at = Some(l.works(0, 0));
+        l.answers(1);
+    });
+    let settled = |l: &Loop| {
+        let time = KernelNanos(l.now + 1_000_000);
+        let now = Now {
+            time,
+            oldest_open: None,
+        };
+        l.turns.owner(NODE, at.unwrap(), now).settled
+    };
+    assert!(!settled(&l));
+    for request in 10..40 {
+        l.serves(request, |l| l.answers(request));
+    }
+    assert!(settled(&l));
 }
 
 #[test]
