@@ -14,7 +14,8 @@
 //! A queue or a cache of the program's own can still wake one request's work in a turn of another, which no
 //! id shows. So judgement waits for the responses: **a request's turns count only if it was answered in one of them,
 //! and if no other request was.** Where that happens more than now and then, nothing of the process counts, since
-//! calls made in parallel may escape that check. So the first answers of a process are waited for.
+//! calls made in parallel may escape that check; neither where many are answered in turns of none: what wakes
+//! them there may be woken by them as well. So the first answers of a process are waited for.
 
 mod requests;
 mod thread;
@@ -185,6 +186,9 @@ impl Turns {
             named.push(turn.root);
         }
         let begun = ended.begun;
+        if let Some(request) = running.began().filter(|r| ended.works_for(*r)) {
+            self.requests.followed(request);
+        }
         if let Some(thread) = self.threads.get_mut(&at.thread) {
             thread.push(ended, turn.reads > 0);
         }

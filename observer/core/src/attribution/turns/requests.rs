@@ -15,6 +15,9 @@ const MAX_PROCESSES: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 /// Of this many requests one may be answered in another's turn; if there are more, nothing of the process counts.
 const TOLERATED: u32 = 500;
 
+/// Of this many requests one may be answered in a turn of none. Whatever else wakes requests, requests may wake.
+const TOLERATED_LOST: u32 = 20;
+
 /// Answers after which the process is known well enough not to wait for more.
 const KNOWN: u32 = 20;
 
@@ -30,6 +33,8 @@ pub(super) struct Requests {
 #[derive(Debug)]
 struct Request {
     until: Option<(KernelNanos, Seq)>,
+    /// The turn in which it was read was its own.
+    followed: bool,
     /// It was answered in a turn of its own.
     proven: bool,
     /// Another request was answered in a turn of it, or something that was begun for it goes on.
@@ -40,6 +45,8 @@ struct Request {
 struct Counts {
     own: u32,
     foreign: u32,
+    /// Answered in a turn of none.
+    lost: u32,
 }
 
 /// What a request's turns are worth.
@@ -79,6 +86,7 @@ impl Requests {
             request,
             Request {
                 until: None,
+                followed: false,
                 proven: false,
                 spoilt: false,
             },
@@ -100,9 +108,10 @@ impl Requests {
     /// A request was answered in a turn of `owner`.
     pub(super) fn answered_by(&mut self, tgid: Tgid, request: Seq, owner: Option<Seq>) {
         let counts = self.processes.get_or_insert_mut(tgid, Counts::default);
-        if counts.own.max(counts.foreign) >= MAX_COUNT {
+        if counts.own.max(counts.foreign).max(counts.lost) >= MAX_COUNT {
             counts.own /= 2;
             counts.foreign /= 2;
+            counts.lost /= 2;
         }
         match owner {
             Some(owner) if owner == request => {
@@ -116,7 +125,17 @@ impl Requests {
                 self.spoil(other);
                 self.spoil(request);
             }
-            None => {}
+            None => {
+                let request = self.requests.peek(&request);
+                counts.lost += u32::from(request.is_some_and(|request| request.followed));
+            }
+        }
+    }
+
+    /// The turn in which a request was read has ended, and was its own.
+    pub(super) fn followed(&mut self, request: Seq) {
+        if let Some(request) = self.requests.get_mut(&request) {
+            request.followed = true;
         }
     }
 
@@ -150,8 +169,8 @@ impl Requests {
 }
 
 impl Counts {
-    /// Whether requests are answered in others' turns more than now and then.
+    /// Whether requests are answered elsewhere than in their own turns more than now and then.
     fn mixed(self) -> bool {
-        self.foreign * TOLERATED > self.own
+        self.foreign * TOLERATED > self.own || self.lost * TOLERATED_LOST > self.own
     }
 }

@@ -232,6 +232,18 @@ impl Running {
         }
     }
 
+    /// The request that was read.
+    pub(super) fn began(&self) -> Option<Seq> {
+        match self.from {
+            From::One {
+                resumes: Some(Resumes::Request(request)),
+                began: true,
+                ..
+            } => Some(request),
+            _ => None,
+        }
+    }
+
     /// Something moved while an id was current.
     pub(super) fn at(&mut self, current: u32, trigger: u32) {
         if current > 1
@@ -254,6 +266,11 @@ impl Names {
 }
 
 impl Ended {
+    /// Whether it works for `request`.
+    pub(super) fn works_for(&self, request: Seq) -> bool {
+        self.owner.is_some_and(|owner| owner.request == request)
+    }
+
     /// What a current id and its trigger say in this turn.
     pub(super) fn named(&self, current: u32, trigger: u32) -> Names {
         match self.names(current) {
