@@ -13,14 +13,14 @@ const MAX_REQUESTS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 const MAX_PROCESSES: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 
 /// Of this many requests one may be answered in another's turn; if there are more, nothing of the process counts.
-const TOLERATED: u32 = 500;
+const TOLERATED: u32 = 2_000;
 
 /// Of this many requests one may be answered in a turn of none: after a timer, or in an immediate that a client keeps for whoever
 /// comes. If more are, they are woken by what wakes others too.
 const TOLERATED_LOST: u32 = 4;
 
 /// Answers after which the process is known well enough not to wait for more.
-const KNOWN: u32 = 20;
+const KNOWN: u32 = 100;
 
 /// Counts are halved when they reach this, so that what is long past counts less.
 const MAX_COUNT: u32 = 4_096;

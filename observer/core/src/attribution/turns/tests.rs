@@ -305,15 +305,15 @@ fn a_process_that_answers_in_others_turns_is_not_believed() {
         l.answers(3);
     });
     assert_eq!(l.owner(early.unwrap()), None);
-    for request in 10..600 {
+    for request in 10..3_000 {
         l.serves(request, |l| l.answers(request));
     }
     let mut late = None;
-    l.serves(700, |l| {
+    l.serves(3_700, |l| {
         late = Some(l.works(0, 0));
-        l.answers(700);
+        l.answers(3_700);
     });
-    assert_eq!(l.owner(late.unwrap()), Some(700), "long past");
+    assert_eq!(l.owner(late.unwrap()), Some(3_700), "long past");
 }
 
 #[test]
@@ -355,7 +355,7 @@ fn the_first_answers_of_a_process_are_waited_for() {
         l.turns.owner(NODE, at.unwrap(), now).settled
     };
     assert!(!settled(&l));
-    for request in 10..40 {
+    for request in 10..200 {
         l.serves(request, |l| l.answers(request));
     }
     assert!(settled(&l));
