@@ -38,6 +38,7 @@ fuzz_target!(|data: &[u8]| {
             len: u32::try_from(bytes.len()).unwrap() + cut,
             bytes,
             nonblocking: false,
+            execution: None,
         };
         pos[side] += u64::from(chunk.len);
         connection.chunk(direction, &chunk, &mut sink);

@@ -40,6 +40,7 @@ fuzz_target!(|data: &[u8]| {
             len: u32::try_from(repeated.len()).unwrap() + cut,
             bytes: &repeated,
             nonblocking: false,
+            execution: None,
         };
         pos += u64::from(chunk.len);
         lines.write(&chunk, how & 4 != 0, &mut sink);

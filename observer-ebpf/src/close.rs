@@ -72,11 +72,13 @@ pub fn all() {
 
 #[inline(always)]
 fn each(first: u32, last: u32) {
-    walk(first, last, Step::Tell as u32);
-    walk(first, last, Step::Forget as u32);
+    if walk(first, last, Step::Tell as u32) != 0 {
+        walk(first, last, Step::Forget as u32);
+    }
 }
 
-/// Takes a [`Step`] with each open descriptor of the current process from `first` to `last`.
+/// Takes a [`Step`] with each open descriptor of the current process from `first` to `last`; not 0 if
+/// that leaves something to be forgotten.
 ///
 /// A global function with numbers for arguments, as the two below: see [`send`](crate::emit::send).
 #[unsafe(no_mangle)]
@@ -85,38 +87,38 @@ extern "C" fn walk(first: u32, last: u32, step: u32) -> i32 {
     let Some((bits, size)) = open_descriptors() else {
         return 0;
     };
+    let mut left = 0;
     // As few branches as can be: the verifier follows every combination of them.
     for word in 0..u64::from(WORDS) {
         if word * 64 >= u64::from(size) {
             break;
         }
-        walk_word(
-            word,
-            bits + word * 8,
-            u64::from(first),
-            u64::from(last),
-            step,
-        );
+        let address = bits + word * 8;
+        left |= walk_word(word, address, u64::from(first), u64::from(last), step);
     }
-    0
+    left
 }
 
-/// Takes a [`Step`] with each descriptor of word number `word`, which lies at `address`.
+/// Takes a [`Step`] with each descriptor of word number `word`, which lies at `address`; as above.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn walk_word(word: u64, address: u64, first: u64, last: u64, step: u32) -> i32 {
     let open: u64 = mem::kernel(address, 0).unwrap_or(0);
+    let mut left = 0;
     for bit in 0..64 {
         let fd = word * 64 + bit;
+        if open >> bit == 0 {
+            break;
+        }
         if open >> bit & 1 != 0 && (first..=last).contains(&fd) {
-            one_of_many(fd as u32, step);
+            left |= one_of_many(fd as u32, step);
         }
     }
-    0
+    left
 }
 
 /// Takes a [`Step`] with one descriptor of those that are closed together. Several of them may be of
-/// one description: it ends with the last one.
+/// one description: it ends with the last one. As above.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn one_of_many(fd: u32, step: u32) -> i32 {
@@ -140,7 +142,7 @@ extern "C" fn one_of_many(fd: u32, step: u32) -> i32 {
     if last {
         let _ = FILES.remove(file.address);
     }
-    0
+    i32::from(!last)
 }
 
 #[inline(always)]

@@ -61,7 +61,6 @@ use aya_ebpf::{
     macros::{raw_tracepoint, uprobe, uretprobe},
     programs::{ProbeContext, RawTracePointContext, RetProbeContext},
 };
-use execution::python::Birth;
 
 /// Kernel prototype: `sys_enter(struct pt_regs *regs, long id)`, since 4.17 as a raw tracepoint.
 #[raw_tracepoint(tracepoint = "sys_enter")]
@@ -108,18 +107,20 @@ pub fn node_scope_end(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// At the return of `PyObject *PyContext_CopyCurrent(void)` and `PyContext_Copy(PyObject *)`, CPython
-/// 3.7 and later.
+/// At the return of `PyObject *PyContext_CopyCurrent(void)`, CPython 3.7 and later.
 #[uretprobe]
 pub fn python_copied(ctx: RetProbeContext) -> u32 {
-    execution::python::began(Birth::Copied, ctx.ret());
+    execution::python::copied(ctx.ret());
     0
 }
 
-/// At the return of `PyObject *PyContext_New(void)`, CPython 3.7 and later.
-#[uretprobe]
-pub fn python_fresh(ctx: RetProbeContext) -> u32 {
-    execution::python::began(Birth::Fresh, ctx.ret());
+/// At the beginning of `void context_tp_dealloc(PyContext *self)`, to which `PyContext_Type.tp_dealloc`
+/// points, CPython 3.7 and later.
+#[uprobe]
+pub fn python_ended(ctx: ProbeContext) -> u32 {
+    if let Some(address) = ctx.arg(0) {
+        execution::python::ended(address);
+    }
     0
 }
 

@@ -77,6 +77,8 @@ fn compile(root: &Path, toolchain: &Toolchain) -> Result<PathBuf> {
         .args(["-Z", "build-std=core"])
         .arg("--target-dir")
         .arg(folder.join("target"))
+        // What was compiled before would show in the object.
+        .env("CARGO_INCREMENTAL", "0")
         .env("CARGO_ENCODED_RUSTFLAGS", flags(root, toolchain)?);
     run(cargo)?;
     let linked = folder

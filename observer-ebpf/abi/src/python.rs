@@ -12,11 +12,13 @@ pub const THREAD_ID: usize = 3;
 pub const CONTEXT: usize = 4;
 /// Word: address of `PyContext_Type`.
 pub const TYPE: usize = 5;
-/// Word: [`GREENLETS`] or 0.
+/// Word: [`GREENLETS`] and [`THREAD_CONTEXTS`], or 0.
 pub const FLAGS: usize = 6;
 
-/// Flag: greenlets run in this process. They carry contexts that were never entered.
+/// Flag: greenlets run in this process. Each has a context that it never enters.
 pub const GREENLETS: u64 = 1;
+/// Flag: every thread that the process starts runs in a context of its own, as from 3.14 on.
+pub const THREAD_CONTEXTS: u64 = 2;
 
 /// Offset of `ob_type` in a `PyContext`. `ctx_prev`, `ctx_vars`, `ctx_weakreflist` and `ctx_entered`
 /// follow it, eight bytes each (`Include/internal/pycore_context.h`, the same from 3.7 to 3.15).

@@ -6,19 +6,42 @@
 //! as long as it names the same thread.
 //!
 //! A context is believed if its type is that of contexts, and if the thread has entered it: what is
-//! there without that is a thread's own, shared by all that ever runs on it. Greenlets alone
-//! carry contexts that were never entered, and these are believed if their beginning was seen.
+//! there without that is a thread's own, shared by all that ever runs on it. From 3.14 on a thread's own
+//! context is entered as well, before any other. A greenlet's own context is never entered; where
+//! greenlets run (gevent), it is believed.
+//!
+//! The memory of a context is soon used again. What ends is counted at each address, whatever
+//! began there, so that no two contexts have the same identity.
 
 use aya_ebpf::{bindings::BPF_ANY, helpers::bpf_get_current_task, macros::map, maps::LruHashMap};
 use observer_abi::{Branch, control::Layout, kind, python as word, runtime};
 
 use crate::{config::offset, execution::Execution, maps::RUNTIMES, mem, ring, thread::Thread};
 
+/// A context's memory.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Place {
+    tgid: u64,
+    address: u64,
+}
+
+impl Place {
+    #[inline(always)]
+    fn of(pid_tgid: u64, address: u64) -> Self {
+        Self {
+            tgid: pid_tgid >> 32,
+            address,
+        }
+    }
+}
+
 /// Where the interpreter keeps what it knows of a thread, by thread id.
 #[map]
 static PYTHON_THREADS: LruHashMap<u32, Known> = LruHashMap::with_max_entries(8192, 0);
 
-/// How often each context has begun that was seen to begin.
+/// How many contexts were seen to begin or end at an address; the lowest bits of that count tell the one
+/// there from those before.
 #[map]
 static PYTHON_CONTEXTS: LruHashMap<Place, u64> = LruHashMap::with_max_entries(16384, 0);
 
@@ -30,14 +53,6 @@ struct Known {
     state: u64,
     /// When to look again if it had none, `CLOCK_MONOTONIC` nanoseconds.
     again: u64,
-}
-
-/// A context's memory, which is used again once it has ended.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Place {
-    tgid: u64,
-    address: u64,
 }
 
 /// Threads of a process that are looked at to find the current one.
@@ -62,35 +77,42 @@ pub fn current(layout: &Layout, pid_tgid: u64) -> Execution {
 #[inline(always)]
 fn entered(layout: &Layout, pid_tgid: u64, address: u64) -> Execution {
     let fields: Option<[u64; 5]> = mem::user(address.wrapping_add(word::OB_TYPE));
-    let Some([kind, _previous, variables, _weak, entered]) = fields else {
+    let Some([kind, previous, variables, _weak, entered]) = fields else {
         return Execution::NONE;
     };
     if kind != layout.words[word::TYPE] || address >> word::ADDRESS_BITS != 0 {
         return Execution::NONE;
     }
-    let generation = generation(pid_tgid, address);
-    let greenlet = generation != 0 && layout.words[word::FLAGS] & word::GREENLETS != 0;
+    let flags = layout.words[word::FLAGS];
     // `int ctx_entered`, and after it padding.
-    if entered as u32 == 0 && !greenlet {
+    let runs = if entered as u32 == 0 {
+        flags & word::GREENLETS != 0
+    } else {
+        flags & word::THREAD_CONTEXTS == 0 || previous != 0 || is_main(pid_tgid)
+    };
+    if !runs {
         return Execution::NONE;
     }
+    let place = Place::of(pid_tgid, address);
+    // SAFETY: a word, read at once. One that is just used for another place is another generation.
+    let generation = unsafe { PYTHON_CONTEXTS.get(place) }.map_or(0, |generation| *generation);
     Execution {
         runtime: runtime::PYTHON,
-        id: address | generation << word::ADDRESS_BITS,
+        id: identity(address, generation),
         origin: variables,
     }
 }
 
-/// The generation of the context at `address`; 0 if its beginning was not seen.
+/// Whether this is its process's first thread, which the process did not start.
 #[inline(always)]
-fn generation(pid_tgid: u64, address: u64) -> u64 {
-    let place = Place {
-        tgid: pid_tgid >> 32,
-        address,
-    };
-    // SAFETY: a word, read at once. One that is just used for another place is another generation.
-    let count = unsafe { PYTHON_CONTEXTS.get(place) }.map_or(0, |count| *count);
-    count & 0xffff
+fn is_main(pid_tgid: u64) -> bool {
+    pid_tgid as u32 == (pid_tgid >> 32) as u32
+}
+
+/// The identity of the context at `address`.
+#[inline(always)]
+fn identity(address: u64, generation: u64) -> u64 {
+    address | generation << word::ADDRESS_BITS
 }
 
 /// The current thread's `PyThreadState`.
@@ -162,39 +184,23 @@ extern "C" fn find_python_thread(tgid: u32, pointer: u64) -> u64 {
     0
 }
 
-/// What begins a context.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Birth {
-    /// A copy of the one that runs.
-    Copied,
-    /// Nothing: it is empty, and whatever runs in it is told apart from what made it.
-    Fresh,
-}
-
-/// The current thread has made the context at `address`.
+/// The current thread has made the context at `address`, a copy of the one that it runs.
 #[inline(always)]
-pub fn began(birth: Birth, address: u64) {
-    let Some(thread) = Thread::watched() else {
-        return;
-    };
-    begin(birth, address, thread.pid_tgid);
+pub fn copied(address: u64) {
+    if let Some(thread) = Thread::watched() {
+        tell_copied(address, thread.pid_tgid);
+    }
 }
 
 #[inline(never)]
-fn begin(birth: Birth, address: u64, pid_tgid: u64) -> i32 {
-    // SAFETY: as in `execution::read`.
-    let Some(layout) = (unsafe { RUNTIMES.get((pid_tgid >> 32) as u32) }) else {
+fn tell_copied(address: u64, pid_tgid: u64) -> i32 {
+    let Some(layout) = layout_of(pid_tgid) else {
         return 0;
     };
-    if layout.runtime as u8 != runtime::PYTHON
-        || mem::user(address.wrapping_add(word::OB_TYPE)) != Some(layout.words[word::TYPE])
-    {
+    if !is_context(layout, address) {
         return 0;
     }
-    let parent = match birth {
-        Birth::Copied => current(layout, pid_tgid).id,
-        Birth::Fresh => 0,
-    };
+    let parent = current(layout, pid_tgid).id;
     let Some(generation) = renew(pid_tgid, address) else {
         return 0;
     };
@@ -204,7 +210,7 @@ fn begin(birth: Birth, address: u64, pid_tgid: u64) -> i32 {
     let len = size_of::<Branch>() as u32;
     entry.write(Branch {
         header: ring::unsequenced(kind::BRANCH, len, pid_tgid, ring::now()),
-        child: address | generation << word::ADDRESS_BITS,
+        child: identity(address, generation),
         parent,
         runtime: runtime::PYTHON,
         reserved: [0; 7],
@@ -213,22 +219,43 @@ fn begin(birth: Birth, address: u64, pid_tgid: u64) -> i32 {
     0
 }
 
-/// Counts that a context begins at `address`; its generation, never 0.
+/// The context at `address` ends: what will be there is another one, however it began.
+#[inline(always)]
+pub fn ended(address: u64) {
+    if let Some(thread) = Thread::watched()
+        && let Some(layout) = layout_of(thread.pid_tgid)
+        && is_context(layout, address)
+    {
+        renew(thread.pid_tgid, address);
+    }
+}
+
+#[inline(always)]
+fn is_context(layout: &Layout, address: u64) -> bool {
+    mem::user(address.wrapping_add(word::OB_TYPE)) == Some(layout.words[word::TYPE])
+}
+
+#[inline(always)]
+fn layout_of(pid_tgid: u64) -> Option<&'static Layout> {
+    // SAFETY: as in `execution::read`.
+    let layout = unsafe { RUNTIMES.get((pid_tgid >> 32) as u32) };
+    layout.filter(|layout| layout.runtime as u8 == runtime::PYTHON)
+}
+
+/// Counts a beginning or an end at `address`; the generation there now.
 #[inline(always)]
 fn renew(pid_tgid: u64, address: u64) -> Option<u64> {
     if address >> word::ADDRESS_BITS != 0 {
         return None;
     }
-    let place = Place {
-        tgid: pid_tgid >> 32,
-        address,
-    };
-    // SAFETY: as in `generation`.
+    let place = Place::of(pid_tgid, address);
+    // SAFETY: as in `entered`.
     let last = match unsafe { PYTHON_CONTEXTS.get(place) } {
-        Some(count) => *count,
-        // It may have had others, which are forgotten: begin where they hardly were.
+        Some(generation) => *generation,
+        // There may have been others, which are forgotten: begin where they hardly were.
         None => ring::now() >> 10,
     };
+    // 0 is for contexts of which nothing was seen.
     let next = match (last + 1) & 0xffff {
         0 => 1,
         next => next,

@@ -134,19 +134,23 @@ fn heal(inputs: &[Fed], lost: u64, settings: Settings) -> Vec<Healed> {
 }
 
 fn spans(healed: &[Healed]) -> Vec<&Span> {
-    let span = |h| match h {
-        Healed::Span(span) => Some(span.as_ref()),
-        Healed::Log(_) => None,
-    };
-    healed.iter().filter_map(span).collect()
+    healed
+        .iter()
+        .filter_map(|healed| match healed {
+            Healed::Span(span) => Some(span.as_ref()),
+            Healed::Log(_) => None,
+        })
+        .collect()
 }
 
 fn lines(healed: &[Healed]) -> Vec<&LogRecord> {
-    let line = |h| match h {
-        Healed::Log(line) => Some(line.as_ref()),
-        Healed::Span(_) => None,
-    };
-    healed.iter().filter_map(line).collect()
+    healed
+        .iter()
+        .filter_map(|healed| match healed {
+            Healed::Log(line) => Some(line.as_ref()),
+            Healed::Span(_) => None,
+        })
+        .collect()
 }
 
 fn bridge(world: &World) -> Vec<Healed> {

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     ops::Range,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::PathBuf,
 };
 
@@ -73,15 +73,6 @@ pub fn mapped(process: &Process) -> Vec<Mapped> {
         .collect()
 }
 
-/// A symbol of an [`Image`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Symbol {
-    /// Its address in the process's memory.
-    pub address: u64,
-    /// Where its contents lie in the file; `None` if they do not.
-    pub offset: Option<u64>,
-}
-
 /// Why an image can't be read, in plain words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
@@ -93,51 +84,101 @@ pub enum ImageError {
     Malformed,
 }
 
-/// Looks up exported symbols of a mapped file; those that it lacks are `None`.
-///
-/// # Errors
-///
-/// If the file can't be read.
-pub fn symbols<const N: usize>(
-    process: &Process,
-    mapped: &Mapped,
-    names: [&str; N],
-) -> Result<[Option<Symbol>; N], ImageError> {
-    // Not blocking: what lies there may have been replaced by a pipe meanwhile.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(mapped.file(process))
-        .map_err(|_| ImageError::NoFile)?;
-    let cache = ReadCache::new(file);
-    let elf = ElfFile::<FileHeader64<LittleEndian>, _>::parse(Bounded(&cache))
-        .map_err(|_| ImageError::Malformed)?;
-    let bias = bias(&elf, mapped.start).ok_or(ImageError::Malformed)?;
-    let found = values(&elf, names).ok_or(ImageError::Malformed)?;
-    Ok(found.map(|value| {
-        value.map(|value| Symbol {
-            address: bias.wrapping_add(value),
-            offset: offset(&elf, value),
+/// A mapped file, read.
+#[derive(Debug)]
+pub struct Image {
+    file: File,
+    /// What is added to the file's addresses where it is mapped.
+    bias: u64,
+    segments: Vec<Segment>,
+}
+
+#[derive(Clone, Debug)]
+struct Segment {
+    address: u64,
+    offset: u64,
+    len: u64,
+}
+
+impl Image {
+    /// Reads a mapped file, and the addresses in memory of symbols that it exports, `None` for
+    /// those that it lacks.
+    ///
+    /// # Errors
+    ///
+    /// If the file can't be read.
+    pub fn read<const N: usize>(
+        process: &Process,
+        mapped: &Mapped,
+        names: [&str; N],
+    ) -> Result<(Self, [Option<u64>; N]), ImageError> {
+        // Not blocking: what lies there may have been replaced by a pipe meanwhile.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(mapped.file(process))
+            .map_err(|_| ImageError::NoFile)?;
+        let cache = ReadCache::new(file);
+        let (bias, segments, found) =
+            parse(&cache, mapped.start, names).ok_or(ImageError::Malformed)?;
+        let file = cache.into_inner();
+        Ok((
+            Self {
+                file,
+                bias,
+                segments,
+            },
+            found,
+        ))
+    }
+
+    /// The bytes that the file has for `address`, as many as `N`: without the probes that memory
+    /// has there. `None` if it has not as many.
+    #[must_use]
+    pub fn bytes<const N: usize>(&self, address: u64) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        let offset = self.offset(address)?;
+        self.file.read_exact_at(&mut bytes, offset).ok()?;
+        Some(bytes)
+    }
+
+    /// Where the file holds what is in memory at `address`; `None` if it does not.
+    #[must_use]
+    pub fn offset(&self, address: u64) -> Option<u64> {
+        let address = address.wrapping_sub(self.bias);
+        self.segments.iter().find_map(|segment| {
+            let into = address.checked_sub(segment.address)?;
+            (into < segment.len).then(|| segment.offset.wrapping_add(into))
         })
-    }))
+    }
+}
+
+/// Bias, segments and addresses of symbols.
+type Parsed<const N: usize> = (u64, Vec<Segment>, [Option<u64>; N]);
+
+fn parse<const N: usize>(
+    cache: &ReadCache<File>,
+    start: u64,
+    names: [&str; N],
+) -> Option<Parsed<N>> {
+    let elf = Elf::parse(Bounded(cache)).ok()?;
+    let segments = elf.segments().map(|segment| {
+        let (offset, len) = segment.file_range();
+        let address = segment.address();
+        Segment {
+            address,
+            offset,
+            len,
+        }
+    });
+    let segments: Vec<Segment> = segments.collect();
+    let first = segments.iter().find(|segment| segment.offset == 0)?;
+    let bias = start.wrapping_sub(first.address);
+    let found = values(&elf, names)?.map(|value| Some(bias.wrapping_add(value?)));
+    Some((bias, segments, found))
 }
 
 type Elf<'a> = ElfFile<'a, FileHeader64<LittleEndian>, Bounded<'a>>;
-
-/// What is added to the file's addresses where it is mapped at `start`.
-fn bias(elf: &Elf<'_>, start: u64) -> Option<u64> {
-    let first = elf.segments().find(|segment| segment.file_range().0 == 0)?;
-    Some(start.wrapping_sub(first.address()))
-}
-
-/// Where the file holds what it has at `address`.
-fn offset(elf: &Elf<'_>, address: u64) -> Option<u64> {
-    elf.segments().find_map(|segment| {
-        let (from, len) = segment.file_range();
-        let into = address.checked_sub(segment.address())?;
-        (into < len).then(|| from + into)
-    })
-}
 
 /// The values of exported symbols.
 fn values<const N: usize>(elf: &Elf<'_>, names: [&str; N]) -> Option<[Option<u64>; N]> {

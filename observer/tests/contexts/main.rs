@@ -11,30 +11,32 @@
 mod pythons;
 mod service;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
 
 use observer_core::facts::Executions;
 use service::{Seen, observe};
 
-use crate::pythons::Python;
-
 const SERVER: &str = include_str!("server.py");
+const GREENLETS: &str = include_str!("greenlets.py");
 
 /// Runs `check` on what each Python's server did in `mode`.
 fn each(mode: &'static str, check: fn(&Seen)) {
     for python in pythons::all() {
         eprintln!("Python {}, {mode}", python.version);
-        observe_with(&python, "asyncio", mode, check);
+        observe_with(python.run(SERVER), mode, check);
     }
     if let Some(python) = pythons::with_libraries().filter(|python| python.has("uvloop")) {
         eprintln!("uvloop on Python {}, {mode}", python.version);
-        observe_with(&python, "uvloop", mode, check);
+        let mut server = python.run(SERVER);
+        server.env("LOOP", "uvloop");
+        observe_with(server, mode, check);
     }
 }
 
-fn observe_with(python: &Python, event_loop: &str, mode: &'static str, check: fn(&Seen)) {
-    let mut server = python.run(SERVER);
-    server.env("LOOP", event_loop);
+fn observe_with(server: Command, mode: &'static str, check: fn(&Seen)) {
     if let Some(seen) = observe(server, mode) {
         let known = matches!(&seen.executions, Some(Executions::Known { missing, .. }) if missing.is_empty());
         assert!(known, "{:?}", seen.executions);
@@ -59,7 +61,15 @@ fn complete(seen: &Seen) {
             .or_default()
             .insert(connection);
     }
-    assert_eq!(connections.len(), 16, "{connections:x?}");
+    let single = connections.values().all(|of| of.len() == 1);
+    assert!(single && connections.len() == 16, "{connections:x?}");
+}
+
+/// All work of a request is done in the context that answers it.
+fn all_own(seen: &Seen) {
+    for (number, work) in &seen.work {
+        assert_eq!(*work, vec![seen.answered[number]; 6]);
+    }
 }
 
 /// All work of a request descends from what answers it, and from nothing else that answers.
@@ -67,22 +77,27 @@ fn all_descend(seen: &Seen) {
     let answering: BTreeSet<u64> = seen.answered.values().copied().collect();
     for (number, work) in &seen.work {
         for execution in work {
-            let found: Vec<_> = answering
+            let line = seen.line(*execution);
+            let answers: Vec<u64> = line
                 .iter()
-                .filter(|a| seen.descends(*execution, **a))
+                .copied()
+                .filter(|e| answering.contains(e))
                 .collect();
-            assert_eq!(found, [&seen.answered[number]], "{number}: {execution:x}");
+            assert_eq!(answers, [seen.answered[number]], "{number}: {line:x?}");
         }
     }
 }
 
 #[test]
 fn a_handler_makes_its_calls_and_writes_its_lines_in_its_own_context() {
-    each("direct", |seen| {
-        for (number, work) in &seen.work {
-            assert_eq!(*work, vec![seen.answered[number]; 6]);
-        }
-    });
+    each("direct", all_own);
+}
+
+#[test]
+fn a_greenlet_works_in_a_context_that_it_never_entered() {
+    if let Some(python) = pythons::with_libraries().filter(|python| python.has("gevent")) {
+        observe_with(python.run(GREENLETS), "direct", all_own);
+    }
 }
 
 #[test]
@@ -113,7 +128,7 @@ fn what_runs_in_an_executor_has_no_context() {
 fn what_was_given_an_empty_context_descends_from_nothing() {
     each("fresh", |seen| {
         for (number, work) in &seen.work {
-            let own = |execution: &u64| seen.descends(*execution, seen.answered[number]);
+            let own = |execution: &u64| seen.line(*execution).contains(&seen.answered[number]);
             assert!(!work.contains(&0) && !work.iter().any(own), "{number}");
         }
     });

@@ -11,6 +11,8 @@ import socket
 
 DOWNSTREAM = int(os.environ["DOWNSTREAM"])
 pool = []
+# asyncio itself refers to readers weakly: what waits for one could be collected as garbage.
+kept = []
 
 
 def log(number):
@@ -21,9 +23,14 @@ def head(path):
     return f"GET /{path} HTTP/1.1\r\nHost: downstream\r\n\r\n".encode()
 
 
+async def connect():
+    kept.append(await asyncio.open_connection("127.0.0.1", DOWNSTREAM))
+    return kept[-1]
+
+
 async def call(number, n):
     log(number)
-    reader, writer = pool.pop() if pool else await asyncio.open_connection("127.0.0.1", DOWNSTREAM)
+    reader, writer = pool.pop() if pool else await connect()
     writer.write(head(f"{number}/{n}"))
     await reader.readuntil(b"\r\n\r\n")
     pool.append((reader, writer))
@@ -78,6 +85,7 @@ async def thread(number):
 
 
 async def serve(reader, writer):
+    kept.append((reader, writer))
     try:
         while True:
             request = await reader.readuntil(b"\r\n\r\n")

@@ -25,6 +25,9 @@ const CONNECTIONS: usize = 16;
 /// Requests on each, one after the other.
 const REQUESTS: usize = 12;
 
+/// How long a client waits for an answer before the test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What was seen, by number of request. An execution of 0 is none.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -41,11 +44,12 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Whether `execution` is `ancestor`, or began because of it.
-    pub fn descends(&self, execution: u64, ancestor: u64) -> bool {
-        let parent = |of: &u64| self.lineage.get(of).copied();
-        let mut line = std::iter::successors(Some(execution), parent).take(64);
-        ancestor != 0 && line.any(|execution| execution == ancestor)
+    /// `execution`, and those that it descends from, the nearest first.
+    pub fn line(&self, execution: u64) -> Vec<u64> {
+        let parent = |of: &u64| self.lineage.get(of).copied().filter(|parent| *parent != 0);
+        std::iter::successors(Some(execution), parent)
+            .take(64)
+            .collect()
     }
 }
 
@@ -155,6 +159,7 @@ impl Seen {
 /// Sends requests on one connection.
 fn client(port: u16, mode: &str, connection: usize) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     for n in 0..REQUESTS {
         let number = 1000 + connection * REQUESTS + n;
         let head = format!("GET /{mode}/{number} HTTP/1.1\r\nHost: server\r\n\r\n");

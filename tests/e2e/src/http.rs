@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
-/// Longest request head and body taken, in bytes.
+/// Longest request head taken, in bytes.
 const MAX_MESSAGE: usize = 1 << 20;
 
 /// A request with the parts that matter here.
@@ -109,8 +109,10 @@ impl Connection {
         }
     }
 
-    fn skip(&mut self, len: usize) -> io::Result<()> {
+    fn skip(&mut self, mut len: usize) -> io::Result<()> {
         while self.buffer.len() < len {
+            len -= self.buffer.len();
+            self.buffer.clear();
             self.fill_or_fail()?;
         }
         self.buffer.drain(..len);

@@ -9,6 +9,7 @@ pub mod app;
 pub mod bench;
 pub mod driver;
 pub mod http;
+pub mod nginx;
 pub mod observer;
 pub mod otlp;
 pub mod plan;

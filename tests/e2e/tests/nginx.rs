@@ -1,15 +1,16 @@
 //! nginx as a reverse proxy under wrk: workers that share a thread among all requests.
 
 use std::collections::HashSet;
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use observer_e2e::app::root;
+use observer_e2e::nginx::{self, Nginx, STARTING};
 use observer_e2e::observer::{Observer, unavailable};
-use observer_e2e::process::{Process, Stream};
+use observer_e2e::process::Process;
 use observer_e2e::run::{keep, turn};
 use observer_e2e::score::truth::{Done, Truth};
 use observer_e2e::score::{Demand, Score, score, told};
@@ -19,52 +20,12 @@ use rustix::process::Signal;
 
 const STRIP: &str = "proxy_set_header traceparent \"\";";
 const SECONDS: u32 = 2;
-const STARTING: Duration = Duration::from_secs(10);
 
-/// A running nginx: its master process and where it serves.
-struct Nginx {
-    process: Process,
-    address: SocketAddr,
-    folder: PathBuf,
-}
-
-impl Nginx {
-    /// Starts it in front of `upstream`; `headers` goes into its location block.
-    fn start(upstream: SocketAddr, headers: &str) -> Result<Self> {
-        // nginx can't be asked which port it got: take one that was free a moment ago.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let folder = root().join(format!("target/e2e/nginx-{}", address.port()));
-        std::fs::create_dir_all(folder.join("temp"))?;
-        let configuration = include_str!("../../apps/nginx/nginx.conf")
-            .replace("@LISTEN@", &address.to_string())
-            .replace("@UPSTREAM@", &upstream.to_string())
-            .replace("@HEADERS@", headers);
-        let file = folder.join("nginx.conf");
-        std::fs::write(&file, configuration)?;
-        let mut command = Command::new("nginx");
-        command
-            .arg("-p")
-            .arg(&folder)
-            .arg("-c")
-            .arg(&file)
-            .args(["-e", "stderr"]);
-        let process = Process::start("nginx", command)?;
-        process.wait_for(Stream::Err, STARTING, |line| {
-            line.contains("start worker process ").then_some(())
-        })?;
-        Ok(Self {
-            process,
-            address,
-            folder,
-        })
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.process.stop(Signal::TERM, STARTING);
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
+fn start(upstream: SocketAddr, headers: &str) -> Result<Nginx> {
+    let configuration = include_str!("../../apps/nginx/nginx.conf")
+        .replace("@UPSTREAM@", &upstream.to_string())
+        .replace("@HEADERS@", headers);
+    Nginx::start(&configuration)
 }
 
 fn wrk(address: SocketAddr, connections: usize) -> Result<()> {
@@ -90,19 +51,12 @@ fn wrk(address: SocketAddr, connections: usize) -> Result<()> {
 }
 
 fn missing() -> Option<String> {
-    let on_path = |name: &str| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
-    };
-    ["nginx", "wrk"]
-        .into_iter()
-        .find(|name| !on_path(name))
-        .map(|name| format!("{name} is missing (run tests/setup.sh)"))
+    nginx::missing(&["nginx", "wrk"])
 }
 
 fn watched(headers: &str, call_verdict: &'static str, connections: usize) -> Result<Score> {
     let downstream = Downstream::start(Delay::NONE)?;
-    let nginx = Nginx::start(downstream.address(), headers)?;
+    let nginx = start(downstream.address(), headers)?;
     let observer = Observer::watch(["--pid", &nginx.process.pid().to_string()])?;
     wrk(nginx.address, connections)?;
     let told = observer.stop()?;
@@ -171,7 +125,7 @@ fn the_proxy_does_as_configured() -> Result<()> {
     }
     for (headers, carried) in [("", 1), (STRIP, 0)] {
         let downstream = Downstream::start(Delay::NONE)?;
-        let nginx = Nginx::start(downstream.address(), headers)?;
+        let nginx = start(downstream.address(), headers)?;
         wrk(nginx.address, 16)?;
         let printed = nginx.process.stop(Signal::QUIT, STARTING)?.out;
         let received = downstream.take();

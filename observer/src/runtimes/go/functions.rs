@@ -73,22 +73,27 @@ impl Functions {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the tables made here are small"
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// A table of functions that are 16 bytes long each.
     fn table(names: &[&str]) -> Vec<u8> {
+        let word = |value: usize| u32::try_from(value).expect("short").to_ne_bytes();
         let mut text = vec![0];
         let (mut entries, mut descriptions) = (Vec::new(), Vec::new());
-        let first = (names.len() * 8 + 4) as u32;
+        let first = names.len() * 8 + 4;
         for (at, name) in (0..).zip(names) {
-            entries.extend([at * 16, first + at * 8].map(u32::to_ne_bytes).concat());
-            descriptions.extend([at * 16, text.len() as u32].map(u32::to_ne_bytes).concat());
+            entries.extend([at * 16, first + at * 8].map(word).concat());
+            descriptions.extend([at * 16, text.len()].map(word).concat());
             text.extend(name.as_bytes());
             text.push(0);
         }
-        entries.extend((names.len() as u32 * 16).to_ne_bytes());
+        entries.extend(word(names.len() * 16));
         let mut table = vec![0; 72];
         let mut set = |at: usize, value: usize| {
             table[at..at + 8].copy_from_slice(&(value as u64).to_ne_bytes());

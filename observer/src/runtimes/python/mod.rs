@@ -5,6 +5,7 @@
 //! each. Where in their structures these are is found out in [`offsets`], and tried in the process by
 //! [`walk`] before it is used.
 
+mod entry;
 mod offsets;
 mod walk;
 
@@ -12,18 +13,14 @@ use observer_abi::{control::Layout, python as word, runtime};
 use observer_core::record::ExecutionKind;
 
 use self::offsets::{Offsets, Version};
-use super::image::{self, Mapped, Symbol};
+use super::image::{self, Image, Mapped};
 use super::memory::Memory;
 use super::{Plan, Unavailable};
 use crate::facts::Process;
 use crate::kernel::UserProbe;
 
-/// Functions that begin a context, and what the probe at their return does.
-const BIRTHS: [(&str, &str); 3] = [
-    ("PyContext_CopyCurrent", "python_copied"),
-    ("PyContext_Copy", "python_copied"),
-    ("PyContext_New", "python_fresh"),
-];
+/// Offset of `tp_dealloc` in a `PyTypeObject` (`Include/cpython/object.h`, the same from 3.0 on).
+const TP_DEALLOC: u64 = 48;
 
 /// How the contexts of `process` are told apart.
 ///
@@ -51,15 +48,16 @@ pub fn plan(process: &Process) -> Result<Plan, Unavailable> {
     layout.words[word::THREAD_ID] = offsets.thread_id;
     layout.words[word::CONTEXT] = offsets.context;
     layout.words[word::TYPE] = interpreter.context_type;
-    layout.words[word::FLAGS] = if greenlets(&files) {
-        word::GREENLETS
-    } else {
-        0
-    };
+    if greenlets(&files) {
+        layout.words[word::FLAGS] |= word::GREENLETS;
+    }
+    if version.has_thread_contexts() {
+        layout.words[word::FLAGS] |= word::THREAD_CONTEXTS;
+    }
     Ok(Plan {
         kind: ExecutionKind::PythonContext,
         layout,
-        probes: interpreter.probes,
+        probes: interpreter.probes(process, &memory)?,
         missing: Vec::new(),
     })
 }
@@ -68,11 +66,9 @@ fn because(reason: &str) -> Unavailable {
     Unavailable(reason.to_owned())
 }
 
-/// Whether the process has loaded greenlet, and with it, perhaps, gevent.
+/// Whether the process has loaded gevent. Whoever else uses greenlets does so inside a task.
 fn greenlets(files: &[Mapped]) -> bool {
-    files
-        .iter()
-        .any(|file| file.name().starts_with("_greenlet.") && file.path.contains("/greenlet/"))
+    files.iter().any(|file| file.name().starts_with("_gevent_"))
 }
 
 /// The interpreter that a process has mapped.
@@ -86,8 +82,9 @@ struct Interpreter {
     context_type: u64,
     /// Address of `Py_Version`, from 3.11 on.
     version: Option<u64>,
-    /// Probes at [`BIRTHS`].
-    probes: Vec<UserProbe>,
+    /// `PyContext_CopyCurrent`, which copies the running context.
+    copy: u64,
+    image: Image,
 }
 
 impl Interpreter {
@@ -116,27 +113,41 @@ impl Interpreter {
     }
 
     fn within(process: &Process, file: &Mapped) -> Result<Option<Self>, Unavailable> {
-        let names = ["_PyRuntime", "PyContext_Type", "Py_Version"];
-        let [data @ .., copied, copy, fresh] = image::symbols(process, file, with_births(names))
+        let names = [
+            "_PyRuntime",
+            "PyContext_Type",
+            "PyContext_CopyCurrent",
+            "Py_Version",
+        ];
+        let (image, [runtime, context_type, copy, version]) = Image::read(process, file, names)
             .map_err(|error| Unavailable(format!("{}: {error}", file.path)))?;
-        let [Some(runtime), Some(context_type), version] = data else {
+        let (Some(runtime), Some(context_type), Some(copy)) = (runtime, context_type, copy) else {
             return Ok(None);
         };
-        let probes = BIRTHS.iter().zip([copied, copy, fresh]);
-        let probes = probes.filter_map(|((_, program), symbol): (_, Option<Symbol>)| {
-            Some(UserProbe {
-                program,
-                file: file.file(process),
-                offset: symbol?.offset?,
-            })
-        });
         Ok(Some(Self {
             file: file.clone(),
-            runtime: runtime.address,
-            context_type: context_type.address,
-            version: version.map(|symbol| symbol.address),
-            probes: probes.collect(),
+            runtime,
+            context_type,
+            version,
+            copy,
+            image,
         }))
+    }
+
+    /// Probes where contexts are copied and where they end.
+    fn probes(&self, process: &Process, memory: &Memory) -> Result<Vec<UserProbe>, Unavailable> {
+        let end = memory.word(self.context_type.wrapping_add(TP_DEALLOC));
+        let places = [("python_ended", end), ("python_copied", Some(self.copy))];
+        let probe = |(program, address): (&'static str, Option<u64>)| {
+            let address = entry::of(&self.image, address?);
+            Some(UserProbe {
+                program,
+                file: self.file.file(process),
+                offset: self.image.offset(address)?,
+            })
+        };
+        let probes: Option<Vec<_>> = places.into_iter().map(probe).collect();
+        probes.ok_or_else(|| because("where contexts begin and end can't be told"))
     }
 
     /// Its version: as it says itself from 3.11 on, before that as files are named.
@@ -161,9 +172,4 @@ impl Interpreter {
             .find_map(|path| Version::from_path(&path))
             .ok_or_else(|| because("which version of Python it is can't be told"))
     }
-}
-
-fn with_births([a, b, c]: [&'static str; 3]) -> [&'static str; 6] {
-    let [(copied, _), (copy, _), (fresh, _)] = BIRTHS;
-    [a, b, c, copied, copy, fresh]
 }

@@ -26,6 +26,14 @@ impl Version {
             Some(Self { major: 3, minor })
         })
     }
+
+    /// Whether `threading` runs every thread in a context of its own: from 3.14 on.
+    pub fn has_thread_contexts(self) -> bool {
+        self >= Self {
+            major: 3,
+            minor: 14,
+        }
+    }
 }
 
 /// Byte offsets of what is read.

@@ -1,0 +1,91 @@
+//! A running nginx.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use rustix::process::Signal;
+
+use crate::app::root;
+use crate::process::{Process, Stream};
+
+/// How long it may take to start, and to stop.
+pub const STARTING: Duration = Duration::from_secs(10);
+
+/// A running nginx: its master process and where it serves.
+pub struct Nginx {
+    /// The master process.
+    pub process: Process,
+    /// Where it listens.
+    pub address: SocketAddr,
+    folder: PathBuf,
+}
+
+/// An address on loopback that was free a moment ago: nginx can't be asked which port it got.
+///
+/// # Errors
+/// When there is none.
+pub fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+impl Nginx {
+    /// Starts it with a configuration in which `@LISTEN@` and `@FOLDER@` are filled in.
+    ///
+    /// # Errors
+    /// When it does not serve.
+    pub fn start(configuration: &str) -> Result<Self> {
+        let address = free_address()?;
+        let folder = root().join(format!("target/e2e/nginx-{}", address.port()));
+        std::fs::create_dir_all(folder.join("temp"))?;
+        let configuration = configuration
+            .replace("@LISTEN@", &address.to_string())
+            .replace("@FOLDER@", &folder.display().to_string());
+        let file = folder.join("nginx.conf");
+        std::fs::write(&file, configuration)?;
+        let mut command = Command::new("nginx");
+        command
+            .arg("-p")
+            .arg(&folder)
+            .arg("-c")
+            .arg(&file)
+            .args(["-e", "stderr"]);
+        let process = Process::start("nginx", command)?;
+        process.wait_for(Stream::Err, STARTING, |line| {
+            line.contains("start worker process ").then_some(())
+        })?;
+        Ok(Self {
+            process,
+            address,
+            folder,
+        })
+    }
+
+    /// Where its files lie.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.process.stop(Signal::TERM, STARTING);
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The first of `programs` that is not on the path, in words.
+#[must_use]
+pub fn missing(programs: &[&str]) -> Option<String> {
+    let on_path = |name: &&&str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+    };
+    programs
+        .iter()
+        .find(|name| !on_path(name))
+        .map(|name| format!("{name} is missing (run tests/setup.sh)"))
+}
