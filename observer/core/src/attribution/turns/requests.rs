@@ -17,7 +17,7 @@ const TOLERATED: u32 = 2_000;
 
 /// Of this many requests one may be answered in a turn of none: after a timer, or in an immediate that a client keeps for whoever
 /// comes. If more are, they are woken by what wakes others too.
-const TOLERATED_LOST: u32 = 4;
+const TOLERATED_LOST: u32 = 20;
 
 /// Answers after which the process is known well enough not to wait for more.
 const KNOWN: u32 = 100;
