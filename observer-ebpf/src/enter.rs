@@ -8,7 +8,7 @@ use crate::{
     describe::announce,
     emit::{Piece, Program},
     execution,
-    file::{Direction, OpenFile, observed},
+    file::{Direction, OpenFile, is_socket, observed},
     maps::{FileState, PENDING, ThreadState, UNREPORTED, VECTOR},
     mem,
     regs::Regs,
@@ -116,6 +116,9 @@ pub fn prepare(
     let state = file.state()?;
     thread.call = plain(call, &file);
     let reads = thread.call & call::FAMILY == call::READS;
+    if reads && is_socket(state.class.get()) {
+        thread.reads = thread.reads.wrapping_add(1);
+    }
     let fd = thread.fd;
     let direction = if reads || call == call::SPLICE {
         Direction::Read

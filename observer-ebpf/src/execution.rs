@@ -4,6 +4,7 @@
 //! has a file of its own. What can't be read is no execution, never a guess.
 
 pub mod go;
+pub mod node;
 pub mod python;
 
 use observer_abi::{control::watch, runtime};
@@ -58,6 +59,7 @@ fn read(pid_tgid: u64, regs: u64) -> Execution {
     match layout.runtime as u8 {
         runtime::GO => go::current(layout, regs),
         runtime::PYTHON => python::current(layout, pid_tgid),
+        runtime::NODE => node::current(pid_tgid),
         _ => Execution::NONE,
     }
 }

@@ -8,6 +8,8 @@
 //! | `task_exec` | `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)` | 4.17 and later |
 //! | `task_exit` | `sched_process_exit(struct task_struct *p)` (a second argument from 6.16 is not read) | 4.17 and later |
 //!
+//! Further programs are put into single processes whose runtime they are for (see [`execution`]).
+//!
 //! The ring buffer asks for 5.8. Nothing here needs a later kernel: loops are bounded, atomics do not
 //! fetch, and structures are read at offsets that userspace takes from the kernel's BTF
 //! ([`config`]), so that one object serves every kernel and architecture of the same byte order.
@@ -94,6 +96,14 @@ pub fn task_exec(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn task_exit(ctx: RawTracePointContext) -> i32 {
     task::exit(ctx.arg(0));
+    0
+}
+
+/// In Node processes, at each instruction that ends a `node::InternalCallbackScope`, where the scope and its
+/// environment still exist.
+#[uprobe]
+pub fn node_scope_end(ctx: ProbeContext) -> u32 {
+    execution::node::scope_ended(&ctx);
     0
 }
 

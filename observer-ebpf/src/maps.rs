@@ -88,6 +88,10 @@ pub struct ThreadState {
     /// A write: bytes offered, in the low half, and bytes reported at the beginning, in the high
     /// half. `splice`, `tee`: identity of the description written to.
     pub offered: u64,
+    /// Reads from sockets that the thread began; wraps.
+    pub reads: u32,
+    /// Unused, zero.
+    pub reserved: u32,
 }
 
 /// [`ThreadState::bits`]: a call whose return is to be looked at is in flight.

@@ -17,6 +17,7 @@
 #![no_std]
 
 pub mod control;
+pub mod node;
 pub mod python;
 
 /// Version of everything in this crate, in every record's [`Header::abi`].
@@ -61,6 +62,8 @@ pub mod kind {
     pub const TAKE: u8 = 9;
     /// An execution began: [`Branch`](super::Branch).
     pub const BRANCH: u8 = 10;
+    /// A turn of an event loop ended: [`Turn`](super::Turn).
+    pub const TURN: u8 = 11;
 }
 
 /// Values of [`Data::runtime`]: what kind of execution identity goes with a record.
@@ -74,7 +77,10 @@ pub mod runtime {
     pub const PYTHON: u8 = 2;
     /// A tokio task. `execution` is its id.
     pub const TOKIO: u8 = 3;
-    /// What Node runs on behalf of. `execution` is the async id.
+    /// A turn of Node's event loop: everything from the end of one callback that the loop makes to the end of the
+    /// next. `execution` is the turn's number, never used again: the thread's id in the upper 24 bits, a
+    /// count of that thread's turns below. `origin` says where in the turn: the low 32 bits of the
+    /// current async id in the upper half, those of its trigger's in the lower half.
     pub const NODE: u8 = 4;
     /// A Java virtual thread. `execution` is its `Thread.threadId()`.
     pub const JAVA: u8 = 5;
@@ -310,6 +316,27 @@ pub struct Branch {
     pub reserved: [u8; 7],
 }
 
+/// A turn of an event loop ended. What happened in it is in records before this one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Turn {
+    /// Start of the record: the thread that runs the loop.
+    pub header: Header,
+    /// The turn, as in [`Data::execution`].
+    pub execution: u64,
+    /// The async id that the loop called back for; 0 for none, so for timers and immediates.
+    pub root: u64,
+    /// The highest async id given out on the thread by now: those above the previous turn's were given
+    /// out in this one.
+    pub newest: u64,
+    /// Reads from sockets that began on the thread in this turn, reported or not.
+    pub reads: u32,
+    /// One of [`runtime`].
+    pub runtime: u8,
+    /// Unused, zero.
+    pub reserved: [u8; 3],
+}
+
 /// Something that happened to a thread or process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -333,4 +360,5 @@ const _: () = {
     assert!(size_of::<Task>() == 56);
     assert!(size_of::<Take>() == 64);
     assert!(size_of::<Branch>() == 56);
+    assert!(size_of::<Turn>() == 64);
 };

@@ -8,6 +8,8 @@
 mod go;
 pub mod image;
 pub mod memory;
+#[cfg(target_arch = "x86_64")]
+mod node;
 mod python;
 
 use std::collections::HashMap;
@@ -45,8 +47,13 @@ pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavaila
     match runtime {
         Runtime::Go => Some(go::plan(process)),
         Runtime::Python => Some(python::plan(process)),
-        Runtime::Node
-        | Runtime::Java
+        #[cfg(target_arch = "x86_64")]
+        Runtime::Node => Some(node::plan(process)),
+        #[cfg(not(target_arch = "x86_64"))]
+        Runtime::Node => Some(Err(Unavailable(
+            "turns of Node's event loop are found on x86-64 only".to_owned(),
+        ))),
+        Runtime::Java
         | Runtime::Rust
         | Runtime::Ruby
         | Runtime::Php

@@ -108,10 +108,7 @@ impl Attributor {
                 ..undecided(Reason::TelemetryExport)
             };
         }
-        let owned = subject.doer.map(|doer| {
-            let now = self.now(subject.tgid, now);
-            self.executions.owner(doer.life, doer.time, now)
-        });
+        let owned = subject.doer.map(|doer| self.owned(subject.tgid, doer, now));
         let strong = self.strong(process, subject, owned);
         let compared = compared(process, subject, &strong, &same_trace);
         let (attribution, request) = self.weigh(process, subject, strong, &same_trace);
@@ -205,10 +202,7 @@ impl Attributor {
     /// The whole story of a decision.
     pub(super) fn story(&self, subject: &Subject, now: KernelNanos, decision: &Decision) -> Story {
         let process = self.processes.get(&subject.tgid);
-        let owned = subject.doer.map(|doer| {
-            let now = self.now(subject.tgid, now);
-            self.executions.owner(doer.life, doer.time, now)
-        });
+        let owned = subject.doer.map(|doer| self.owned(subject.tgid, doer, now));
         let evidence = process.map_or_else(Vec::new, |process| {
             let found = self.strong(process, subject, owned);
             found.into_iter().map(weighed).collect()

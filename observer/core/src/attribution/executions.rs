@@ -40,11 +40,16 @@ const MAX_DEPTH: usize = 16;
 pub(super) const OUTLIVES: u64 = 1_000_000_000;
 
 /// How long after an answer it is waited at most for the requests that were open then, nanoseconds.
-const OVERLAPS: u64 = 5_000_000_000;
+pub(super) const OVERLAPS: u64 = 5_000_000_000;
 
 /// One life of an execution; identities are given out again, these are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LifeId(u64);
+
+impl LifeId {
+    /// Of executions that are followed elsewhere.
+    pub(super) const NONE: Self = Self(u64::MAX);
+}
 
 type Key = (Tgid, ExecutionKind, u64);
 

@@ -10,6 +10,7 @@
 //! | `traces` | 1 | the trace-id that came in |
 //! | `correlation` | 2 | a correlation id that came in |
 //! | `executions` | 3 | the execution, finer than a thread, that wrote the response, and those that it began |
+//! | `turns` | 3 | the turn of an event loop, one of those in which the request was read, worked for and answered |
 //! | `takes` | 3 | the execution that took the connection for a call |
 //! | `threads` | 3 | the thread that read the request, did nothing else, and wrote its response |
 //! | `workers` | 3 | whether a thread that reads without blocking serves one request at a time |
@@ -38,13 +39,14 @@ mod takes;
 mod threads;
 mod traces;
 mod trust;
+mod turns;
 mod workers;
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 
 pub use decide::{Decision, Owner, Story};
-use executions::Owner as Owned;
+use executions::{Finding, LifeId, Owner as Owned};
 use hashbrown::HashMap;
 use lru::LruCache;
 pub use pipes::PipeKey;
@@ -59,7 +61,7 @@ use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::Role;
 use crate::losses::Losses;
 use crate::message::Moved;
-use crate::record::{Data, Direction, Execution, Record, Take, Waited};
+use crate::record::{Data, Direction, Execution, ExecutionKind, Record, Take, Turn, Waited};
 
 /// How long an ended request's ids are remembered, nanoseconds: work done for it later is still
 /// recognised by its trace-id.
@@ -87,6 +89,7 @@ pub struct Attributor {
     processes: HashMap<Tgid, Process>,
     threads: threads::Threads,
     executions: executions::Executions,
+    turns: turns::Turns,
     takes: takes::Takes,
     clients: clients::Clients,
     births: births::Births,
@@ -175,8 +178,24 @@ impl Attributor {
     }
 
     /// An execution moved bytes.
-    pub fn execution_acted(&mut self, tgid: Tgid, execution: Execution, time: KernelNanos) {
-        self.executions.acted(tgid, execution, time);
+    pub fn execution_acted(
+        &mut self,
+        tgid: Tgid,
+        execution: Execution,
+        data: &Data<'_>,
+        time: KernelNanos,
+    ) {
+        if execution.kind == ExecutionKind::NodeAsync {
+            let read = (data.direction == Direction::Read).then_some(data.file);
+            self.turns.acted(tgid, execution, read, !data.more);
+        } else {
+            self.executions.acted(tgid, execution, time);
+        }
+    }
+
+    /// A turn of an event loop ended.
+    pub fn turn_ended(&mut self, tgid: Tgid, turn: &Turn, time: KernelNanos) {
+        self.turns.ended(tgid, turn, time);
     }
 
     /// An execution began.
@@ -188,7 +207,7 @@ impl Attributor {
     pub fn takes(&mut self, record: &Record<'_>, take: &Take) {
         let (tgid, time) = (record.tgid, record.time);
         if let Some(execution) = take.execution {
-            let life = self.executions.acted(tgid, execution, time);
+            let life = self.life(tgid, execution, time);
             let taker = Doer {
                 life,
                 execution,
@@ -224,6 +243,9 @@ impl Attributor {
                 self.births.serves(birth);
             }
             self.stay_ended(begun.moved.tid, begun.file);
+            if is_turn(begun.moved.execution) {
+                self.turns.began(begun.tgid, begun.file, begun.seq);
+            }
             let process = self
                 .processes
                 .entry(begun.tgid)
@@ -244,7 +266,11 @@ impl Attributor {
             return;
         };
         let watermark = process.next_request();
-        if let Some(execution) = ended.outcome.ok().and_then(|moved| moved.execution) {
+        let execution = ended.outcome.ok().and_then(|moved| moved.execution);
+        let turn = execution.filter(|_| is_turn(execution));
+        self.turns
+            .answered(tgid, ended.seq, turn, ended.time, watermark);
+        if let Some(execution) = execution.filter(|_| turn.is_none()) {
             let life = self.executions.acted(tgid, execution, ended.time);
             self.executions
                 .answered(life, ended.seq, request.since, ended.time, watermark);
@@ -321,6 +347,7 @@ impl Attributor {
         self.births.process_ended(tgid, now);
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
+        self.turns.process_ended(tgid);
         self.gone.push_back((now, tgid));
     }
 
@@ -329,6 +356,7 @@ impl Attributor {
         self.processes.remove(&tgid);
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
+        self.turns.process_ended(tgid);
     }
 
     /// Takes in something that was done for a request, or for none.
@@ -386,12 +414,33 @@ impl Attributor {
             Work::Message(moved) => moved,
         };
         let execution = moved.sole_execution()?;
+        if let Work::Call(call) = work
+            && is_turn(Some(execution))
+        {
+            self.turns.called(tgid, call.begun.file, execution);
+        }
         Some(Doer {
-            life: self.executions.acted(tgid, execution, moved.since),
+            life: self.life(tgid, execution, moved.since),
             execution,
             time: moved.since,
             took: false,
         })
+    }
+
+    fn life(&mut self, tgid: Tgid, execution: Execution, time: KernelNanos) -> LifeId {
+        if execution.kind == ExecutionKind::NodeAsync {
+            return LifeId::NONE;
+        }
+        self.executions.acted(tgid, execution, time)
+    }
+
+    /// For which request the doer of some work did it.
+    fn owned(&self, tgid: Tgid, doer: Doer, now: KernelNanos) -> Finding {
+        let now = self.now(tgid, now);
+        if doer.execution.kind == ExecutionKind::NodeAsync {
+            return self.turns.owner(tgid, doer.execution, now);
+        }
+        self.executions.owner(doer.life, doer.time, now)
     }
 
     /// Takes in bytes that moved through a pipe, or through a socket pair that carries no HTTP.
@@ -508,8 +557,8 @@ impl Attributor {
     }
 
     fn doer_is_due(&self, subject: &Subject, doer: Doer, now: KernelNanos) -> bool {
+        let found = self.owned(subject.tgid, doer, now);
         let now = self.now(subject.tgid, now);
-        let found = self.executions.owner(doer.life, doer.time, now);
         found.settled || (found.owner == Owned::Unknown && now.all_before_ended(subject.seq))
     }
 
@@ -558,4 +607,9 @@ impl Attributor {
             }
         }
     }
+}
+
+/// Whether an execution is a turn of an event loop.
+fn is_turn(execution: Option<Execution>) -> bool {
+    execution.is_some_and(|e| e.kind == ExecutionKind::NodeAsync)
 }

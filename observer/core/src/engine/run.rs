@@ -51,13 +51,14 @@ impl Stages {
                 self.attributor
                     .execution_began(record.tgid, *child, record.time);
             }
+            Event::Turn(turn) => self.attributor.turn_ended(record.tgid, turn, record.time),
         }
     }
 
     fn data(&mut self, record: &Record<'_>, data: &Data<'_>) {
         if let Some(execution) = data.execution {
             self.attributor
-                .execution_acted(record.tgid, execution, record.time);
+                .execution_acted(record.tgid, execution, data, record.time);
         }
         let Some(description) = self.files.get(data.file) else {
             return self.lost(

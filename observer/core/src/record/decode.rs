@@ -6,7 +6,7 @@ use observer_abi::{self as abi, class, data_flag, kind};
 
 use super::{
     Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Record, Short, Take,
-    TakeHow, TcpAddresses, Waited, canonical,
+    TakeHow, TcpAddresses, Turn, Waited, canonical,
 };
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
 
@@ -158,6 +158,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         }
         kind::TAKE => take(body, header.u8(offset!(abi::Header, flags)))?,
         kind::BRANCH => branch(body)?,
+        kind::TURN => turn(body)?,
         other => return Err(DecodeError::Kind(other)),
     };
     Ok(Record {
@@ -242,6 +243,21 @@ fn branch(body: &[u8]) -> Result<Event<'_>, DecodeError> {
     child
         .map(Event::Branch)
         .ok_or(DecodeError::Field("runtime"))
+}
+
+fn turn(body: &[u8]) -> Result<Event<'_>, DecodeError> {
+    let f = Fields::need(body, size_of::<abi::Turn>())?;
+    let execution = execution(
+        f.u8(offset!(abi::Turn, runtime)),
+        f.u64(offset!(abi::Turn, execution)),
+        0,
+    )?;
+    Ok(Event::Turn(Turn {
+        execution: execution.ok_or(DecodeError::Field("runtime"))?,
+        root: f.u64(offset!(abi::Turn, root)),
+        newest: f.u64(offset!(abi::Turn, newest)),
+        reads: f.u32(offset!(abi::Turn, reads)),
+    }))
 }
 
 fn data(body: &[u8], version: u8, flags: u8) -> Result<Event<'_>, DecodeError> {

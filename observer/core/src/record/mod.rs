@@ -121,6 +121,21 @@ pub enum Event<'a> {
     Take(Take),
     /// An execution began; its origin is the one that began it, 0 for none.
     Branch(Execution),
+    /// A turn of an event loop ended.
+    Turn(Turn),
+}
+
+/// A turn of an event loop that ended (`observer_abi::Turn`).
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// The turn.
+    pub execution: Execution,
+    /// The async id that the loop called back for; at most 1 for timers and immediates.
+    pub root: u64,
+    /// The highest async id given out on the thread by now.
+    pub newest: u64,
+    /// Reads from sockets that began in it, reported or not.
+    pub reads: u32,
 }
 
 /// An execution is about to use a connection for its next exchange.

@@ -1,0 +1,204 @@
+//! Node: turns of the event loop.
+//!
+//! Whatever JavaScript the loop runs, it runs inside a `node::InternalCallbackScope`, and a turn ends with the outermost
+//! one. A probe at the end of each scope numbers the turns and reports what a turn was begun for; records in
+//! between carry its number. A lost end is seen by the gap in the numbers. What precedes the scope (the read that it is about) belongs to the turn as well.
+
+use aya_ebpf::{EbpfContext, macros::map, maps::LruHashMap, programs::ProbeContext};
+use observer_abi::{
+    Turn,
+    control::Layout,
+    kind,
+    node::{DEPTH, ENDS, End, FIRST_END, IDS, page_offset, whole},
+    runtime,
+};
+
+use super::Execution;
+use crate::{
+    maps::RUNTIMES,
+    mem, ring,
+    thread::{cell, is_watched, slot},
+};
+
+/// What is known of a thread that runs an event loop.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Loop {
+    /// Its process; the number may come to another thread.
+    tgid: u32,
+    /// Reads from sockets that the thread had begun at the end of the last turn.
+    reads: u32,
+    /// Turns that have ended.
+    turns: u64,
+    /// Address of the async ids.
+    ids: u64,
+    /// The highest async id given out at the end of the last turn.
+    newest: u64,
+    /// Something was reported as done in the current turn.
+    used: u64,
+}
+
+/// Threads that run event loops, by thread id.
+#[map]
+static LOOPS: LruHashMap<u32, Loop> = LruHashMap::with_max_entries(8192, 0);
+
+/// Offset of `ip` in `struct pt_regs` of x86-64.
+const IP: usize = 128;
+/// Bytes of `struct pt_regs` of x86-64 that hold registers of the thread.
+const REGISTERS: u16 = 168;
+/// `-1.0`, the default trigger id while there is none.
+const NO_TRIGGER: u64 = 0xbff0_0000_0000_0000;
+
+/// The turn that runs on the current thread, and where in it the thread is.
+#[inline(always)]
+pub fn current(pid_tgid: u64) -> Execution {
+    let tid = pid_tgid as u32;
+    let Some(state) = LOOPS.get_ptr_mut(tid) else {
+        return Execution::NONE;
+    };
+    // SAFETY: map element; only the thread itself writes to its own.
+    let state = unsafe { &mut *state };
+    if state.tgid != (pid_tgid >> 32) as u32 {
+        return Execution::NONE;
+    }
+    let Some([current, trigger]) = mem::user::<[u64; 2]>(state.ids) else {
+        return Execution::NONE;
+    };
+    let (Some(current), Some(trigger)) = (whole(current), whole(trigger)) else {
+        return Execution::NONE;
+    };
+    state.used = 1;
+    Execution {
+        runtime: runtime::NODE,
+        id: number(tid, state.turns),
+        origin: current << 32 | trigger & 0xffff_ffff,
+    }
+}
+
+/// A turn's identity.
+#[inline(always)]
+fn number(tid: u32, turns: u64) -> u64 {
+    u64::from(tid) << 40 | turns & 0xff_ffff_ffff
+}
+
+/// A callback scope ends on the current thread, which is at an instruction that its process's layout names.
+#[inline(always)]
+pub fn scope_ended(ctx: &ProbeContext) {
+    let pid_tgid = aya_ebpf::helpers::bpf_get_current_pid_tgid();
+    let tgid = (pid_tgid >> 32) as u32;
+    if !is_watched(cell(tgid)) {
+        return;
+    }
+    // SAFETY: the value is a map element; userspace replaces it as a whole.
+    let Some(layout) = (unsafe { RUNTIMES.get(tgid) }) else {
+        return;
+    };
+    if layout.runtime as u8 != runtime::NODE {
+        return;
+    }
+    if let Some(turn) = outermost(ctx, layout) {
+        ended(pid_tgid, &turn);
+    }
+}
+
+/// What a turn that ends shows.
+struct Ending {
+    root: u64,
+    ids: u64,
+    newest: u64,
+}
+
+/// What the scope at the probed instruction shows, if it is the outermost one and all of it is plausible.
+#[inline(always)]
+fn outermost(ctx: &ProbeContext, layout: &Layout) -> Option<Ending> {
+    let (scope, outermost_depth) = scope(ctx, layout)?;
+    // `InternalCallbackScope`: `Environment* env_`, then `async_context { double async_id, trigger }`.
+    let [environment, root]: [u64; 2] = mem::user(scope)?;
+    let depth: u64 = mem::user(environment.wrapping_add(layout.words[DEPTH]))?;
+    if depth != outermost_depth {
+        return None;
+    }
+    let ids: u64 = mem::user(environment.wrapping_add(layout.words[IDS]))?;
+    let [_, _, newest, default]: [u64; 4] = mem::user(ids)?;
+    let (root, newest) = (whole(root)?, whole(newest)?);
+    let plausible =
+        newest >= 1 && root <= newest && (default == NO_TRIGGER || whole(default).is_some());
+    plausible.then_some(Ending { root, ids, newest })
+}
+
+/// Address of the scope that ends at the probed instruction, and the depth that is counted there if
+/// it is the outermost one.
+#[inline(always)]
+fn scope(ctx: &ProbeContext, layout: &Layout) -> Option<(u64, u64)> {
+    let registers = ctx.as_ptr() as u64;
+    let ip: u64 = mem::kernel(registers, IP as u32)?;
+    let here = page_offset(ip);
+    for index in 0..ENDS {
+        if let Some(end) = End::of(layout.words[FIRST_END + index])
+            && end.page_offset == here
+            && end.register < REGISTERS
+        {
+            let base: u64 = mem::kernel(registers, u32::from(end.register))?;
+            let address = base.wrapping_add(i64::from(end.displacement) as u64);
+            return Some((address, u64::from(!end.counted)));
+        }
+    }
+    None
+}
+
+/// Counts a turn and reports it, if anything that was reported or may be later rests on it.
+#[inline(always)]
+fn ended(pid_tgid: u64, turn: &Ending) {
+    let tid = pid_tgid as u32;
+    let tgid = (pid_tgid >> 32) as u32;
+    let begun = slot(tid)
+        .filter(|thread| thread.tid == tid)
+        .map_or(0, |thread| thread.reads);
+    let Some(state) = LOOPS.get_ptr_mut(tid) else {
+        let fresh = Loop {
+            tgid,
+            reads: begun,
+            turns: 1,
+            ids: turn.ids,
+            newest: turn.newest,
+            used: 0,
+        };
+        // Without room the thread's turns are not known.
+        let _ = LOOPS.insert(tid, fresh, 0);
+        return;
+    };
+    // SAFETY: map element; only the thread itself writes to its own.
+    let state = unsafe { &mut *state };
+    let reads = begun.wrapping_sub(state.reads);
+    let idle = state.used == 0 && turn.newest == state.newest && reads == 0;
+    if state.tgid == tgid && idle {
+        return;
+    }
+    let execution = number(tid, state.turns);
+    let known = state.tgid == tgid;
+    *state = Loop {
+        tgid,
+        reads: begun,
+        turns: state.turns + 1,
+        ids: turn.ids,
+        newest: turn.newest,
+        used: 0,
+    };
+    if !known {
+        return;
+    }
+    let Some(mut entry) = ring::reserve_unsequenced::<Turn>() else {
+        return;
+    };
+    let len = size_of::<Turn>() as u32;
+    entry.write(Turn {
+        header: ring::unsequenced(kind::TURN, len, pid_tgid, ring::now()),
+        execution,
+        root: turn.root,
+        newest: turn.newest,
+        reads,
+        runtime: runtime::NODE,
+        reserved: [0; 3],
+    });
+    entry.submit(ring::wakeup());
+}

@@ -1,0 +1,349 @@
+//! Tier 3, turns of an event loop: Node.
+//!
+//! One thread serves everything, and between two of its system calls anything may have run. What the probes see is
+//! where turns begin and end, what each was begun for, and which async ids were given out in it. So a turn works for
+//!
+//! - the request that it read;
+//! - the request whose call it read the response of;
+//! - else the request of the turn that gave out the id that it is called back for (files, names, connecting),
+//!
+//! and for none that is known otherwise: timers and immediates of many requests share a turn, and so
+//! does what a pipelined connection delivers. Within a turn, the current async id may name another
+//! one: that of a timer, or of work that a pool kept for later (`AsyncResource`).
+//!
+//! A queue or a cache of the program's own can still wake one request's work in a turn of another, which no
+//! id shows. So judgement waits for the responses: **a request's turns count only if it was answered in one of them,
+//! and if no other request was.** Where that happens more than now and then, nothing of the process counts, since
+//! calls made in parallel may escape that check; neither where many are answered in turns of none: what wakes
+//! them there may be woken by them as well. So the first answers of a process are waited for.
+
+mod requests;
+mod thread;
+
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
+use super::executions::{Finding, Now, OVERLAPS, Owner};
+use crate::ids::{FileId, KernelNanos, Seq, Tgid};
+use crate::record::{Execution, Turn};
+use requests::{Requests, Standing};
+use thread::{Ended, Names, Resumes, Running, Thread};
+
+/// Threads that run event loops, remembered at once.
+const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
+
+/// Connections whose users are remembered at once.
+const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+
+/// How long after a response it is waited whether something that was begun for its request goes on, nanoseconds.
+const OUTLIVES: u64 = 1_000_000_000;
+
+/// Bits of a turn's identity that count the turns of its thread.
+const COUNT: u64 = (1 << 40) - 1;
+
+type ThreadKey = (Tgid, u64);
+
+/// A place in a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    thread: ThreadKey,
+    /// The turn, counted per thread.
+    turn: u64,
+    /// Low half of the async id that was current.
+    current: u32,
+    /// Low half of the async id that had triggered it.
+    trigger: u32,
+}
+
+impl Position {
+    #[expect(clippy::cast_possible_truncation, reason = "two halves of 32 bits")]
+    fn of(tgid: Tgid, execution: Execution) -> Self {
+        Self {
+            thread: (tgid, execution.id & !COUNT),
+            turn: execution.id & COUNT,
+            current: (execution.origin >> 32) as u32,
+            trigger: execution.origin as u32,
+        }
+    }
+}
+
+/// For which request something was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Worked {
+    request: Seq,
+    /// An async id says so, at some remove: it may turn out to be the process's own.
+    by_id: bool,
+}
+
+/// All turns that are remembered.
+#[derive(Debug)]
+pub(super) struct Turns {
+    threads: LruCache<ThreadKey, Thread>,
+    /// Whom the next thing that is read from a connection is for.
+    connections: LruCache<FileId, Resumes>,
+    requests: Requests,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            threads: LruCache::new(MAX_THREADS),
+            connections: LruCache::new(MAX_CONNECTIONS),
+            requests: Requests::default(),
+        }
+    }
+}
+
+impl Turns {
+    /// Something moved in a turn. For reads, `read` is where from; for the last record of a call `whole` is true.
+    pub(super) fn acted(
+        &mut self,
+        tgid: Tgid,
+        execution: Execution,
+        read: Option<FileId>,
+        whole: bool,
+    ) {
+        let at = Position::of(tgid, execution);
+        let resumes = read.and_then(|file| self.connections.get(&file).copied());
+        let running = self.running(at);
+        match read {
+            Some(file) => running.read(file, resumes, whole),
+            None => running.at(at.current, at.trigger),
+        }
+    }
+
+    /// A request was read in a turn.
+    pub(super) fn began(&mut self, tgid: Tgid, file: FileId, request: Seq) {
+        self.requests.begun(request);
+        self.connections.push(file, Resumes::Request(request));
+        let Some(thread) = self.last_reader(tgid, file) else {
+            return;
+        };
+        if let Some(thread) = self.threads.get_mut(&thread) {
+            thread.running.begins(request);
+        }
+    }
+
+    /// The thread whose running turn has read from a connection.
+    fn last_reader(&self, tgid: Tgid, file: FileId) -> Option<ThreadKey> {
+        let mut threads = self.threads.iter();
+        threads
+            .find(|(key, thread)| key.0 == tgid && thread.running.has_read(file))
+            .map(|(key, _)| *key)
+    }
+
+    /// A request was written: what is read next from the connection is for whom it was written for.
+    pub(super) fn called(&mut self, tgid: Tgid, file: FileId, execution: Execution) {
+        let at = Position::of(tgid, execution);
+        self.connections.push(file, Resumes::Caller(at));
+    }
+
+    /// A request was answered; `execution` is who wrote the response, where that is known.
+    pub(super) fn answered(
+        &mut self,
+        tgid: Tgid,
+        request: Seq,
+        execution: Option<Execution>,
+        time: KernelNanos,
+        watermark: Seq,
+    ) {
+        self.requests.ended(request, time, watermark);
+        let Some(execution) = execution else {
+            return;
+        };
+        let at = Position::of(tgid, execution);
+        let running = self.running(at);
+        if running.turn == at.turn {
+            running.answers.push((request, at));
+        } else {
+            self.check_answer(request, at);
+        }
+    }
+
+    /// The running turn of a thread, which is that of `at` or a later one.
+    fn running(&mut self, at: Position) -> &mut Running {
+        let thread = self.threads.get_or_insert_mut(at.thread, Thread::default);
+        if at.turn > thread.running.turn {
+            // Its end, and so what it was, is lost.
+            thread.running = Running::new(at.turn);
+        }
+        &mut thread.running
+    }
+
+    /// A turn ended.
+    pub(super) fn ended(&mut self, tgid: Tgid, turn: &Turn, time: KernelNanos) {
+        let at = Position::of(tgid, turn.execution);
+        let thread = self.threads.get_or_insert_mut(at.thread, Thread::default);
+        let running = thread.take_running(at.turn);
+        let mut ended = thread.ending(at.turn, turn, time);
+        ended.owner = self.owner_of(at.thread, &running, &ended, turn.reads);
+        let named = running.places.iter();
+        let mut named: Vec<u64> = named
+            .filter_map(|at| ended.named(at.0, at.1).other())
+            .collect();
+        if turn.reads == 0 {
+            named.push(turn.root);
+        }
+        let begun = ended.begun;
+        if let Some(request) = running.began().filter(|r| ended.works_for(*r)) {
+            self.requests.followed(request);
+        }
+        if let Some(thread) = self.threads.get_mut(&at.thread) {
+            thread.push(ended, turn.reads > 0);
+        }
+        let mixed = running.places.iter().any(|(current, trigger)| {
+            let place = Position {
+                current: *current,
+                trigger: *trigger,
+                ..at
+            };
+            self.resolve(place).map(|w| w.request) != ended.owner.map(|w| w.request)
+        });
+        if let Some(thread) = self.threads.get_mut(&at.thread)
+            && mixed
+        {
+            thread.mix();
+        }
+        for id in named {
+            self.used(at.thread, id, begun);
+        }
+        for (request, at) in running.answers {
+            self.check_answer(request, at);
+        }
+    }
+
+    /// For which request a turn works.
+    fn owner_of(
+        &self,
+        thread: ThreadKey,
+        running: &Running,
+        turn: &Ended,
+        reads: u32,
+    ) -> Option<Worked> {
+        if running.reads != reads {
+            return None;
+        }
+        if reads == 0 {
+            return self.creator(thread, turn.root, turn.begun);
+        }
+        // Timers and immediates, which ran although something had been read.
+        if turn.root <= 1 {
+            return None;
+        }
+        let worked = match running.resumes()? {
+            Resumes::Request(request) => Worked {
+                request,
+                by_id: false,
+            },
+            Resumes::Caller(at) => self.resolve(at)?,
+        };
+        let open = self.requests.is_open(worked.request, turn.begun);
+        open.then_some(worked)
+    }
+
+    /// The request of the turn that gave out an async id, if that was still open at `time`. A turn that also worked
+    /// for others gives ids to these too.
+    fn creator(&self, thread: ThreadKey, id: u64, time: KernelNanos) -> Option<Worked> {
+        let turn = self.threads.peek(&thread)?.gave_out(id)?;
+        let Worked { request, .. } = turn.owner.filter(|_| !turn.mixed)?;
+        let open = self.requests.is_open(request, time);
+        open.then_some(Worked {
+            request,
+            by_id: true,
+        })
+    }
+
+    /// Something that an id was given to runs at `time`. What outlives the request that it was begun for belongs to
+    /// the process, and then it never was evidence.
+    fn used(&mut self, thread: ThreadKey, id: u64, time: KernelNanos) {
+        let Some(turns) = self.threads.get_mut(&thread) else {
+            return;
+        };
+        let Some(Worked { request, .. }) = turns.gave_out(id).and_then(|turn| turn.owner) else {
+            return;
+        };
+        if self.requests.is_open(request, time) {
+            turns.used.push(id, ());
+        } else if turns.used.contains(&id) {
+            self.requests.spoil(request);
+        }
+    }
+
+    /// For which request something was done; `None` too while its turn goes on.
+    fn resolve(&self, at: Position) -> Option<Worked> {
+        let thread = self.threads.peek(&at.thread)?;
+        let turn = thread.turn(at.turn)?;
+        let id = match turn.named(at.current, at.trigger) {
+            Names::Turn | Names::Own => return turn.owner,
+            Names::Unknown => return None,
+            Names::Other(id) => id,
+        };
+        // The id of a connection stays, whomever it serves: it must have served the same one last.
+        if let Some(last) = thread.connections.peek(&id) {
+            return turn.owner.filter(|owner| Some(owner.request) == *last);
+        }
+        let other = self.creator(at.thread, id, turn.begun)?;
+        match turn.owner {
+            Some(owner) if owner.request != other.request => None,
+            Some(owner) => Some(owner),
+            None => Some(other),
+        }
+    }
+
+    /// Whether a request was answered in a turn of its own.
+    fn check_answer(&mut self, request: Seq, at: Position) {
+        let owner = self.resolve(at).map(|worked| worked.request);
+        self.requests.answered_by(at.thread.0, request, owner);
+    }
+
+    /// For which request something was done, as far as that is certain by now.
+    pub(super) fn owner(&self, tgid: Tgid, execution: Execution, now: Now) -> Finding {
+        let at = Position::of(tgid, execution);
+        let thread = self.threads.peek(&at.thread);
+        if thread.is_some_and(|thread| thread.running.turn <= at.turn) {
+            return Finding {
+                owner: Owner::Unknown,
+                settled: false,
+            };
+        }
+        let settled = |owner| Finding {
+            owner,
+            settled: true,
+        };
+        let Some(Worked { request, by_id }) = self.resolve(at) else {
+            return settled(Owner::Unknown);
+        };
+        let wait = if by_id { OUTLIVES } else { 0 };
+        match self.requests.standing(tgid, request) {
+            Standing::Forgotten | Standing::Unproven => settled(Owner::Unknown),
+            Standing::Open => Finding {
+                owner: Owner::Answered(request),
+                settled: false,
+            },
+            Standing::Shared => settled(Owner::Shared),
+            Standing::Proven {
+                until,
+                watermark,
+                usual,
+            } => Finding {
+                owner: Owner::Answered(request),
+                settled: now.time.since(until) > OVERLAPS
+                    || (usual && now.all_before_ended(watermark) && now.time.since(until) >= wait),
+            },
+        }
+    }
+
+    /// A process ended, or replaced its program.
+    pub(super) fn process_ended(&mut self, tgid: Tgid) {
+        let threads = self.threads.iter().map(|(key, _)| *key);
+        let gone: Vec<ThreadKey> = threads.filter(|key| key.0 == tgid).collect();
+        for key in gone {
+            self.threads.pop(&key);
+        }
+        self.requests.process_ended(tgid);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,298 @@
+//! The turns of one thread.
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
+use super::{Position, Worked};
+use crate::ids::{FileId, KernelNanos, Seq};
+use crate::record;
+
+/// Turns of a thread that are remembered.
+const MAX_TURNS: usize = 16_384;
+
+/// Ids of a thread that are remembered as used.
+const MAX_USED: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
+
+/// Places in a turn that are told apart; of more the turn is not understood.
+const MAX_PLACES: usize = 256;
+
+/// For whom something is read from a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resumes {
+    /// For a request that came in on it.
+    Request(Seq),
+    /// For whoever wrote the call that is answered.
+    Caller(Position),
+}
+
+/// A thread that runs an event loop.
+#[derive(Debug)]
+pub(super) struct Thread {
+    /// Turns that have ended, oldest first.
+    ended: VecDeque<Ended>,
+    pub(super) running: Running,
+    /// Ids by which something was attributed.
+    pub(super) used: LruCache<u64, ()>,
+    /// Ids of connections, and the request that each served last.
+    pub(super) connections: LruCache<u64, Option<Seq>>,
+}
+
+/// The turn that goes on.
+#[derive(Debug, Default)]
+pub(super) struct Running {
+    pub(super) turn: u64,
+    /// Reads from connections.
+    pub(super) reads: u32,
+    from: From,
+    /// Ids, and their triggers, that were current when something moved.
+    pub(super) places: Vec<(u32, u32)>,
+    /// Requests that were answered in it, and where.
+    pub(super) answers: Vec<(Seq, Position)>,
+}
+
+/// What a turn has read.
+#[derive(Clone, Copy, Debug, Default)]
+enum From {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// From this connection; with it a request, if one is complete by now.
+    One {
+        file: FileId,
+        resumes: Option<Resumes>,
+        began: bool,
+    },
+    /// From several connections, or several requests from one.
+    Several,
+}
+
+/// A turn that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) turn: u64,
+    /// What it was called back for; at most 1 for nothing.
+    pub(super) root: u64,
+    /// The highest id given out before it; `None` if the turn before it is not known.
+    before: Option<u64>,
+    /// The highest id given out by its end.
+    newest: u64,
+    /// When it began, or ended if the former is not known.
+    pub(super) begun: KernelNanos,
+    ended: KernelNanos,
+    /// The request that it works for.
+    pub(super) owner: Option<Worked>,
+    /// It worked for others as well.
+    pub(super) mixed: bool,
+}
+
+/// What an async id that is current in a turn says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// That the turn's own callback runs, or what it had promised.
+    Turn,
+    /// That something runs that was begun in the turn itself.
+    Own,
+    /// That something runs which this id was given to, earlier.
+    Other(u64),
+    /// Nothing.
+    Unknown,
+}
+
+impl Default for Thread {
+    fn default() -> Self {
+        Self {
+            ended: VecDeque::new(),
+            running: Running::default(),
+            used: LruCache::new(MAX_USED),
+            connections: LruCache::new(MAX_USED),
+        }
+    }
+}
+
+impl Thread {
+    /// What was seen of turn `turn`, which ends.
+    pub(super) fn take_running(&mut self, turn: u64) -> Running {
+        let running = std::mem::replace(&mut self.running, Running::new(turn + 1));
+        if running.turn == turn {
+            running
+        } else {
+            Running::new(turn)
+        }
+    }
+
+    /// Turn `turn`, which ends as `record` says.
+    pub(super) fn ending(&self, turn: u64, record: &record::Turn, time: KernelNanos) -> Ended {
+        let previous = self
+            .ended
+            .back()
+            .filter(|previous| previous.turn + 1 == turn);
+        Ended {
+            turn,
+            root: record.root,
+            before: previous
+                .map(|p| p.newest)
+                .filter(|newest| *newest <= record.newest),
+            newest: record.newest,
+            begun: previous.map_or(time, |p| p.ended),
+            ended: time,
+            owner: None,
+            mixed: false,
+        }
+    }
+
+    /// Remembers a turn that has ended, one that was about what could be read from a connection if it `read`.
+    pub(super) fn push(&mut self, ended: Ended, read: bool) {
+        if read && ended.root > 1 {
+            self.connections
+                .push(ended.root, ended.owner.map(|owner| owner.request));
+        }
+        // Ids that go back belong to a new program.
+        if self
+            .ended
+            .back()
+            .is_some_and(|last| last.turn >= ended.turn || last.newest > ended.newest)
+        {
+            self.ended.clear();
+        }
+        if self.ended.len() == MAX_TURNS {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(ended);
+    }
+
+    /// The turn that ended last worked for others as well.
+    pub(super) fn mix(&mut self) {
+        if let Some(last) = self.ended.back_mut() {
+            last.mixed = true;
+        }
+    }
+
+    /// A turn that has ended.
+    pub(super) fn turn(&self, turn: u64) -> Option<&Ended> {
+        let at = self.ended.partition_point(|ended| ended.turn < turn);
+        self.ended.get(at).filter(|ended| ended.turn == turn)
+    }
+
+    /// The turn in which an id was given out.
+    pub(super) fn gave_out(&self, id: u64) -> Option<&Ended> {
+        let at = self.ended.partition_point(|ended| ended.newest < id);
+        self.ended
+            .get(at)
+            .filter(|ended| ended.before.is_some_and(|before| before < id))
+    }
+}
+
+impl Running {
+    pub(super) fn new(turn: u64) -> Self {
+        Self {
+            turn,
+            ..Self::default()
+        }
+    }
+
+    /// Something was read from a connection.
+    pub(super) fn read(&mut self, file: FileId, resumes: Option<Resumes>, whole: bool) {
+        self.reads += u32::from(whole);
+        self.from = match self.from {
+            From::Nothing => From::One {
+                file,
+                resumes,
+                began: false,
+            },
+            From::One { file: other, .. } if other == file => self.from,
+            From::One { .. } | From::Several => From::Several,
+        };
+    }
+
+    /// What was read last completes a request.
+    pub(super) fn begins(&mut self, request: Seq) {
+        self.from = match self.from {
+            From::One {
+                file, began: false, ..
+            } => From::One {
+                file,
+                resumes: Some(Resumes::Request(request)),
+                began: true,
+            },
+            _ => From::Several,
+        };
+    }
+
+    pub(super) fn has_read(&self, wanted: FileId) -> bool {
+        matches!(self.from, From::One { file, .. } if file == wanted)
+    }
+
+    /// For whom was read.
+    pub(super) fn resumes(&self) -> Option<Resumes> {
+        match self.from {
+            From::One { resumes, .. } => resumes,
+            From::Nothing | From::Several => None,
+        }
+    }
+
+    /// The request that was read.
+    pub(super) fn began(&self) -> Option<Seq> {
+        match self.from {
+            From::One {
+                resumes: Some(Resumes::Request(request)),
+                began: true,
+                ..
+            } => Some(request),
+            _ => None,
+        }
+    }
+
+    /// Something moved while an id was current.
+    pub(super) fn at(&mut self, current: u32, trigger: u32) {
+        if current > 1
+            && self.places.len() < MAX_PLACES
+            && !self.places.contains(&(current, trigger))
+        {
+            self.places.push((current, trigger));
+        }
+    }
+}
+
+impl Names {
+    /// The id of what was begun earlier.
+    pub(super) fn other(self) -> Option<u64> {
+        match self {
+            Self::Other(id) => Some(id),
+            Self::Turn | Self::Own | Self::Unknown => None,
+        }
+    }
+}
+
+impl Ended {
+    /// Whether it works for `request`.
+    pub(super) fn works_for(&self, request: Seq) -> bool {
+        self.owner.is_some_and(|owner| owner.request == request)
+    }
+
+    /// What a current id and its trigger say in this turn.
+    pub(super) fn named(&self, current: u32, trigger: u32) -> Names {
+        match self.names(current) {
+            Names::Own => self.names(trigger),
+            names => names,
+        }
+    }
+
+    /// What the id whose low half is `low` says when it is current in this turn.
+    fn names(&self, low: u32) -> Names {
+        #[expect(clippy::cast_possible_truncation, reason = "the low half is compared")]
+        let behind = (self.newest as u32).wrapping_sub(low);
+        let Some(id) = self.newest.checked_sub(u64::from(behind)) else {
+            return Names::Unknown;
+        };
+        if id <= 1 || id == self.root {
+            return Names::Turn;
+        }
+        match self.before {
+            Some(before) if id > before => Names::Own,
+            Some(_) => Names::Other(id),
+            None => Names::Unknown,
+        }
+    }
+}
