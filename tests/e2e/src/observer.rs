@@ -56,7 +56,7 @@ pub fn command<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> 
     Ok(command)
 }
 
-/// A running `observer watch`.
+/// A running `observer watch` or `observer logs`.
 pub struct Observer {
     process: Process,
 }
@@ -69,6 +69,20 @@ impl Observer {
     pub fn watch<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Result<Self> {
         let mut command = command(["watch", "--output", "json", "--redact", "off"])?;
         command.args(args);
+        Self::attached(command)
+    }
+
+    /// Starts `observer logs` with `args`, and waits until it watches.
+    ///
+    /// # Errors
+    /// When it does not start watching.
+    pub fn logs<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Result<Self> {
+        let mut command = command(["logs"])?;
+        command.args(args);
+        Self::attached(command)
+    }
+
+    fn attached(command: Command) -> Result<Self> {
         let process = Process::start("observer", command)?;
         process.wait_for(Stream::Err, ATTACHING, |line| {
             line.starts_with("observer: watching").then_some(())

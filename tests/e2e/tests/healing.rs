@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use observer_e2e::app::{Service, root};
 use observer_e2e::driver::{Clients, finish};
 use observer_e2e::observer::{Observer, command, unavailable};
-use observer_e2e::otlp::{Collector, Span};
+use observer_e2e::otlp::{Collector, Log, Span};
 use observer_e2e::process::{Ended, Process};
 use observer_e2e::run::turn;
 use observer_e2e::server::{Delay, Downstream};
@@ -111,17 +111,26 @@ fn scratch(name: &str) -> Result<PathBuf> {
     Ok(folder.join(name))
 }
 
+/// What a run of the chain left.
+struct Run {
+    /// What the collector got.
+    spans: Vec<Span>,
+    /// What the observer told.
+    told: Ended,
+    /// What a second observer told, which exported nothing.
+    second: Ended,
+    collector: Collector,
+    recording: PathBuf,
+}
+
 /// Runs the chain, watched, with everything exported to the collector.
-fn run(
-    name: &str,
-    tracing: [&str; 4],
-    sdk_spans: usize,
-    protocol: &str,
-) -> Result<(Vec<Span>, Ended, Collector, PathBuf)> {
+fn run(name: &str, tracing: [&str; 4], sdk_spans: usize, protocol: &str) -> Result<Run> {
     let collector = Collector::start(name)?;
     let chain = Chain::start(tracing, &collector)?;
     let recording = scratch(&format!("{name}.rec"))?;
     let mut args = chain.watched(&collector);
+    let mut second = args.clone();
+    second.extend(["--spans", "bridge"].map(str::to_owned));
     let endpoint = match protocol {
         "grpc" => format!("http://127.0.0.1:{}", collector.grpc),
         _ => collector.endpoint(),
@@ -129,15 +138,30 @@ fn run(
     args.extend(["--record", &recording.to_string_lossy()].map(str::to_owned));
     args.extend(["--otlp", &endpoint, "--otlp-protocol", protocol].map(str::to_owned));
     let observer = Observer::watch(args)?;
+    let second = Observer::watch(second)?;
     let took = chain.drive(REQUESTS)?;
     eprintln!("{name}: {REQUESTS} requests in {took:?}");
     let told = observer.stop()?;
+    let second = second.stop()?;
     let made = spans_told(&told.out)?.len();
     let spans = collector.wait(WRITING, |spans| {
         let synthetic = spans.iter().filter(|s| s.synthetic()).count();
         synthetic >= made && spans.len() - synthetic >= sdk_spans
     })?;
-    Ok((spans, told, collector, recording))
+    Ok(Run {
+        spans,
+        told,
+        second,
+        collector,
+        recording,
+    })
+}
+
+/// Ids of the spans that an observer told of.
+fn ids(told: &Ended) -> Result<BTreeSet<String>> {
+    let spans = spans_told(&told.out)?;
+    let ids = spans.iter().filter_map(|s| s["span_id"].as_str());
+    Ok(ids.map(str::to_owned).collect())
 }
 
 /// `span` objects of the JSON output, as they are.
@@ -209,7 +233,13 @@ fn a_broken_chain_arrives_connected_and_a_replay_makes_the_same() -> Result<()> 
     if !can_run("healing a broken chain") {
         return Ok(());
     }
-    let (spans, told, collector, recording) = run("chain", BROKEN, 4 * REQUESTS, "http/protobuf")?;
+    let Run {
+        spans,
+        told,
+        second,
+        collector,
+        recording,
+    } = run("chain", BROKEN, 4 * REQUESTS, "http/protobuf")?;
     let requests = by_request(&spans)?;
     ensure!(requests.len() == REQUESTS, "{} requests", requests.len());
     for (request, spans) in &requests {
@@ -220,19 +250,15 @@ fn a_broken_chain_arrives_connected_and_a_replay_makes_the_same() -> Result<()> 
     for span in spans.iter().filter(|s| s.synthetic()) {
         conventions(span)?;
     }
-    let exported: BTreeSet<_> = spans
-        .iter()
-        .filter(|s| s.synthetic())
-        .map(|s| &s.id)
-        .collect();
-    let live = spans_told(&told.out)?;
-    let ids = live.iter().filter_map(|s| s["span_id"].as_str());
-    let ids: BTreeSet<String> = ids.map(str::to_owned).collect();
+    registered(&spans, &collector.logs()?)?;
+    let synthetic = spans.iter().filter(|s| s.synthetic());
+    let exported: BTreeSet<String> = synthetic.map(|s| s.id.clone()).collect();
+    ensure!(ids(&told)? == exported, "told and exported differ");
     ensure!(
-        ids.iter().collect::<BTreeSet<_>>() == exported,
-        "told and exported differ"
+        ids(&second)? == exported,
+        "a second observer makes other spans of the same exchanges"
     );
-    replayed(&recording, &live)
+    replayed(&recording, &spans_told(&told.out)?)
 }
 
 /// Two lines of each request lacked its id; all of them are found by it.
@@ -300,7 +326,9 @@ fn a_whole_chain_gets_no_span() -> Result<()> {
     if !can_run("healing a whole chain") {
         return Ok(());
     }
-    let (spans, _, _, recording) = run("whole", ["otel"; 4], 8 * REQUESTS, "grpc")?;
+    let Run {
+        spans, recording, ..
+    } = run("whole", ["otel"; 4], 8 * REQUESTS, "grpc")?;
     std::fs::remove_file(recording)?;
     let synthetic: Vec<_> = spans.iter().filter(|s| s.synthetic()).collect();
     ensure!(synthetic.is_empty(), "{synthetic:#?}");
@@ -313,7 +341,9 @@ fn over_grpc_arrives_the_same() -> Result<()> {
     if !can_run("healing over gRPC") {
         return Ok(());
     }
-    let (spans, _, _, recording) = run("grpc", BROKEN, 4 * REQUESTS, "grpc")?;
+    let Run {
+        spans, recording, ..
+    } = run("grpc", BROKEN, 4 * REQUESTS, "grpc")?;
     std::fs::remove_file(recording)?;
     for (request, spans) in &by_request(&spans)? {
         check_request(spans).with_context(|| format!("request {request}"))?;
@@ -328,7 +358,12 @@ fn without_any_tracing_each_request_becomes_one_trace() -> Result<()> {
     if !can_run("healing without any tracing") {
         return Ok(());
     }
-    let (spans, _, collector, recording) = run("wall", ["none"; 4], 0, "http/protobuf")?;
+    let Run {
+        spans,
+        collector,
+        recording,
+        ..
+    } = run("wall", ["none"; 4], 0, "http/protobuf")?;
     std::fs::remove_file(recording)?;
     let requests = by_request(&spans)?;
     ensure!(requests.len() == REQUESTS, "{} requests", requests.len());
@@ -364,7 +399,7 @@ trait Bodies {
     fn collect_bodies(self) -> HashSet<(String, String)>;
 }
 
-impl<'a, I: Iterator<Item = &'a observer_e2e::otlp::Log>> Bodies for I {
+impl<'a, I: Iterator<Item = &'a Log>> Bodies for I {
     /// Texts with the trace that they are in.
     fn collect_bodies(self) -> HashSet<(String, String)> {
         self.map(|log| (log.body.clone(), log.trace.clone()))
@@ -424,5 +459,52 @@ fn conventions(span: &Span) -> Result<()> {
     ];
     let found = old.iter().find(|name| span.attributes.contains_key(**name));
     ensure!(found.is_none(), "{found:?}");
+    Ok(())
+}
+
+/// The names of attributes in OpenTelemetry's registry that are not deprecated, as the package
+/// generated from the registry for Python has them.
+fn registry() -> Result<HashSet<String>> {
+    let script = "
+import importlib, pkgutil, re, inspect
+import opentelemetry.semconv._incubating.attributes as attributes
+for module in pkgutil.iter_modules(attributes.__path__):
+    source = inspect.getsource(importlib.import_module(attributes.__name__ + '.' + module.name))
+    for name, text in re.findall(r'Final = \"([^\"]+)\"\\n\"\"\"\\s*(\\S*)', source):
+        if text != 'Deprecated:':
+            print(name)
+";
+    let python = root().join("target/e2e/venv/bin/python");
+    let out = Command::new(python).args(["-c", script]).output()?;
+    ensure!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let names: HashSet<String> = String::from_utf8(out.stdout)?
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    let known = ["http.request.method", "url.path", "service.name"];
+    ensure!(
+        known.iter().all(|n| names.contains(*n)) && !names.contains("http.method"),
+        "this is not the registry: {} names",
+        names.len()
+    );
+    Ok(names)
+}
+
+/// Every attribute is the project's own, or one of the registry.
+fn registered(spans: &[Span], logs: &[Log]) -> Result<()> {
+    let registry = registry()?;
+    let synthetic = spans.iter().filter(|s| s.synthetic());
+    let of_spans = synthetic.flat_map(|s| s.attributes.keys().chain(s.resource.keys()));
+    let of_logs = logs.iter().flat_map(|log| log.attributes.keys());
+    let used: BTreeSet<&String> = of_spans.chain(of_logs).collect();
+    let unknown: Vec<_> = used
+        .iter()
+        .filter(|name| !name.starts_with("observer.") && !registry.contains(**name))
+        .collect();
+    ensure!(unknown.is_empty(), "not in the registry: {unknown:?}");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -116,6 +116,18 @@ impl Collector {
     /// # Errors
     /// When it does not start.
     pub fn on(name: &str, http: u16) -> Result<Self> {
+        Self::configured(name, http, None)
+    }
+
+    /// One that speaks TLS, with this certificate and this private key (paths of PEM files).
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn secured(name: &str, certificate: &Path, key: &Path) -> Result<Self> {
+        Self::configured(name, free_port()?, Some((certificate, key)))
+    }
+
+    fn configured(name: &str, http: u16, tls: Option<(&Path, &Path)>) -> Result<Self> {
         let folder = root().join("target/e2e/otlp").join(name);
         // What an earlier run left.
         let _ = std::fs::remove_dir_all(&folder);
@@ -124,7 +136,7 @@ impl Collector {
         let config = folder.join("config.json");
         std::fs::write(
             &config,
-            configuration(http, grpc, &folder.to_string_lossy()),
+            configuration(http, grpc, &folder.to_string_lossy(), tls),
         )?;
         let mut command = Command::new(program());
         command
@@ -239,7 +251,13 @@ fn program() -> PathBuf {
     root().join("target/e2e/collector")
 }
 
-fn configuration(http: u16, grpc: u16, folder: &str) -> String {
+fn configuration(http: u16, grpc: u16, folder: &str, tls: Option<(&Path, &Path)>) -> String {
+    let listen = |port: u16| {
+        let tls = tls.map(
+            |(certificate, key)| serde_json::json!({ "cert_file": certificate, "key_file": key }),
+        );
+        serde_json::json!({ "endpoint": format!("127.0.0.1:{port}"), "tls": tls })
+    };
     let file = |what: &str| {
         serde_json::json!({
             "path": format!("{folder}/{what}.json"),
@@ -249,8 +267,8 @@ fn configuration(http: u16, grpc: u16, folder: &str) -> String {
     let pipeline = |what: &str| serde_json::json!({ "receivers": ["otlp"], "exporters": [format!("file/{what}")] });
     serde_json::json!({
         "receivers": { "otlp": { "protocols": {
-            "http": { "endpoint": format!("127.0.0.1:{http}") },
-            "grpc": { "endpoint": format!("127.0.0.1:{grpc}") },
+            "http": listen(http),
+            "grpc": listen(grpc),
         } } },
         "exporters": {
             "file/traces": file("traces"),
