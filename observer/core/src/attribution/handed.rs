@@ -1,7 +1,7 @@
 //! What hand-offs between threads prove, once the requests that they rest on have ended.
 
 use super::births::{Answered, BirthId, GRACE, Origin};
-use super::decide::Link;
+use super::evidence::Link;
 use super::process::Process;
 use super::subject::{Hold, Subject};
 use super::{Attributor, Served};

@@ -7,7 +7,7 @@
 //!
 //! | file | tier | evidence |
 //! |---|---|---|
-//! | `traces` | 1 | the trace-id that came in |
+//! | `traces`, `named` | 1 | the trace-id that came in |
 //! | `correlation` | 2 | a correlation id that came in |
 //! | `executions` | 3 | the execution, finer than a thread, that wrote the response, and those that it began |
 //! | `turns` | 3 | the turn of an event loop, one of those in which the request was read, worked for and answered |
@@ -19,7 +19,8 @@
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //!
-//! `trust` compares them with each other, process by process.
+//! `trust` compares them with each other, process by process; `due` says when a subject can be decided, `evidence` asks each kind,
+//! `decide` weighs what they say, `story` tells it.
 //!
 //! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
 
@@ -27,13 +28,17 @@ mod births;
 mod clients;
 mod correlation;
 mod decide;
+mod due;
+mod evidence;
 mod exclusive;
 mod executions;
 mod handed;
+mod named;
 mod pipes;
 mod process;
 mod requests;
 mod served;
+mod story;
 mod subject;
 mod takes;
 mod threads;
@@ -45,15 +50,15 @@ mod workers;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 
-pub use decide::{Decision, Owner, Story};
-use executions::{Finding, LifeId, Owner as Owned};
+pub use decide::{Decision, Owner};
+use executions::LifeId;
 use hashbrown::HashMap;
 use lru::LruCache;
 pub use pipes::PipeKey;
 use process::Process;
 pub use served::{Claim, Served};
+pub use story::Story;
 pub use subject::{Call, Doer, Hold, Line, Subject, Work};
-use workers::Conduct;
 
 use crate::exchange::{Begun, Ended};
 use crate::facts::{Executions, ProcessFacts, Runtime};
@@ -434,15 +439,6 @@ impl Attributor {
         self.executions.acted(tgid, execution, time)
     }
 
-    /// For which request the doer of some work did it.
-    fn owned(&self, tgid: Tgid, doer: Doer, now: KernelNanos) -> Finding {
-        let now = self.now(tgid, now);
-        if doer.execution.kind == ExecutionKind::NodeAsync {
-            return self.turns.owner(tgid, doer.execution, now);
-        }
-        self.executions.owner(doer.life, doer.time, now)
-    }
-
     /// Takes in bytes that moved through a pipe, or through a socket pair that carries no HTTP.
     pub fn pipe(
         &mut self,
@@ -512,63 +508,6 @@ impl Attributor {
         self.waiting.binary_search_by_key(&seq, |s| s.seq).ok()
     }
 
-    fn is_due(&self, subject: &Subject, now: KernelNanos) -> bool {
-        if now.since(subject.time) > PATIENCE {
-            return true;
-        }
-        if !subject.is_over() {
-            return false;
-        }
-        if subject
-            .doer
-            .is_some_and(|doer| !self.doer_is_due(subject, doer, now))
-        {
-            return false;
-        }
-        let taken = |t: &clients::Taken| {
-            self.is_settled(subject, &t.hold, now)
-                && (now.since(subject.time) > PROOF_PATIENCE
-                    || self.clients.is_known(t, subject.tid))
-        };
-        self.is_settled(subject, &subject.hold, now) && subject.taken.as_deref().is_none_or(taken)
-    }
-
-    /// Whether nothing is to come that says more about what a thread was doing.
-    fn is_settled(&self, subject: &Subject, hold: &Hold, now: KernelNanos) -> bool {
-        match hold {
-            Hold::Serving(request) => self.is_served(subject.tgid, *request, now),
-            Hold::After(_) => now.since(subject.time) > subject::STAY_PATIENCE,
-            Hold::Messages(messages) => !messages.iter().any(|m| self.waiting_at(*m).is_some()),
-            Hold::Born(birth) => self.is_grown(subject.tgid, *birth, now),
-            Hold::Stayed(_) | Hold::Nothing(_) => true,
-        }
-    }
-
-    /// Whether nothing is to come that says more about a request's thread.
-    fn is_served(&self, tgid: Tgid, request: Seq, now: KernelNanos) -> bool {
-        let Some(process) = self.processes.get(&tgid) else {
-            return true;
-        };
-        process.served(request).is_none_or(|served| {
-            let since = served.until.map_or(0, |until| now.since(until));
-            served.claim.is_settled()
-                && (process.workers.conduct(served) != Conduct::Unknown || since > PROOF_PATIENCE)
-        })
-    }
-
-    fn doer_is_due(&self, subject: &Subject, doer: Doer, now: KernelNanos) -> bool {
-        let found = self.owned(subject.tgid, doer, now);
-        let now = self.now(subject.tgid, now);
-        found.settled || (found.owner == Owned::Unknown && now.all_before_ended(subject.seq))
-    }
-
-    fn now(&self, tgid: Tgid, time: KernelNanos) -> executions::Now {
-        executions::Now {
-            time,
-            oldest_open: self.processes.get(&tgid).and_then(Process::oldest_open),
-        }
-    }
-
     /// A client exchange that was taken in is over.
     pub fn call_ended(&mut self, ended: &Ended) {
         if let Some(at) = self.waiting_at(ended.seq)
@@ -612,4 +551,8 @@ impl Attributor {
 /// Whether an execution is a turn of an event loop.
 fn is_turn(execution: Option<Execution>) -> bool {
     execution.is_some_and(|e| e.kind == ExecutionKind::NodeAsync)
+}
+
+fn before(time: KernelNanos, nanos: u64) -> KernelNanos {
+    KernelNanos(time.0.saturating_sub(nanos))
 }

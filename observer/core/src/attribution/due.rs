@@ -1,0 +1,77 @@
+//! When nothing is to come any more that says for what a subject was done.
+
+use super::executions::{self, Finding, Owner as Owned};
+use super::process::Process;
+use super::subject::{self, Hold, Subject};
+use super::workers::Conduct;
+use super::{Attributor, PATIENCE, PROOF_PATIENCE, clients};
+use crate::ids::{KernelNanos, Seq, Tgid};
+use crate::record::ExecutionKind;
+
+impl Attributor {
+    pub(super) fn is_due(&self, subject: &Subject, now: KernelNanos) -> bool {
+        if now.since(subject.time) > PATIENCE {
+            return true;
+        }
+        if !subject.is_over() {
+            return false;
+        }
+        if !self.doer_is_due(subject, now) {
+            return false;
+        }
+        let taken = |t: &clients::Taken| {
+            self.is_settled(subject, &t.hold, now)
+                && (now.since(subject.time) > PROOF_PATIENCE
+                    || self.clients.is_known(t, subject.tid))
+        };
+        self.is_settled(subject, &subject.hold, now) && subject.taken.as_deref().is_none_or(taken)
+    }
+
+    /// Whether nothing is to come that says more about what a thread was doing.
+    fn is_settled(&self, subject: &Subject, hold: &Hold, now: KernelNanos) -> bool {
+        match hold {
+            Hold::Serving(request) => self.is_served(subject.tgid, *request, now),
+            Hold::After(_) => now.since(subject.time) > subject::STAY_PATIENCE,
+            Hold::Messages(messages) => !messages.iter().any(|m| self.waiting_at(*m).is_some()),
+            Hold::Born(birth) => self.is_grown(subject.tgid, *birth, now),
+            Hold::Stayed(_) | Hold::Nothing(_) => true,
+        }
+    }
+
+    /// Whether nothing is to come that says more about a request's thread.
+    fn is_served(&self, tgid: Tgid, request: Seq, now: KernelNanos) -> bool {
+        let Some(process) = self.processes.get(&tgid) else {
+            return true;
+        };
+        process.served(request).is_none_or(|served| {
+            let since = served.until.map_or(0, |until| now.since(until));
+            served.claim.is_settled()
+                && (process.workers.conduct(served) != Conduct::Unknown || since > PROOF_PATIENCE)
+        })
+    }
+
+    fn doer_is_due(&self, subject: &Subject, now: KernelNanos) -> bool {
+        self.owned(subject, now).is_none_or(|found| {
+            let unknown = found.owner == Owned::Unknown;
+            let now = self.now(subject.tgid, now);
+            found.settled || (unknown && now.all_before_ended(subject.seq))
+        })
+    }
+
+    /// For which request the execution that did a subject did it.
+    pub(super) fn owned(&self, subject: &Subject, now: KernelNanos) -> Option<Finding> {
+        let doer = subject.doer?;
+        let now = self.now(subject.tgid, now);
+        if doer.execution.kind == ExecutionKind::NodeAsync {
+            return Some(self.turns.owner(subject.tgid, doer.execution, now));
+        }
+        Some(self.executions.owner(doer.life, doer.time, now))
+    }
+
+    fn now(&self, tgid: Tgid, time: KernelNanos) -> executions::Now {
+        executions::Now {
+            time,
+            oldest_open: self.processes.get(&tgid).and_then(Process::oldest_open),
+        }
+    }
+}

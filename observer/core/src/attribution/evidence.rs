@@ -1,0 +1,230 @@
+//! What each kind of evidence says about a subject that is strong enough to contradict another one.
+
+use super::executions::{self, Finding, Owner as Owned};
+use super::process::Process;
+use super::subject::{Hold, Subject, Work};
+use super::trust::{Compared, KINDS};
+use super::workers::Conduct;
+use super::{Attributor, Claim, RETENTION, Served, before};
+use crate::ids::{KernelNanos, Seq, Tid};
+use crate::judged::{Evidence, ExchangeId, Reason, Tier};
+use crate::record::Execution;
+
+/// Requests that are told as candidates, at most: the latest.
+pub(super) const MAX_CANDIDATES: usize = 8;
+
+/// What one kind of evidence says.
+pub(super) struct Found {
+    pub(super) of: &'static str,
+    /// The request that it names; or why it names none, if it knows.
+    pub(super) says: Result<Link, Option<Reason>>,
+}
+
+/// A link with its evidence, before the tiers are compared.
+pub(super) struct Link {
+    pub(super) request: Seq,
+    pub(super) tier: Tier,
+    pub(super) confidence: f32,
+    pub(super) evidence: Evidence,
+}
+
+impl Attributor {
+    /// What each kind of evidence says that is strong enough to contradict another one.
+    pub(super) fn strong(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        owned: Option<Finding>,
+    ) -> [Found; KINDS] {
+        [
+            ("correlation ids", declared(process, subject)),
+            ("executions", self.finer(process, subject, owned)),
+            ("threads and messages", self.executed(process, subject)),
+            (
+                "threads that worked for each other",
+                self.handed(process, subject),
+            ),
+        ]
+        .map(|(of, says)| Found { of, says })
+    }
+
+    /// Evidence of executions finer than threads, or why there is none.
+    fn finer(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        owned: Option<Finding>,
+    ) -> Result<Link, Option<Reason>> {
+        let Some((doer, owned)) = subject.doer.zip(owned) else {
+            return Err(None);
+        };
+        let Execution { kind, id, .. } = doer.execution;
+        let (request, confidence, evidence, wait) = match owned.owner {
+            Owned::Answered(_) | Owned::Begun { .. } if !owned.settled => {
+                return Err(Some(Reason::StillOpen));
+            }
+            Owned::Answered(request) => {
+                let evidence = Evidence::AnsweringExecution { kind, id };
+                (request, 0.999, evidence, 0)
+            }
+            Owned::Begun { .. } if matches!(subject.work, Work::Call(_)) && !doer.calls() => {
+                return Err(None);
+            }
+            Owned::Begun { request, by } => {
+                let evidence = Evidence::BegunExecution { kind, id, by };
+                (request, 0.99, evidence, executions::OUTLIVES)
+            }
+            Owned::Shared => return Err(Some(Reason::SharedExecution)),
+            Owned::Outlived => return Err(Some(Reason::OutlivedRequest)),
+            Owned::Unknown => return Err(None),
+        };
+        self.check(process, subject, request, wait)?;
+        Ok(Link {
+            request,
+            tier: Tier::Execution,
+            confidence,
+            evidence,
+        })
+    }
+
+    /// What no evidence of execution gets over: a write of several events, and records that were lost
+    /// between the beginning of the request and the last thing that the evidence rests on, `wait`
+    /// nanoseconds after it.
+    pub(super) fn check(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        request: Seq,
+        wait: u64,
+    ) -> Result<(), Option<Reason>> {
+        if let Work::Line(line) = &subject.work
+            && line.line.batched
+        {
+            return Err(Some(Reason::Batched));
+        }
+        let served = process.served(request).ok_or(None)?;
+        let until = served.until.map_or(subject.time, |u| u.max(subject.time));
+        let until = KernelNanos(until.0.saturating_add(wait));
+        if self.losses.overlap(served.since, until) {
+            return Err(Some(Reason::RecordsLost));
+        }
+        Ok(())
+    }
+
+    /// Evidence of threads and hand-off, or why there is none.
+    fn executed(&self, process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
+        let link = self.held(process, &subject.hold)?;
+        self.check(process, subject, link.request, 0)?;
+        Ok(link)
+    }
+
+    /// The request of a thread that does what `hold` says.
+    pub(super) fn held(&self, process: &Process, hold: &Hold) -> Result<Link, Option<Reason>> {
+        let link = match hold {
+            Hold::Serving(request) => Link {
+                request: *request,
+                tier: Tier::Execution,
+                confidence: 0.999,
+                evidence: Evidence::ServingThread(self.confirmed(process, *request)?),
+            },
+            Hold::Stayed(request) => Link {
+                request: *request,
+                tier: Tier::Execution,
+                confidence: 0.99,
+                evidence: Evidence::AfterResponse(self.confirmed(process, *request)?),
+            },
+            Hold::After(_) => return Err(None),
+            Hold::Messages(messages) => {
+                let (request, writer) = self.pipes.owner(messages).ok_or(None)?;
+                Link {
+                    request,
+                    tier: Tier::HandOff,
+                    confidence: 0.99,
+                    evidence: Evidence::PipeMessage { writer },
+                }
+            }
+            // Of its own it says nothing: what it was started for does.
+            Hold::Born(_) => return Err(None),
+            Hold::Nothing(reason) => return Err(reason.clone()),
+        };
+        Ok(link)
+    }
+
+    /// The thread that did all of a request's work, or why there is none.
+    fn confirmed(&self, process: &Process, request: Seq) -> Result<Tid, Option<Reason>> {
+        let served = process.served(request).ok_or(None)?;
+        match served.claim {
+            Claim::Confirmed(tid) => match process.workers.conduct(served) {
+                // What was lost might have shown that its process does not always do so.
+                Conduct::Good if served.tentative && self.lost_lately(served) => {
+                    Err(Some(Reason::RecordsLost))
+                }
+                Conduct::Good => Ok(tid),
+                Conduct::Unknown => Err(Some(Reason::UnprovenWorker)),
+                Conduct::HandsOver => Err(Some(Reason::HandedOver)),
+            },
+            Claim::Broken(why) => Err(Some(why.reason())),
+            Claim::Held(_) => Err(Some(Reason::StillOpen)),
+        }
+    }
+
+    fn lost_lately(&self, served: &Served) -> bool {
+        let until = served.until.unwrap_or(served.since);
+        self.losses.overlap(before(served.since, RETENTION), until)
+    }
+}
+
+/// Compares evidence with what the trace-id says, where both name requests that were in flight.
+pub(super) fn compared(
+    process: &Process,
+    subject: &Subject,
+    found: &[Found; KINDS],
+    same_trace: &[Seq],
+) -> Compared {
+    let in_flight = |request: &Seq| {
+        process.served(*request).is_some_and(|s| {
+            s.since <= subject.time && s.until.is_none_or(|until| until >= subject.time)
+        })
+    };
+    let [named] = same_trace else {
+        return Compared::default();
+    };
+    if !in_flight(named) {
+        return Compared::default();
+    }
+    std::array::from_fn(|kind| {
+        let link = found.get(kind)?.says.as_ref().ok()?;
+        in_flight(&link.request).then_some(link.request == *named)
+    })
+}
+
+pub(super) fn names(requests: &[Seq]) -> Vec<ExchangeId> {
+    requests.iter().map(|r| ExchangeId(*r)).collect()
+}
+
+fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
+    let Work::Call(call) = &subject.work else {
+        return Err(None);
+    };
+    let Some((header, requests)) = process.correlations.named_by(&call.begun.head.carrier) else {
+        return Err(None);
+    };
+    let mut latest = requests.latest_first();
+    match (latest.next(), latest.next()) {
+        (Some(request), None) => Ok(Link {
+            request,
+            tier: Tier::Declared,
+            confidence: 0.995,
+            evidence: Evidence::SameCorrelationId {
+                header: header.into(),
+            },
+        }),
+        (None, _) => Err(None),
+        _ => {
+            let latest: Vec<Seq> = requests.latest_first().take(MAX_CANDIDATES).collect();
+            Err(Some(Reason::SameIdTwice {
+                candidates: names(&latest),
+            }))
+        }
+    }
+}
