@@ -324,11 +324,7 @@ impl Teller {
             pid: begun.tgid,
             tid: begun.moved.tid,
             service: self.service(begun.tgid),
-            protocol: if head.version == 10 {
-                "http/1.0"
-            } else {
-                "http/1.1"
-            },
+            protocol: head.version.name(),
             tls: false,
             start: self.config.anchor.wall(begun.moved.since),
             duration_ns: complete.map(|e| e.time.since(begun.moved.since)),

@@ -137,7 +137,7 @@ pub struct Exchange {
     pub tid: Tid,
     /// Name of the process's service.
     pub service: Text,
-    /// Protocol with version: `http/1.1`.
+    /// Protocol with version: `http/1.0`, `http/1.1` or `fastcgi`.
     pub protocol: &'static str,
     /// Whether the bytes were encrypted on the wire.
     pub tls: bool,
