@@ -17,8 +17,8 @@ pub use explanation::{Candidate, Explanation, LogId, NotAnId, SubjectId, Weighed
 pub use loss::{Loss, LossKind};
 use serde::{Deserialize, Serialize, Serializer};
 pub use summary::{
-    Counts, EdgeSummary, LogSummary, NotObserved, Rate, ReasonCount, ServiceSummary, Summary,
-    WhyCount,
+    Counts, EdgeSummary, ExecutionsCount, LogSummary, NotObserved, Rate, ReasonCount,
+    ServiceSummary, Summary, WhyCount,
 };
 pub use time::{ClockAnchor, WallTime};
 pub use verdict::{Finding, LogVerdict, Verdict};
