@@ -102,4 +102,8 @@ pub struct FileFacts {
     pub file: FileId,
     /// Path that it was opened by, as `/proc/PID/fd` shows it.
     pub path: String,
+    /// The standard stream that it is in the process that used it first, by another descriptor than this
+    /// one: 1 or 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<u8>,
 }

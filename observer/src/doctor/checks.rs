@@ -10,6 +10,7 @@ use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 
 use super::{Check, State};
+use crate::facts::Proc;
 use crate::kernel::{Capture, CaptureConfig, ProbeState, Spawned, host};
 
 /// How long the test process has to be seen.
@@ -28,6 +29,7 @@ pub(super) fn all() -> Vec<Check> {
         stats(),
     ];
     probes(&mut checks);
+    checks.extend(super::executions::checks(&Proc::default()));
     checks
 }
 

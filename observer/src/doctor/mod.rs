@@ -1,6 +1,7 @@
 //! `observer doctor`: what this host can do, and what to do about what it cannot.
 
 mod checks;
+mod executions;
 mod show;
 
 use std::io::{self, Write};

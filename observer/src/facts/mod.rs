@@ -40,7 +40,27 @@ pub fn process(proc: &Proc, tgid: Tgid) -> ProcessFacts {
 #[must_use]
 pub fn file(proc: &Proc, tgid: Tgid, fd: i32, file: FileId) -> Option<FileFacts> {
     let path = proc.process(tgid.0).descriptor(fd)?;
-    path.starts_with('/').then_some(FileFacts { file, path })
+    path.starts_with('/').then_some(FileFacts {
+        file,
+        path,
+        stream: None,
+    })
+}
+
+/// Whether a pipe is standard output or error of a process that writes to it by another number: through a
+/// duplicate, as PHP does, which may be closed already.
+#[must_use]
+pub fn stream(proc: &Proc, tgid: Tgid, inode: u64, file: FileId) -> Option<FileFacts> {
+    let process = proc.process(tgid.0);
+    let path = format!("pipe:[{inode}]");
+    let stream = [2, 1]
+        .into_iter()
+        .find(|&stream| process.descriptor(stream.into()).as_ref() == Some(&path))?;
+    Some(FileFacts {
+        file,
+        path,
+        stream: Some(stream),
+    })
 }
 
 #[cfg(test)]

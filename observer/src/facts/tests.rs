@@ -6,7 +6,7 @@ use observer_core::facts::{ProcessFacts, Runtime};
 use observer_core::ids::{FileId, KernelNanos, Tgid};
 use tempfile::TempDir;
 
-use super::{Proc, Tracker, file, process};
+use super::{Proc, Tracker, file, process, stream};
 
 /// A `/proc` with one process, number 7.
 struct Fixture(TempDir);
@@ -30,6 +30,7 @@ impl Fixture {
             symlink(exe, dir.join("exe")).unwrap();
         }
         symlink("/var/log/shop\x1b.log", dir.join("fd/5")).unwrap();
+        symlink("pipe:[456]", dir.join("fd/2")).unwrap();
         symlink("socket:[123]", dir.join("fd/6")).unwrap();
         Self(root)
     }
@@ -45,6 +46,15 @@ impl Fixture {
 
 fn service(exe: &str, args: &[&str]) -> String {
     Fixture::new(exe, args, &[]).facts().service
+}
+
+#[test]
+fn a_pipe_is_the_standard_stream_that_leads_to_it() {
+    let fixture = Fixture::new("/usr/sbin/php-fpm8.2", &["php-fpm"], &[]);
+    let proc = fixture.proc();
+    let found = |inode| stream(&proc, Tgid(7), inode, FileId(1)).map(|f| f.stream);
+    assert_eq!(found(456), Some(Some(2)));
+    assert_eq!(found(457), None);
 }
 
 #[test]

@@ -72,6 +72,11 @@ impl Tracker {
                     into(Input::File(facts));
                 }
             }
+            Ok(Event::File(file)) if file.class == Class::Pipe && file.fd > 2 => {
+                if let Some(facts) = super::stream(&self.proc, tgid, file.ino, file.file) {
+                    into(Input::File(facts));
+                }
+            }
             _ => {}
         }
     }

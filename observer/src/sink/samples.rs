@@ -1,13 +1,13 @@
 //! Judged things made by hand, for tests.
 
 use observer_core::context::{Context, Format, SpanId, TraceId};
-use observer_core::facts::Runtime;
+use observer_core::facts::{ExecutionKind, Runtime};
 use observer_core::ids::{Identity, Seq, Tgid, Tid};
 use observer_core::judged::{
     Address, Attribution, Candidate, Cause, Counts, EdgeSummary, Evidence, Exchange, ExchangeId,
-    Explanation, Finding, Log, LogContext, LogId, LogSummary, LogVerdict, Loss, LossKind,
-    NotObserved, Rate, Reason, ReasonCount, Role, ServiceSummary, Summary, Tier, Verdict, WallTime,
-    Weighed, WhyCount,
+    ExecutionsCount, Explanation, Finding, Log, LogContext, LogId, LogSummary, LogVerdict, Loss,
+    LossKind, NotObserved, Rate, Reason, ReasonCount, Role, ServiceSummary, Summary, Tier, Verdict,
+    WallTime, Weighed, WhyCount,
 };
 use observer_core::message::Protocol;
 
@@ -261,6 +261,18 @@ pub fn summary() -> Summary {
         services: vec![ServiceSummary {
             service: "cart".into(),
             runtime,
+            executions: vec![
+                ExecutionsCount {
+                    kind: None,
+                    missing: vec!["this build of Python has no global lock".into()],
+                    processes: 1,
+                },
+                ExecutionsCount {
+                    kind: Some(ExecutionKind::PythonContext),
+                    missing: Vec::new(),
+                    processes: 3,
+                },
+            ],
             served: 120,
             served_with_context: 118,
             edges: vec![EdgeSummary {

@@ -42,6 +42,32 @@ fn each_mode(app: App) -> Result<()> {
     Ok(())
 }
 
+/// Each call carries the context of the request before: that must not pass for its own.
+fn leaking(app: App) -> Result<()> {
+    let _turn = turn();
+    if !can_watch(app, &format!("{} that leaks contexts", app.name())) {
+        return Ok(());
+    }
+    let case = Case {
+        app,
+        mix: Mix::only(Mode::Leak),
+        clients: 16,
+        requests: 240,
+        delay: Delay::UNEVEN,
+    };
+    case.demand(Demand::THREAD_PER_REQUEST)
+}
+
+#[test]
+fn contexts_that_leak_in_flask_are_told() -> Result<()> {
+    leaking(App::FLASK)
+}
+
+#[test]
+fn contexts_that_leak_between_threads_are_told() -> Result<()> {
+    leaking(App::THREADS)
+}
+
 macro_rules! services {
     ($($name:ident: $app:expr),+ $(,)?) => {$(
         mod $name {

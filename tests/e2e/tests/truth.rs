@@ -8,14 +8,32 @@ use observer_e2e::run::{can_watch, turn};
 
 #[test]
 fn three_runtimes_without_an_error() -> Result<()> {
+    bench(
+        &[App::FLASK, App::FASTAPI, App::GO],
+        16,
+        vec![Load::Mixed, Load::Only(Mode::Propagate)],
+    )
+}
+
+/// Whatever a worker does is told of its request, in parallel too; of each line that its master relays, who
+/// wrote it.
+#[test]
+fn php_fpm_is_told_completely() -> Result<()> {
+    let modes = Mode::ALL.into_iter().map(Load::Only);
+    let loads = [Load::Mixed].into_iter().chain(modes).collect();
+    bench(&[App::PHP_FPM], 64, loads)
+}
+
+fn bench(apps: &[App], concurrency: usize, loads: Vec<Load>) -> Result<()> {
     let _turn = turn();
-    let apps: Vec<App> = [App::FLASK, App::FASTAPI, App::GO]
-        .into_iter()
+    let apps: Vec<App> = apps
+        .iter()
+        .copied()
         .filter(|app| can_watch(*app, &format!("truth bench of {}", app.name)))
         .collect();
     let bench = Bench {
-        concurrency: vec![16],
-        loads: vec![Load::Mixed, Load::Only(Mode::Propagate)],
+        concurrency: vec![concurrency],
+        loads,
         requests: 200,
         recordings: observer_e2e::app::root().join("target/e2e/truth"),
         apps,
@@ -35,6 +53,7 @@ fn three_runtimes_without_an_error() -> Result<()> {
 fn complete(row: &Row) -> bool {
     let part = row.part(match (row.load, row.runtime) {
         ("propagate", _) => "all",
+        (_, "php-fpm") => "all",
         (_, "flask") => "sequence",
         _ => return true,
     });

@@ -65,7 +65,7 @@ use crate::facts::{Executions, ProcessFacts, Runtime};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::Role;
 use crate::losses::Losses;
-use crate::message::Moved;
+use crate::message::{Moved, Version};
 use crate::record::{Data, Direction, Execution, ExecutionKind, Record, Take, Turn, Waited};
 
 /// How long an ended request's ids are remembered, nanoseconds: work done for it later is still
@@ -128,6 +128,12 @@ impl Runtimes {
     /// of its own.
     fn has_workers(&self, tgid: Tgid) -> bool {
         matches!(self.0.peek(&tgid), Some(Runtime::Java | Runtime::Ruby))
+    }
+
+    /// Whether a worker of PHP-FPM has read a request.
+    fn is_fpm(&self, begun: &Begun) -> bool {
+        begun.head.version == Version::FastCgi
+            && matches!(self.0.peek(&begun.tgid), Some(Runtime::Php))
     }
 
     /// Whether the runtime starts its threads for all that it runs, not for single requests.
@@ -242,8 +248,11 @@ impl Attributor {
     /// An exchange's request is known.
     pub fn begun(&mut self, begun: &Begun) {
         if begun.role == Role::Server {
-            let workers = self.runtimes.has_workers(begun.tgid);
-            let held = self.threads.read_request(begun, workers);
+            let server = threads::Server {
+                workers: self.runtimes.has_workers(begun.tgid),
+                one_by_one: self.runtimes.is_fpm(begun),
+            };
+            let held = self.threads.read_request(begun, server);
             if let Some(birth) = self.threads.birth(begun.moved.tid) {
                 self.births.serves(birth);
             }

@@ -8,6 +8,10 @@
 //! is blocking when the request is read; Node, asyncio, Go, tokio, nginx and every selector read
 //! with descriptors that are not.) On top of that the claim breaks when the thread waits for
 //! several descriptors, or reads or answers another request before it has answered this one.
+//!
+//! A worker of PHP-FPM takes its next request when the last one is over, and not before (php-src,
+//! `sapi/fpm/fpm/fpm_main.c`: `fcgi_accept_request` heads the loop). What scripts wait for between,
+//! such as `curl_multi` for several connections, does not speak against it.
 
 use hashbrown::HashMap;
 
@@ -44,8 +48,9 @@ struct Thread {
 enum Doing {
     #[default]
     Unknown,
-    /// It has read a request, and nothing speaks against its serving that one alone.
-    Serving(Seq),
+    /// It has read a request, and nothing speaks against its serving that one alone; `steady` if
+    /// nothing that it waits for does.
+    Serving { request: Seq, steady: bool },
     /// It has answered a request; these subjects came after.
     Answered {
         request: Seq,
@@ -56,6 +61,16 @@ enum Doing {
     Shared,
 }
 
+/// What is known of the server that a thread belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Server {
+    /// Even a thread that reads without blocking may serve one request at a time.
+    pub(super) workers: bool,
+    /// It takes one request after the other, by design: what its thread waits for meanwhile, it waits
+    /// for on behalf of the request.
+    pub(super) one_by_one: bool,
+}
+
 /// What reading a request means for its thread.
 pub(super) struct Held {
     pub(super) claim: Claim,
@@ -64,9 +79,8 @@ pub(super) struct Held {
 }
 
 impl Threads {
-    /// A thread has read a request; `workers` if even a thread that reads without blocking may serve
-    /// one request at a time.
-    pub(super) fn read_request(&mut self, begun: &Begun, workers: bool) -> Held {
+    /// A thread has read a request.
+    pub(super) fn read_request(&mut self, begun: &Begun, server: Server) -> Held {
         let moved = &begun.moved;
         let Some(thread) = self.thread(moved.tid) else {
             return Held {
@@ -76,10 +90,10 @@ impl Threads {
         };
         thread.carries = None;
         let interrupted = match thread.doing {
-            Doing::Serving(request) => Some(request),
+            Doing::Serving { request, .. } => Some(request),
             _ => None,
         };
-        let claim = if (moved.nonblocking && !workers) || !moved.one_thread {
+        let claim = if (moved.nonblocking && !server.workers) || !moved.one_thread {
             Claim::Broken(Broken::Shared)
         } else if interrupted.is_some() {
             Claim::Broken(Broken::Interleaved)
@@ -87,7 +101,10 @@ impl Threads {
             Claim::Held(moved.tid)
         };
         thread.doing = match claim {
-            Claim::Held(_) => Doing::Serving(begun.seq),
+            Claim::Held(_) => Doing::Serving {
+                request: begun.seq,
+                steady: server.one_by_one,
+            },
             _ => Doing::Shared,
         };
         Held { claim, interrupted }
@@ -104,7 +121,9 @@ impl Threads {
     ) -> Option<Seq> {
         let thread = self.threads.get_mut(&writer?)?;
         match thread.doing {
-            Doing::Serving(current) if current == request => {
+            Doing::Serving {
+                request: current, ..
+            } if current == request => {
                 thread.doing = if confirmed {
                     Doing::Answered {
                         request,
@@ -116,7 +135,7 @@ impl Threads {
                 };
                 None
             }
-            Doing::Serving(other) => {
+            Doing::Serving { request: other, .. } => {
                 thread.doing = Doing::Shared;
                 Some(other)
             }
@@ -132,7 +151,7 @@ impl Threads {
     /// Another thread has answered the request that a thread had read.
     pub(super) fn relieved(&mut self, tid: Tid, request: Seq) {
         if let Some(thread) = self.threads.get_mut(&tid)
-            && matches!(thread.doing, Doing::Serving(current) if current == request)
+            && matches!(thread.doing, Doing::Serving { request: current, .. } if current == request)
         {
             thread.doing = Doing::Unknown;
         }
@@ -145,11 +164,14 @@ impl Threads {
         }
         let thread = self.threads.get_mut(&tid)?;
         thread.carries = None;
-        if let Doing::Serving(request) = thread.doing {
-            thread.doing = Doing::Shared;
-            return Some(request);
+        match thread.doing {
+            Doing::Serving { steady: true, .. } if !waited.accept() => None,
+            Doing::Serving { request, .. } => {
+                thread.doing = Doing::Shared;
+                Some(request)
+            }
+            _ => None,
         }
-        None
     }
 
     /// What a thread's work at this moment can be held to belong to.
@@ -158,7 +180,7 @@ impl Threads {
             return Hold::Nothing(None);
         };
         match &mut thread.doing {
-            Doing::Serving(request) => Hold::Serving(*request),
+            Doing::Serving { request, .. } => Hold::Serving(*request),
             Doing::Answered { request, since, .. } if since.len() < MAX_STAYING => {
                 since.push(subject);
                 Hold::After(*request)
@@ -172,7 +194,7 @@ impl Threads {
     pub(super) fn hands_on(&self, tid: Tid) -> Hold {
         match self.threads.get(&tid) {
             Some(thread) => match &thread.doing {
-                Doing::Serving(request) => Hold::Serving(*request),
+                Doing::Serving { request, .. } => Hold::Serving(*request),
                 Doing::Shared => Hold::Nothing(Some(Reason::SharedThread)),
                 Doing::Answered { .. } => Hold::Nothing(None),
                 Doing::Unknown => thread.otherwise(),

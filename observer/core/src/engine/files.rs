@@ -9,6 +9,7 @@ use smol_str::format_smolstr;
 
 use crate::attribution::PipeKey;
 use crate::exchange::Endpoint;
+use crate::facts::FileFacts;
 use crate::ids::FileId;
 use crate::judged::Address;
 use crate::record::{Class, Direction, File, TcpAddresses};
@@ -16,6 +17,15 @@ use crate::text::{Text, printable, printable_bytes};
 
 /// Descriptions that are remembered; the one unused longest is forgotten first.
 const MAX_FILES: usize = 131_072;
+
+/// What was found out about a log from outside.
+#[derive(Debug)]
+struct Named {
+    /// Its path as the output shows it.
+    path: Text,
+    /// The standard stream of its process that it is: 1 or 2.
+    stream: Option<i32>,
+}
 
 /// What is known about one description.
 #[derive(Debug)]
@@ -49,8 +59,8 @@ pub(super) enum Content {
 #[derive(Debug)]
 pub(super) struct Files {
     described: LruCache<FileId, Description>,
-    /// Paths of logs as the output shows them; a path may be known before the description, which the front stage holds back.
-    paths: LruCache<FileId, Text>,
+    /// What was found out about logs; that may be before the description, which the front stage holds back.
+    named: LruCache<FileId, Named>,
 }
 
 impl Default for Files {
@@ -58,7 +68,7 @@ impl Default for Files {
         const LIMIT: NonZeroUsize = NonZeroUsize::new(MAX_FILES).expect("not zero");
         Self {
             described: LruCache::new(LIMIT),
-            paths: LruCache::new(LIMIT),
+            named: LruCache::new(LIMIT),
         }
     }
 }
@@ -66,17 +76,15 @@ impl Default for Files {
 impl Files {
     pub(super) fn describe(&mut self, file: &File<'_>) {
         let address = |a: fn(TcpAddresses) -> SocketAddr| file.tcp.map(a).map(Address::Tcp);
-        let path = || Text::new(printable_bytes(file.path));
+        let path = || Text::new(printable_bytes(path_name(file.path)));
         let unix = (file.class == Class::Unix).then(|| Address::Unix(path()));
         let endpoint = Endpoint {
             local: address(|t| t.local)
                 .or_else(|| unix.clone())
                 .unwrap_or(Address::Unknown),
             peer: address(|t| t.remote).or(unix).unwrap_or(Address::Unknown),
-            unix_inodes: file
-                .peer_ino
-                .filter(|_| file.class == Class::Unix)
-                .map(|p| (file.ino, p)),
+            unix_own: (file.class == Class::Unix).then_some(file.ino),
+            unix_peer: file.peer_ino.filter(|_| file.class == Class::Unix),
         };
         let description = Description {
             class: file.class,
@@ -89,9 +97,19 @@ impl Files {
         self.described.push(file.file, description);
     }
 
-    pub(super) fn name(&mut self, file: FileId, path: &str) {
-        self.paths
-            .push(file, format_smolstr!("file:{}", printable(path)));
+    pub(super) fn name(&mut self, facts: &FileFacts) {
+        let named = Named {
+            path: format_smolstr!("file:{}", printable(&facts.path)),
+            stream: facts.stream.map(i32::from),
+        };
+        self.named.push(facts.file, named);
+    }
+
+    /// The descriptor that a description is known by: that of the standard stream which it is, whatever
+    /// other number was used.
+    pub(super) fn descriptor(&mut self, file: FileId, fd: i32) -> i32 {
+        let named = self.named.get(&file);
+        named.and_then(|named| named.stream).unwrap_or(fd)
     }
 
     pub(super) fn get(&mut self, file: FileId) -> Option<&Description> {
@@ -108,17 +126,31 @@ impl Files {
         if self.get(file).is_some_and(|d| d.class == Class::Pipe) {
             return Text::new_static("pipe");
         }
-        let path = self.paths.get(&file).cloned();
-        path.unwrap_or(Text::new_static("file:?"))
+        let named = self.named.get(&file);
+        named.map_or(Text::new_static("file:?"), |named| named.path.clone())
     }
 
     pub(super) fn close(&mut self, file: FileId) {
         self.described.pop(&file);
-        self.paths.pop(&file);
+        self.named.pop(&file);
+    }
+}
+
+/// A socket's path without the zero that ends it in the kernel; the name of an abstract one begins with
+/// a zero, and may hold others (unix(7)).
+fn path_name(path: &[u8]) -> &[u8] {
+    match path {
+        [first, .., 0] if *first != 0 => &path[..path.len() - 1],
+        path => path,
     }
 }
 
 impl Description {
+    /// Inode number, if it is a pipe.
+    pub(super) fn pipe(&self) -> Option<u64> {
+        (self.class == Class::Pipe).then_some(self.ino)
+    }
+
     pub(super) fn content(&self, direction: Direction, fd: i32) -> Content {
         let written = direction == Direction::Write;
         match self.class {

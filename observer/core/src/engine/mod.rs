@@ -2,6 +2,7 @@
 
 mod files;
 mod input;
+mod relay;
 mod run;
 mod sequence;
 mod tell;
@@ -12,6 +13,7 @@ use files::Files;
 use hashbrown::HashMap;
 pub use input::{Config, Input};
 use lru::LruCache;
+use relay::Relays;
 use sequence::Sequences;
 use tell::Teller;
 
@@ -56,6 +58,7 @@ struct Stages {
     files: Files,
     exchanges: Exchanges,
     logs: LruCache<FileId, Log>,
+    relays: Relays,
     attributor: Attributor,
     sequences: Sequences,
     teller: Teller,
@@ -83,6 +86,7 @@ impl Engine {
                 files: Files::default(),
                 exchanges: Exchanges::default(),
                 logs: LruCache::new(LOGS),
+                relays: Relays::default(),
                 attributor: Attributor::new(config.explain.map(|subject| subject.0)),
                 sequences: Sequences::default(),
                 teller: Teller::new(config),
@@ -110,7 +114,7 @@ impl Engine {
                 stages.attributor.process(&facts);
                 stages.teller.process(facts);
             }
-            Input::File(facts) => stages.files.name(facts.file, &facts.path),
+            Input::File(facts) => stages.files.name(&facts),
             Input::Tick { now, lost } => {
                 settle.tick(now, &mut |released| stages.released(&released));
                 stages.tick(now, lost);

@@ -60,6 +60,7 @@ impl Stages {
             self.attributor
                 .execution_acted(record.tgid, execution, data, record.time);
         }
+        let fd = self.files.descriptor(data.file, data.fd);
         let Some(description) = self.files.get(data.file) else {
             return self.lost(
                 LossKind::Bytes,
@@ -68,7 +69,8 @@ impl Stages {
                 Some(record.tgid),
             );
         };
-        match description.content(data.direction, data.fd) {
+        let pipe = description.pipe();
+        match description.content(data.direction, fd) {
             Content::Connection => self.connection(record, data),
             Content::Pair(key) => {
                 let pair = Data {
@@ -78,8 +80,17 @@ impl Stages {
                 self.pipe(key, record, &pair);
                 self.connection(record, data);
             }
-            Content::Pipe(key) => self.pipe(key, record, data),
-            Content::Log => self.log(record, data),
+            Content::Pipe(key) => {
+                if let Some(pipe) = pipe.filter(|_| data.direction == Direction::Read) {
+                    self.relays.read(record.tgid, pipe);
+                }
+                self.pipe(key, record, data);
+            }
+            Content::Log => {
+                self.relays
+                    .wrote(record.tgid, pipe, data.payload, record.time);
+                self.log(record, data, fd);
+            }
             Content::Nothing => {}
         }
     }
@@ -180,8 +191,8 @@ impl Stages {
         );
     }
 
-    fn log(&mut self, record: &Record<'_>, data: &Data<'_>) {
-        let (tgid, fd) = (record.tgid, data.fd);
+    fn log(&mut self, record: &Record<'_>, data: &Data<'_>, fd: i32) {
+        let tgid = record.tgid;
         let log = self.logs.get_or_insert_mut(data.file, || Log {
             lines: Lines::new(),
             tgid,
@@ -239,6 +250,9 @@ impl Stages {
 
     fn log_lines(&mut self, lines: &mut Vec<LogLine>, tgid: Tgid, file: FileId, fd: i32) {
         for line in lines.drain(..) {
+            if self.relays.is_relayed(tgid, &line.text) {
+                continue;
+            }
             let source = self.files.source(file, fd);
             let seq = number(&mut self.next);
             let (tid, time) = (line.moved.tid, line.moved.time);

@@ -1,6 +1,7 @@
 //! Puts what was decided into the output's words, and counts it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use hashbrown::HashMap;
@@ -12,11 +13,11 @@ use crate::attribution::{Attributor, Call, Decision, Doer, Line, Served, Story, 
 use crate::context::line::LineId;
 use crate::context::{Carrier, TraceId};
 use crate::exchange::{Begun, Ended};
-use crate::facts::{ProcessFacts, Runtime};
+use crate::facts::{Executions, ProcessFacts, Runtime};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{
-    Address, Candidate, Exchange, ExchangeId, Explanation, Finding, Judged, Log, LogContext, LogId,
-    Loss, LossKind, Role, SubjectId, Summary,
+    Address, Candidate, Exchange, ExchangeId, ExecutionsCount, Explanation, Finding, Judged, Log,
+    LogContext, LogId, Loss, LossKind, Role, SubjectId, Summary,
 };
 use crate::message::Protocol;
 use crate::redact::redact;
@@ -29,6 +30,9 @@ const MAX_ADDRESSES: usize = 4_096;
 
 /// Requests whose calls' traces are remembered, for judging lines that carry them.
 const MAX_TRACES: usize = 16_384;
+
+/// Different answers that are told of one service's executions, at most.
+const MAX_ANSWERS: usize = 8;
 
 /// Processes whose facts are remembered.
 const MAX_PROCESSES: usize = 16_384;
@@ -56,6 +60,8 @@ struct Known {
     /// Printable.
     service: Text,
     runtime: Option<Runtime>,
+    /// Whether its executions can be told apart.
+    executions: Option<Executions>,
 }
 
 /// Who did something, and when.
@@ -88,6 +94,7 @@ impl Teller {
         let known = Known {
             service: Text::new(printable(&facts.service)),
             runtime: facts.runtime,
+            executions: facts.executions,
         };
         self.facts.push(facts.tgid, known);
     }
@@ -324,11 +331,7 @@ impl Teller {
             pid: begun.tgid,
             tid: begun.moved.tid,
             service: self.service(begun.tgid),
-            protocol: if head.version == 10 {
-                "http/1.0"
-            } else {
-                "http/1.1"
-            },
+            protocol: head.version.name(),
             tls: false,
             start: self.config.anchor.wall(begun.moved.since),
             duration_ns: complete.map(|e| e.time.since(begun.moved.since)),
@@ -375,14 +378,40 @@ impl Teller {
         }
     }
 
+    /// Whether the executions of a service's processes can be told apart: each answer with its count, at
+    /// most [`MAX_ANSWERS`] of them.
+    fn executions(&self, service: &str) -> Vec<ExecutionsCount> {
+        let mut counts = BTreeMap::new();
+        for (_, known) in self.facts.iter().filter(|(_, k)| k.service == service) {
+            let answer = match &known.executions {
+                Some(Executions::Known { kind, missing }) => (Some(*kind), missing.clone()),
+                Some(Executions::Unavailable(why)) => (None, vec![why.clone()]),
+                None => continue,
+            };
+            if counts.len() < MAX_ANSWERS || counts.contains_key(&answer) {
+                *counts.entry(answer).or_insert(0) += 1;
+            }
+        }
+        let count = |((kind, missing), processes): ((_, Vec<String>), _)| ExecutionsCount {
+            kind,
+            missing: missing.iter().map(|m| printable(m).into_owned()).collect(),
+            processes,
+        };
+        counts.into_iter().map(count).collect()
+    }
+
     pub(super) fn summary(&self, now: KernelNanos, records: u64) -> Summary {
         let (verdicts, log_verdicts) = self.counter.totals();
         let mut losses: Vec<Loss> = self.lost.values().cloned().collect();
         losses.sort_by_key(|l| l.what);
+        let mut services = self.counter.services();
+        for service in &mut services {
+            service.executions = self.executions(&service.service);
+        }
         Summary {
             start: self.config.anchor.wall(self.config.anchor.monotonic),
             end: self.config.anchor.wall(now),
-            services: self.counter.services(),
+            services,
             verdicts,
             log_verdicts,
             not_observed: self.counter.unobserved(),

@@ -8,7 +8,7 @@ use super::{Begun, Ended, ExchangeEvent, Sighting};
 use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Address, Role, Unfinished};
-use crate::message::connection::Connection;
+use crate::message::conversation::Conversation;
 use crate::message::{HttpEvent, Moved};
 use crate::record::{Direction, End};
 use crate::stream::Chunk;
@@ -31,8 +31,22 @@ pub struct Endpoint {
     pub local: Address,
     /// The other side.
     pub peer: Address,
-    /// Unix sockets: inode numbers of this and the other side's socket.
-    pub unix_inodes: Option<(u64, u64)>,
+    /// Unix sockets: inode number of this side's socket.
+    pub unix_own: Option<u64>,
+    /// Unix sockets: inode number of the other side's socket. A client's peer has none until it was accepted.
+    pub unix_peer: Option<u64>,
+}
+
+impl Endpoint {
+    /// Unix sockets: inode number of the client's socket, which names the connection: either side knows it
+    /// from the beginning. `server` if this side serves.
+    pub(super) fn unix_client(&self, server: bool) -> Option<u64> {
+        if server {
+            self.unix_peer
+        } else {
+            self.unix_own
+        }
+    }
 }
 
 /// An exchange whose response is not complete.
@@ -49,7 +63,7 @@ pub(super) struct Conn {
     pub(super) open: VecDeque<Open>,
     file: FileId,
     endpoint: Arc<Endpoint>,
-    http: Connection,
+    messages: Conversation,
     ignored: bool,
     /// The way that the first bytes went: those who ask mostly speak first.
     first: Option<Direction>,
@@ -64,7 +78,7 @@ impl Conn {
             open: VecDeque::new(),
             file: source.file,
             endpoint: Arc::clone(source.endpoint),
-            http: Connection::default(),
+            messages: Conversation::default(),
             ignored: false,
             first: None,
             skipped: [0; 2],
@@ -84,14 +98,14 @@ impl Conn {
         }
         let served = *self.first.get_or_insert(direction) == Direction::Read;
         let Self {
-            http,
+            messages,
             open,
             endpoint,
             ignored,
             ..
         } = self;
         let (tgid, file, time) = (self.tgid, self.file, chunk.time);
-        http.chunk(direction, &chunk, &mut |event| match event {
+        messages.chunk(direction, &chunk, &mut |event| match event {
             HttpEvent::Request {
                 direction,
                 head,
@@ -106,12 +120,12 @@ impl Conn {
                 emit(ExchangeEvent::Begun(Box::new(begun)));
             }
             HttpEvent::RequestEnd { .. } => {}
-            HttpEvent::Response { status, .. } => {
-                if let Some(oldest) = open.front_mut() {
-                    oldest.status = Some(status);
+            HttpEvent::Response { nth, status, .. } => {
+                if let Some(asked) = open.get_mut(nth) {
+                    asked.status = Some(status);
                 }
             }
-            HttpEvent::ResponseEnd { moved } => complete(open, moved, emit),
+            HttpEvent::ResponseEnd { nth, moved } => complete(open, nth, moved, emit),
             HttpEvent::Lost => {
                 if !open.is_empty() {
                     emit(ExchangeEvent::Lost { tgid });
@@ -142,7 +156,7 @@ impl Conn {
             }
             return;
         }
-        if let Some(pos) = self.http.skip_until(direction)
+        if let Some(pos) = self.messages.skip_until(direction)
             && self.skipped[direction as usize] < pos
         {
             self.skipped[direction as usize] = pos;
@@ -167,7 +181,7 @@ impl Conn {
             End::Error(_) => Unfinished::Reset,
         };
         // A server may still answer a client that has closed its sending side.
-        if self.http.requests() != Some(Direction::Read) || matches!(end, End::Error(_)) {
+        if self.messages.requests() != Some(Direction::Read) || matches!(end, End::Error(_)) {
             abandon(&mut self.open, why, time, Some(tid), emit);
         }
     }
@@ -183,7 +197,7 @@ impl Conn {
     }
 
     pub(super) fn lost(&mut self, time: KernelNanos, emit: &mut impl FnMut(ExchangeEvent)) {
-        self.http.lost(Direction::Write, &mut |_| {});
+        self.messages.lost(Direction::Write, &mut |_| {});
         if !self.open.is_empty() {
             emit(ExchangeEvent::Lost { tgid: self.tgid });
         }
@@ -201,10 +215,10 @@ impl Conn {
 
     /// A response whose body lasts until the connection ends is complete now.
     fn ended(&mut self, direction: Direction, end: End, emit: &mut impl FnMut(ExchangeEvent)) {
-        let Self { http, open, .. } = self;
-        http.end(direction, end, &mut |event| {
-            if let HttpEvent::ResponseEnd { moved } = event {
-                complete(open, moved, emit);
+        let Self { messages, open, .. } = self;
+        messages.end(direction, end, &mut |event| {
+            if let HttpEvent::ResponseEnd { nth, moved } = event {
+                complete(open, nth, moved, emit);
             }
         });
     }
@@ -249,8 +263,13 @@ fn begin(
     }
 }
 
-fn complete(open: &mut VecDeque<Open>, moved: Moved, emit: &mut impl FnMut(ExchangeEvent)) {
-    if let Some(done) = open.pop_front() {
+fn complete(
+    open: &mut VecDeque<Open>,
+    nth: usize,
+    moved: Moved,
+    emit: &mut impl FnMut(ExchangeEvent),
+) {
+    if let Some(done) = open.remove(nth) {
         emit(ExchangeEvent::Ended(Ended {
             seq: done.seq,
             status: done.status,

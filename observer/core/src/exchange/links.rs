@@ -29,7 +29,7 @@ type End = (Seq, Sighting);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Tcp(std::net::SocketAddr, std::net::SocketAddr),
-    Unix(u64, u64),
+    Unix(u64),
 }
 
 impl Default for Links {
@@ -77,12 +77,7 @@ fn key(endpoint: &Endpoint, server: bool) -> Option<Key> {
             Key::Tcp(*local, *remote)
         });
     }
-    let (own, peer) = endpoint.unix_inodes?;
-    Some(if server {
-        Key::Unix(peer, own)
-    } else {
-        Key::Unix(own, peer)
-    })
+    endpoint.unix_client(server).map(Key::Unix)
 }
 
 /// Equal for equal heads; both ends of a connection see the same bytes.

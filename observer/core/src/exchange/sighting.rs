@@ -43,10 +43,8 @@ impl Sighting {
         };
         address(client, &mut hasher);
         address(serving, &mut hasher);
-        if let Some((own, peer)) = endpoint.unix_inodes {
-            let (client, serving) = if server { (peer, own) } else { (own, peer) };
+        if let Some(client) = endpoint.unix_client(server) {
             hasher.write_u64(client.to_le());
-            hasher.write_u64(serving.to_le());
         }
         hasher.write_u64(head.at.to_le());
         text(&head.method, &mut hasher);
@@ -103,7 +101,7 @@ mod tests {
             target: target.into(),
             host: None,
             carrier: std::sync::Arc::new(Carrier::default()),
-            version: 11,
+            version: crate::message::Version::Http11,
             telemetry: false,
         }
     }
@@ -112,7 +110,8 @@ mod tests {
         Endpoint {
             local: Address::Tcp(local.parse().unwrap()),
             peer: Address::Tcp(peer.parse().unwrap()),
-            unix_inodes: None,
+            unix_own: None,
+            unix_peer: None,
         }
     }
 

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use opentelemetry_semantic_conventions::attribute::{
     CLIENT_ADDRESS, ERROR_TYPE, HTTP_REQUEST_METHOD, HTTP_REQUEST_METHOD_ORIGINAL,
-    HTTP_RESPONSE_STATUS_CODE, NETWORK_PEER_ADDRESS, NETWORK_PEER_PORT, NETWORK_PROTOCOL_VERSION,
-    NETWORK_TRANSPORT, SERVER_ADDRESS, SERVER_PORT, URL_FULL, URL_PATH, URL_QUERY, URL_SCHEME,
+    HTTP_RESPONSE_STATUS_CODE, NETWORK_PEER_ADDRESS, NETWORK_PEER_PORT, NETWORK_PROTOCOL_NAME,
+    NETWORK_PROTOCOL_VERSION, NETWORK_TRANSPORT, SERVER_ADDRESS, SERVER_PORT, URL_FULL, URL_PATH,
+    URL_QUERY, URL_SCHEME,
 };
 
 use super::ids::SpanKind;
@@ -129,8 +130,10 @@ pub(super) fn attributes(
     if let Some(error) = error_type(exchange, kind) {
         a.set(ERROR_TYPE, error);
     }
-    let version = exchange.protocol.strip_prefix("http/");
-    a.set(NETWORK_PROTOCOL_VERSION, version.unwrap_or("1.1"));
+    match exchange.protocol.strip_prefix("http/") {
+        Some(version) => a.set(NETWORK_PROTOCOL_VERSION, version),
+        None => a.set(NETWORK_PROTOCOL_NAME, exchange.protocol),
+    }
     let scheme = if exchange.tls { "https" } else { "http" };
     let (host, port) = server(exchange, kind);
     match kind {

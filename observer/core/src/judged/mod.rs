@@ -17,8 +17,8 @@ pub use explanation::{Candidate, Explanation, LogId, NotAnId, SubjectId, Weighed
 pub use loss::{Loss, LossKind};
 use serde::{Deserialize, Serialize, Serializer};
 pub use summary::{
-    Counts, EdgeSummary, LogSummary, NotObserved, Rate, ReasonCount, ServiceSummary, Summary,
-    WhyCount,
+    Counts, EdgeSummary, ExecutionsCount, LogSummary, NotObserved, Rate, ReasonCount,
+    ServiceSummary, Summary, WhyCount,
 };
 pub use time::{ClockAnchor, WallTime};
 pub use verdict::{Finding, LogVerdict, Verdict};
@@ -137,7 +137,7 @@ pub struct Exchange {
     pub tid: Tid,
     /// Name of the process's service.
     pub service: Text,
-    /// Protocol with version: `http/1.1`.
+    /// Protocol with version: `http/1.0`, `http/1.1` or `fastcgi`.
     pub protocol: &'static str,
     /// Whether the bytes were encrypted on the wire.
     pub tls: bool,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Cause, ExchangeId, LogVerdict, Loss, Verdict, WallTime};
-use crate::facts::Runtime;
+use crate::facts::{ExecutionKind, Runtime};
 use crate::message::Protocol;
 
 /// How many of each value were told, without those never told, in a fixed order.
@@ -100,6 +100,17 @@ pub struct LogSummary {
     pub loss: Rate,
 }
 
+/// Whether the executions of a service's processes can be told apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ExecutionsCount {
+    /// What they are; `None` if they can't be told apart.
+    pub kind: Option<ExecutionKind>,
+    /// What can't be had, and why, in words.
+    pub missing: Vec<String>,
+    /// Of how many processes that holds.
+    pub processes: u64,
+}
+
 /// One service.
 #[derive(Clone, Debug, Serialize)]
 pub struct ServiceSummary {
@@ -107,6 +118,8 @@ pub struct ServiceSummary {
     pub service: String,
     /// What it runs on, where recognised.
     pub runtime: Option<Runtime>,
+    /// Whether its executions can be told apart; empty if its runtime has none but threads.
+    pub executions: Vec<ExecutionsCount>,
     /// Requests that it served.
     pub served: u64,
     /// Of these: how many came with a valid context.

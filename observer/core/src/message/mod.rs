@@ -1,9 +1,11 @@
 //! Messages: what the bytes of a stream say.
 //!
-//! A connection is fed the chunks of both directions of one connection and yields
+//! A conversation is fed the chunks of both directions of one connection and yields
 //! [`HttpEvent`]s; a log is fed the writes to one log and yields [`LogLine`]s.
 
 pub mod connection;
+pub mod conversation;
+pub mod fastcgi;
 pub mod lines;
 mod moved;
 mod sniff;
@@ -56,20 +58,25 @@ pub enum HttpEvent {
         /// Who moved the head.
         moved: Moved,
     },
-    /// The last byte of the oldest request whose end was not told yet has moved.
+    /// The last byte of the oldest request whose end was not told yet has moved. Told of HTTP only.
     RequestEnd {
         /// Who moved its last part.
         moved: Moved,
     },
-    /// The head of a final response (not 1xx, except 101) is complete; it answers the oldest unanswered request.
+    /// The head of a final response (not 1xx, except 101) is complete.
     Response {
+        /// Which request it answers: its place among the unanswered ones, oldest first. HTTP/1 answers
+        /// in order, so there it is always the first.
+        nth: usize,
         /// Status code, 101 and 200–599 (others as the peer sent them, at most 999).
         status: u16,
         /// Who moved the head.
         moved: Moved,
     },
-    /// The last byte of that response has moved: the exchange is complete. `moved` covers head and body.
+    /// The last byte of a response has moved: the exchange is complete. `moved` covers head and body.
     ResponseEnd {
+        /// Which request it answers, which is one less unanswered now.
+        nth: usize,
         /// Who moved it.
         moved: Moved,
     },
@@ -93,11 +100,34 @@ pub struct RequestHead {
     pub host: Option<Text>,
     /// Propagation fields.
     pub carrier: Arc<Carrier>,
-    /// 10 or 11.
-    pub version: u8,
+    /// What it is framed as.
+    pub version: Version,
     /// The request delivers telemetry (OTLP, Zipkin, Jaeger, Datadog, …), recognised by path,
     /// content type or user agent: such calls carry no context by design.
     pub telemetry: bool,
+}
+
+/// What a request is framed as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+    /// FastCGI.
+    FastCgi,
+}
+
+impl Version {
+    /// As the output names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http10 => "http/1.0",
+            Self::Http11 => "http/1.1",
+            Self::FastCgi => "fastcgi",
+        }
+    }
 }
 
 /// What a connection carries, as far as it was recognised.
@@ -112,7 +142,7 @@ pub enum Protocol {
     Tls,
     /// After `CONNECT` or `Upgrade` (WebSocket and others).
     Upgraded,
-    /// FastCGI.
+    /// FastCGI, which is followed once it is recognised.
     FastCgi,
     /// PostgreSQL.
     Postgres,

@@ -1,6 +1,6 @@
 //! Recognises what a connection carries if it is not HTTP/1.x.
 
-use super::Protocol;
+use super::{Protocol, fastcgi};
 use crate::record::Direction;
 
 /// Changes of direction without a message head after which a connection is given up. A connection
@@ -121,12 +121,8 @@ fn http2(bytes: &[u8], len: usize) -> Look {
     perhaps(at == len && len > 0)
 }
 
-/// `FCGI_BEGIN_REQUEST` (FastCGI specification §5.1): version 1, type 1, 8 bytes, a role of 1–3.
-fn fast_cgi(bytes: &[u8], _: usize) -> Look {
-    sure(matches!(
-        bytes,
-        [1, 1, _, _, 0, 8, _, _, 0, 1..=3, 0 | 1, 0, 0, 0, 0, 0, ..]
-    ))
+fn fast_cgi(bytes: &[u8], len: usize) -> Look {
+    sure(fastcgi::begins(bytes, len))
 }
 
 /// An array of bulk strings, as clients send commands (RESP).

@@ -50,6 +50,7 @@ impl Owned {
                 executions: None,
             }),
             Self::File(file, path) => Input::File(FileFacts {
+                stream: None,
                 file: FileId(*file),
                 path: path.clone(),
             }),

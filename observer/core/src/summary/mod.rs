@@ -218,6 +218,7 @@ impl Service {
         ServiceSummary {
             service: name.to_owned(),
             runtime: self.runtime,
+            executions: Vec::new(),
             served: self.served,
             served_with_context: self.served_with_context,
             edges,

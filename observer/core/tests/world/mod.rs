@@ -8,8 +8,8 @@
 
 use observer_abi as abi;
 use observer_core::engine::{Config, Engine, Input};
-use observer_core::facts::{ProcessFacts, Runtime};
-use observer_core::ids::{KernelNanos, Tgid};
+use observer_core::facts::{FileFacts, ProcessFacts, Runtime};
+use observer_core::ids::{FileId, KernelNanos, Tgid};
 use observer_core::judged::{ClockAnchor, Exchange, Judged, Log, Role, SubjectId};
 
 pub const STEP: u64 = 10_000;
@@ -30,6 +30,7 @@ pub struct World {
 pub enum Fed {
     Record(Vec<u8>),
     Process(ProcessFacts),
+    File(FileFacts),
     Tick(u64),
 }
 
@@ -102,6 +103,15 @@ impl World {
             resource: std::collections::BTreeMap::new(),
             runtime: Some(runtime),
             executions: None,
+        }));
+    }
+
+    /// A pipe is a standard stream of the process that writes to it.
+    pub fn stream(&mut self, pipe: Socket, stream: u8) {
+        self.inputs.push(Fed::File(FileFacts {
+            file: FileId(pipe.file),
+            path: format!("pipe:[{}]", pipe.file),
+            stream: Some(stream),
         }));
     }
 
@@ -203,6 +213,29 @@ impl World {
             nonblocking,
             class,
         }
+    }
+
+    /// Both ends of a Unix connection: the client's, described before the server has accepted it, and the
+    /// server's.
+    pub fn unix(&mut self, path: &str, client: u32, server: u32) -> (Socket, Socket) {
+        let class = abi::class::UNIX;
+        let named = |f: &mut abi::File| {
+            // As the kernel keeps it, with a zero behind it.
+            f.path[..path.len()].copy_from_slice(path.as_bytes());
+            f.path_len = u8::try_from(path.len() + 1).unwrap().into();
+        };
+        let asking = self.describe(client, class, 7, named);
+        let serving = self.describe(server, class, 7, |f| {
+            named(f);
+            f.peer_ino = asking;
+        });
+        let end = |file, tgid| Socket {
+            file,
+            tgid,
+            nonblocking: false,
+            class,
+        };
+        (end(asking, client), end(serving, server))
     }
 
     /// Standard output of a process.
@@ -404,6 +437,7 @@ pub fn tell_explaining(inputs: &[Fed], lost: u64, explain: Option<SubjectId>) ->
         let input = match input {
             Fed::Record(raw) => Input::Record(raw),
             Fed::Process(facts) => Input::Process(facts.clone()),
+            Fed::File(facts) => Input::File(facts.clone()),
             Fed::Tick(now) => Input::Tick {
                 now: KernelNanos(*now),
                 lost,

@@ -2,7 +2,7 @@
 //! was not observed and what was lost.
 
 use observer_core::judged::{
-    EdgeSummary, LogSummary, ReasonCount, ServiceSummary, Summary, WhyCount,
+    EdgeSummary, ExecutionsCount, LogSummary, ReasonCount, ServiceSummary, Summary, WhyCount,
 };
 
 use super::marks::{self, Mark};
@@ -60,6 +60,9 @@ fn service(service: &ServiceSummary, rows: &mut Vec<Row>) {
             .and(&runtime, Tone::Faint)
             .then(&served, Tone::Plain),
     );
+    for executions in &service.executions {
+        self::executions(executions, rows);
+    }
     for edge in &service.edges {
         self::edge(edge, rows);
     }
@@ -75,6 +78,27 @@ fn service(service: &ServiceSummary, rows: &mut Vec<Row>) {
                 .wrapped(4),
         );
     }
+}
+
+fn executions(count: &ExecutionsCount, rows: &mut Vec<Row>) {
+    let told = match count.kind {
+        Some(kind) => format!("{kind}s told apart"),
+        None => "executions not told apart".to_owned(),
+    };
+    let mut text = match count.processes {
+        1 => format!("{told} in one process"),
+        n => format!("{told} in {} processes", words::number(n)),
+    };
+    if !count.missing.is_empty() {
+        text.push_str(if count.kind.is_some() {
+            ", without "
+        } else {
+            ": "
+        });
+        text.push_str(&count.missing.join("; "));
+    }
+    let row = Row::new("  ◦ ", Tone::Faint).and(&text, Tone::Faint);
+    rows.push(row.wrapped(4));
 }
 
 fn edge(edge: &EdgeSummary, rows: &mut Vec<Row>) {

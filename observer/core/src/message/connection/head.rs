@@ -7,7 +7,7 @@ use httparse::{Header, ParserConfig, Status};
 
 use super::body::{BodyFields, Framing};
 use crate::context::Extractor;
-use crate::message::{RequestHead, telemetry};
+use crate::message::{RequestHead, Version, telemetry};
 use crate::text::Text;
 
 /// Fields in a head; real servers allow at most 100–200.
@@ -100,7 +100,11 @@ pub(super) fn request(bytes: &[u8]) -> Parsed<Request> {
         target: keep(target, MAX_TARGET),
         host,
         carrier: Arc::new(carrier.finish()),
-        version,
+        version: if version == 10 {
+            Version::Http10
+        } else {
+            Version::Http11
+        },
         telemetry: telemetry::is_delivery(method, target, &told),
     };
     Parsed::Complete(used, Request { head, framing })

@@ -135,6 +135,7 @@ impl Connection {
         half.guess = asked.is_none();
         if let (false, Some(moved)) = (silent, half.span.moved()) {
             sink(HttpEvent::Response {
+                nth: 0,
                 status: response.status,
                 moved,
             });
@@ -166,7 +167,7 @@ impl Connection {
             sink(if is_request {
                 HttpEvent::RequestEnd { moved }
             } else {
-                HttpEvent::ResponseEnd { moved }
+                HttpEvent::ResponseEnd { nth: 0, moved }
             });
         }
     }

@@ -15,7 +15,7 @@ use super::moved::By;
 use super::sniff::{Dark, Sniffer};
 use super::{HttpEvent, Protocol};
 use crate::record::{Direction, End};
-use crate::stream::{Break, Chunk};
+use crate::stream::{Assembler, Break, Chunk};
 
 /// Finds the messages in both directions of one connection.
 ///
@@ -122,6 +122,14 @@ impl Connection {
     #[must_use]
     pub fn requests(&self) -> Option<Direction> {
         self.requests
+    }
+
+    /// How far the direction opposite to `requests` has come.
+    pub(super) fn answers(&self, requests: Direction) -> Assembler {
+        match requests {
+            Direction::Read => self.write.assembler,
+            Direction::Write => self.read.assembler,
+        }
     }
 
     fn half(&mut self, direction: Direction) -> &mut Half {

@@ -3,7 +3,7 @@
 use super::names::{LONGEST, is_secret};
 
 /// What a secret byte becomes.
-const MASK: u8 = b'*';
+pub(super) const MASK: u8 = b'*';
 
 /// How far a line has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

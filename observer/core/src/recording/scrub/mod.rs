@@ -7,6 +7,7 @@
 
 mod line;
 mod names;
+mod params;
 
 use std::collections::VecDeque;
 use std::mem::offset_of;
@@ -15,6 +16,7 @@ use std::num::NonZeroUsize;
 use line::Line;
 use lru::LruCache;
 use observer_abi::{self as abi, class, data_flag, kind};
+use params::Params;
 
 use crate::record::payload_at;
 
@@ -42,6 +44,8 @@ struct Stream {
     secrets: VecDeque<(Line, u64)>,
     /// Nothing is known of what lies before.
     since: u64,
+    /// It carries FastCGI, whose requests have no lines.
+    params: Option<Params>,
 }
 
 impl Default for Scrubber {
@@ -72,15 +76,23 @@ impl Scrubber {
             return;
         };
         if let Some(payload) = record.get_mut(payload_at..).filter(|_| of_connection) {
-            let stream = self
-                .streams
-                .get_or_insert_mut((file, written), || Stream::new(pos));
+            let stream = self.streams.get_or_insert_mut((file, written), || {
+                Stream::begin(pos, payload, len as usize)
+            });
             stream.go_on(pos, u64::from(len), payload);
         }
     }
 }
 
 impl Stream {
+    /// One of which `bytes` are the first that were seen, of `len` that were moved.
+    fn begin(pos: u64, bytes: &[u8], len: usize) -> Self {
+        Self {
+            params: Params::new(bytes, len),
+            ..Self::new(pos)
+        }
+    }
+
     fn new(pos: u64) -> Self {
         Self {
             next: pos,
@@ -88,11 +100,24 @@ impl Stream {
             line: Line::new(pos),
             secrets: VecDeque::new(),
             since: pos,
+            params: None,
         }
     }
 
     /// `len` bytes were moved from `pos` on, of which the first are `bytes`.
     fn go_on(&mut self, pos: u64, len: u64, bytes: &mut [u8]) {
+        let (next, captured) = (self.next, bytes.len() as u64);
+        if let Some(params) = &mut self.params {
+            if pos != next {
+                params.jump(pos.checked_sub(next));
+            }
+            params.go_on(bytes, len);
+            if captured < len {
+                params.jump(Some(len - captured));
+            }
+            self.next = pos.saturating_add(len);
+            return;
+        }
         if pos < self.next {
             self.go_back(pos);
         } else if pos > self.next || self.cut {

@@ -33,6 +33,74 @@ fn secrets_are_masked_in_place() {
     }
 }
 
+/// A record of FastCGI.
+fn record(kind: u8, content: &[u8]) -> Vec<u8> {
+    let len = u8::try_from(content.len()).unwrap();
+    let mut bytes = vec![1, kind, 0, 1, 0, len, 2, 0];
+    bytes.extend(content);
+    bytes.extend([0, 0]);
+    bytes
+}
+
+/// A request with these parameters, cut into records of `part` bytes.
+fn fastcgi(values: [&str; 3], part: usize) -> Vec<u8> {
+    let mut params = Vec::new();
+    for (name, value) in ["HTTP_COOKIE", "HTTP_TRACEPARENT", "DB_PASSWORD"]
+        .iter()
+        .zip(values)
+    {
+        params.push(u8::try_from(name.len()).unwrap());
+        params.extend((u32::try_from(value.len()).unwrap() | 1 << 31).to_be_bytes());
+        params.extend(name.bytes().chain(value.bytes()));
+    }
+    let mut bytes = record(1, &[0, 1, 1, 0, 0, 0, 0, 0]);
+    for part in params.chunks(part) {
+        bytes.extend(record(4, part));
+    }
+    bytes.extend(record(4, &[]));
+    bytes.extend(record(5, b"COOKIE: in a body"));
+    bytes
+}
+
+#[test]
+fn parameters_of_fastcgi_are_masked_wherever_they_are_cut() {
+    for part in [7, 99] {
+        let plain = fastcgi(["a=b; c", "00-x", "hunter2"], part);
+        let masked = fastcgi(["******", "00-x", "*******"], part);
+        for cut in 10..plain.len() {
+            let mut scrubber = Scrubber::default();
+            let mut got = Vec::new();
+            let (first, second) = plain.split_at(cut);
+            // Requests may follow each other on a connection.
+            let more = [second, &plain].concat();
+            for (pos, bytes) in [(0, first), (cut, &more)] {
+                let len = bytes.len() as u64;
+                got.extend(scrubbed(&mut scrubber, class::UNIX, pos as u64, len, bytes));
+            }
+            assert_eq!(
+                text(&got),
+                text(&[masked.clone(), masked.clone()].concat()),
+                "{cut}"
+            );
+        }
+    }
+}
+
+#[test]
+fn where_parameters_are_not_known_everything_is_masked() {
+    let plain = fastcgi(["a=b; c", "00-x", "hunter2"], 99);
+    let mut scrubber = Scrubber::default();
+    scrubbed(&mut scrubber, class::UNIX, 0, 30, &plain[..30]);
+    let rest = &plain[32..];
+    let after_gap = scrubbed(&mut scrubber, class::UNIX, 32, rest.len() as u64, rest);
+    assert!(after_gap.iter().all(|b| *b == b'*'));
+    let again = scrubbed(&mut scrubber, class::UNIX, 500, plain.len() as u64, &plain);
+    assert_eq!(
+        text(&again),
+        text(&fastcgi(["******", "00-x", "*******"], 99))
+    );
+}
+
 #[test]
 fn messages_in_pipes_stay_as_they_are() {
     let bytes = b"Cookie: a=b\n";

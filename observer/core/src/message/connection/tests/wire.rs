@@ -94,7 +94,7 @@ impl Wire {
                 HttpEvent::Request { moved, .. }
                 | HttpEvent::RequestEnd { moved }
                 | HttpEvent::Response { moved, .. }
-                | HttpEvent::ResponseEnd { moved } => Some(moved),
+                | HttpEvent::ResponseEnd { moved, .. } => Some(moved),
                 HttpEvent::Lost | HttpEvent::Ignored(_) => None,
             })
             .collect()
