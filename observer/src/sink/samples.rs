@@ -3,6 +3,7 @@
 use observer_core::context::{Context, Format, SpanId, TraceId};
 use observer_core::facts::Runtime;
 use observer_core::ids::{Identity, Seq, Tgid, Tid};
+use observer_core::judged::counts::{Cell, Counted, How, Name, Sample, Series};
 use observer_core::judged::{
     Address, Attribution, Candidate, Cause, Counts, EdgeSummary, Evidence, Exchange, ExchangeId,
     Explanation, Finding, Log, LogContext, LogId, LogSummary, LogVerdict, Loss, LossKind,
@@ -260,11 +261,13 @@ pub fn summary() -> Summary {
         end: at(10_000_000),
         services: vec![ServiceSummary {
             service: "cart".into(),
+            namespace: "shop".into(),
             runtime,
             served: 120,
             served_with_context: 118,
             edges: vec![EdgeSummary {
                 peer: "payments".into(),
+                peer_namespace: "shop".into(),
                 calls: 252,
                 verdicts: Counts(
                     [
@@ -299,10 +302,43 @@ pub fn summary() -> Summary {
         log_verdicts,
         not_observed: vec![NotObserved {
             service: "cart".into(),
+            namespace: "shop".into(),
             protocol: Protocol::Tls,
             connections: 3,
         }],
         losses: vec![loss()],
         records: 51_320,
+        counted: counted(),
+    }
+}
+
+/// Counts of one call and an example of it.
+pub fn counted() -> Counted {
+    let (service, peer) = (name("cart"), name("payments"));
+    let cell = Cell::Calls {
+        service: service.clone(),
+        peer: peer.clone(),
+        verdict: Verdict::Dropped,
+        how: How::OtherExecution,
+    };
+    Counted {
+        series: vec![Series::new(&cell, 30)],
+        samples: vec![Sample {
+            time: at(132_000),
+            id: "x12".into(),
+            service,
+            peer: Some(peer),
+            verdict: "dropped".into(),
+            what: "GET /discount/{id}".into(),
+            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".into()),
+            sent_trace_id: None,
+        }],
+    }
+}
+
+fn name(name: &str) -> Name {
+    Name {
+        namespace: "shop".into(),
+        name: name.into(),
     }
 }

@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 
+use super::counts::Counted;
+
 use super::{Cause, ExchangeId, LogVerdict, Loss, Verdict, WallTime};
 use crate::facts::Runtime;
 use crate::message::Protocol;
+use crate::text::Text;
 
 /// How many of each value were told, without those never told, in a fixed order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,7 +23,13 @@ impl<K: Ord> Default for Counts<K> {
 impl<K: Ord + Copy> Counts<K> {
     /// Counts one more.
     pub fn add(&mut self, key: K) {
-        *self.0.entry(key).or_default() += 1;
+        self.add_many(key, 1);
+    }
+
+    /// Counts `n` more.
+    pub fn add_many(&mut self, key: K, n: u64) {
+        let count = self.0.entry(key).or_default();
+        *count = count.saturating_add(n);
     }
 
     /// How many were counted of those that satisfy `which`.
@@ -28,8 +37,7 @@ impl<K: Ord + Copy> Counts<K> {
         self.0
             .iter()
             .filter(|(k, _)| which(**k))
-            .map(|(_, n)| n)
-            .sum()
+            .fold(0, |sum: u64, (_, n)| sum.saturating_add(*n))
     }
 }
 
@@ -70,6 +78,9 @@ pub struct WhyCount {
 pub struct EdgeSummary {
     /// The other side: its service when observed, else host and port.
     pub peer: String,
+    /// Namespace of the other side; empty where none is known.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub peer_namespace: Text,
     /// Calls.
     pub calls: u64,
     /// Verdicts on them.
@@ -105,6 +116,9 @@ pub struct LogSummary {
 pub struct ServiceSummary {
     /// Its name.
     pub service: String,
+    /// Its namespace; empty where none is known.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub namespace: Text,
     /// What it runs on, where recognised.
     pub runtime: Option<Runtime>,
     /// Requests that it served.
@@ -126,6 +140,9 @@ pub struct ServiceSummary {
 pub struct NotObserved {
     /// The service.
     pub service: String,
+    /// Its namespace; empty where none is known.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub namespace: Text,
     /// What the connections carry.
     pub protocol: Protocol,
     /// How many connections.
@@ -151,4 +168,7 @@ pub struct Summary {
     pub losses: Vec<Loss>,
     /// Records that the pipeline took in.
     pub records: u64,
+    /// What all of this is derived from, in a form that adds up.
+    #[serde(flatten)]
+    pub counted: Counted,
 }

@@ -180,6 +180,14 @@ pub(super) fn finding(finding: &Finding) -> String {
     }
 }
 
+/// A service's name, with its namespace where it has one.
+pub(super) fn named(namespace: &str, name: &str) -> String {
+    match namespace {
+        "" => name.to_owned(),
+        namespace => format!("{namespace}/{name}"),
+    }
+}
+
 pub(super) fn runtime(runtime: Runtime) -> &'static str {
     match runtime {
         Runtime::Python => "Python",
