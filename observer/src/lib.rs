@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod otlp;
 pub mod output;
 pub mod replay;
+pub mod report;
 pub mod runtimes;
 pub mod session;
 pub mod sink;
@@ -55,6 +56,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Watch(args) => watch::run(&plan::watch(args)?)?,
         Command::Logs(args) => watch::run(&plan::logs(args)?)?,
         Command::Replay(args) => replay::run(&plan::replay(args)?)?,
+        Command::Report(args) => report::run(&cli::report::plan(args)?)?,
         Command::Completions(args) => generate::completions(args.shell)?,
         Command::Man => generate::man()?,
         Command::Decode(args) => decode::run(&args)?,

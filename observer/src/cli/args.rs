@@ -9,6 +9,7 @@ use observer_core::judged::SubjectId;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::export::HealArgs;
+use super::report::ReportArgs;
 
 /// Shows which service drops trace context, on which call, how often and why.
 ///
@@ -35,7 +36,7 @@ Start here: `observer demo`, then `observer watch --pid PID`.
 Exit status:
   0  done
   1  done in part: decode: a header is invalid; doctor: some of it works; replay: the recording is
-     cut short; watch: recording or output failed on the way
+     cut short; watch: recording or output failed on the way; report: a source gave nothing or a part
   2  not done: wrong usage, missing privileges, unreadable file
   N  watch -- CMD: what the command exited with (128 + signal number if a signal ended it)";
 
@@ -50,6 +51,9 @@ pub enum Command {
     Logs(LogsArgs),
     /// Show a recording as the live watch showed it
     Replay(ReplayArgs),
+    /// Report where the traces of a fleet break, worst first, from recordings, agents or Prometheus
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
     /// Say what a propagation header carries, or which rule it breaks
     #[command(after_help = DECODE_EXAMPLES)]
     Decode(DecodeArgs),
@@ -77,6 +81,12 @@ const LOGS_EXAMPLES: &str = "\
 Examples:
   observer logs --pid 4242                      lines of a process, with trace_id and span_id
   observer logs --comm python3 --otlp           the same, exported as well";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  observer report monday.observer tuesday.json
+  observer report --agent node-1:9464 --agent node-2:9464 --format html -o report.html
+  observer report --prometheus http://prometheus:9090 --since 7d --baseline last-week.json";
 
 const DECODE_EXAMPLES: &str = "\
 Examples:
@@ -311,7 +321,7 @@ pub enum ShopService {
 }
 
 /// `30s`, `5m`, `1h 30m`; a plain number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string()),
         Err(_) => humantime::parse_duration(text).map_err(|e| e.to_string()),

@@ -4,6 +4,7 @@ pub mod args;
 pub mod exit;
 pub mod export;
 pub mod plan;
+pub mod report;
 
 #[cfg(test)]
 mod tests;

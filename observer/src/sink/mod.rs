@@ -5,7 +5,7 @@ mod filter;
 mod json;
 mod lines;
 pub mod rows;
-mod text;
+pub(crate) mod text;
 mod trees;
 
 #[cfg(test)]
