@@ -8,6 +8,7 @@ use observer_core::judged::SubjectId;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::check::CheckArgs;
 use super::export::HealArgs;
 use super::report::ReportArgs;
 
@@ -36,8 +37,10 @@ Start here: `observer demo`, then `observer watch --pid PID`.
 Exit status:
   0  done
   1  done in part: decode: a header is invalid; doctor: some of it works; replay: the recording is
-     cut short; watch: recording or output failed on the way; report: a source gave nothing or a part
+     cut short; watch: recording or output failed on the way; report: a source gave nothing or a part;
+     check: traces break
   2  not done: wrong usage, missing privileges, unreadable file
+  3  check: whether traces break can't be told
   N  watch -- CMD: what the command exited with (128 + signal number if a signal ended it)";
 
 /// The commands.
@@ -54,6 +57,9 @@ pub enum Command {
     /// Report where the traces of a fleet break, worst first, from recordings, agents or Prometheus
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
+    /// Fail where traces break, in a CI run or a recording: 0 clean, 1 broken, 2 not done, 3 inconclusive
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
     /// Say what a propagation header carries, or which rule it breaks
     #[command(after_help = DECODE_EXAMPLES)]
     Decode(DecodeArgs),
@@ -87,6 +93,12 @@ Examples:
   observer report monday.observer tuesday.json
   observer report --agent node-1:9464 --agent node-2:9464 --format html -o report.html
   observer report --prometheus http://prometheus:9090 --since 7d --baseline last-week.json";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  observer check --max-drop-rate 1% -- ./run-integration-tests.sh
+  observer check --service cart --min-requests 50 --junit traces.xml --pid 4242 --duration 60s
+  observer check --baseline main.json session.observer";
 
 const DECODE_EXAMPLES: &str = "\
 Examples:

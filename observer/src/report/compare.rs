@@ -106,6 +106,30 @@ pub(super) fn compare(before: &Report, now: &Report) -> Comparison {
     }
 }
 
+/// What got worse, or is new and loses context.
+#[derive(Debug)]
+pub(crate) struct Worse(std::collections::BTreeSet<Subject>);
+
+impl Worse {
+    pub(super) fn new(comparison: Comparison) -> Self {
+        let worse = comparison.changes.into_iter();
+        let worse = worse.filter(|c| matches!(c.way, Way::Worse | Way::New));
+        Self(worse.map(|c| c.subject).collect())
+    }
+
+    /// Whether calls on this edge did.
+    pub(crate) fn calls(&self, service: &Name, peer: &Name) -> bool {
+        let (service, peer) = (service.clone(), peer.clone());
+        self.0.contains(&Subject::Calls { service, peer })
+    }
+
+    /// Whether this service's log events did.
+    pub(crate) fn lines(&self, service: &Name) -> bool {
+        let service = service.clone();
+        self.0.contains(&Subject::Lines { service })
+    }
+}
+
 /// Everything of which a share was lost, where anything was judged.
 fn rates(report: &Report) -> BTreeMap<Subject, Rate> {
     let calls = report.edges.iter().map(|edge| {

@@ -14,7 +14,7 @@ mod rules;
 mod source;
 
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 #[cfg(test)]
 mod schema;
 
@@ -22,7 +22,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cli::exit::Exit;
-use crate::cli::report::{Format, ReportPlan};
+use observer_core::judged::Summary;
+
+use crate::cli::report::{Format, ReportPlan, Sources};
+pub(crate) use compare::Worse;
 use model::{Report, State};
 
 /// Why there is no report.
@@ -88,6 +91,26 @@ pub fn run(plan: &ReportPlan) -> Result<Exit, Error> {
     let text = text(&report, plan).map_err(Error::Render)?;
     write(&text, plan.output.as_deref())?;
     Ok(if whole { Exit::Ok } else { Exit::Partly })
+}
+
+/// The report of files alone; what is wrong with one is told in its line.
+pub(crate) fn of_files(files: &[PathBuf]) -> Result<Report, Error> {
+    let sources = Sources {
+        files: files.to_vec(),
+        ..Sources::default()
+    };
+    let gathered = source::gather(&sources).map_err(Error::Sources)?;
+    Ok(build::report(gathered, source::now(), None))
+}
+
+/// The report of a watch, which may have seen nothing.
+pub(crate) fn of_watch(summary: Option<Summary>) -> Report {
+    build::report(source::watched(summary), source::now(), None)
+}
+
+/// What got worse, or is new and loses context.
+pub(crate) fn changed_for_worse(before: &Report, now: &Report) -> Worse {
+    Worse::new(compare::compare(before, now))
 }
 
 fn text(report: &Report, plan: &ReportPlan) -> anyhow::Result<String> {

@@ -3,6 +3,7 @@
 mod explain;
 mod filter;
 mod json;
+mod keep;
 mod lines;
 pub mod rows;
 pub(crate) mod text;
@@ -19,6 +20,8 @@ use observer_core::facts::ProcessFacts;
 use observer_core::healing::Healed;
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
+
+pub use keep::Keep;
 
 use crate::cli::args::Output;
 use crate::cli::plan::ShowPlan;

@@ -263,7 +263,12 @@ fn curve(from: (u32, u32), to: (u32, u32)) -> (String, (u32, u32)) {
     if to.0 > from.0 {
         let bend = u32::midpoint(right, to.0);
         let path = format!("M{right} {y1}C{bend} {y1} {bend} {y2} {} {y2}", to.0 - 6);
-        return (path, (bend, middle));
+        // Where most curves from one box have parted, and those to one box have not met yet.
+        let (near, far) = (u32::midpoint(right, bend), u32::midpoint(y1, middle));
+        return (
+            path,
+            (u32::midpoint(near, bend), u32::midpoint(far, middle)),
+        );
     }
     // Back, or within a column: around the right side.
     let out = right.max(to.0 + WIDTH) + 60;

@@ -5,9 +5,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use observer_core::engine::Config;
-use observer_core::ids::KernelNanos;
+use observer_core::judged::WallTime;
 use observer_core::judged::counts::Counted;
-use observer_core::judged::{Judged, Summary, WallTime};
 use observer_core::recording::MAGIC;
 use observer_core::summary::Page;
 use serde::Deserialize;
@@ -15,7 +14,7 @@ use serde::Deserialize;
 use super::{Found, agent};
 use crate::report::model::{SourceKind, SourceLine, State};
 use crate::session::{self, Replay, SessionError};
-use crate::sink::Sink;
+use crate::sink::Keep;
 
 /// The longest line that is read, bytes; summaries of a whole host have some MB.
 const LINE: u64 = 256 * 1024 * 1024;
@@ -40,24 +39,6 @@ pub(super) fn read(path: &Path) -> Vec<Found> {
         Ok([]) => vec![Found::nothing(line, "it is empty")],
         Ok(_) => output(line, reader),
         Err(error) => vec![Found::nothing(line, error)],
-    }
-}
-
-/// Keeps the summary alone.
-struct Keep<'a>(&'a mut Option<Summary>);
-
-impl Sink for Keep<'_> {
-    fn judged(&mut self, _: Judged) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn tick(&mut self, _: KernelNanos) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn finish(&mut self, summary: Summary) -> io::Result<()> {
-        *self.0 = Some(summary);
-        Ok(())
     }
 }
 

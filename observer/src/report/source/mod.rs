@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use observer_core::judged::WallTime;
 use observer_core::judged::counts::Counted;
+use observer_core::judged::{Summary, WallTime};
 use observer_core::summary::Tally;
 use observer_core::text::Text;
 
-use super::model::{AgentLine, SourceLine, State};
+use super::model::{AgentLine, SourceKind, SourceLine, State};
 use crate::cli::report::Sources;
 
 /// How far two clocks may be apart before it is told, seconds.
@@ -75,6 +75,19 @@ pub(super) fn gather(sources: &Sources) -> anyhow::Result<Gathered> {
     }
     gathered.agents();
     Ok(gathered)
+}
+
+/// What a watch gave.
+pub(super) fn watched(summary: Option<Summary>) -> Gathered {
+    let mut gathered = Gathered::default();
+    if let Some(summary) = summary {
+        let mut line = SourceLine::new(SourceKind::Watch, "watch");
+        line.since = Some(summary.start);
+        line.until = Some(summary.end);
+        let counted = summary.counted;
+        gathered.add(Found { line, counted });
+    }
+    gathered
 }
 
 /// Files that are given twice would count twice.

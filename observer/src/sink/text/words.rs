@@ -74,6 +74,9 @@ pub(crate) fn rate(rate: Rate) -> String {
 /// A share in percent, with one decimal unless it is none or all.
 pub(crate) fn percent(share: f64) -> String {
     let text = format!("{:.1}", share * 100.0);
+    if share > 0.0 && text == "0.0" {
+        return "<0.1".to_owned();
+    }
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
