@@ -1,5 +1,6 @@
 //! The program's edges: what it hears from the kernel, and what becomes of what it finds.
 
+pub mod check;
 pub mod cli;
 pub mod decode;
 pub mod demo;
@@ -11,6 +12,7 @@ pub mod kernel;
 pub mod otlp;
 pub mod output;
 pub mod replay;
+pub mod report;
 pub mod runtimes;
 pub mod session;
 pub mod sink;
@@ -55,6 +57,8 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Watch(args) => watch::run(&plan::watch(args)?)?,
         Command::Logs(args) => watch::run(&plan::logs(args)?)?,
         Command::Replay(args) => replay::run(&plan::replay(args)?)?,
+        Command::Report(args) => report::run(&cli::report::plan(args)?)?,
+        Command::Check(args) => check::run(&cli::check::plan(args)?)?,
         Command::Completions(args) => generate::completions(args.shell)?,
         Command::Man => generate::man()?,
         Command::Decode(args) => decode::run(&args)?,

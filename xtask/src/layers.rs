@@ -52,7 +52,7 @@ const HOUSES: [House; 2] = [
         // The sinks come before the kernel edge: they can't know of it. What joins both comes last.
         stages: &[
             "cli", "otlp", "sink", "heal", "session", "output", "generate", "decode", "replay",
-            "facts", "kernel", "runtimes", "watch", "doctor", "shop", "demo",
+            "report", "facts", "kernel", "runtimes", "watch", "check", "doctor", "shop", "demo",
         ],
     },
 ];

@@ -3,6 +3,7 @@
 use observer_core::context::{Context, Format, SpanId, TraceId};
 use observer_core::facts::{ExecutionKind, Runtime};
 use observer_core::ids::{Identity, Seq, Tgid, Tid};
+use observer_core::judged::counts::{Cell, Counted, How, Name, Sample, Series};
 use observer_core::judged::{
     Address, Attribution, Candidate, Cause, Counts, EdgeSummary, Evidence, Exchange, ExchangeId,
     ExecutionsCount, Explanation, Finding, Log, LogContext, LogId, LogSummary, LogVerdict, Loss,
@@ -10,6 +11,7 @@ use observer_core::judged::{
     WallTime, Weighed, WhyCount,
 };
 use observer_core::message::Protocol;
+use observer_core::text::Text;
 
 use super::trees::{Part, Tree};
 use crate::cli::args::Color;
@@ -260,6 +262,7 @@ pub fn summary() -> Summary {
         end: at(10_000_000),
         services: vec![ServiceSummary {
             service: "cart".into(),
+            namespace: "shop".into(),
             runtime,
             executions: vec![
                 ExecutionsCount {
@@ -277,6 +280,7 @@ pub fn summary() -> Summary {
             served_with_context: 118,
             edges: vec![EdgeSummary {
                 peer: "payments".into(),
+                peer_namespace: "shop".into(),
                 calls: 252,
                 verdicts: Counts(
                     [
@@ -311,10 +315,44 @@ pub fn summary() -> Summary {
         log_verdicts,
         not_observed: vec![NotObserved {
             service: "cart".into(),
+            namespace: "shop".into(),
             protocol: Protocol::Tls,
             connections: 3,
         }],
         losses: vec![loss()],
         records: 51_320,
+        counted: counted(),
+    }
+}
+
+/// Counts of one call and an example of it.
+pub fn counted() -> Counted {
+    let (service, peer) = (name("cart"), name("payments"));
+    let cell = Cell::Calls {
+        service: service.clone(),
+        peer: peer.clone(),
+        verdict: Verdict::Dropped,
+        how: How::OtherExecution,
+    };
+    Counted {
+        series: vec![Series::new(&cell, 30)],
+        samples: vec![Sample {
+            time: at(132_000),
+            id: "x12".into(),
+            source: Text::default(),
+            service,
+            peer: Some(peer),
+            verdict: "dropped".into(),
+            what: "GET /discount/{id}".into(),
+            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".into()),
+            sent_trace_id: None,
+        }],
+    }
+}
+
+fn name(name: &str) -> Name {
+    Name {
+        namespace: "shop".into(),
+        name: name.into(),
     }
 }

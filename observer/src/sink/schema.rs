@@ -244,6 +244,7 @@ fn summaries_are_as_the_schema_says() {
     ];
     summary.not_observed = protocols
         .map(|protocol| NotObserved {
+            namespace: "shop".into(),
             service: "cart".into(),
             protocol,
             connections: 1,

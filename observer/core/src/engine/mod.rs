@@ -25,6 +25,7 @@ use crate::judged::{Judged, LossKind, Summary};
 use crate::message::LogLine;
 use crate::message::lines::Lines;
 use crate::stream::Settle;
+use crate::summary::Tally;
 
 /// Logs that are followed at once.
 const MAX_LOGS: usize = 4_096;
@@ -126,6 +127,12 @@ impl Engine {
     /// What the pipeline asks of the probes since the last call.
     pub fn feedback(&mut self) -> Vec<Feedback> {
         self.stages.exchanges.take_feedback()
+    }
+
+    /// What was counted until now.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.stages.tally()
     }
 
     /// Ends the watch: everything still open is told as it stands, then the counts.

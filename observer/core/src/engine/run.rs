@@ -12,6 +12,7 @@ use crate::message::lines::Lines;
 use crate::message::{LogLine, Moved, Protocol};
 use crate::record::{Data, Direction, Event, Place, Record, place};
 use crate::stream::{Chunk, Released};
+use crate::summary::Tally;
 
 impl Stages {
     /// Looks for records that were lost before this one, as the kernel wrote it: those that the front
@@ -358,6 +359,10 @@ impl Stages {
 
     pub(super) fn summary(&self) -> Summary {
         self.teller.summary(self.now, self.records)
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.teller.tally(self.records)
     }
 }
 

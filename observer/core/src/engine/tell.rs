@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 
 use hashbrown::HashMap;
 use lru::LruCache;
+use opentelemetry_semantic_conventions::resource::SERVICE_NAMESPACE;
 use smol_str::format_smolstr;
 
 use super::Config;
@@ -15,13 +16,14 @@ use crate::context::{Carrier, TraceId};
 use crate::exchange::{Begun, Ended};
 use crate::facts::{Executions, ProcessFacts, Runtime};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
+use crate::judged::counts::{Cell, Name};
 use crate::judged::{
     Address, Candidate, Exchange, ExchangeId, ExecutionsCount, Explanation, Finding, Judged, Log,
-    LogContext, LogId, Loss, LossKind, Role, SubjectId, Summary,
+    LogContext, LogId, Loss, LossKind, Role, ServiceSummary, SubjectId, Summary,
 };
 use crate::message::Protocol;
 use crate::redact::redact;
-use crate::summary::{Circumstances, Counter};
+use crate::summary::{Circumstances, Counter, Tally};
 use crate::text::{Text, printable, printable_lines, printable_text};
 use crate::verdict::{CallJudgement, LineJudgement, judge_call, judge_line};
 
@@ -59,6 +61,8 @@ pub(super) struct Teller {
 struct Known {
     /// Printable.
     service: Text,
+    /// Printable; empty where none is declared.
+    namespace: Text,
     runtime: Option<Runtime>,
     /// Whether its executions can be told apart.
     executions: Option<Executions>,
@@ -93,6 +97,10 @@ impl Teller {
     pub(super) fn process(&mut self, facts: ProcessFacts) {
         let known = Known {
             service: Text::new(printable(&facts.service)),
+            namespace: facts
+                .resource
+                .get(SERVICE_NAMESPACE)
+                .map_or_else(Text::default, |n| Text::new(printable(n))),
             runtime: facts.runtime,
             executions: facts.executions,
         };
@@ -109,8 +117,8 @@ impl Teller {
     }
 
     pub(super) fn not_observed(&mut self, tgid: Tgid, protocol: Protocol) {
-        let service = self.service(tgid);
-        self.counter.not_observed(&service, protocol);
+        let service = self.name(tgid);
+        self.counter.not_observed(service, protocol);
     }
 
     pub(super) fn lost(
@@ -133,6 +141,8 @@ impl Teller {
             pid: tgid,
             service: tgid.map(|t| self.service(t)),
         };
+        let touched = tgid.map(|t| self.name(t));
+        self.counter.lost(touched, what, count);
         let total = self.lost.entry(what).or_insert_with(|| Loss {
             count: 0,
             pid: None,
@@ -159,10 +169,10 @@ impl Teller {
         if begun.head.telemetry {
             findings.push(Finding::TelemetryExport);
         }
-        let circumstances = self.circumstances(begun.tgid, true, true);
+        let circumstances = self.circumstances(begun.tgid);
         let mut exchange = self.exchange(begun, Some(ended));
         exchange.findings = findings;
-        self.counter.exchange(&exchange, circumstances);
+        self.counter.exchange(&exchange, &circumstances);
         Judged::Exchange(Box::new(exchange))
     }
 
@@ -225,7 +235,17 @@ impl Teller {
         });
         let same_format = owner.is_none_or(|s| shares_format(inbound(s), outbound));
         let same_execution = decision.owner.is_some_and(|o| o.same_execution);
-        let circumstances = self.circumstances(by.tgid, same_execution, same_format);
+        let trace = owner.and_then(|s| trace_of(inbound(s)));
+        let peer_namespace = self
+            .serving(&call.begun)
+            .map(|tgid| self.name(tgid).namespace);
+        let circumstances = Circumstances {
+            peer_namespace: peer_namespace.unwrap_or_default(),
+            same_execution,
+            same_format,
+            trace,
+            ..self.circumstances(by.tgid)
+        };
         let exchange = Exchange {
             request: decision.owner.map(|o| ExchangeId(o.request)),
             attribution: Some(decision.attribution.or_reason(doubt)),
@@ -233,7 +253,7 @@ impl Teller {
             findings,
             ..self.exchange(*call.begun, call.ended.as_ref())
         };
-        self.counter.exchange(&exchange, circumstances);
+        self.counter.exchange(&exchange, &circumstances);
         Judged::Exchange(Box::new(exchange))
     }
 
@@ -284,6 +304,7 @@ impl Teller {
     ) -> Judged {
         let request = decision.owner.map(|o| o.request);
         let owner = request.and_then(|r| attributor.served(by.tgid, r));
+        let trace = owner.and_then(|s| trace_of(inbound(s)));
         let own_traces = request
             .and_then(|r| self.traces.peek(&r))
             .map_or(&[][..], Vec::as_slice);
@@ -313,14 +334,17 @@ impl Teller {
             attribution: decision.attribution.or_reason(doubt),
             verdict,
         };
-        let runtime = self.runtime(by.tgid);
-        self.counter.log(&log, runtime);
+        let circumstances = Circumstances {
+            trace,
+            ..self.circumstances(by.tgid)
+        };
+        self.counter.log(&log, &circumstances);
         Judged::Log(Box::new(log))
     }
 
     fn exchange(&mut self, begun: Begun, ended: Option<&Ended>) -> Exchange {
         let peer_service = match begun.role {
-            Role::Client => self.serving(&begun),
+            Role::Client => self.serving(&begun).map(|tgid| self.service(tgid)),
             Role::Server => None,
         };
         let complete = ended.filter(|e| e.outcome.is_ok());
@@ -354,10 +378,18 @@ impl Teller {
         }
     }
 
-    fn serving(&mut self, begun: &Begun) -> Option<Text> {
+    /// The process at the other end of a call, when it is observed as well.
+    fn serving(&self, begun: &Begun) -> Option<Tgid> {
         let by_exchange = self.served_by.peek(&begun.seq).copied();
-        let tgid = by_exchange.or_else(|| self.serves.peek(&begun.endpoint.peer).copied())?;
-        Some(self.service(tgid))
+        by_exchange.or_else(|| self.serves.peek(&begun.endpoint.peer).copied())
+    }
+
+    fn name(&self, tgid: Tgid) -> Name {
+        let facts = self.facts.peek(&tgid);
+        Name {
+            namespace: facts.map_or_else(Text::default, |f| f.namespace.clone()),
+            name: self.service(tgid),
+        }
     }
 
     fn service(&self, tgid: Tgid) -> Text {
@@ -370,19 +402,22 @@ impl Teller {
         self.facts.peek(&tgid).and_then(|f| f.runtime)
     }
 
-    fn circumstances(&self, tgid: Tgid, same_execution: bool, same_format: bool) -> Circumstances {
+    fn circumstances(&self, tgid: Tgid) -> Circumstances {
         Circumstances {
+            namespace: self.name(tgid).namespace,
             runtime: self.runtime(tgid),
-            same_execution,
-            same_format,
+            ..Circumstances::default()
         }
     }
 
     /// Whether the executions of a service's processes can be told apart: each answer with its count, at
     /// most [`MAX_ANSWERS`] of them.
-    fn executions(&self, service: &str) -> Vec<ExecutionsCount> {
+    fn executions(&self, service: &ServiceSummary) -> Vec<ExecutionsCount> {
         let mut counts = BTreeMap::new();
-        for (_, known) in self.facts.iter().filter(|(_, k)| k.service == service) {
+        let of_service = |known: &Known| {
+            known.service == service.service && known.namespace == service.namespace
+        };
+        for (_, known) in self.facts.iter().filter(|(_, k)| of_service(k)) {
             let answer = match &known.executions {
                 Some(Executions::Known { kind, missing }) => (Some(*kind), missing.clone()),
                 Some(Executions::Unavailable(why)) => (None, vec![why.clone()]),
@@ -400,25 +435,38 @@ impl Teller {
         counts.into_iter().map(count).collect()
     }
 
+    /// What was counted, with the records that the pipeline took in.
+    pub(super) fn tally(&self, records: u64) -> Tally {
+        let mut tally = self.counter.tally().clone();
+        tally.add(Cell::Records, records);
+        tally
+    }
+
     pub(super) fn summary(&self, now: KernelNanos, records: u64) -> Summary {
-        let (verdicts, log_verdicts) = self.counter.totals();
+        let tally = self.tally(records);
+        let totals = tally.totals();
         let mut losses: Vec<Loss> = self.lost.values().cloned().collect();
         losses.sort_by_key(|l| l.what);
-        let mut services = self.counter.services();
+        let mut services = tally.services();
         for service in &mut services {
-            service.executions = self.executions(&service.service);
+            service.executions = self.executions(service);
         }
         Summary {
             start: self.config.anchor.wall(self.config.anchor.monotonic),
             end: self.config.anchor.wall(now),
             services,
-            verdicts,
-            log_verdicts,
-            not_observed: self.counter.unobserved(),
+            verdicts: totals.calls,
+            log_verdicts: totals.lines,
+            not_observed: tally.unobserved(),
             losses,
             records,
+            counted: tally.counted(),
         }
     }
+}
+
+fn trace_of(carrier: &Carrier) -> Option<TraceId> {
+    carrier.context().map(|c| c.trace_id.clone())
 }
 
 fn inbound(served: &Served) -> &Carrier {

@@ -3,6 +3,7 @@
 
 mod attribution;
 mod cause;
+pub mod counts;
 mod explanation;
 mod loss;
 mod summary;
@@ -121,6 +122,15 @@ impl std::fmt::Display for ExchangeId {
 impl Serialize for ExchangeId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serialize_shown(self, serializer)
+    }
+}
+
+impl std::str::FromStr for ExchangeId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let number = text.strip_prefix('x').ok_or(NotAnId)?;
+        number.parse().map(|n| Self(Seq(n))).map_err(|_| NotAnId)
     }
 }
 

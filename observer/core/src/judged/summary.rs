@@ -1,13 +1,16 @@
 //! Counts of everything told.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::counts::Counted;
 
 use super::{Cause, ExchangeId, LogVerdict, Loss, Verdict, WallTime};
 use crate::facts::{ExecutionKind, Runtime};
 use crate::message::Protocol;
+use crate::text::Text;
 
 /// How many of each value were told, without those never told, in a fixed order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Counts<K: Ord>(pub std::collections::BTreeMap<K, u64>);
 
@@ -20,7 +23,13 @@ impl<K: Ord> Default for Counts<K> {
 impl<K: Ord + Copy> Counts<K> {
     /// Counts one more.
     pub fn add(&mut self, key: K) {
-        *self.0.entry(key).or_default() += 1;
+        self.add_many(key, 1);
+    }
+
+    /// Counts `n` more.
+    pub fn add_many(&mut self, key: K, n: u64) {
+        let count = self.0.entry(key).or_default();
+        *count = count.saturating_add(n);
     }
 
     /// How many were counted of those that satisfy `which`.
@@ -28,13 +37,12 @@ impl<K: Ord + Copy> Counts<K> {
         self.0
             .iter()
             .filter(|(k, _)| which(**k))
-            .map(|(_, n)| n)
-            .sum()
+            .fold(0, |sum: u64, (_, n)| sum.saturating_add(*n))
     }
 }
 
 /// A share with its 95 % Wilson score interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
     /// Cases counted.
     pub hits: u64,
@@ -70,6 +78,9 @@ pub struct WhyCount {
 pub struct EdgeSummary {
     /// The other side: its service when observed, else host and port.
     pub peer: String,
+    /// Namespace of the other side; empty where none is known.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub peer_namespace: Text,
     /// Calls.
     pub calls: u64,
     /// Verdicts on them.
@@ -81,7 +92,7 @@ pub struct EdgeSummary {
 }
 
 /// A reason for which something could not be judged, and how often.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReasonCount {
     /// The reason, in words.
     pub reason: String,
@@ -116,6 +127,9 @@ pub struct ExecutionsCount {
 pub struct ServiceSummary {
     /// Its name.
     pub service: String,
+    /// Its namespace; empty where none is known.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub namespace: Text,
     /// What it runs on, where recognised.
     pub runtime: Option<Runtime>,
     /// Whether its executions can be told apart; empty if its runtime has none but threads.
@@ -139,6 +153,9 @@ pub struct ServiceSummary {
 pub struct NotObserved {
     /// The service.
     pub service: String,
+    /// Its namespace; empty where none is known.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub namespace: Text,
     /// What the connections carry.
     pub protocol: Protocol,
     /// How many connections.
@@ -164,4 +181,7 @@ pub struct Summary {
     pub losses: Vec<Loss>,
     /// Records that the pipeline took in.
     pub records: u64,
+    /// What all of this is derived from, in a form that adds up.
+    #[serde(flatten)]
+    pub counted: Counted,
 }

@@ -131,7 +131,9 @@ impl Version {
 }
 
 /// What a connection carries, as far as it was recognised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// HTTP/1.0 or 1.1.

@@ -56,9 +56,12 @@ fn service(service: &ServiceSummary, rows: &mut Vec<Row>) {
         ),
     };
     rows.push(
-        Row::new(&service.service, Tone::Strong)
-            .and(&runtime, Tone::Faint)
-            .then(&served, Tone::Plain),
+        Row::new(
+            &words::named(&service.namespace, &service.service),
+            Tone::Strong,
+        )
+        .and(&runtime, Tone::Faint)
+        .then(&served, Tone::Plain),
     );
     for executions in &service.executions {
         self::executions(executions, rows);
@@ -103,7 +106,10 @@ fn executions(count: &ExecutionsCount, rows: &mut Vec<Row>) {
 
 fn edge(edge: &EdgeSummary, rows: &mut Vec<Row>) {
     let row = Row::new("  → ", Tone::Plain)
-        .and(&edge.peer, Tone::Strong)
+        .and(
+            &words::named(&edge.peer_namespace, &edge.peer),
+            Tone::Strong,
+        )
         .then(&words::count(edge.calls, "call"), Tone::Plain);
     let marks = edge.verdicts.0.iter().map(|(v, n)| (marks::call(*v), *n));
     rows.push(counted(row, marks));
@@ -176,7 +182,7 @@ fn not_seen(summary: &Summary, rows: &mut Vec<Row>) {
             "not observed: {}, {} of {}",
             words::protocol(other.protocol),
             words::count(other.connections, "connection"),
-            other.service
+            words::named(&other.namespace, &other.service)
         );
         rows.push(Row::new("", Tone::Plain).and(&text, Tone::Odd).wrapped(2));
     }

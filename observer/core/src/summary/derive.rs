@@ -1,0 +1,168 @@
+//! What is said of services: a function of the tally.
+
+use super::rate;
+use super::tally::{Edge, Service, Tally};
+use crate::facts::Runtime;
+use crate::judged::counts::{Inbound, Name, Sample};
+use crate::judged::{
+    Counts, LogSummary, LogVerdict, LossKind, NotObserved, ReasonCount, ServiceSummary, Verdict,
+};
+use crate::text::Text;
+
+/// Verdicts on everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// On all calls.
+    pub calls: Counts<Verdict>,
+    /// On all logged events.
+    pub lines: Counts<LogVerdict>,
+}
+
+impl Tally {
+    /// Services that did something, by name.
+    #[must_use]
+    pub fn services(&self) -> Vec<ServiceSummary> {
+        self.services
+            .iter()
+            .filter(|(_, service)| service.is_active())
+            .map(|(name, service)| service.summary(name))
+            .collect()
+    }
+
+    /// Verdicts on all calls and all logged events.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for service in self.services.values() {
+            for edge in service.edges.values() {
+                for ((verdict, _), n) in &edge.calls.0 {
+                    totals.calls.add_many(*verdict, *n);
+                }
+            }
+            for (verdict, n) in &service.lines.0 {
+                totals.lines.add_many(*verdict, *n);
+            }
+        }
+        totals
+    }
+
+    /// Connections that were not observed, by service and protocol.
+    #[must_use]
+    pub fn unobserved(&self) -> Vec<NotObserved> {
+        let mut rows = Vec::new();
+        for (name, service) in &self.services {
+            rows.extend(
+                service
+                    .unobserved
+                    .0
+                    .iter()
+                    .map(|(protocol, n)| NotObserved {
+                        service: name.name.to_string(),
+                        namespace: name.namespace.clone(),
+                        protocol: *protocol,
+                        connections: *n,
+                    }),
+            );
+        }
+        rows
+    }
+
+    /// What was lost, by whom it touches and kind.
+    pub fn losses(&self) -> impl Iterator<Item = (Option<&Name>, LossKind, u64)> {
+        let losses = self.losses.iter();
+        losses.map(|((service, kind), n)| (service.as_ref(), *kind, *n))
+    }
+
+    /// Records that pipelines took in.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Addresses at which services were seen to serve, with how many requests.
+    pub fn served(&self) -> impl Iterator<Item = (&Name, &Text, u64)> {
+        self.services.iter().flat_map(|(name, service)| {
+            let served = service.served.iter();
+            served.map(move |(address, n)| (name, address, *n))
+        })
+    }
+
+    /// Requests of a service that came with a context which breaks its format's rules.
+    #[must_use]
+    pub fn invalid_requests(&self, service: &Name) -> u64 {
+        let service = self.services.get(service);
+        service.map_or(0, |s| s.requests.of(|c| c == Inbound::Invalid))
+    }
+
+    /// Examples of calls on an edge.
+    pub fn samples(&self, service: &Name, peer: &Name) -> impl Iterator<Item = &Sample> {
+        let edge = self.services.get(service).and_then(|s| s.edges.get(peer));
+        edge.into_iter().flat_map(|edge| edge.samples.iter())
+    }
+
+    /// Examples of a service's logged events.
+    pub fn line_samples(&self, service: &Name) -> impl Iterator<Item = &Sample> {
+        let service = self.services.get(service);
+        service.into_iter().flat_map(|s| s.samples.iter())
+    }
+}
+
+impl Service {
+    fn is_active(&self) -> bool {
+        !(self.requests.0.is_empty() && self.edges.is_empty() && self.lines.0.is_empty())
+    }
+
+    /// What most of its work ran on.
+    fn runtime(&self) -> Option<Runtime> {
+        let most = |(a, n): &(&Runtime, &u64), (b, m): &(&Runtime, &u64)| n.cmp(m).then(b.cmp(a));
+        self.runtimes
+            .0
+            .iter()
+            .max_by(most)
+            .map(|(runtime, _)| *runtime)
+    }
+
+    fn summary(&self, name: &Name) -> ServiceSummary {
+        let runtime = self.runtime();
+        let carries_any = self.edges.values().any(Edge::carries_any);
+        let edges = self.edges.iter();
+        let edges: Vec<_> = edges
+            .map(|(peer, edge)| edge.summary(peer, runtime, carries_any))
+            .collect();
+        let all = |which: fn(Verdict) -> bool| {
+            let counts = edges.iter().map(|e| e.verdicts.of(which));
+            counts.fold(0, u64::saturating_add)
+        };
+        let mut inconclusive: Vec<ReasonCount> = self
+            .inconclusive
+            .iter()
+            .map(|(reason, count)| ReasonCount {
+                reason: reason.to_string(),
+                count: *count,
+            })
+            .collect();
+        inconclusive.sort_by(|a, b| {
+            let more = b.count.cmp(&a.count);
+            more.then_with(|| a.reason.cmp(&b.reason))
+        });
+        ServiceSummary {
+            service: name.name.to_string(),
+            namespace: name.namespace.clone(),
+            runtime,
+            executions: Vec::new(),
+            served: self.requests.of(|_| true),
+            served_with_context: self.requests.of(|c| c == Inbound::Valid),
+            loss: rate(all(Verdict::is_loss), all(Verdict::is_judged)),
+            edges,
+            logs: LogSummary {
+                lines: self.lines.of(|_| true),
+                loss: rate(
+                    self.lines.of(LogVerdict::is_loss),
+                    self.lines.of(LogVerdict::is_judged),
+                ),
+                verdicts: self.lines.clone(),
+            },
+            inconclusive,
+        }
+    }
+}
