@@ -1,5 +1,6 @@
 //! The program's edges: what it hears from the kernel, and what becomes of what it finds.
 
+pub mod agent;
 pub mod cli;
 pub mod decode;
 pub mod demo;
@@ -8,6 +9,7 @@ pub mod facts;
 pub mod generate;
 pub mod heal;
 pub mod kernel;
+pub mod kubernetes;
 pub mod otlp;
 pub mod output;
 pub mod replay;
@@ -54,6 +56,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
     Ok(match command {
         Command::Watch(args) => watch::run(&plan::watch(args)?)?,
         Command::Logs(args) => watch::run(&plan::logs(args)?)?,
+        Command::Agent(args) => agent::run(&args)?,
         Command::Replay(args) => replay::run(&plan::replay(args)?)?,
         Command::Completions(args) => generate::completions(args.shell)?,
         Command::Man => generate::man()?,

@@ -8,6 +8,7 @@ use observer_core::judged::SubjectId;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::agent::AgentArgs;
 use super::export::HealArgs;
 
 /// Shows which service drops trace context, on which call, how often and why.
@@ -48,6 +49,9 @@ pub enum Command {
     /// Print the log lines of services, each with the trace that it belongs to
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(LogsArgs),
+    /// Observe the services of this host for good: metrics, export, names from Kubernetes
+    #[command(after_help = AGENT_EXAMPLES)]
+    Agent(Box<AgentArgs>),
     /// Show a recording as the live watch showed it
     Replay(ReplayArgs),
     /// Say what a propagation header carries, or which rule it breaks
@@ -77,6 +81,15 @@ const LOGS_EXAMPLES: &str = "\
 Examples:
   observer logs --pid 4242                      lines of a process, with trace_id and span_id
   observer logs --comm python3 --otlp           the same, exported as well";
+
+const AGENT_EXAMPLES: &str = "\
+Examples:
+  observer agent                                everything but the system's daemons
+  observer agent --config /etc/observer/agent.yaml
+  observer agent --include port=8000-8099 --metrics-listen :9466
+  observer agent --config agent.yaml --check-config
+
+A setting is looked for in this order: flag, variable, file, default. SIGHUP reads the file again.";
 
 const DECODE_EXAMPLES: &str = "\
 Examples:

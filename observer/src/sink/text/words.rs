@@ -224,6 +224,7 @@ pub(super) fn protocol(protocol: Protocol) -> &'static str {
         Protocol::Mysql => "MySQL",
         Protocol::Redis => "Redis",
         Protocol::NotText => "a log that is not text",
+        Protocol::LeftOut => "a connection left out by sampling",
         Protocol::Unknown => "unknown",
     }
 }
