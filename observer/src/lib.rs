@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod kubernetes;
 pub mod otlp;
 pub mod output;
+pub mod privileges;
 pub mod replay;
 pub mod runtimes;
 pub mod session;

@@ -52,6 +52,7 @@ const HOUSES: [House; 2] = [
         // The sinks come before the kernel edge: they can't know of it. What joins both comes last.
         stages: &[
             "cli",
+            "privileges",
             "otlp",
             "sink",
             "heal",

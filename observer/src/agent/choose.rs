@@ -1,12 +1,13 @@
 //! Chooses processes by the rules of the configuration.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use observer_core::ids::Tgid;
 
 use super::daemons::is_daemon;
+use super::listeners::Listeners;
 use crate::cli::agent::Rule;
 use crate::cli::pattern::matches;
 use crate::facts::container::{Container, container};
@@ -69,6 +70,7 @@ pub struct ByRules {
     directory: Option<Arc<Directory>>,
     known_names: u64,
     looked: Instant,
+    listeners: Listeners,
     /// Processes that may match later.
     waiting: BTreeSet<Tgid>,
     own: u32,
@@ -85,6 +87,7 @@ impl ByRules {
             directory,
             known_names: 0,
             looked: Instant::now(),
+            listeners: Listeners::default(),
             waiting: BTreeSet::new(),
             own: std::process::id(),
         }
@@ -95,7 +98,12 @@ impl ByRules {
         let choice = if process.pid == self.own {
             Choice::No
         } else {
-            choose(&self.rules, self.directory.as_deref(), process)
+            choose(
+                &self.rules,
+                self.directory.as_deref(),
+                &self.listeners,
+                process,
+            )
         };
         if choice == Choice::NotYet && self.waiting.len() < MAX_WAITING {
             self.waiting.insert(tgid);
@@ -174,13 +182,19 @@ fn needs_names(rules: &Rules) -> bool {
 /// A process with what is looked up of it at most once.
 struct Subject<'a> {
     process: &'a Process,
+    listeners: &'a Listeners,
     exe: Option<String>,
     groups: Vec<String>,
     container: Option<Container>,
     pod: Option<Arc<Pod>>,
 }
 
-fn choose(rules: &Rules, directory: Option<&Directory>, process: &Process) -> Choice {
+fn choose(
+    rules: &Rules,
+    directory: Option<&Directory>,
+    listeners: &Listeners,
+    process: &Process,
+) -> Choice {
     if rules.include.is_empty() && !rules.system && is_daemon(process) {
         return Choice::No;
     }
@@ -195,6 +209,7 @@ fn choose(rules: &Rules, directory: Option<&Directory>, process: &Process) -> Ch
         return Choice::No;
     }
     let subject = Subject {
+        listeners,
         exe,
         process,
         groups,
@@ -245,8 +260,7 @@ impl Subject<'_> {
         let named = self.names_match(rule);
         match (named, rule.port) {
             (Choice::Yes, Some(ports)) => {
-                let listens = listening(self.process);
-                if listens.iter().any(|port| ports.contains(*port)) {
+                if self.listeners.listens(self.process, ports) {
                     Choice::Yes
                 } else {
                     Choice::NotYet
@@ -324,38 +338,6 @@ impl Subject<'_> {
     }
 }
 
-/// TCP ports that a process listens on, in its own network namespace.
-fn listening(process: &Process) -> BTreeSet<u16> {
-    let mut sockets = BTreeMap::new();
-    for table in ["net/tcp", "net/tcp6"] {
-        let text = process.read(table).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        sockets.extend(text.lines().skip(1).filter_map(listener));
-    }
-    if sockets.is_empty() {
-        return BTreeSet::new();
-    }
-    let inode = |link: String| {
-        let inode = link.strip_prefix("socket:[")?.strip_suffix(']')?;
-        sockets.get(&inode.parse::<u64>().ok()?).copied()
-    };
-    process.descriptors().filter_map(inode).collect()
-}
-
-/// Inode and port of a listening socket in a line of `/proc/net/tcp`.
-fn listener(line: &str) -> Option<(u64, u16)> {
-    const LISTEN: &str = "0A";
-    let fields: Vec<&str> = line.split_whitespace().take(10).collect();
-    if *fields.get(3)? != LISTEN {
-        return None;
-    }
-    let (_, port) = fields.get(1)?.rsplit_once(':')?;
-    Some((
-        fields.get(9)?.parse().ok()?,
-        u16::from_str_radix(port, 16).ok()?,
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
@@ -370,7 +352,7 @@ mod tests {
             system: false,
         };
         let process = Proc::default().process(std::process::id());
-        choose(&rules, None, &process)
+        choose(&rules, None, &Listeners::default(), &process)
     }
 
     #[test]
@@ -419,13 +401,5 @@ mod tests {
         assert_eq!(own(&["namespace=shop"], &[]), Choice::No);
         assert_eq!(own(&["container=*"], &[]), Choice::No);
         assert_eq!(own(&[], &["label.app=x"]), Choice::Yes);
-    }
-
-    #[test]
-    fn a_listening_socket_is_read_from_its_line() {
-        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0";
-        assert_eq!(listener(line), Some((12_345, 8_080)));
-        assert_eq!(listener(&line.replace(" 0A ", " 01 ")), None);
-        assert_eq!(listener("x"), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The page that Prometheus scrapes: the counts (docs/metrics.md), and the agent's own metrics.
 
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 
 use observer_core::judged::counts::Counted;
@@ -77,14 +78,14 @@ pub fn page(
     text
 }
 
-/// The same in the older format, in which a counter's family has the name of its series. Exemplars must
-/// have been left out.
+/// The same in the older format, in which a family has the name of its series. Exemplars must have been
+/// left out.
 fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let counters: Vec<&str> = text
+    let types: HashMap<&str, &str> = text
         .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
         .collect();
+    let mut out = String::with_capacity(text.len());
     for line in text.lines() {
         let described = ["# TYPE ", "# HELP "]
             .into_iter()
@@ -92,9 +93,10 @@ fn plain(text: &str) -> String {
         match described {
             Some((kind, rest)) => {
                 let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-                let (suffix, rest) = match (counters.contains(&name), rest) {
-                    (true, _) => ("_total", rest),
-                    (false, "info") => ("_info", "gauge"),
+                let (suffix, rest) = match types.get(name) {
+                    Some(&"counter") => ("_total", rest),
+                    Some(&"info") if rest == "info" => ("_info", "gauge"),
+                    Some(&"info") => ("_info", rest),
                     _ => ("", rest),
                 };
                 out.push_str(&format!("{kind}{name}{suffix} {rest}\n"));
@@ -361,6 +363,7 @@ mod tests {
         let text = page_of(Format::Text);
         for line in [
             "# TYPE observer_agent_info gauge\n",
+            "# HELP observer_agent_info The agent.\n",
             "# TYPE process_cpu_seconds_total counter\n",
             "# HELP process_cpu_seconds_total ",
             "process_cpu_seconds_total 1.25\n",

@@ -11,6 +11,7 @@ mod budget;
 mod choose;
 mod daemons;
 mod fold;
+mod listeners;
 mod metrics;
 mod reload;
 mod serve;
@@ -42,6 +43,7 @@ use crate::heal;
 use crate::kernel::CaptureConfig;
 use crate::kubernetes::{self, At, Directory, Naming, Peer};
 use crate::otlp::StartError;
+use crate::privileges::{self, PrivilegeError};
 use crate::watch::{self, Pulse, Ready, Setup};
 
 /// Why the agent can't begin, or not go on.
@@ -62,6 +64,9 @@ pub enum Error {
     /// The Kubernetes API is to be asked, and can't be.
     #[error("kubernetes.mode is on, but {0}")]
     Kubernetes(#[from] kubernetes::StartError),
+    /// Privileges can't be given up.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
     /// Signals can't be handled.
     #[error("signals can't be handled: {0}")]
     Signals(io::Error),
@@ -87,6 +92,10 @@ pub fn run(args: &AgentArgs) -> Result<Exit, Error> {
         Listen::At(address) => Some(serve::listen(address)?),
         Listen::Off => None,
     };
+    // Before there are other threads, which inherit what this one has.
+    if plan.privileges.drop {
+        privileges::keep_needed(true)?;
+    }
     let stop = watch::stop_flag().map_err(Error::Signals)?;
     let names = names(&plan.kubernetes)?;
     let node = node(&plan.kubernetes);
@@ -132,6 +141,9 @@ pub fn run(args: &AgentArgs) -> Result<Exit, Error> {
         show_query: plan.show_query,
     };
     let watched = watch::observe(setup, sink, stop, |ready| {
+        if plan.privileges.drop && !plan.privileges.attach {
+            privileges::keep_needed(false).map_err(|error| watch::Error::Ready(error.into()))?;
+        }
         announce(&plan, ready);
         board.hear();
         board.set_ready(true);

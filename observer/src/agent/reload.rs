@@ -96,7 +96,7 @@ fn needs_start(old: &AgentPlan, new: &AgentPlan) -> Vec<&'static str> {
         ("otlp and heal", old.heal != new.heal),
         ("metrics", old.metrics != new.metrics),
         ("kubernetes", old.kubernetes != new.kubernetes),
-        ("privileges", old.drop_privileges != new.drop_privileges),
+        ("privileges", old.privileges != new.privileges),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))

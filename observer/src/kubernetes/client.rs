@@ -68,7 +68,10 @@ pub fn start(settings: Settings) -> Result<Arc<Directory>, StartError> {
     let known = Arc::clone(&directory);
     thread::Builder::new()
         .name("kubernetes".to_owned())
-        .spawn(move || runtime.block_on(run(client, &settings.node, &known)))
+        .spawn(move || {
+            crate::privileges::keep_none();
+            runtime.block_on(run(client, &settings.node, &known));
+        })
         .map_err(|e| failed(&e))?;
     Ok(directory)
 }

@@ -323,7 +323,12 @@ impl Live {
             // A new program ends what the old one was, even if it is the same file.
             ended.extend(exits(raw).or(executed_by));
             match executed_by {
-                Some(tgid) if by_rule && !tracker.knows(tgid) => executed.push(tgid),
+                // Nothing is told of who is not watched, but without the record its CPU's sequence would have a
+                // hole.
+                Some(tgid) if by_rule && !tracker.knows(tgid) => {
+                    executed.push(tgid);
+                    into(Input::Record(raw));
+                }
                 Some(tgid) if strict => {
                     executed.push(tgid);
                     tracker.record(raw, into);

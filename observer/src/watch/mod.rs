@@ -57,6 +57,9 @@ pub enum Error {
     /// What is found can't be exported.
     #[error(transparent)]
     Export(#[from] StartError),
+    /// What was to be done once everything is watched failed.
+    #[error("{0}")]
+    Ready(Box<dyn std::error::Error + Send + Sync>),
     /// What is found can't be shown.
     #[error("the output can't be written: {0}")]
     Output(io::Error),

@@ -93,6 +93,7 @@ pub fn start(listener: TcpListener, server: Arc<Server>) -> Result<(), ServeErro
     thread::Builder::new()
         .name("http".to_owned())
         .spawn(move || {
+            crate::privileges::keep_none();
             runtime.block_on(async {
                 match tokio::net::TcpListener::from_std(listener) {
                     Ok(listener) => accept(listener, server).await,

@@ -139,8 +139,10 @@ pub struct Budget {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Privileges {
-    /// Whether those needed only to begin are given up.
+    /// Whether those that are not needed are given up.
     pub drop: Option<bool>,
+    /// Whether what putting probes into new processes needs is kept.
+    pub attach: Option<bool>,
 }
 
 impl File {

@@ -16,8 +16,11 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 pub use file::{File, FileError};
-pub use plan::{AgentPlan, Budget, JsonPlan, KubernetesPlan, MetricsPlan, ReadError, Target, load};
-pub use rule::{Rule, RuleError};
+pub use plan::{
+    AgentPlan, Budget, JsonPlan, KubernetesPlan, MetricsPlan, PrivilegesPlan, ReadError, Target,
+    load,
+};
+pub use rule::{Ports, Rule, RuleError};
 use serde::Deserialize;
 pub use size::{Share, Size};
 
@@ -119,6 +122,10 @@ pub struct AgentArgs {
     /// Give up the privileges that are needed only to begin (true)
     #[arg(long, value_name = "BOOL", env = "OBSERVER_PRIVILEGES_DROP", num_args = 0..=1, default_missing_value = "true")]
     pub privileges_drop: Option<bool>,
+    /// Keep CAP_SYS_ADMIN, without which no probes are put into processes that start later: Go, Python,
+    /// Node.js (true)
+    #[arg(long, value_name = "BOOL", env = "OBSERVER_PRIVILEGES_ATTACH", num_args = 0..=1, default_missing_value = "true")]
+    pub privileges_attach: Option<bool>,
 }
 
 /// Where to listen.

@@ -79,8 +79,8 @@ pub struct AgentPlan {
     pub kubernetes: KubernetesPlan,
     /// What the agent may use.
     pub budget: Budget,
-    /// Whether privileges that are needed only to begin are given up.
-    pub drop_privileges: bool,
+    /// What the agent may do.
+    pub privileges: PrivilegesPlan,
 }
 
 /// Where JSON Lines go, and what of them.
@@ -121,6 +121,15 @@ pub struct KubernetesPlan {
     pub node: Option<String>,
     /// Whether well-known labels name services.
     pub labels: bool,
+}
+
+/// What the agent may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrivilegesPlan {
+    /// Whether privileges that are not needed are given up.
+    pub drop: bool,
+    /// Whether `CAP_SYS_ADMIN` is kept, to put probes into processes that start later.
+    pub attach: bool,
 }
 
 /// What the agent may use.
@@ -241,10 +250,16 @@ fn merge(args: AgentArgs, file: File) -> Result<AgentPlan, ReadError> {
                 .unwrap_or(Size(512 << 20)),
             sample,
         },
-        drop_privileges: args
-            .privileges_drop
-            .or(file.privileges.drop)
-            .unwrap_or(true),
+        privileges: PrivilegesPlan {
+            drop: args
+                .privileges_drop
+                .or(file.privileges.drop)
+                .unwrap_or(true),
+            attach: args
+                .privileges_attach
+                .or(file.privileges.attach)
+                .unwrap_or(true),
+        },
     })
 }
 

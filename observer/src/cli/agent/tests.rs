@@ -48,7 +48,12 @@ fn without_anything_it_is_as_the_schema_says() {
     assert_eq!((plan.metrics.edges, plan.metrics.exemplars), (2_000, true));
     assert_eq!((plan.json, plan.heal, plan.system), (None, None, false));
     assert_eq!(plan.budget.memory, Size(512 << 20));
-    assert!(plan.drop_privileges && plan.kubernetes.labels && !plan.show_query);
+    assert!(
+        plan.privileges.drop
+            && plan.privileges.attach
+            && plan.kubernetes.labels
+            && !plan.show_query
+    );
 }
 
 #[test]
