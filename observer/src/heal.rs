@@ -6,6 +6,7 @@ use observer_core::facts::ProcessFacts;
 use observer_core::healing::{Healed, Healer};
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
+use observer_core::summary::Tally;
 
 use crate::cli::export::HealPlan;
 use crate::otlp::config::Config;
@@ -77,6 +78,10 @@ impl Sink for Healing<'_> {
         self.healer.tick(now, &mut self.healed);
         self.pass_on()?;
         self.inner.tick(now)
+    }
+
+    fn count(&mut self, tally: &dyn Fn() -> Tally) {
+        self.inner.count(tally);
     }
 
     fn finish(&mut self, summary: Summary) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! The program's edges: what it hears from the kernel, and what becomes of what it finds.
 
+pub mod agent;
 pub mod check;
 pub mod cli;
 pub mod decode;
@@ -9,8 +10,10 @@ pub mod facts;
 pub mod generate;
 pub mod heal;
 pub mod kernel;
+pub mod kubernetes;
 pub mod otlp;
 pub mod output;
+pub mod privileges;
 pub mod replay;
 pub mod report;
 pub mod runtimes;
@@ -56,6 +59,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
     Ok(match command {
         Command::Watch(args) => watch::run(&plan::watch(args)?)?,
         Command::Logs(args) => watch::run(&plan::logs(args)?)?,
+        Command::Agent(args) => agent::run(&args)?,
         Command::Replay(args) => replay::run(&plan::replay(args)?)?,
         Command::Report(args) => report::run(&cli::report::plan(args)?)?,
         Command::Check(args) => check::run(&cli::check::plan(args)?)?,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -106,4 +107,25 @@ pub struct FileFacts {
     /// one: 1 or 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<u8>,
+}
+
+/// Who is behind an address outside of what is observed: a Service of the cluster, say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerFacts {
+    /// The address.
+    pub address: IpAddr,
+    /// The TCP port; absent if all ports are meant.
+    pub port: Option<u16>,
+    /// Who is there; absent if nobody that is known is any longer.
+    pub name: Option<PeerName>,
+}
+
+/// The name of a service that is not observed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerName {
+    /// Its name.
+    pub name: String,
+    /// Its namespace; empty where there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
 }

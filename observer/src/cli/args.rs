@@ -8,6 +8,7 @@ use observer_core::judged::SubjectId;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::agent::AgentArgs;
 use super::check::CheckArgs;
 use super::export::HealArgs;
 use super::report::ReportArgs;
@@ -52,6 +53,9 @@ pub enum Command {
     /// Print the log lines of services, each with the trace that it belongs to
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(LogsArgs),
+    /// Observe the services of this host for good: metrics, export, names from Kubernetes
+    #[command(after_help = AGENT_EXAMPLES)]
+    Agent(Box<AgentArgs>),
     /// Show a recording as the live watch showed it
     Replay(ReplayArgs),
     /// Report where the traces of a fleet break, worst first, from recordings, agents or Prometheus
@@ -99,6 +103,15 @@ Examples:
   observer check --max-drop-rate 1% -- ./run-integration-tests.sh
   observer check --service cart --min-requests 50 --junit traces.xml --pid 4242 --duration 60s
   observer check --baseline main.json session.observer";
+
+const AGENT_EXAMPLES: &str = "\
+Examples:
+  observer agent                                everything but the system's daemons
+  observer agent --config /etc/observer/agent.yaml
+  observer agent --include port=8000-8099 --metrics-listen :9466
+  observer agent --config agent.yaml --check-config
+
+A setting is looked for in this order: flag, variable, file, default. SIGHUP reads the file again.";
 
 const DECODE_EXAMPLES: &str = "\
 Examples:

@@ -3,6 +3,7 @@
 //! All of it is read on first sight of a process or file and handed to the pipeline as an input, so
 //! that a recording holds it. Everything read is bounded: `/proc` shows what processes wrote there.
 
+pub mod container;
 mod image;
 mod proc;
 mod resource;
@@ -19,21 +20,41 @@ pub use tracker::Tracker;
 /// The longest service name, in characters.
 const NAME_LIMIT: usize = 80;
 
+/// Knows more of processes than `/proc` tells.
+pub trait Enrich {
+    /// Adds to what is known of a process; `declared` if it names its service itself.
+    fn enrich(&self, process: &Process, declared: bool, facts: &mut ProcessFacts);
+
+    /// Grows when something else may be known by now.
+    fn version(&self) -> u64;
+}
+
 /// What is known about a process. A process that has ended meanwhile is named by its number.
 #[must_use]
 pub fn process(proc: &Proc, tgid: Tgid) -> ProcessFacts {
+    enriched(proc, tgid, None)
+}
+
+/// The same, with what `more` knows.
+#[must_use]
+pub fn enriched(proc: &Proc, tgid: Tgid, more: Option<&dyn Enrich>) -> ProcessFacts {
     let process = proc.process(tgid.0);
     let exe = process.exe();
     let runtime = runtime::detect(&process, exe.as_deref());
     let service =
         service::name(&process, exe.as_deref(), runtime).unwrap_or_else(|| format!("pid-{tgid}"));
-    ProcessFacts {
+    let mut facts = ProcessFacts {
         tgid,
-        service: printable(&service).chars().take(NAME_LIMIT).collect(),
+        service,
         runtime,
         resource: resource::attributes(&process, exe.as_deref()),
         executions: None,
+    };
+    if let Some(more) = more {
+        more.enrich(&process, service::declared(&process).is_some(), &mut facts);
     }
+    facts.service = printable(&facts.service).chars().take(NAME_LIMIT).collect();
+    facts
 }
 
 /// What is known about the file behind a descriptor of a process, if it is one with a path.

@@ -8,6 +8,7 @@ use opentelemetry_semantic_conventions::resource::{
 use percent_encoding::percent_decode_str;
 use rustix::system::uname;
 
+use super::container::container;
 use super::proc::Process;
 
 /// Attributes that are taken from a process's own declaration, at most.
@@ -35,7 +36,10 @@ pub(super) fn attributes(process: &Process, exe: Option<&str>) -> BTreeMap<Strin
         PROCESS_EXECUTABLE_NAME,
         exe.and_then(|path| path.rsplit('/').next().map(str::to_owned)),
     );
-    add(CONTAINER_ID, container(&process.cgroups()));
+    add(
+        CONTAINER_ID,
+        container(&process.cgroups()).map(|found| found.id),
+    );
     let host = uname().nodename().to_string_lossy().into_owned();
     add(HOST_NAME, Some(host).filter(|name| !name.is_empty()));
     found
@@ -60,36 +64,4 @@ pub(super) fn declared(process: &Process) -> Vec<(String, String)> {
         .split(',')
         .filter_map(parse)
         .collect()
-}
-
-/// The container that a control group belongs to: container runtimes name it by 64 hexadecimal
-/// digits, perhaps with a prefix and a suffix (`docker-….scope`).
-fn container(groups: &[String]) -> Option<String> {
-    groups.iter().find_map(|group| {
-        group.rsplit('/').find_map(|part| {
-            let part = part.strip_suffix(".scope").unwrap_or(part);
-            let id = part.rsplit(['-', ':']).next()?;
-            let whole = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
-            whole.then(|| id.to_owned())
-        })
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn containers_are_found_in_every_runtimes_notation() {
-        let id = "0123456789abcdef".repeat(4);
-        for group in [
-            format!("/docker/{id}"),
-            format!("/system.slice/docker-{id}.scope"),
-            format!("/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"),
-            format!("/kubepods/burstable/pod1/{id}"),
-        ] {
-            assert_eq!(container(&[group]), Some(id.clone()));
-        }
-        assert_eq!(container(&["/user.slice/user-0.slice".into()]), None);
-    }
 }

@@ -24,7 +24,8 @@ pub(super) fn name(
         .filter(|name| !name.is_empty())
 }
 
-fn declared(process: &Process) -> Option<String> {
+/// The name that a process declares in its environment.
+pub(super) fn declared(process: &Process) -> Option<String> {
     process.variable("OTEL_SERVICE_NAME").or_else(|| {
         let mut attributes = resource::declared(process).into_iter();
         attributes

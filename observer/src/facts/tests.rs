@@ -253,6 +253,7 @@ fn words(input: &Input<'_>) -> String {
         Input::Process(facts) => format!("{} is {}", facts.tgid, facts.service),
         Input::File(facts) => facts.path.clone(),
         Input::Tick { .. } => "tick".into(),
+        other => format!("{other:?}"),
     }
 }
 

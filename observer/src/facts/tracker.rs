@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::mem::offset_of;
+use std::sync::Arc;
 
 use observer_abi as abi;
 use observer_core::engine::Input;
@@ -9,11 +10,14 @@ use observer_core::facts::{Executions, ProcessFacts};
 use observer_core::ids::{KernelNanos, Tgid};
 use observer_core::record::{self, Class, Event};
 
-use super::Proc;
+use super::{Enrich, Proc};
 
 /// Ages at which a process is looked at again, nanoseconds: interpreters name themselves late, and
 /// servers retitle their workers when these are up.
 const AGES: [u64; 2] = [1_000_000_000, 10_000_000_000];
+
+/// The shortest time between two looks at all processes because their names may have changed.
+const PAUSE: u64 = 1_000_000_000;
 
 /// Processes remembered before those that have ended are forgotten.
 const REMEMBERED: usize = 16_384;
@@ -26,9 +30,11 @@ struct Known {
 }
 
 /// Which processes the pipeline was told about.
-#[derive(Debug)]
 pub struct Tracker {
     proc: Proc,
+    more: Option<Arc<dyn Enrich>>,
+    /// What `more` knew when all were looked at last, and when that was.
+    version: (u64, KernelNanos),
     known: HashMap<Tgid, Known>,
     /// The process of the last record, which mostly is that of the next one.
     last: Option<Tgid>,
@@ -43,11 +49,18 @@ impl Tracker {
     pub fn new(proc: Proc, now: KernelNanos) -> Self {
         Self {
             proc,
+            more: None,
+            version: (0, now),
             known: HashMap::new(),
             last: None,
             pending: Vec::new(),
             now,
         }
+    }
+
+    /// Asks `more` as well from now on.
+    pub fn enrich(&mut self, more: Arc<dyn Enrich>) {
+        self.more = Some(more);
     }
 
     /// Hands on a record, with what has to be known for it.
@@ -85,17 +98,23 @@ impl Tracker {
     pub fn tick(&mut self, now: KernelNanos, into: &mut impl FnMut(Input<'_>)) {
         self.now = now;
         self.tell_pending(into);
+        let more = self.more.as_deref();
+        let version = more.map_or(0, Enrich::version);
+        let renamed = version != self.version.0 && now.since(self.version.1) >= PAUSE;
+        if renamed {
+            self.version = (version, now);
+        }
         for known in self.known.values_mut() {
             let due = AGES
                 .get(known.looks)
                 .is_some_and(|age| now.since(known.since) >= *age);
-            if !due {
+            if !due && !renamed {
                 continue;
             }
-            known.looks += 1;
+            known.looks += usize::from(due);
             let facts = ProcessFacts {
                 executions: known.facts.executions.clone(),
-                ..super::process(&self.proc, known.facts.tgid)
+                ..super::enriched(&self.proc, known.facts.tgid, more)
             };
             if is_alive(&facts) && facts != known.facts {
                 known.facts = facts.clone();
@@ -127,7 +146,7 @@ impl Tracker {
 
     /// Reads a process's facts now, to be handed on before the next record: it may have ended by then.
     pub fn read_early(&mut self, tgid: Tgid) -> &ProcessFacts {
-        let facts = super::process(&self.proc, tgid);
+        let facts = super::enriched(&self.proc, tgid, self.more.as_deref());
         self.pending.push(facts.clone());
         self.remember(facts)
     }
@@ -142,7 +161,7 @@ impl Tracker {
     /// Reads a process's facts and hands them on. One that has ended already is what `like`, itself or its
     /// parent, was.
     fn learn(&mut self, tgid: Tgid, like: Option<Tgid>, into: &mut impl FnMut(Input<'_>)) {
-        let mut facts = super::process(&self.proc, tgid);
+        let mut facts = super::enriched(&self.proc, tgid, self.more.as_deref());
         if !is_alive(&facts)
             && let Some(known) = like.and_then(|like| self.known.get(&like))
         {

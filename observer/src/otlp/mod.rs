@@ -143,6 +143,7 @@ impl Exporter {
         thread::Builder::new()
             .name("otlp".to_owned())
             .spawn(move || {
+                crate::privileges::keep_none();
                 // Of this thread alone, as Linux has it: catching up after an outage must not take
                 // the processor from what empties the kernel's ring. Without it, it works as well.
                 let _ = rustix::process::nice(10);

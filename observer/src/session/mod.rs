@@ -84,7 +84,7 @@ pub fn run<S: Source>(
             match &input {
                 Input::Tick { now, .. } => tick = Some(*now),
                 Input::Process(facts) => sink.process(facts),
-                Input::Record(_) | Input::File(_) => {}
+                Input::Record(_) | Input::File(_) | Input::Peer(_) | Input::Sampling { .. } => {}
             }
             engine.input(input, &mut judged);
         });
@@ -92,6 +92,7 @@ pub fn run<S: Source>(
         show(&mut judged, sink.as_mut()).map_err(SessionError::Output)?;
         if let Some(now) = tick {
             sink.tick(now).map_err(SessionError::Output)?;
+            sink.count(&|| engine.tally());
         }
         match flow {
             Ok(Flow::More) => {}

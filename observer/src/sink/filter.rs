@@ -4,6 +4,7 @@ use observer_core::judged::{Exchange, Log};
 
 use super::trees::{Part, Tree};
 use crate::cli::args::Logs;
+use crate::cli::pattern;
 use crate::cli::plan::{Filter, ShowPlan};
 
 /// What a [`ShowPlan`] lets through.
@@ -143,31 +144,7 @@ fn path_matches(pattern: &str, path: &str) -> bool {
     if !pattern.contains(['*', '?']) {
         return path.starts_with(pattern);
     }
-    let (pattern, path): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), path.chars().collect());
-    let (mut p, mut t) = (0, 0);
-    // Where to go on when what follows the last `*` does not match: one more character is its.
-    let mut star: Option<(usize, usize)> = None;
-    while t < path.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == path[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match &mut star {
-                Some((at, taken)) => {
-                    *taken += 1;
-                    (p, t) = (*at + 1, *taken);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
+    pattern::matches(pattern, path)
 }
 
 #[cfg(test)]

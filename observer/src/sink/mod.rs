@@ -20,6 +20,7 @@ use observer_core::facts::ProcessFacts;
 use observer_core::healing::Healed;
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
+use observer_core::summary::Tally;
 
 pub use keep::Keep;
 
@@ -53,6 +54,9 @@ pub trait Sink {
     ///
     /// As [`judged`](Self::judged).
     fn tick(&mut self, now: KernelNanos) -> io::Result<()>;
+
+    /// Everything told so far can be had as counts, at some cost.
+    fn count(&mut self, _tally: &dyn Fn() -> Tally) {}
 
     /// Nothing comes any more but the counts.
     ///

@@ -13,10 +13,10 @@ use observer_core::facts::ProcessFacts;
 use observer_core::ids::{KernelNanos, Tgid};
 
 use super::account::Account;
-use super::select::{self, Pinned, SelectError};
+use super::choose::{Changes, Chooser};
+use super::select::Pinned;
 use super::{SpawnError, Spawned, WatchError, clock};
-use crate::cli::plan::{Selection, WatchPlan};
-use crate::facts::{Proc, Tracker};
+use crate::facts::{Enrich, Proc, Tracker};
 use crate::kernel::{Capture, ProbeState};
 use crate::runtimes::Follower;
 use crate::session::{Flow, Source};
@@ -54,12 +54,16 @@ pub enum Ending {
     Gone,
 }
 
+/// What is called whenever records are looked for: it may add inputs of its own.
+pub type Pulse = Box<dyn FnMut(&Capture, &mut dyn FnMut(Input<'_>))>;
+
 /// A running capture with everything around it.
 pub(super) struct Live {
     capture: Capture,
     proc: Proc,
     tracker: Tracker,
-    selection: Selection,
+    chooser: Box<dyn Chooser>,
+    pulse: Option<Pulse>,
     pinned: Vec<Pinned>,
     command: Option<Spawned>,
     stop: Arc<AtomicBool>,
@@ -80,7 +84,7 @@ impl Live {
     pub(super) fn new(
         capture: Capture,
         proc: Proc,
-        plan: &WatchPlan,
+        chooser: Box<dyn Chooser>,
         stop: Arc<AtomicBool>,
         now: KernelNanos,
     ) -> Self {
@@ -88,11 +92,12 @@ impl Live {
             capture,
             tracker: Tracker::new(proc.clone(), now),
             proc,
-            selection: plan.selection.clone(),
+            chooser,
+            pulse: None,
             pinned: Vec::new(),
             command: None,
             stop,
-            duration: plan.duration,
+            duration: None,
             deadline: None,
             looked: Instant::now(),
             losses: Account::default(),
@@ -113,14 +118,27 @@ impl Live {
         Ok(())
     }
 
-    /// Watches what matches the selection's rules now.
-    pub(super) fn watch_matching(&mut self) -> Result<(), SelectError> {
-        if self.selection.has_rules() {
-            for tgid in select::matching(&self.proc, &self.selection)? {
-                self.watch_found(tgid);
-            }
+    /// Ends when this time is over, if one is given.
+    pub(super) fn end_after(&mut self, duration: Option<Duration>) {
+        self.duration = duration;
+    }
+
+    /// Has facts enriched.
+    pub(super) fn enrich(&mut self, more: Option<Arc<dyn Enrich>>) {
+        if let Some(more) = more {
+            self.tracker.enrich(more);
         }
-        Ok(())
+    }
+
+    /// Has `pulse` called whenever records are looked for.
+    pub(super) fn on_pulse(&mut self, pulse: Option<Pulse>) {
+        self.pulse = pulse;
+    }
+
+    /// Watches what is chosen now.
+    pub(super) fn watch_chosen(&mut self) {
+        let changes = self.chooser.look(&self.proc);
+        self.change(changes);
     }
 
     /// Starts a command, watched from its first instruction.
@@ -188,14 +206,36 @@ impl Live {
         );
     }
 
-    /// Watches a process that a rule found, with its children.
+    fn change(&mut self, changes: Changes) {
+        for tgid in changes.leave {
+            self.leave(tgid);
+        }
+        for tgid in changes.watch {
+            self.watch_found(tgid);
+        }
+    }
+
+    /// Watches a process that was chosen, with its children if that is what is wanted.
     fn watch_found(&mut self, tgid: Tgid) {
         if self.capture.is_watched(tgid) {
             return;
         }
         // The one that can't be watched is this process, which a rule may well match.
-        if let Ok(tree) = self.capture.watch_tree(tgid) {
+        let watched = if self.chooser.takes_children() {
+            self.capture.watch_tree(tgid)
+        } else {
+            self.capture.watch(tgid).map(|()| vec![tgid])
+        };
+        if let Ok(tree) = watched {
             self.selected(tree);
+        }
+    }
+
+    /// Watches a process no longer.
+    fn leave(&mut self, tgid: Tgid) {
+        if self.capture.is_watched(tgid) {
+            self.capture.unwatch(tgid);
+            self.follower.ended(&mut self.capture, tgid);
         }
     }
 
@@ -221,12 +261,10 @@ impl Live {
             return Ok(None);
         }
         self.looked = now;
-        // A process that begins to listen executes nothing by which it would be noticed.
-        for tgid in select::listening(&self.selection).unwrap_or_default() {
-            self.watch_found(tgid);
-        }
+        let changes = self.chooser.look_again(&self.proc);
+        self.change(changes);
         let only_pinned =
-            !self.pinned.is_empty() && !self.selection.is_open() && self.command.is_none();
+            !self.pinned.is_empty() && !self.chooser.is_open() && self.command.is_none();
         if only_pinned
             && self
                 .pinned
@@ -269,10 +307,11 @@ impl Live {
             capture,
             tracker,
             executed,
-            selection,
+            chooser,
             ..
         } = self;
-        let by_rule = selection.has_rules();
+        let by_rule = chooser.has_rules();
+        let strict = !chooser.takes_children();
         let (mut bytes, mut last) = (0, before);
         capture.drain(|raw| {
             bytes += raw.len();
@@ -284,13 +323,24 @@ impl Live {
             // A new program ends what the old one was, even if it is the same file.
             ended.extend(exits(raw).or(executed_by));
             match executed_by {
-                Some(tgid) if by_rule && !tracker.knows(tgid) => executed.push(tgid),
+                // Nothing is told of who is not watched, but without the record its CPU's sequence would have a
+                // hole.
+                Some(tgid) if by_rule && !tracker.knows(tgid) => {
+                    executed.push(tgid);
+                    into(Input::Record(raw));
+                }
+                Some(tgid) if strict => {
+                    executed.push(tgid);
+                    tracker.record(raw, into);
+                }
                 _ => tracker.record(raw, into),
             }
         });
         for tgid in std::mem::take(&mut self.executed) {
-            if select::matches(&self.proc.process(tgid.0), &self.selection) {
+            if self.chooser.wants(&self.proc.process(tgid.0)) {
                 self.watch_found(tgid);
+            } else if !self.chooser.takes_children() {
+                self.leave(tgid);
             }
         }
         let (now, lost) = self
@@ -323,6 +373,9 @@ impl Source for Live {
         // Before the drain: what led to the end is in the ring by then.
         self.ending = self.look()?;
         self.drain(&mut into);
+        if let Some(pulse) = &mut self.pulse {
+            pulse(&self.capture, &mut into);
+        }
         Ok(match self.ending {
             Some(_) => {
                 say_why(self.ending);

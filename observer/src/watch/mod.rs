@@ -1,6 +1,7 @@
 //! `observer watch`: the probes as a source, from start to summary.
 
 mod account;
+pub mod choose;
 mod clock;
 mod live;
 mod select;
@@ -19,12 +20,13 @@ use rustix::system::uname;
 use crate::cli::args::Output;
 use crate::cli::exit::Exit;
 use crate::cli::plan::{ShowPlan, WatchPlan};
-use crate::facts::Proc;
+use crate::facts::{Enrich, Proc};
 use crate::kernel::{self, Capture, CaptureConfig, CaptureError, SpawnError, Spawned, WatchError};
 use crate::otlp::StartError;
 use crate::session::{self, Recorder, SessionError};
 use crate::sink::{Canvas, Sink};
-pub use live::Ending;
+use choose::{BySelection, Chooser};
+pub use live::{Ending, Pulse};
 use live::{Live, LiveError};
 pub use select::SelectError;
 
@@ -55,6 +57,9 @@ pub enum Error {
     /// What is found can't be exported.
     #[error(transparent)]
     Export(#[from] StartError),
+    /// What was to be done once everything is watched failed.
+    #[error("{0}")]
+    Ready(Box<dyn std::error::Error + Send + Sync>),
     /// What is found can't be shown.
     #[error("the output can't be written: {0}")]
     Output(io::Error),
@@ -114,6 +119,7 @@ pub fn watch(
     ready: impl FnOnce(&Ready),
 ) -> Result<Watched, Error> {
     let proc = Proc::default();
+    let by_selection = BySelection::new(plan.selection.clone());
     // Before the probes are loaded: a process that ends meanwhile is noticed then.
     let pinned = select::pin(&proc, &plan.selection)?;
     let config = capture_config(plan);
@@ -124,9 +130,17 @@ pub fn watch(
         .as_deref()
         .map(|path| Recorder::create(path, &startup(plan, &config, &capture, anchor)))
         .transpose()?;
-    let mut live = Live::new(capture, proc, plan, stop, anchor.monotonic);
+    by_selection.check()?;
+    let mut live = Live::new(
+        capture,
+        proc,
+        Box::new(by_selection),
+        stop,
+        anchor.monotonic,
+    );
+    live.end_after(plan.duration);
     live.watch_pinned(pinned)?;
-    live.watch_matching()?;
+    live.watch_chosen();
     if let Some(command) = &plan.command {
         live.start(to_run(command, &plan.show))?;
     }
@@ -139,8 +153,67 @@ pub fn watch(
         explain: plan.show.explain,
         show_query: plan.show.show_query,
     };
-    let done = session::run(&mut live, config, sink, recorder);
-    let (ending, recording_failed) = match done {
+    let watched = to_end(&mut live, config, sink, recorder)?;
+    live.end_command();
+    Ok(watched)
+}
+
+/// How processes are observed for good.
+pub struct Setup {
+    /// How the probes are set up.
+    pub capture: CaptureConfig,
+    /// Who is observed.
+    pub chooser: Box<dyn Chooser>,
+    /// What else is known of processes.
+    pub names: Option<Arc<dyn Enrich>>,
+    /// What is called whenever records are looked for.
+    pub pulse: Option<Pulse>,
+    /// Whether values of query parameters are shown.
+    pub show_query: bool,
+}
+
+/// Observes until `stop` is raised. Calls `ready` once everything chosen is watched.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub fn observe(
+    setup: Setup,
+    sink: Box<dyn Sink + '_>,
+    stop: Arc<AtomicBool>,
+    ready: impl FnOnce(&Ready) -> Result<(), Error>,
+) -> Result<Watched, Error> {
+    let capture = Capture::start(setup.capture)?;
+    let anchor = clock::anchor();
+    let mut live = Live::new(
+        capture,
+        Proc::default(),
+        setup.chooser,
+        stop,
+        anchor.monotonic,
+    );
+    live.enrich(setup.names);
+    live.on_pulse(setup.pulse);
+    live.watch_chosen();
+    ready(&Ready {
+        names: live.names(),
+        missing: live.missing_probes().collect(),
+    })?;
+    let config = Config {
+        anchor,
+        explain: None,
+        show_query: setup.show_query,
+    };
+    to_end(&mut live, config, sink, None)
+}
+
+fn to_end(
+    live: &mut Live,
+    config: Config,
+    sink: Box<dyn Sink + '_>,
+    recorder: Option<Recorder>,
+) -> Result<Watched, Error> {
+    let (ending, recording_failed) = match session::run(live, config, sink, recorder) {
         Ok(done) => {
             if let Some(error) = &done.recording {
                 eprintln!("observer: {error}");
@@ -153,7 +226,6 @@ pub fn watch(
         Err(SessionError::Output(error)) => return Err(Error::Output(error)),
         Err(SessionError::Source(error)) => return Err(error.into()),
     };
-    live.end_command();
     Ok(Watched {
         ending,
         recording_failed,

@@ -63,17 +63,6 @@ pub(super) fn pin(proc: &Proc, selection: &Selection) -> Result<Vec<Pinned>, Sel
     selection.pids.iter().map(one).collect()
 }
 
-/// All processes that match a selection's rules now.
-pub(super) fn matching(proc: &Proc, selection: &Selection) -> Result<BTreeSet<Tgid>, SelectError> {
-    let mut found: BTreeSet<Tgid> = proc
-        .processes()
-        .filter(|process| matches(process, selection))
-        .map(|process| Tgid(process.pid))
-        .collect();
-    found.extend(listening(selection)?);
-    Ok(found)
-}
-
 /// All processes that listen on one of a selection's ports now.
 pub(super) fn listening(selection: &Selection) -> Result<BTreeSet<Tgid>, SelectError> {
     let mut found = BTreeSet::new();

@@ -1,7 +1,7 @@
 //! What the pipeline is fed, in the order in which it happened. A recording is the sequence of
 //! these inputs; feeding it again gives the same output.
 
-use crate::facts::{FileFacts, ProcessFacts};
+use crate::facts::{FileFacts, PeerFacts, ProcessFacts};
 use crate::ids::KernelNanos;
 use crate::judged::SubjectId;
 
@@ -14,6 +14,14 @@ pub enum Input<'a> {
     Process(ProcessFacts),
     /// What is known about an open file description.
     File(FileFacts),
+    /// Who is behind an address. Exchanges that are told later have that name for their peer.
+    Peer(PeerFacts),
+    /// Only a share of connections is observed from now on: both ends of a connection, or none. Those that
+    /// are left out count as not observed, so nothing is concluded from their absence.
+    Sampling {
+        /// The share, in 65 536ths.
+        keep: u32,
+    },
     /// The time is now `now`. Judgement happens only here: a verdict is final when a tick later
     /// than everything that it rests on has confirmed that nothing was lost meanwhile.
     Tick {

@@ -116,6 +116,8 @@ impl Engine {
                 stages.teller.process(facts);
             }
             Input::File(facts) => stages.files.name(&facts),
+            Input::Peer(facts) => stages.teller.peer(facts),
+            Input::Sampling { keep } => stages.exchanges.sample(keep),
             Input::Tick { now, lost } => {
                 settle.tick(now, &mut |released| stages.released(&released));
                 stages.tick(now, lost);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 
 use hashbrown::HashMap;
@@ -14,7 +15,7 @@ use crate::attribution::{Attributor, Call, Decision, Doer, Line, Served, Story, 
 use crate::context::line::LineId;
 use crate::context::{Carrier, TraceId};
 use crate::exchange::{Begun, Ended};
-use crate::facts::{Executions, ProcessFacts, Runtime};
+use crate::facts::{Executions, PeerFacts, ProcessFacts, Runtime};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::judged::counts::{Cell, Name};
 use crate::judged::{
@@ -29,6 +30,9 @@ use crate::verdict::{CallJudgement, LineJudgement, judge_call, judge_line};
 
 /// Addresses at which a service was seen to serve, that are remembered.
 const MAX_ADDRESSES: usize = 4_096;
+
+/// Addresses outside of what is observed whose names are remembered.
+const MAX_PEERS: usize = 65_536;
 
 /// Requests whose calls' traces are remembered, for judging lines that carry them.
 const MAX_TRACES: usize = 16_384;
@@ -47,6 +51,8 @@ pub(super) struct Teller {
     config: Config,
     facts: LruCache<Tgid, Known>,
     serves: LruCache<Address, Tgid>,
+    /// Who is behind addresses that no observed process serves.
+    peers: LruCache<(IpAddr, Option<u16>), Name>,
     /// Calls whose other end is observed: who serves them.
     served_by: LruCache<Seq, Tgid>,
     /// Traces that calls made for a request carry.
@@ -86,6 +92,7 @@ impl Teller {
             config,
             facts: LruCache::new(limit(MAX_PROCESSES)),
             serves: LruCache::new(limit(MAX_ADDRESSES)),
+            peers: LruCache::new(limit(MAX_PEERS)),
             served_by: LruCache::new(limit(MAX_TRACES)),
             traces: LruCache::new(limit(MAX_TRACES)),
             counter: Counter::default(),
@@ -105,6 +112,22 @@ impl Teller {
             executions: facts.executions,
         };
         self.facts.push(facts.tgid, known);
+    }
+
+    pub(super) fn peer(&mut self, facts: PeerFacts) {
+        let at = (facts.address.to_canonical(), facts.port);
+        match facts.name {
+            Some(peer) => {
+                let name = Name {
+                    namespace: Text::new(printable(&peer.namespace)),
+                    name: Text::new(printable(&peer.name)),
+                };
+                self.peers.push(at, name);
+            }
+            None => {
+                self.peers.pop(&at);
+            }
+        }
     }
 
     pub(super) fn begun(&mut self, begun: &Begun) {
@@ -236,9 +259,7 @@ impl Teller {
         let same_format = owner.is_none_or(|s| shares_format(inbound(s), outbound));
         let same_execution = decision.owner.is_some_and(|o| o.same_execution);
         let trace = owner.and_then(|s| trace_of(inbound(s)));
-        let peer_namespace = self
-            .serving(&call.begun)
-            .map(|tgid| self.name(tgid).namespace);
+        let peer_namespace = self.other_side(&call.begun).map(|name| name.namespace);
         let circumstances = Circumstances {
             peer_namespace: peer_namespace.unwrap_or_default(),
             same_execution,
@@ -344,7 +365,7 @@ impl Teller {
 
     fn exchange(&mut self, begun: Begun, ended: Option<&Ended>) -> Exchange {
         let peer_service = match begun.role {
-            Role::Client => self.serving(&begun).map(|tgid| self.service(tgid)),
+            Role::Client => self.other_side(&begun).map(|name| name.name),
             Role::Server => None,
         };
         let complete = ended.filter(|e| e.outcome.is_ok());
@@ -382,6 +403,20 @@ impl Teller {
     fn serving(&self, begun: &Begun) -> Option<Tgid> {
         let by_exchange = self.served_by.peek(&begun.seq).copied();
         by_exchange.or_else(|| self.serves.peek(&begun.endpoint.peer).copied())
+    }
+
+    /// The service at the other end of a call: an observed process, else who is known to be behind the
+    /// address.
+    fn other_side(&self, begun: &Begun) -> Option<Name> {
+        if let Some(tgid) = self.serving(begun) {
+            return Some(self.name(tgid));
+        }
+        let Address::Tcp(address) = &begun.endpoint.peer else {
+            return None;
+        };
+        let ip = address.ip().to_canonical();
+        let exact = self.peers.peek(&(ip, Some(address.port())));
+        exact.or_else(|| self.peers.peek(&(ip, None))).cloned()
     }
 
     fn name(&self, tgid: Tgid) -> Name {

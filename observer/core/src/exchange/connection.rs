@@ -1,7 +1,11 @@
 //! One followed connection and its open exchanges.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
 use std::sync::Arc;
+
+use siphasher::sip::SipHasher13;
 
 use super::links::Links;
 use super::{Begun, Ended, ExchangeEvent, Sighting};
@@ -9,7 +13,7 @@ use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Address, Role, Unfinished};
 use crate::message::conversation::Conversation;
-use crate::message::{HttpEvent, Moved};
+use crate::message::{HttpEvent, Moved, Protocol};
 use crate::record::{Direction, End};
 use crate::stream::Chunk;
 
@@ -65,10 +69,31 @@ pub(super) struct Conn {
     endpoint: Arc<Endpoint>,
     messages: Conversation,
     ignored: bool,
+    /// Where in the share of connections it lies, in 65 536ths.
+    lot: u32,
     /// The way that the first bytes went: those who ask mostly speak first.
     first: Option<Direction>,
     /// Positions up to which the probes were last told to skip, by direction.
     skipped: [u64; 2],
+}
+
+/// A number below 65 536 that both ends of a connection share, as far as they can be known.
+fn lot(source: Source<'_>) -> u32 {
+    let endpoint = source.endpoint;
+    let mut hasher = SipHasher13::new();
+    let inodes = endpoint.unix_own.zip(endpoint.unix_peer);
+    match (&endpoint.local, &endpoint.peer, inodes) {
+        (Address::Tcp(local), Address::Tcp(peer), _) => {
+            let canonical = |a: &SocketAddr| SocketAddr::new(a.ip().to_canonical(), a.port());
+            let mut ends = [canonical(local), canonical(peer)];
+            ends.sort_unstable();
+            ends.hash(&mut hasher);
+        }
+        (_, _, Some((own, peer))) => [own.min(peer), own.max(peer)].hash(&mut hasher),
+        _ => source.file.0.hash(&mut hasher),
+    }
+    let [low, high, ..] = hasher.finish().to_le_bytes();
+    u32::from(u16::from_le_bytes([low, high]))
 }
 
 impl Conn {
@@ -80,6 +105,7 @@ impl Conn {
             endpoint: Arc::clone(source.endpoint),
             messages: Conversation::default(),
             ignored: false,
+            lot: lot(source),
             first: None,
             skipped: [0; 2],
         }
@@ -145,6 +171,31 @@ impl Conn {
             // An upgraded connection answered its last request with the upgrade.
             abandon(&mut self.open, Unfinished::Lost, time, None, emit);
         }
+    }
+
+    /// The same at both ends, and below 65 536: those above the share that is observed are left out.
+    pub(super) fn lot(&self) -> u32 {
+        self.lot
+    }
+
+    /// Observes it no longer, because only a share of connections is.
+    pub(super) fn leave_out(
+        &mut self,
+        direction: Direction,
+        time: KernelNanos,
+        emit: &mut impl FnMut(ExchangeEvent),
+    ) {
+        if self.ignored {
+            return;
+        }
+        self.ignored = true;
+        let served = *self.first.get_or_insert(direction) == Direction::Read;
+        emit(ExchangeEvent::NotObserved {
+            tgid: self.tgid,
+            protocol: Protocol::LeftOut,
+            served,
+        });
+        abandon(&mut self.open, Unfinished::Lost, time, None, emit);
     }
 
     /// What the probes may leave out from now on.

@@ -92,12 +92,17 @@ pub struct Ended {
     pub closed_by: Option<Tid>,
 }
 
+/// All connections, as a share in 65 536ths.
+const ALL: u32 = 1 << 16;
+
 /// All connections that are followed.
 #[derive(Debug)]
 pub struct Exchanges {
     connections: LruCache<FileId, Box<Conn>>,
     links: Links,
     feedback: Vec<Feedback>,
+    /// Share of connections that is observed, in 65 536ths.
+    keep: u32,
 }
 
 impl Default for Exchanges {
@@ -107,6 +112,7 @@ impl Default for Exchanges {
             connections: LruCache::new(LIMIT),
             links: Links::default(),
             feedback: Vec::new(),
+            keep: ALL,
         }
     }
 }
@@ -126,6 +132,9 @@ impl Exchanges {
             return;
         };
         conn.tgid = source.tgid;
+        if conn.lot() >= self.keep {
+            conn.leave_out(direction, chunk.time, emit);
+        }
         conn.chunk(direction, chunk, &mut self.links, seq, emit);
         conn.feedback(source.file, direction, &mut self.feedback);
     }
@@ -217,6 +226,12 @@ impl Exchanges {
                 conn.give_up(Unfinished::Stopped, now, emit);
             }
         }
+    }
+
+    /// Only this share of connections is observed from now on, in 65 536ths. Those that are followed already
+    /// are left out as well if the lot falls on them; what was left out does not come back.
+    pub fn sample(&mut self, keep: u32) {
+        self.keep = keep;
     }
 
     /// Nothing more is wanted of a description.

@@ -154,6 +154,8 @@ pub enum Protocol {
     Redis,
     /// A log to which something other than text is written.
     NotText,
+    /// Anything: the connection was left out because only a share of them is observed.
+    LeftOut,
     /// Not recognised.
     Unknown,
 }

@@ -19,6 +19,8 @@
 //! | 2 | [`ProcessFacts`](crate::facts::ProcessFacts), JSON |
 //! | 3 | [`FileFacts`](crate::facts::FileFacts), JSON |
 //! | 4 | a tick: `now: u64`, `lost: u64` |
+//! | 5 | [`PeerFacts`](crate::facts::PeerFacts), JSON; from version 2 |
+//! | 6 | the share of connections that is observed: `keep: u32`; from version 2 |
 //! | 255 | the end; a recording without it was cut short |
 //!
 //! Frames of a tag that this version does not know are refused, so a new one needs a new version.
@@ -34,7 +36,7 @@ pub use write::Writer;
 use crate::judged::ClockAnchor;
 
 /// Version of the layout.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 /// First bytes of every recording. Not UTF-8, and damaged by anything that converts line ends.
 pub const MAGIC: [u8; 8] = *b"\x89OBSRV\r\n";
@@ -54,6 +56,8 @@ mod tag {
     pub const PROCESS: u8 = 2;
     pub const FILE: u8 = 3;
     pub const TICK: u8 = 4;
+    pub const PEER: u8 = 5;
+    pub const SAMPLING: u8 = 6;
     pub const END: u8 = 255;
 }
 

@@ -218,6 +218,10 @@ fn input(tag: u8, body: &[u8]) -> Option<Input<'_>> {
         tag::RECORD => Input::Record(body),
         tag::PROCESS => Input::Process(serde_json::from_slice(body).ok()?),
         tag::FILE => Input::File(serde_json::from_slice(body).ok()?),
+        tag::PEER => Input::Peer(serde_json::from_slice(body).ok()?),
+        tag::SAMPLING => Input::Sampling {
+            keep: u32::from_le_bytes(body.try_into().ok()?),
+        },
         tag::TICK => {
             let (now, lost) = body.split_first_chunk()?;
             Input::Tick {

@@ -55,6 +55,8 @@ impl<W: io::Write> Writer<W> {
             }
             Input::Process(facts) => self.frame(tag::PROCESS, &serde_json::to_vec(facts)?),
             Input::File(facts) => self.frame(tag::FILE, &serde_json::to_vec(facts)?),
+            Input::Peer(facts) => self.frame(tag::PEER, &serde_json::to_vec(facts)?),
+            Input::Sampling { keep } => self.frame(tag::SAMPLING, &keep.to_le_bytes()),
             Input::Tick { now, lost } => {
                 let mut body = [0; 16];
                 body[..8].copy_from_slice(&now.0.to_le_bytes());

@@ -232,6 +232,7 @@ pub(crate) fn protocol(protocol: Protocol) -> &'static str {
         Protocol::Mysql => "MySQL",
         Protocol::Redis => "Redis",
         Protocol::NotText => "a log that is not text",
+        Protocol::LeftOut => "a connection left out by sampling",
         Protocol::Unknown => "unknown",
     }
 }

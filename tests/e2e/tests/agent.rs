@@ -1,0 +1,397 @@
+//! The agent on real services: its counts are those of the workload, it can be told to change, and it ends as
+//! it should.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use observer_e2e::app::{App, Service};
+use observer_e2e::driver::Clients;
+use observer_e2e::nginx::missing;
+use observer_e2e::observer::{command, unavailable};
+use observer_e2e::plan::{Mix, Mode, Planned};
+use observer_e2e::process::{Process, Stream};
+use observer_e2e::run::{can_watch, turn};
+use observer_e2e::server::{Delay, Downstream};
+use observer_e2e::skip::skip;
+use rustix::process::Signal;
+
+/// How long the agent may take to begin, to judge everything, and to end.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A running agent.
+struct Agent {
+    process: Process,
+    address: SocketAddr,
+    folder: PathBuf,
+}
+
+impl Agent {
+    /// Starts one with this configuration, without Kubernetes, on a port of its own, and waits until it observes.
+    fn start(name: &str, configuration: &str) -> Result<Self> {
+        let folder = observer_e2e::app::root().join(format!("target/agent-{name}"));
+        std::fs::create_dir_all(&folder)?;
+        let agent = folder.join("agent.yaml");
+        std::fs::write(&agent, configuration)?;
+        let mut run = command([
+            "agent",
+            "--metrics-listen",
+            "127.0.0.1:0",
+            "--kubernetes-mode",
+            "off",
+            "--config",
+        ])?;
+        run.arg(&agent);
+        let process = Process::start("agent", run)?;
+        let address = process.wait_for(Stream::Err, LIMIT, |line| {
+            line.split_once("http://")?
+                .1
+                .strip_suffix('/')?
+                .parse()
+                .ok()
+        })?;
+        process.wait_for(Stream::Err, LIMIT, |line| {
+            line.contains("until SIGTERM").then_some(())
+        })?;
+        Ok(Self {
+            process,
+            address,
+            folder,
+        })
+    }
+
+    fn configure(&self, configuration: &str) -> Result<()> {
+        std::fs::write(self.folder.join("agent.yaml"), configuration)?;
+        self.process.signal(Signal::HUP)
+    }
+
+    fn said(&self, part: &str) -> Result<()> {
+        self.process
+            .wait_for(Stream::Err, LIMIT, |line| line.contains(part).then_some(()))
+    }
+
+    fn get(&self, path: &str, accept: &str) -> Result<String> {
+        let url = format!("http://{}{path}", self.address);
+        Ok(ureq::get(&url)
+            .header("Accept", accept)
+            .call()?
+            .body_mut()
+            .read_to_string()?)
+    }
+
+    /// Calls to `peer` by verdict, as `/metrics` has them now.
+    fn calls(&self, peer: SocketAddr) -> Result<BTreeMap<String, u64>> {
+        let mut calls = BTreeMap::new();
+        let peer = format!("peer_name=\"{peer}\"");
+        for line in self.get("/metrics", "text/plain")?.lines() {
+            if line.starts_with("observer_calls_total{") && line.contains(&peer) {
+                let (labels, count) = line.rsplit_once(' ').context("no count")?;
+                let verdict = labels.split_once("verdict=\"").context("no verdict")?.1;
+                let verdict = verdict.split('"').next().unwrap_or_default();
+                *calls.entry(verdict.to_owned()).or_default() += count.parse::<u64>()?;
+            }
+        }
+        Ok(calls)
+    }
+
+    fn end(self) -> Result<()> {
+        let ended = self.process.stop(Signal::TERM, LIMIT)?;
+        let _ = std::fs::remove_dir_all(&self.folder);
+        ensure!(
+            ended.status.code() == Some(0),
+            "{:?}: {:#?}",
+            ended.status,
+            ended.err
+        );
+        ensure!(
+            !ended.err.iter().any(|line| line.contains("panicked")),
+            "{:#?}",
+            ended.err
+        );
+        Ok(())
+    }
+}
+
+/// A service with its own downstream, by whose address its calls are told from others.
+struct Bed {
+    service: Service,
+    downstream: Downstream,
+    plan: Vec<Planned>,
+}
+
+impl Bed {
+    fn start(app: App, seed: u64) -> Result<Self> {
+        let downstream = Downstream::start(Delay::NONE)?;
+        let service = app.start(downstream.address(), 4)?;
+        let mix = Mix {
+            without_context: false,
+            ..Mix::everything()
+        };
+        Ok(Self {
+            service,
+            downstream,
+            plan: mix.plan("a", 120, seed),
+        })
+    }
+
+    fn drive(&self) -> Result<()> {
+        Clients::new(1)
+            .drive(self.service.address, &self.plan)
+            .map(drop)
+    }
+
+    /// Calls that were asked for, by the verdict that they should get.
+    fn truth(&self) -> BTreeMap<String, u64> {
+        let mut calls = BTreeMap::new();
+        for one in &self.plan {
+            *calls.entry(one.call_verdict().to_owned()).or_default() += u64::from(one.calls);
+        }
+        calls
+    }
+}
+
+/// What the lots of calls were judged, that were judged: background work has verdicts of its own.
+fn judged(mut calls: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    calls
+        .retain(|verdict, _| !matches!(verdict.as_str(), "inconclusive" | "absent" | "originated"));
+    calls
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + LIMIT;
+    while !holds()? {
+        ensure!(Instant::now() < deadline, "{what}: not within {LIMIT:?}");
+        std::thread::yield_now();
+    }
+    Ok(())
+}
+
+fn can_run(test: &str) -> bool {
+    match unavailable() {
+        Some(why) => {
+            skip(test, why);
+            false
+        }
+        None => true,
+    }
+}
+
+#[test]
+fn the_counts_of_each_service_are_those_of_its_workload() -> Result<()> {
+    let _turn = turn();
+    let apps = [App::THREADS, App::FLASK, App::GO];
+    let apps: Vec<App> = apps
+        .into_iter()
+        .filter(|app| can_watch(*app, &format!("agent on {}", app.name())))
+        .collect();
+    if apps.is_empty() {
+        return Ok(());
+    }
+    let beds: Vec<Bed> = apps
+        .iter()
+        .zip(7..)
+        .map(|(app, seed)| Bed::start(*app, seed))
+        .collect::<Result<_>>()?;
+    let rules: Vec<String> = beds
+        .iter()
+        .map(|bed| format!("- port: {}", bed.service.address.port()))
+        .collect();
+    let agent = Agent::start("counts", &format!("include:\n{}\n", rules.join("\n")))?;
+    ensure!(agent.get("/readyz", "*/*")? == "ready\n");
+    for bed in &beds {
+        bed.drive()?;
+    }
+    for (app, bed) in apps.iter().zip(&beds) {
+        let truth = bed.truth();
+        let mut last = BTreeMap::new();
+        let seen = until("counts", || {
+            last = judged(agent.calls(bed.downstream.address())?);
+            Ok(last == truth)
+        });
+        seen.with_context(|| format!("{}: {last:?} instead of {truth:?}", app.name()))?;
+    }
+    let open = agent.get("/metrics", "application/openmetrics-text")?;
+    ensure!(
+        open.ends_with("# EOF\n") && open.contains(" # {trace_id=\""),
+        "{open}"
+    );
+    ensure!(open.contains("observer_agent_ring_lost_total 0"), "{open}");
+    let json = agent.get("/api/v1/counts", "*/*")?;
+    ensure!(serde_json::from_str::<serde_json::Value>(&json)?["version"] == 1);
+    accepted_by_promtool(&agent.get("/metrics", "text/plain")?)?;
+    agent.end()
+}
+
+/// Prometheus' own tool finds nothing wrong with the page.
+fn accepted_by_promtool(page: &str) -> Result<()> {
+    if let Some(why) = missing(&["promtool"]) {
+        skip("the page of metrics under promtool", &why);
+        return Ok(());
+    }
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    promtool
+        .stdin
+        .take()
+        .context("a pipe")?
+        .write_all(page.as_bytes())?;
+    let ended = promtool.wait_with_output()?;
+    ensure!(
+        ended.status.success(),
+        "{}\n{page}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+    Ok(())
+}
+
+#[test]
+fn a_reload_changes_who_is_observed_and_a_wrong_file_changes_nothing() -> Result<()> {
+    let _turn = turn();
+    if !can_watch(App::THREADS, "agent reload") {
+        return Ok(());
+    }
+    let (one, two) = (Bed::start(App::THREADS, 1)?, Bed::start(App::THREADS, 2)?);
+    let only = |bed: &Bed| format!("include: [{{port: {}}}]\n", bed.service.address.port());
+    let agent = Agent::start("reload", &only(&one))?;
+    agent.configure("include: [{prot: 1}]\n")?;
+    agent.said("1:12: unknown key `prot`; did you mean `port`?")?;
+    agent.said("the configuration before it stays in force")?;
+    ensure!(
+        agent
+            .get("/", "*/*")?
+            .contains("the configuration was changed, but is wrong")
+    );
+    one.drive()?;
+    until("the first", || {
+        Ok(judged(agent.calls(one.downstream.address())?) == one.truth())
+    })?;
+    agent.configure(&only(&two))?;
+    agent.said("the configuration was read again")?;
+    // What changes is looked for some times a second: a request is made until one is seen.
+    until("the second", || {
+        two.drive()?;
+        Ok(!agent.calls(two.downstream.address())?.is_empty())
+    })?;
+    let before = judged(agent.calls(one.downstream.address())?);
+    one.drive()?;
+    two.drive()?;
+    let seen = judged(agent.calls(two.downstream.address())?)
+        .values()
+        .sum::<u64>();
+    until("more of the second", || {
+        Ok(judged(agent.calls(two.downstream.address())?)
+            .values()
+            .sum::<u64>()
+            >= seen)
+    })?;
+    let after = judged(agent.calls(one.downstream.address())?);
+    ensure!(after == before, "who was left is still counted");
+    agent.end()
+}
+
+#[test]
+fn what_can_not_be_is_said_at_once() -> Result<()> {
+    let taken = TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?.to_string();
+    for (args, part) in [
+        (
+            ["--metrics-listen", address.as_str()],
+            "is taken by another program",
+        ),
+        (["--metrics-listen", "nowhere"], "is no address"),
+        (["--include", "port=x"], "is no TCP port"),
+        (["--config", "/no/such"], "can't be read"),
+    ] {
+        let ended =
+            Process::start("agent", command(["agent"].iter().chain(&args))?)?.ended(LIMIT)?;
+        ensure!(
+            ended.status.code() == Some(2),
+            "{args:?}: {:?}",
+            ended.status
+        );
+        ensure!(
+            ended.err.iter().any(|line| line.contains(part)),
+            "{args:?}: {:#?}",
+            ended.err
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn threads_have_only_the_privileges_that_they_need() -> Result<()> {
+    let _turn = turn();
+    if !can_run("privileges of the agent") {
+        return Ok(());
+    }
+    // The numbers of CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF.
+    let most = [2, 19, 21, 38, 39]
+        .iter()
+        .fold(0_u64, |all, cap| all | 1 << cap);
+    let agent = Agent::start(
+        "privileges",
+        "include: [{exe: /no/such}]\nprivileges: {attach: false}\n",
+    )?;
+    let tasks = format!("/proc/{}/task", agent.process.pid());
+    for task in std::fs::read_dir(tasks)? {
+        let task = task?.path();
+        let name = std::fs::read_to_string(task.join("comm"))?;
+        let status = std::fs::read_to_string(task.join("status"))?;
+        let field = |name: &str| {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .map(str::trim)
+        };
+        let caps = u64::from_str_radix(field("CapPrm:").context("CapPrm")?, 16)?;
+        ensure!(caps & !most == 0, "{name} has {caps:x}");
+        ensure!(
+            field("NoNewPrivs:") == Some("1"),
+            "{name} may gain privileges"
+        );
+        let (session, http) = (name.trim() == "observer", name.trim() == "http");
+        ensure!(!http || caps == 0, "http has {caps:x}");
+        ensure!(!session || caps & 1 << 21 == 0, "CAP_SYS_ADMIN is kept");
+    }
+    agent.end()
+}
+
+#[test]
+fn above_its_budget_it_observes_less_says_so_and_accuses_nobody() -> Result<()> {
+    let _turn = turn();
+    if !can_watch(App::THREADS, "agent above its budget") {
+        return Ok(());
+    }
+    let mut bed = Bed::start(App::THREADS, 3)?;
+    bed.plan = Mix::only(Mode::Propagate).plan("b", 400, 3);
+    let rule = format!("include: [{{port: {}}}]\n", bed.service.address.port());
+    // A ceiling that is exceeded in any case.
+    let agent = Agent::start("budget", &format!("{rule}budget: {{memory: 1Mi}}\n"))?;
+    agent.said("% of new connections are observed")?;
+    bed.drive()?;
+    let page = agent.get("/metrics", "text/plain")?;
+    let ratio = page
+        .lines()
+        .find_map(|line| line.strip_prefix("observer_agent_sampling_ratio "));
+    ensure!(ratio.context("no ratio")?.parse::<f64>()? < 1.0, "{page}");
+    ensure!(page.contains("protocol=\"left-out\""), "{page}");
+    for accusation in ["dropped", "restarted", "crossed", "mangled"] {
+        let calls = agent.calls(bed.downstream.address())?;
+        if calls.contains_key(accusation) {
+            bail!("{accusation}: {calls:?}");
+        }
+    }
+    ensure!(
+        agent
+            .get("/", "*/*")?
+            .contains("only a share of connections is observed")
+    );
+    agent.end()
+}
