@@ -1,6 +1,7 @@
 //! The program's edges: what it hears from the kernel, and what becomes of what it finds.
 
 pub mod agent;
+pub mod check;
 pub mod cli;
 pub mod decode;
 pub mod demo;
@@ -14,6 +15,7 @@ pub mod otlp;
 pub mod output;
 pub mod privileges;
 pub mod replay;
+pub mod report;
 pub mod runtimes;
 pub mod session;
 pub mod sink;
@@ -59,6 +61,8 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Logs(args) => watch::run(&plan::logs(args)?)?,
         Command::Agent(args) => agent::run(&args)?,
         Command::Replay(args) => replay::run(&plan::replay(args)?)?,
+        Command::Report(args) => report::run(&cli::report::plan(args)?)?,
+        Command::Check(args) => check::run(&cli::check::plan(args)?)?,
         Command::Completions(args) => generate::completions(args.shell)?,
         Command::Man => generate::man()?,
         Command::Decode(args) => decode::run(&args)?,

@@ -9,7 +9,9 @@ use observer_core::judged::SubjectId;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::agent::AgentArgs;
+use super::check::CheckArgs;
 use super::export::HealArgs;
+use super::report::ReportArgs;
 
 /// Shows which service drops trace context, on which call, how often and why.
 ///
@@ -36,8 +38,10 @@ Start here: `observer demo`, then `observer watch --pid PID`.
 Exit status:
   0  done
   1  done in part: decode: a header is invalid; doctor: some of it works; replay: the recording is
-     cut short; watch: recording or output failed on the way
+     cut short; watch: recording or output failed on the way; report: a source gave nothing or a part;
+     check: traces break
   2  not done: wrong usage, missing privileges, unreadable file
+  3  check: whether traces break can't be told
   N  watch -- CMD: what the command exited with (128 + signal number if a signal ended it)";
 
 /// The commands.
@@ -54,6 +58,12 @@ pub enum Command {
     Agent(Box<AgentArgs>),
     /// Show a recording as the live watch showed it
     Replay(ReplayArgs),
+    /// Report where the traces of a fleet break, worst first, from recordings, agents or Prometheus
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
+    /// Fail where traces break, in a CI run or a recording: 0 clean, 1 broken, 2 not done, 3 inconclusive
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
     /// Say what a propagation header carries, or which rule it breaks
     #[command(after_help = DECODE_EXAMPLES)]
     Decode(DecodeArgs),
@@ -90,6 +100,18 @@ Examples:
   observer agent --config agent.yaml --check-config
 
 A setting is looked for in this order: flag, variable, file, default. SIGHUP reads the file again.";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  observer report monday.observer tuesday.json
+  observer report --agent node-1:9466 --agent node-2:9466 --format html -o report.html
+  observer report --prometheus http://prometheus:9090 --since 7d --baseline last-week.json";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  observer check --max-drop-rate 1% -- ./run-integration-tests.sh
+  observer check --service cart --min-requests 50 --junit traces.xml --pid 4242 --duration 60s
+  observer check --baseline main.json session.observer";
 
 const DECODE_EXAMPLES: &str = "\
 Examples:
@@ -324,7 +346,7 @@ pub enum ShopService {
 }
 
 /// `30s`, `5m`, `1h 30m`; a plain number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string()),
         Err(_) => humantime::parse_duration(text).map_err(|e| e.to_string()),

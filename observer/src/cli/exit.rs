@@ -9,10 +9,14 @@ pub enum Exit {
     Ok,
     /// `decode`: a header is invalid. `doctor`: watching works in part. `replay`: the recording is
     /// cut short or damaged, and its beginning was replayed. `watch`: recording or output failed, and the watch
-    /// was ended or went on without.
+    /// was ended or went on without. `report`: a source gave nothing, or only a part.
     Partly,
     /// It could not do it: a usage error, or this host or file does not allow it.
     Cannot,
+    /// `check`: traces break.
+    Broken,
+    /// `check`: whether traces break can't be told.
+    Inconclusive,
     /// `watch -- CMD`: what the command exited with.
     Command(u8),
 }
@@ -23,8 +27,9 @@ impl Exit {
     pub fn status(self) -> u8 {
         match self {
             Self::Ok => 0,
-            Self::Partly => 1,
+            Self::Partly | Self::Broken => 1,
             Self::Cannot => 2,
+            Self::Inconclusive => 3,
             Self::Command(status) => status,
         }
     }

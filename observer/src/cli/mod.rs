@@ -2,10 +2,12 @@
 
 pub mod agent;
 pub mod args;
+pub mod check;
 pub mod exit;
 pub mod export;
 pub mod pattern;
 pub mod plan;
+pub mod report;
 
 #[cfg(test)]
 mod tests;

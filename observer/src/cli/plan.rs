@@ -208,7 +208,7 @@ pub fn watch(args: WatchArgs) -> Result<WatchPlan, PlanError> {
 }
 
 /// The command in what follows `--`, if anything does.
-fn command(words: Vec<OsString>) -> Option<Command> {
+pub(super) fn command(words: Vec<OsString>) -> Option<Command> {
     let mut words = words.into_iter();
     Some(Command {
         program: words.next()?,
@@ -262,7 +262,7 @@ pub fn replay(args: ReplayArgs) -> Result<ReplayPlan, PlanError> {
     })
 }
 
-fn selection(args: SelectArgs, command: bool) -> Result<Selection, PlanError> {
+pub(super) fn selection(args: SelectArgs, command: bool) -> Result<Selection, PlanError> {
     for (values, flag) in [
         (&args.comm, "--comm"),
         (&args.exe, "--exe"),

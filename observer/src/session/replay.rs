@@ -51,10 +51,19 @@ impl Replay {
             })?;
             Box::new(file)
         };
-        let (startup, reader) = Reader::new(from).map_err(|source| OpenError::Read {
+        Self::new(from).map_err(|source| OpenError::Read {
             path: path.to_owned(),
             source,
-        })?;
+        })
+    }
+
+    /// A recording that is open already.
+    ///
+    /// # Errors
+    ///
+    /// If it is no recording that this program understands.
+    pub fn new(from: Box<dyn Read>) -> Result<(Startup, Self), ReadError> {
+        let (startup, reader) = Reader::new(from)?;
         Ok((startup, Self { reader }))
     }
 }

@@ -3,9 +3,10 @@
 mod explain;
 mod filter;
 mod json;
+mod keep;
 mod lines;
 pub mod rows;
-mod text;
+pub(crate) mod text;
 mod trees;
 
 #[cfg(test)]
@@ -20,6 +21,8 @@ use observer_core::healing::Healed;
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
 use observer_core::summary::Tally;
+
+pub use keep::Keep;
 
 use crate::cli::args::Output;
 use crate::cli::plan::ShowPlan;

@@ -11,6 +11,7 @@ use observer_core::judged::{
     Weighed, WhyCount,
 };
 use observer_core::message::Protocol;
+use observer_core::text::Text;
 
 use super::trees::{Part, Tree};
 use crate::cli::args::Color;
@@ -326,6 +327,7 @@ pub fn counted() -> Counted {
         samples: vec![Sample {
             time: at(132_000),
             id: "x12".into(),
+            source: Text::default(),
             service,
             peer: Some(peer),
             verdict: "dropped".into(),

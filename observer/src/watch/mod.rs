@@ -325,7 +325,7 @@ fn words(plan: &WatchPlan) -> Vec<String> {
 }
 
 /// Says that the probes are attached, and what they see. Scripts wait for this line.
-fn announce(plan: &WatchPlan, ready: &Ready, canvas: Canvas) {
+pub fn announce(plan: &WatchPlan, ready: &Ready, canvas: Canvas) {
     let names = &ready.names;
     let names = match names.len() {
         _ if plan.selection.all => String::new(),
@@ -351,7 +351,8 @@ fn announce(plan: &WatchPlan, ready: &Ready, canvas: Canvas) {
 }
 
 /// How a command ended, in words and as the status that a shell would give it.
-fn command_status(status: ExitStatus) -> (String, u8) {
+#[must_use]
+pub fn command_status(status: ExitStatus) -> (String, u8) {
     use std::os::unix::process::ExitStatusExt;
     let byte = |code: i32| u8::try_from(code).unwrap_or(u8::MAX);
     match (status.code(), status.signal()) {

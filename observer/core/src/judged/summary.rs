@@ -1,6 +1,6 @@
 //! Counts of everything told.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::counts::Counted;
 
@@ -10,7 +10,7 @@ use crate::message::Protocol;
 use crate::text::Text;
 
 /// How many of each value were told, without those never told, in a fixed order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Counts<K: Ord>(pub std::collections::BTreeMap<K, u64>);
 
@@ -42,7 +42,7 @@ impl<K: Ord + Copy> Counts<K> {
 }
 
 /// A share with its 95 % Wilson score interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
     /// Cases counted.
     pub hits: u64,
@@ -92,7 +92,7 @@ pub struct EdgeSummary {
 }
 
 /// A reason for which something could not be judged, and how often.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReasonCount {
     /// The reason, in words.
     pub reason: String,

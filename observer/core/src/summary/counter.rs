@@ -222,6 +222,7 @@ fn call_sample(
     Sample {
         time: exchange.start,
         id: exchange.id.to_smolstr(),
+        source: Text::default(),
         service,
         peer: Some(peer),
         verdict: Text::new_static(verdict.name()),
@@ -236,6 +237,7 @@ fn line_sample(log: &Log, service: Name, circumstances: &Circumstances) -> Sampl
     Sample {
         time: log.time,
         id: log.id.to_smolstr(),
+        source: Text::default(),
         service,
         peer: None,
         verdict: Text::new_static(log.verdict.name()),

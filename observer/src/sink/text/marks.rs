@@ -6,20 +6,20 @@ use crate::sink::rows::Tone;
 
 /// A verdict as it is shown.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Mark {
-    pub(super) sign: char,
-    pub(super) word: &'static str,
-    pub(super) tone: Tone,
+pub(crate) struct Mark {
+    pub(crate) sign: char,
+    pub(crate) word: &'static str,
+    pub(crate) tone: Tone,
 }
 
 impl Mark {
     /// Sign and word, padded so that what follows stands in one column.
-    pub(super) fn padded(self) -> String {
+    pub(crate) fn padded(self) -> String {
         format!("{} {:<12}", self.sign, self.word)
     }
 }
 
-pub(super) fn call(verdict: Verdict) -> Mark {
+pub(crate) fn call(verdict: Verdict) -> Mark {
     let (sign, tone) = match verdict {
         Verdict::Propagated => ('✓', Tone::Good),
         Verdict::Forwarded => ('»', Tone::Good),
@@ -39,7 +39,7 @@ pub(super) fn call(verdict: Verdict) -> Mark {
     }
 }
 
-pub(super) fn line(verdict: LogVerdict) -> Mark {
+pub(crate) fn line(verdict: LogVerdict) -> Mark {
     let (sign, tone) = match verdict {
         LogVerdict::Linked => ('✓', Tone::Good),
         LogVerdict::Reencoded => ('≈', Tone::Odd),

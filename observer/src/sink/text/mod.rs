@@ -1,11 +1,11 @@
 //! The view for people: one request as a small tree, and the summary.
 
-mod marks;
+pub(crate) mod marks;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod words;
+pub(crate) mod words;
 
 use std::io::{self, Write};
 

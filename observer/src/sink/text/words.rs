@@ -9,7 +9,7 @@ use observer_core::message::Protocol;
 use observer_core::text::Text;
 
 /// `812 µs`, `18.4 ms`, `1.24 s`: three digits are enough to compare.
-pub(super) fn duration(nanos: u64) -> String {
+pub(crate) fn duration(nanos: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     let nanos = nanos as f64;
     for (unit, size) in [("ns", 1.0), ("µs", 1e3), ("ms", 1e6)] {
@@ -29,20 +29,20 @@ fn three_digits(value: f64) -> String {
 }
 
 /// `04:16:35.123`, UTC.
-pub(super) fn clock(time: WallTime) -> String {
+pub(crate) fn clock(time: WallTime) -> String {
     let text = time.to_string();
     // 2026-11-21T04:16:35.123456789Z
     text.get(11..23).unwrap_or(&text).to_owned()
 }
 
 /// `2026-11-21 04:16:35`.
-pub(super) fn date_and_clock(time: WallTime) -> String {
+pub(crate) fn date_and_clock(time: WallTime) -> String {
     let text = time.to_string();
     text.get(..19).unwrap_or(&text).replace('T', " ")
 }
 
 /// `51 320`: groups of three digits, as ISO 80000 has them.
-pub(super) fn number(value: u64) -> String {
+pub(crate) fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -55,13 +55,13 @@ pub(super) fn number(value: u64) -> String {
 }
 
 /// `1 call`, `3 calls`.
-pub(super) fn count(value: u64, one: &str) -> String {
+pub(crate) fn count(value: u64, one: &str) -> String {
     let plural = if value == 1 { "" } else { "s" };
     format!("{} {one}{plural}", number(value))
 }
 
 /// `12.5 % of 240 (95 % interval 8.9–17.3 %)`.
-pub(super) fn rate(rate: Rate) -> String {
+pub(crate) fn rate(rate: Rate) -> String {
     format!(
         "{} % of {} (95 % interval {}–{} %)",
         percent(rate.rate),
@@ -72,13 +72,16 @@ pub(super) fn rate(rate: Rate) -> String {
 }
 
 /// A share in percent, with one decimal unless it is none or all.
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     let text = format!("{:.1}", share * 100.0);
+    if share > 0.0 && text == "0.0" {
+        return "<0.1".to_owned();
+    }
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
 /// How a link is known: `execution 99 %`.
-pub(super) fn link(attribution: &Attribution) -> String {
+pub(crate) fn link(attribution: &Attribution) -> String {
     let Some(tier) = attribution.tier else {
         return String::new();
     };
@@ -94,7 +97,7 @@ pub(super) fn link(attribution: &Attribution) -> String {
 }
 
 /// `w3c 4bf92f35…/00f067aa`, short enough for a row and long enough to find.
-pub(super) fn context(context: &Context) -> String {
+pub(crate) fn context(context: &Context) -> String {
     let mut text = format!(
         "{} {}",
         format(context.format),
@@ -111,14 +114,14 @@ pub(super) fn context(context: &Context) -> String {
 }
 
 /// The first eight characters of an id.
-pub(super) fn short(id: &str) -> String {
+pub(crate) fn short(id: &str) -> String {
     match id.char_indices().nth(8) {
         Some((at, _)) => format!("{}…", &id[..at]),
         None => id.to_owned(),
     }
 }
 
-pub(super) fn format(format: Format) -> &'static str {
+pub(crate) fn format(format: Format) -> &'static str {
     match format {
         Format::W3c => "w3c",
         Format::B3Single | Format::B3Multi => "b3",
@@ -132,7 +135,7 @@ pub(super) fn format(format: Format) -> &'static str {
 }
 
 /// The other side of an exchange: its service, else what it was called by, else its address.
-pub(super) fn peer(exchange: &Exchange) -> Text {
+pub(crate) fn peer(exchange: &Exchange) -> Text {
     let named = exchange.peer_service.as_ref().or(exchange.host.as_ref());
     named
         .cloned()
@@ -140,7 +143,7 @@ pub(super) fn peer(exchange: &Exchange) -> Text {
 }
 
 /// The answer: `200`, or why there is none.
-pub(super) fn answer(exchange: &Exchange) -> String {
+pub(crate) fn answer(exchange: &Exchange) -> String {
     match (exchange.status, exchange.unfinished) {
         (Some(status), None) => status.to_string(),
         (Some(status), Some(why)) => format!("{status}, then {}", unfinished(why)),
@@ -160,7 +163,7 @@ fn unfinished(why: Unfinished) -> &'static str {
     }
 }
 
-pub(super) fn finding(finding: &Finding) -> String {
+pub(crate) fn finding(finding: &Finding) -> String {
     match finding {
         Finding::SampledChanged { inbound, outbound } => {
             let word = |sampled: bool| if sampled { "sampled" } else { "unsampled" };
@@ -181,14 +184,14 @@ pub(super) fn finding(finding: &Finding) -> String {
 }
 
 /// A service's name, with its namespace where it has one.
-pub(super) fn named(namespace: &str, name: &str) -> String {
+pub(crate) fn named(namespace: &str, name: &str) -> String {
     match namespace {
         "" => name.to_owned(),
         namespace => format!("{namespace}/{name}"),
     }
 }
 
-pub(super) fn runtime(runtime: Runtime) -> &'static str {
+pub(crate) fn runtime(runtime: Runtime) -> &'static str {
     match runtime {
         Runtime::Python => "Python",
         Runtime::Node => "Node.js",
@@ -203,17 +206,22 @@ pub(super) fn runtime(runtime: Runtime) -> &'static str {
 }
 
 /// How much was lost of what: `3 records that the kernel had no room for`.
-pub(super) fn loss(loss: &Loss) -> String {
-    let (one, how) = match loss.what {
+pub(crate) fn loss(loss: &Loss) -> String {
+    lost(loss.what, loss.count)
+}
+
+/// The same of a kind and its amount.
+pub(crate) fn lost(what: LossKind, amount: u64) -> String {
+    let (one, how) = match what {
         LossKind::Records => ("record", "that the kernel had no room for"),
         LossKind::Bytes => ("place", "where bytes that mattered were cut or lost"),
         LossKind::Evicted => ("thing", "forgotten because a bound of memory was reached"),
         LossKind::Invalid => ("record", "that could not be read"),
     };
-    format!("{} {how}", count(loss.count, one))
+    format!("{} {how}", count(amount, one))
 }
 
-pub(super) fn protocol(protocol: Protocol) -> &'static str {
+pub(crate) fn protocol(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Http1 => "HTTP/1",
         Protocol::Http2 => "HTTP/2",

@@ -13,6 +13,9 @@ pub struct Sample {
     pub time: WallTime,
     /// Its name in the output of the observer that saw it: `x17`, `l42`.
     pub id: Text,
+    /// Which observer that is, where several are put together.
+    #[serde(default, skip_serializing_if = "Text::is_empty")]
+    pub source: Text,
     /// Whose it is.
     pub service: Name,
     /// Who is called; absent of a logged event.

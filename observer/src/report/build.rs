@@ -1,0 +1,251 @@
+//! The report of a tally.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use observer_core::judged::counts::{Name, Sample};
+use observer_core::judged::{
+    Cause, Counts, EdgeSummary, LogVerdict, NotObserved, ServiceSummary, Verdict, WallTime,
+};
+use observer_core::summary::{Tally, rate, verdicts_of};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::index::index;
+use super::model::{
+    Edge, Example, Fleet, Lost, Report, Service, SourceLine, Unobserved, VERSION, Why,
+};
+use super::peers::joined;
+use super::rules::rules;
+use super::source::Gathered;
+
+/// Examples of one cause that are told.
+const EXAMPLES: usize = 3;
+
+/// The report of what was gathered. `made` is now; `trace_url` a template with `{trace_id}`.
+pub(super) fn report(gathered: Gathered, made: WallTime, trace_url: Option<&str>) -> Report {
+    let tally = joined(gathered.tally);
+    let links = Links(trace_url);
+    let summaries = tally.services();
+    let names: BTreeSet<Name> = summaries.iter().map(name).collect();
+    let mut edges: Vec<Edge> = Vec::new();
+    for service in &summaries {
+        let of = |edge| self::edge(service, edge, &names, &tally, &links);
+        edges.extend(service.edges.iter().map(of));
+    }
+    edges.sort_by(worst_first);
+    let services = services(&summaries, &tally, &links);
+    let sources = gathered.sources;
+    Report {
+        kind: "observer-report".to_owned(),
+        version: VERSION,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        made,
+        since: sources.iter().filter_map(|s: &SourceLine| s.since).min(),
+        until: sources.iter().filter_map(|s| s.until).max(),
+        fleet: fleet(&services, &edges, &tally),
+        warnings: gathered.warnings,
+        edges,
+        services,
+        losses: lost(&tally, None),
+        records: tally.records(),
+        sources,
+        comparison: None,
+    }
+}
+
+/// More lost calls first, then higher rates, then names.
+fn worst_first(a: &Edge, b: &Edge) -> std::cmp::Ordering {
+    let hits = b.loss.hits.cmp(&a.loss.hits);
+    let rates = || b.loss.rate.total_cmp(&a.loss.rate);
+    let calls = || b.calls.cmp(&a.calls);
+    let names = || (&a.service, &a.peer).cmp(&(&b.service, &b.peer));
+    hits.then_with(rates).then_with(calls).then_with(names)
+}
+
+fn name(service: &ServiceSummary) -> Name {
+    Name {
+        namespace: service.namespace.clone(),
+        name: service.service.clone().into(),
+    }
+}
+
+fn edge(
+    service: &ServiceSummary,
+    edge: &EdgeSummary,
+    names: &BTreeSet<Name>,
+    tally: &Tally,
+    links: &Links<'_>,
+) -> Edge {
+    let peer = Name {
+        namespace: edge.peer_namespace.clone(),
+        name: edge.peer.clone().into(),
+    };
+    let service = name(service);
+    let why = edge.why.iter().map(|why| Why {
+        cause: why.cause,
+        loss: is_loss(why.cause),
+        count: why.count,
+        explanation: why.explanation.to_owned(),
+        fix: why.fix.to_owned(),
+        routes: why.routes.clone(),
+        examples: links.examples(tally.samples(&service, &peer).filter(|sample| {
+            let verdicts = verdicts_of(why.cause);
+            verdicts.iter().any(|v| v.name() == sample.verdict)
+        })),
+    });
+    let why = why.collect();
+    Edge {
+        observed: names.contains(&peer),
+        service,
+        peer,
+        calls: edge.calls,
+        verdicts: edge.verdicts.clone(),
+        loss: edge.loss,
+        why,
+    }
+}
+
+/// Whether calls that a cause explains lost context.
+fn is_loss(cause: Cause) -> bool {
+    verdicts_of(cause).iter().any(|verdict| verdict.is_loss())
+}
+
+fn services(summaries: &[ServiceSummary], tally: &Tally, links: &Links<'_>) -> Vec<Service> {
+    let mut unobserved: BTreeMap<Name, Vec<Unobserved>> = BTreeMap::new();
+    for NotObserved {
+        service,
+        namespace,
+        protocol,
+        connections,
+    } in tally.unobserved()
+    {
+        let (name, namespace) = (service.into(), namespace);
+        let of = unobserved.entry(Name { namespace, name }).or_default();
+        of.push(Unobserved {
+            protocol,
+            connections,
+        });
+    }
+    let mut services: Vec<Service> = summaries
+        .iter()
+        .map(|summary| service(summary, &mut unobserved, tally, links))
+        .collect();
+    // Services of which nothing but unobserved connections is known.
+    let rest = unobserved.into_iter().map(|(name, unobserved)| Service {
+        losses: lost(tally, Some(&name)),
+        unobserved,
+        ..blank(name)
+    });
+    services.extend(rest);
+    services.sort_by(|a, b| a.name.cmp(&b.name));
+    services
+}
+
+fn blank(name: Name) -> Service {
+    Service {
+        name,
+        runtime: None,
+        requests: 0,
+        requests_with_context: 0,
+        requests_with_invalid_context: 0,
+        calls: 0,
+        call_verdicts: Counts::default(),
+        call_loss: rate(0, 0),
+        lines: 0,
+        line_verdicts: Counts::default(),
+        line_loss: rate(0, 0),
+        line_examples: Vec::new(),
+        index: None,
+        rules: Vec::new(),
+        inconclusive: Vec::new(),
+        unobserved: Vec::new(),
+        losses: Vec::new(),
+    }
+}
+
+fn service(
+    summary: &ServiceSummary,
+    unobserved: &mut BTreeMap<Name, Vec<Unobserved>>,
+    tally: &Tally,
+    links: &Links<'_>,
+) -> Service {
+    let name = name(summary);
+    let mut verdicts = Counts::default();
+    for edge in &summary.edges {
+        add(&mut verdicts, &edge.verdicts);
+    }
+    Service {
+        runtime: summary.runtime,
+        requests: summary.served,
+        requests_with_context: summary.served_with_context,
+        requests_with_invalid_context: tally.invalid_requests(&name),
+        calls: verdicts.of(|_| true),
+        call_loss: summary.loss,
+        lines: summary.logs.lines,
+        line_verdicts: summary.logs.verdicts.clone(),
+        line_loss: summary.logs.loss,
+        line_examples: links.examples(tally.line_samples(&name)),
+        index: index(&verdicts, &summary.logs.verdicts),
+        rules: rules(&verdicts, summary),
+        inconclusive: summary.inconclusive.clone(),
+        unobserved: unobserved.remove(&name).unwrap_or_default(),
+        losses: lost(tally, Some(&name)),
+        call_verdicts: verdicts,
+        ..blank(name)
+    }
+}
+
+fn add<K: Ord + Copy>(sum: &mut Counts<K>, more: &Counts<K>) {
+    for (key, n) in &more.0 {
+        sum.add_many(*key, *n);
+    }
+}
+
+fn lost(tally: &Tally, service: Option<&Name>) -> Vec<Lost> {
+    let of = tally
+        .losses()
+        .filter(|(whom, _, n)| *whom == service && *n > 0);
+    of.map(|(_, what, count)| Lost { what, count }).collect()
+}
+
+fn fleet(services: &[Service], edges: &[Edge], tally: &Tally) -> Fleet {
+    let totals = tally.totals();
+    let sum = |of: fn(&Service) -> u64| services.iter().map(of).fold(0, u64::saturating_add);
+    Fleet {
+        services: services.len() as u64,
+        edges: edges.len() as u64,
+        requests: sum(|s| s.requests),
+        requests_with_context: sum(|s| s.requests_with_context),
+        call_loss: rate(
+            totals.calls.of(Verdict::is_loss),
+            totals.calls.of(Verdict::is_judged),
+        ),
+        line_loss: rate(
+            totals.lines.of(LogVerdict::is_loss),
+            totals.lines.of(LogVerdict::is_judged),
+        ),
+        index: index(&totals.calls, &totals.lines),
+        calls: totals.calls,
+        lines: totals.lines,
+    }
+}
+
+/// Makes links to traces.
+struct Links<'a>(Option<&'a str>);
+
+impl Links<'_> {
+    /// The latest examples, newest first.
+    fn examples<'s>(&self, samples: impl Iterator<Item = &'s Sample>) -> Vec<Example> {
+        let mut samples: Vec<&Sample> = samples.collect();
+        samples.sort_by(|a, b| b.cmp(a));
+        let examples = samples.into_iter().take(EXAMPLES).map(|sample| Example {
+            sample: sample.clone(),
+            link: self.link(sample),
+        });
+        examples.collect()
+    }
+
+    fn link(&self, sample: &Sample) -> Option<String> {
+        let trace = utf8_percent_encode(sample.trace_id.as_ref()?, NON_ALPHANUMERIC);
+        Some(self.0?.replace("{trace_id}", &trace.to_string()))
+    }
+}
