@@ -109,6 +109,7 @@ fn heal(inputs: &[Fed], lost: u64, settings: Settings) -> Vec<Healed> {
         let input = match input {
             Fed::Record(raw) => Input::Record(raw),
             Fed::Process(facts) => Input::Process(facts.clone()),
+            Fed::Sampling(keep) => Input::Sampling { keep: *keep },
             Fed::Tick(now) => Input::Tick {
                 now: KernelNanos(*now),
                 lost,

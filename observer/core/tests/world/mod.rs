@@ -31,6 +31,8 @@ pub enum Fed {
     Record(Vec<u8>),
     Process(ProcessFacts),
     Tick(u64),
+    /// The share of connections that is observed from now on.
+    Sampling(u32),
 }
 
 /// One end of a connection.
@@ -404,6 +406,7 @@ pub fn tell_explaining(inputs: &[Fed], lost: u64, explain: Option<SubjectId>) ->
         let input = match input {
             Fed::Record(raw) => Input::Record(raw),
             Fed::Process(facts) => Input::Process(facts.clone()),
+            Fed::Sampling(keep) => Input::Sampling { keep: *keep },
             Fed::Tick(now) => Input::Tick {
                 now: KernelNanos(*now),
                 lost,
