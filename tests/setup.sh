@@ -63,6 +63,10 @@ node_services() {
     npm ci --prefix "$apps/node" --ignore-scripts --no-audit --no-fund
 }
 
+browser() {
+    npm ci --prefix "$apps/browser" --ignore-scripts --no-audit --no-fund
+}
+
 java_services() {
     rm -rf "$out/java"
     javac -d "$out/java" "$apps"/java/*.java
@@ -131,10 +135,12 @@ package "command -v go" golang-go
 package "test -x /usr/lib/go-1.19/bin/go" golang-1.19-go
 package "command -v javac" openjdk-17-jdk-headless
 package "command -v mvn" maven
-package "command -v promtool" prometheus
+package "command -v chromium" chromium
+package "command -v prometheus" prometheus
 
 build python "$apps/python/requirements.txt" -- python_services
 build node "$apps/node/package-lock.json" -- node_services
+build browser "$apps/browser/package-lock.json" -- browser
 build java "$apps"/java/*.java -- java_services
 build java-web "$apps"/java/*.java "$apps"/java/web/* -- java_web_services
 build java-25 <(declare -f java_new) -- java_new

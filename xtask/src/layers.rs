@@ -69,6 +69,7 @@ const HOUSES: [House; 2] = [
             "watch",
             "check",
             "agent",
+            "check",
             "doctor",
             "shop",
             "demo",

@@ -20,9 +20,10 @@ const SKIPS_VARIABLE: &str = "OBSERVER_SKIPS";
 /// Where `tests/setup.sh` builds, and tests keep what they write, from the root of the project.
 const SERVICES: &str = "target/e2e";
 /// What `tests/setup.sh` builds: a file of that name with `.stamp` says that it has.
-const BUILT: [&str; 7] = [
+const BUILT: [&str; 8] = [
     "python",
     "node",
+    "browser",
     "java",
     "java-web",
     "java-25",

@@ -110,6 +110,7 @@ fn heal(inputs: &[Fed], lost: u64, settings: Settings) -> Vec<Healed> {
             Fed::Record(raw) => Input::Record(raw),
             Fed::Process(facts) => Input::Process(facts.clone()),
             Fed::File(facts) => Input::File(facts.clone()),
+            Fed::Sampling(keep) => Input::Sampling { keep: *keep },
             Fed::Tick(now) => Input::Tick {
                 now: KernelNanos(*now),
                 lost,

@@ -199,6 +199,23 @@ proptest! {
     }
 
     #[test]
+    fn observing_fewer_connections_never_accuses(
+        works in proptest::collection::vec(work(), 1..12),
+        shares in proptest::collection::vec((any::<prop::sample::Index>(), 0_u32..=65_536), 1..4),
+    ) {
+        let world = story(&works);
+        let whole = accusations(&world.told());
+        let mut sampled = world.inputs.clone();
+        for (at, keep) in shares {
+            sampled.insert(at.index(sampled.len()), Fed::Sampling(keep));
+        }
+        let told = tell(&sampled, 0);
+        for (what, accusation) in accusations(&told) {
+            prop_assert_eq!(Some(&accusation), whole.get(&what), "{}: {:#?}", what, told.json());
+        }
+    }
+
+    #[test]
     fn unrelated_threads_in_between_change_nothing(
         works in proptest::collection::vec(work(), 1..6),
         at in proptest::collection::vec(any::<prop::sample::Index>(), 1..20),

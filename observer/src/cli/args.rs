@@ -92,18 +92,6 @@ Examples:
   observer logs --pid 4242                      lines of a process, with trace_id and span_id
   observer logs --comm python3 --otlp           the same, exported as well";
 
-const REPORT_EXAMPLES: &str = "\
-Examples:
-  observer report monday.observer tuesday.json
-  observer report --agent node-1:9464 --agent node-2:9464 --format html -o report.html
-  observer report --prometheus http://prometheus:9090 --since 7d --baseline last-week.json";
-
-const CHECK_EXAMPLES: &str = "\
-Examples:
-  observer check --max-drop-rate 1% -- ./run-integration-tests.sh
-  observer check --service cart --min-requests 50 --junit traces.xml --pid 4242 --duration 60s
-  observer check --baseline main.json session.observer";
-
 const AGENT_EXAMPLES: &str = "\
 Examples:
   observer agent                                everything but the system's daemons
@@ -112,6 +100,18 @@ Examples:
   observer agent --config agent.yaml --check-config
 
 A setting is looked for in this order: flag, variable, file, default. SIGHUP reads the file again.";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  observer report monday.observer tuesday.json
+  observer report --agent node-1:9466 --agent node-2:9466 --format html -o report.html
+  observer report --prometheus http://prometheus:9090 --since 7d --baseline last-week.json";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  observer check --max-drop-rate 1% -- ./run-integration-tests.sh
+  observer check --service cart --min-requests 50 --junit traces.xml --pid 4242 --duration 60s
+  observer check --baseline main.json session.observer";
 
 const DECODE_EXAMPLES: &str = "\
 Examples:

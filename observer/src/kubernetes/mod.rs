@@ -11,6 +11,9 @@ mod directory;
 mod names;
 mod pod;
 
+#[cfg(test)]
+mod tests;
+
 pub use client::{Settings, StartError, start};
 pub use directory::{At, Directory, Peer};
 pub use names::Naming;

@@ -59,9 +59,11 @@ impl Attributor {
             return undecided(Reason::StillOpen);
         };
         let same_trace = same_trace(process, subject);
-        let ids_certain = !self
-            .losses
-            .overlap(before(subject.time, RETENTION), subject.time);
+        // What is asked on connections that are not observed brings ids as well.
+        let ids_certain = !process.serves_unseen
+            && !self
+                .losses
+                .overlap(before(subject.time, RETENTION), subject.time);
         if let Work::Call(call) = &subject.work
             && call.begun.head.telemetry
         {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::Input;
-use crate::facts::{FileFacts, ProcessFacts, Runtime};
+use crate::facts::{FileFacts, PeerFacts, PeerName, ProcessFacts, Runtime};
 use crate::ids::{FileId, KernelNanos, Tgid};
 
 fn startup() -> Startup {
@@ -36,6 +36,8 @@ enum Owned {
     Process(u32, String),
     File(u64, String),
     Tick(u64, u64),
+    Peer(u32, Option<(u16, String)>),
+    Sampling(u32),
 }
 
 impl Owned {
@@ -54,6 +56,15 @@ impl Owned {
                 file: FileId(*file),
                 path: path.clone(),
             }),
+            Self::Peer(address, named) => Input::Peer(PeerFacts {
+                address: std::net::Ipv4Addr::from(*address).into(),
+                port: named.as_ref().map(|(port, _)| *port),
+                name: named.as_ref().map(|(_, name)| PeerName {
+                    name: name.clone(),
+                    namespace: String::new(),
+                }),
+            }),
+            Self::Sampling(keep) => Input::Sampling { keep: *keep },
             Self::Tick(now, lost) => Input::Tick {
                 now: KernelNanos(*now),
                 lost: *lost,
@@ -69,6 +80,8 @@ fn owned() -> impl Strategy<Value = Owned> {
         1 => any::<(u32, String)>().prop_map(|(a, b)| Owned::Process(a, b)),
         1 => any::<(u64, String)>().prop_map(|(a, b)| Owned::File(a, b)),
         1 => any::<(u64, u64)>().prop_map(|(a, b)| Owned::Tick(a, b)),
+        1 => any::<(u32, Option<(u16, String)>)>().prop_map(|(a, b)| Owned::Peer(a, b)),
+        1 => any::<u32>().prop_map(Owned::Sampling),
     ]
 }
 

@@ -32,6 +32,8 @@ pub enum Fed {
     Process(ProcessFacts),
     File(FileFacts),
     Tick(u64),
+    /// The share of connections that is observed from now on.
+    Sampling(u32),
 }
 
 /// One end of a connection.
@@ -438,6 +440,7 @@ pub fn tell_explaining(inputs: &[Fed], lost: u64, explain: Option<SubjectId>) ->
             Fed::Record(raw) => Input::Record(raw),
             Fed::Process(facts) => Input::Process(facts.clone()),
             Fed::File(facts) => Input::File(facts.clone()),
+            Fed::Sampling(keep) => Input::Sampling { keep: *keep },
             Fed::Tick(now) => Input::Tick {
                 now: KernelNanos(*now),
                 lost,

@@ -21,7 +21,7 @@ const ROW: u32 = 44;
 const MARGIN: u32 = 24;
 
 /// Rates are written at edges if there are no more of them that lose context.
-const LABELS: usize = 40;
+const LABELS: usize = 16;
 
 /// Characters of a name that fit a box.
 const LETTERS: usize = 21;
@@ -133,7 +133,8 @@ pub(super) fn graph(report: &Report) -> Graph {
     });
     let most = |of: fn(&(u32, u32)) -> u32| places.iter().map(of).max().unwrap_or(0);
     Graph {
-        width: most(|p| p.0) + WIDTH + 2 * MARGIN,
+        // Curves within the last column go around its right side.
+        width: most(|p| p.0) + COLUMN,
         height: most(|p| p.1) + HEIGHT + MARGIN,
         nodes: nodes.collect(),
         // The worst are drawn last, above the others.
