@@ -55,6 +55,7 @@ mod take;
 mod task;
 mod thread;
 mod vector;
+mod wake;
 
 use aya_ebpf::{
     EbpfContext,

@@ -69,7 +69,7 @@ pub fn reserve_unsequenced<T: 'static>() -> Option<RingBufEntry<T>> {
         && let Some(cpu) = CPUS.get_ptr_mut(0)
     {
         // SAFETY: a field of a live map element.
-        add(unsafe { &raw mut (*cpu).lost });
+        add(unsafe { &raw mut (*cpu).lost }, 1);
     }
     entry
 }
@@ -79,7 +79,7 @@ pub fn reserve_unsequenced<T: 'static>() -> Option<RingBufEntry<T>> {
 pub fn unsequenced(kind: u8, len: u32, pid_tgid: u64, time: u64) -> Header {
     if let Some(cpu) = CPUS.get_ptr_mut(0) {
         // SAFETY: a field of a live map element.
-        add(unsafe { &raw mut (*cpu).sent });
+        add(unsafe { &raw mut (*cpu).sent }, 1);
     }
     Header {
         kind,
@@ -95,15 +95,15 @@ pub fn unsequenced(kind: u8, len: u32, pid_tgid: u64, time: u64) -> Header {
     }
 }
 
-/// Adds 1 in one instruction.
+/// Adds `n` to a field of a live map element, in one instruction.
 #[inline(always)]
-fn add(count: *mut u64) {
+pub fn add(count: *mut u64, n: u64) {
     // SAFETY: aligned, inside a live map element.
     unsafe {
         core::arch::asm!(
             "lock *(u64 *)({count} + 0) += {one}",
             count = in(reg) count,
-            one = in(reg) 1u64,
+            one = in(reg) n,
             options(nostack),
         );
     }

@@ -121,7 +121,9 @@ impl Engine {
 
     /// What the pipeline asks of the probes since the last call.
     pub fn feedback(&mut self) -> Vec<Feedback> {
-        self.stages.exchanges.take_feedback()
+        let mut feedback = self.stages.exchanges.take_feedback();
+        feedback.extend(self.stages.attributor.take_feedback());
+        feedback
     }
 
     /// Ends the watch: everything still open is told as it stands, then the counts.
