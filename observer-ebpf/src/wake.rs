@@ -10,9 +10,10 @@ use core::cell::Cell;
 use observer_abi::{Woke, control::call, kind};
 
 use crate::{
+    atomic,
     maps::{PENDING, ThreadState, WORDS},
     regs::Regs,
-    ring::{self, add},
+    ring,
     thread::Thread,
 };
 
@@ -126,12 +127,12 @@ fn waits(caller: Thread, key: &WordKey, state: &mut ThreadState) {
         }
     };
     if word.waker.get() == u64::from(caller.tid()) {
-        add(word.crossed.as_ptr(), 1);
+        add(&word.crossed, 1);
         word.waker.set(0);
     }
     // Before others can see that somebody waits.
     state.pos = ring::now();
-    add(word.begun.as_ptr(), 1);
+    add(&word.begun, 1);
     let begun = word.begun.get();
     state.call = call::FUTEX;
     state.bits = PENDING;
@@ -147,7 +148,7 @@ fn waits(caller: Thread, key: &WordKey, state: &mut ThreadState) {
 
 /// The element is written before the count, so that a waiter which sees the count sees it.
 #[inline(always)]
-fn wakes(caller: Thread, key: &WordKey, count: u64) {
+fn wakes(caller: Thread, key: &WordKey, count: i64) {
     let Some(word) = Word::of(key) else {
         return;
     };
@@ -156,7 +157,7 @@ fn wakes(caller: Thread, key: &WordKey, count: u64) {
     }
     word.waker.set(u64::from(caller.tid()));
     word.woken.set(ring::now());
-    add(word.wakes.as_ptr(), count);
+    add(&word.wakes, count);
 }
 
 /// A wait returns `ret`.
@@ -170,7 +171,7 @@ pub fn returns(caller: Thread, state: &mut ThreadState, ret: i64) {
     let Some(word) = Word::of(&key) else {
         return;
     };
-    add(word.ended.as_ptr(), 1);
+    add(&word.ended, 1);
     let sole = state.flags & SOLE != 0 && word.begun.get() == state.count;
     let once = word.wakes.get().wrapping_sub(state.offered) == 1;
     let waker = word.waker.get() as u32;
@@ -190,4 +191,11 @@ pub fn returns(caller: Thread, state: &mut ThreadState, ret: i64) {
         reserved: 0,
     });
     entry.submit(ring::wakeup());
+}
+
+/// Adds to a count that others add to as well.
+#[inline(always)]
+fn add(count: &Cell<u64>, n: i64) {
+    // SAFETY: an aligned field of a live map element, which is read by single instructions.
+    unsafe { atomic::add(count.as_ptr(), n) };
 }
