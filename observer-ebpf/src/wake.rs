@@ -70,14 +70,16 @@ pub struct Word {
 unsafe impl Sync for Word {}
 
 impl Word {
-    const NEW: Self = Self {
-        begun: Cell::new(0),
-        ended: Cell::new(0),
-        wakes: Cell::new(0),
-        woken: Cell::new(0),
-        waker: Cell::new(0),
-        crossed: Cell::new(0),
-    };
+    const fn new() -> Self {
+        Self {
+            begun: Cell::new(0),
+            ended: Cell::new(0),
+            wakes: Cell::new(0),
+            woken: Cell::new(0),
+            waker: Cell::new(0),
+            crossed: Cell::new(0),
+        }
+    }
 
     fn of(key: &WordKey) -> Option<&'static Self> {
         let word = WORDS.get_ptr(key)?;
@@ -119,7 +121,7 @@ fn waits(caller: Thread, key: &WordKey, state: &mut ThreadState) {
         Some(word) => word,
         None => {
             // Without room the wait is not followed.
-            let _ = WORDS.insert(key, &Word::NEW, 0);
+            let _ = WORDS.insert(key, Word::new(), 0);
             let Some(word) = Word::of(key) else {
                 return;
             };

@@ -88,3 +88,61 @@ fn kind(items: &[Item]) -> u64 {
     }
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribution::subject::Hold;
+    use crate::ids::Tid;
+
+    /// Things that were done: `c` is a call, of which the response came, everything else is a line.
+    fn items(what: &str) -> Vec<Item> {
+        what.bytes()
+            .map(|kind| Item {
+                seq: Seq(0),
+                time: KernelNanos(1),
+                template: u64::from(kind),
+                call: kind == b'c',
+                answered: (kind == b'c').then_some(KernelNanos(2)),
+                before_wait: false,
+            })
+            .collect()
+    }
+
+    /// What of `what` belongs to the task that ended, where each of `known` was often a task.
+    fn covered(known: &[&str], what: &str) -> String {
+        let mut tasks = Tasks::default();
+        for task in known {
+            (0..MIN_SEEN).for_each(|_| tasks.saw(&items(task)));
+        }
+        let waiter = Other {
+            tid: Tid(1),
+            hold: Hold::Nothing(None),
+        };
+        let task = Task::new(waiter, &items(what), |item| item.answered.is_some());
+        what.chars()
+            .enumerate()
+            .filter(|(at, _)| task.covers(*at, &tasks))
+            .map(|(_, kind)| kind)
+            .collect()
+    }
+
+    #[test]
+    fn the_shortest_ending_that_is_a_task_is_taken() {
+        assert_eq!(covered(&["cl"], "cl"), "cl");
+        assert_eq!(covered(&["cl", "clcl"], "clcl"), "cl", "perhaps two tasks");
+        assert_eq!(covered(&["lcm"], "clcm"), "lcm");
+        assert_eq!(
+            covered(&["lc", "c"], "lc"),
+            "c",
+            "the line may be another one's"
+        );
+    }
+
+    #[test]
+    fn what_was_never_a_task_is_none() {
+        assert_eq!(covered(&[], "cl"), "");
+        assert_eq!(covered(&["cm"], "cl"), "");
+        assert_eq!(covered(&["l"], "cl"), "", "no response came in it");
+    }
+}
