@@ -1,6 +1,10 @@
 //! The beginning of a system call: writes are reported, the rest is noted for the call's return.
 
-use observer_abi::{class, control::call, data_flag, waited};
+use observer_abi::{
+    class,
+    control::{call, watch},
+    data_flag, waited,
+};
 
 use crate::{
     close,
@@ -16,6 +20,7 @@ use crate::{
     ring,
     thread::Thread,
     vector::{self, MAX_MOVED},
+    wake,
 };
 
 /// `MSG_*` bits of a receive that change what it means.
@@ -42,9 +47,15 @@ pub fn run(regs: u64, number: u64) {
     let Some(thread) = Thread::watched() else {
         return;
     };
+    if call == call::FUTEX && thread.cell & watch::WAKES == 0 {
+        return;
+    }
     let Some(state) = thread.claim() else {
         return;
     };
+    if call == call::FUTEX {
+        return wake::begins(thread, regs, state);
+    }
     if call & call::FAMILY == call::WAITS && call != call::POLL {
         state.waited |= match call {
             call::EVENT_LOOP => waited::EVENT_LOOP,

@@ -16,7 +16,7 @@ use crate::{
     ring::{self, cpu},
     take::{self, EAGAIN},
     thread::Thread,
-    vector,
+    vector, wake,
 };
 
 /// Messages of a `recvmmsg` or `sendmmsg` whose payload is captured; the rest is one bare piece.
@@ -36,6 +36,9 @@ pub fn run(regs: u64, ret: i64) {
     };
     if let Some(state) = thread.known() {
         if state.bits & PENDING != 0 {
+            if state.call == call::FUTEX {
+                return wake::returns(thread, state, ret);
+            }
             finish(thread, regs, state, ret);
         }
         return;

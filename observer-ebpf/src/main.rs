@@ -56,6 +56,7 @@ mod take;
 mod task;
 mod thread;
 mod vector;
+mod wake;
 
 use aya_ebpf::{
     EbpfContext,

@@ -9,7 +9,11 @@ use aya_ebpf::{
 };
 use observer_abi::control::{Control, CpuState, Layout, Policy, WATCH_CELLS};
 
-use crate::{emit::Piece, gather::Gathered};
+use crate::{
+    emit::Piece,
+    gather::Gathered,
+    wake::{Word, WordKey},
+};
 
 /// What is known of an open file description, keyed by the address of its `struct file`.
 #[repr(C)]
@@ -122,6 +126,10 @@ pub static RUNTIMES: LruHashMap<u32, Layout> = LruHashMap::with_max_entries(RUNT
 
 /// Processes whose executions can be read at once.
 const RUNTIME_PROCESSES: u32 = 4096;
+
+/// Futexes that threads of processes with `watch::WAKES` have waited for.
+#[map]
+pub static WORDS: LruHashMap<WordKey, Word> = LruHashMap::with_max_entries(8192, 0);
 
 /// Threads, at the element that the low bits of their id name.
 #[map]

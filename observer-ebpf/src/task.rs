@@ -65,11 +65,11 @@ pub fn exec(task: u64) {
     let pid_tgid = bpf_get_current_pid_tgid();
     let tgid = (pid_tgid >> 32) as u32;
     let cell = cell(tgid);
-    if cell & watch::RUNTIME != 0
+    if cell & (watch::RUNTIME | watch::WAKES) != 0
         && let Some(at) = cell_at(tgid)
     {
         // SAFETY: map element. Userspace learns of the new program from the record sent below.
-        unsafe { at.write_volatile(cell & !watch::RUNTIME) };
+        unsafe { at.write_volatile(cell & !(watch::RUNTIME | watch::WAKES)) };
     }
     if is_watched(cell) || (setting!(all_execs) != 0 && cell & watch::EXCLUDED == 0) {
         send(kind::EXEC, pid_tgid, tgid, pid_tgid as u32, task);

@@ -53,7 +53,7 @@ impl Thread {
     #[inline(always)]
     pub fn known(self) -> Option<&'static mut ThreadState> {
         let state = slot(self.tid())?;
-        let same = (state.watch ^ self.cell) & !watch::RUNTIME == 0;
+        let same = (state.watch ^ self.cell) & !(watch::RUNTIME | watch::WAKES) == 0;
         (state.tid == self.tid() && same).then_some(state)
     }
 }

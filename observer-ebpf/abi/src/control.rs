@@ -80,6 +80,11 @@ pub mod call {
     pub const CONNECTS: u8 = 0x60;
     /// `connect(fd, addr, addrlen)`.
     pub const CONNECT: u8 = CONNECTS;
+
+    /// Family: threads wait for each other; looked at only in processes with [`watch::WAKES`](super::watch::WAKES).
+    pub const FUTEXES: u8 = 0x70;
+    /// `futex(uaddr, op, val, …)`.
+    pub const FUTEX: u8 = FUTEXES;
 }
 
 /// Entries of the table of system calls: numbers from here on are ignored (462 calls exist in 6.18).
@@ -94,9 +99,11 @@ pub mod watch {
     pub const EXCLUDED: u8 = 2;
     /// Its runtime has an entry in the `RUNTIMES` map.
     pub const RUNTIME: u8 = 4;
+    /// It is reported who wakes whom in it.
+    pub const WAKES: u8 = 8;
     /// The lowest bit of the generation. Calls in flight when a process is selected anew belong to
     /// an older generation, so that what their thread noted earlier is not believed.
-    pub const GENERATION: u8 = 8;
+    pub const GENERATION: u8 = 16;
 }
 
 /// Cells in one element of the `WATCH` map: one cache line.

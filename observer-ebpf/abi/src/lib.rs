@@ -64,6 +64,8 @@ pub mod kind {
     pub const BRANCH: u8 = 10;
     /// A turn of an event loop ended: [`Turn`](super::Turn).
     pub const TURN: u8 = 11;
+    /// A thread that waited for a futex was woken by another one: [`Woke`](super::Woke).
+    pub const WOKE: u8 = 12;
 }
 
 /// Values of [`Data::runtime`]: what kind of execution identity goes with a record.
@@ -337,6 +339,27 @@ pub struct Turn {
     pub reserved: [u8; 3],
 }
 
+/// A thread of a process that is asked for it ([`control::watch::WAKES`]) waited for a futex and was woken.
+///
+/// Told only if it is certain who woke it: nobody else waited for that futex meanwhile, and one thread
+/// woke it once.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Woke {
+    /// Start of the record: the thread that waited, when its call returned.
+    pub header: Header,
+    /// Address of the futex.
+    pub word: u64,
+    /// When the wait began, as in [`Header::time`].
+    pub since: u64,
+    /// When the waker's call began.
+    pub woken: u64,
+    /// The thread that woke it, of the same process.
+    pub waker: u32,
+    /// Unused, zero.
+    pub reserved: u32,
+}
+
 /// Something that happened to a thread or process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -361,4 +384,5 @@ const _: () = {
     assert!(size_of::<Take>() == 64);
     assert!(size_of::<Branch>() == 56);
     assert!(size_of::<Turn>() == 64);
+    assert!(size_of::<Woke>() == 64);
 };

@@ -1,6 +1,6 @@
 //! Advice that flows back, from the pipeline to the probes.
 
-use crate::ids::FileId;
+use crate::ids::{FileId, Tgid};
 use crate::record::Direction;
 
 /// What the pipeline asks of the probes. Advice: ignoring it costs time, never correctness.
@@ -17,4 +17,6 @@ pub enum Feedback {
         /// Position of the first byte that is wanted again, counted as in `observer_abi::Data::pos`.
         pos: u64,
     },
+    /// It matters who wakes whom in this process: threads of it that serve no request do work.
+    Wakes(Tgid),
 }

@@ -33,6 +33,7 @@ const TABLE: &[(libc::c_long, u8)] = &[
     (libc::SYS_accept, call::ACCEPT),
     (libc::SYS_accept4, call::ACCEPT),
     (libc::SYS_connect, call::CONNECT),
+    (libc::SYS_futex, call::FUTEX),
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_dup2, call::DUP2),
     #[cfg(target_arch = "x86_64")]

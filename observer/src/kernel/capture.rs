@@ -163,9 +163,12 @@ impl Capture {
         self.ring.drain(record)
     }
 
-    /// Tells the probes what is wanted of one description.
+    /// Tells the probes what is wanted of one description, or of a process.
     pub fn apply(&self, feedback: Feedback) {
-        self.policy.apply(feedback);
+        match feedback {
+            Feedback::Wakes(process) => self.watch.follow_wakes(process),
+            Feedback::Ignore(_) | Feedback::SkipUntil { .. } => self.policy.apply(feedback),
+        }
     }
 
     /// What was lost since the capture began: of [`counters`](Self::counters) what is cheap enough to

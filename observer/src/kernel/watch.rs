@@ -45,7 +45,7 @@ impl WatchTable {
         }
         let cell = self.cells.byte(process.0 as usize);
         let cell = cell.ok_or(WatchError::OutOfRange(process))?;
-        let generation = cell.load(Relaxed) & !(watch::WATCHED | watch::EXCLUDED);
+        let generation = cell.load(Relaxed) & !(watch::WATCHED | watch::EXCLUDED | watch::WAKES);
         cell.store(
             generation.wrapping_add(watch::GENERATION) | watch::WATCHED,
             Relaxed,
@@ -71,6 +71,13 @@ impl WatchTable {
             cell.fetch_or(watch::RUNTIME, Relaxed);
         } else {
             cell.fetch_and(!watch::RUNTIME, Relaxed);
+        }
+    }
+
+    /// Has it reported who wakes whom in `process`, until it runs another program.
+    pub fn follow_wakes(&self, process: Tgid) {
+        if let Some(cell) = self.cells.byte(process.0 as usize) {
+            cell.fetch_or(watch::WAKES, Relaxed);
         }
     }
 

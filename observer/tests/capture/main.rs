@@ -22,4 +22,5 @@ mod secrets;
 mod support;
 mod takes;
 mod tasks;
+mod wakes;
 mod writes;

@@ -21,7 +21,7 @@ use hashbrown::HashMap;
 use lru::LruCache;
 
 use super::subject::Hold;
-use crate::ids::{FileId, Tid};
+use crate::ids::{FileId, KernelNanos, Tid};
 use crate::record::{Take, TakeHow};
 
 /// Client connections that are remembered.
@@ -45,6 +45,8 @@ const ALLOWED: u32 = 100;
 pub struct Taken {
     /// The thread.
     pub(super) tid: Tid,
+    /// When it did.
+    pub(super) time: KernelNanos,
     /// What it was doing.
     pub(super) hold: Hold,
     /// What shows it.
@@ -89,11 +91,12 @@ impl Default for Clients {
 
 impl Clients {
     /// The thread `tid`, which is doing what `hold` says, takes a connection.
-    pub(super) fn taken(&mut self, tid: Tid, take: &Take, hold: Hold) {
+    pub(super) fn taken(&mut self, tid: Tid, time: KernelNanos, take: &Take, hold: Hold) {
         self.drop_take(take.file);
         let idle = self.connections.get_or_insert_mut(take.file, Idle::default);
         idle.taken = Some(Taken {
             tid,
+            time,
             hold,
             how: take.how,
             eager: take.how == TakeHow::Connect && take.nonblocking,

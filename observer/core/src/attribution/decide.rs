@@ -6,7 +6,7 @@ use super::executions::Owner as Owned;
 use super::named::{by_trace, same_trace};
 use super::process::Process;
 use super::subject::{Hold, Subject, Work};
-use super::trust::{Compared, KINDS};
+use super::trust::{AWAITED, Compared, KINDS};
 use super::{Attributor, PATIENCE, RETENTION, before};
 use crate::ids::{KernelNanos, Seq};
 use crate::judged::{Attribution, Evidence, Reason, Tier};
@@ -109,6 +109,25 @@ impl Attributor {
         // What contradicts the ids outweighs what merely says nothing.
         let mut doubted: Option<(Seq, Reason)> = None;
         for (kind, Found { says, .. }) in found.into_iter().enumerate() {
+            if let Ok(link) = &says
+                && kind == AWAITED
+            {
+                match self.believes_wakes(process, subject) {
+                    false if process.trust.lost(kind).is_some() => {}
+                    false => {
+                        reason = reason.or(Some(Reason::UnprovenWakes));
+                        continue;
+                    }
+                    // Alone it does not outweigh an id.
+                    true if !same_trace.is_empty() && !same_trace.contains(&link.request) => {
+                        let candidates = names(&[same_trace[0], link.request]);
+                        let why = Reason::Conflict { candidates };
+                        doubted = doubted.or(Some((link.request, why)));
+                        continue;
+                    }
+                    true => {}
+                }
+            }
             match (says, process.trust.lost(kind)) {
                 (Ok(link), Some((disagreed, compared)))
                     if !link.evidence.is_the_request_itself() =>
@@ -205,6 +224,7 @@ fn tells_more(reason: &Reason) -> bool {
             | Reason::StillOpen
             | Reason::UnprovenWorker
             | Reason::HandedOver
+            | Reason::UnprovenWakes
             | Reason::Distrusted { .. }
     )
 }

@@ -16,7 +16,7 @@ impl Attributor {
         if !subject.is_over() {
             return false;
         }
-        if !self.doer_is_due(subject, now) {
+        if !self.doer_is_due(subject, now) || !self.pool_is_due(subject, now) {
             return false;
         }
         let taken = |t: &clients::Taken| {
@@ -28,7 +28,7 @@ impl Attributor {
     }
 
     /// Whether nothing is to come that says more about what a thread was doing.
-    fn is_settled(&self, subject: &Subject, hold: &Hold, now: KernelNanos) -> bool {
+    pub(super) fn is_settled(&self, subject: &Subject, hold: &Hold, now: KernelNanos) -> bool {
         match hold {
             Hold::Serving(request) => self.is_served(subject.tgid, *request, now),
             Hold::After(_) => now.since(subject.time) > subject::STAY_PATIENCE,

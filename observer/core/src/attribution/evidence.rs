@@ -44,6 +44,10 @@ impl Attributor {
                 "threads that worked for each other",
                 self.handed(process, subject),
             ),
+            (
+                "threads that were waited for",
+                self.awaited(process, subject),
+            ),
         ]
         .map(|(of, says)| Found { of, says })
     }

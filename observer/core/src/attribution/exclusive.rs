@@ -82,6 +82,13 @@ impl Exclusive {
         *count = count.saturating_add(1);
     }
 
+    /// Whether this kind of work was ever seen without a request, or is no longer remembered.
+    pub(super) fn is_background(&self, template: u64) -> bool {
+        self.seen
+            .peek(&template)
+            .is_none_or(|seen| seen.without > 0)
+    }
+
     /// How often this kind of work was seen, if that proves that it is done for requests.
     pub(super) fn proof(&self, template: u64) -> Option<u32> {
         let seen = self.seen.peek(&template)?;

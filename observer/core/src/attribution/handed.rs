@@ -122,6 +122,16 @@ impl Attributor {
         }
     }
 
+    /// Whether it is certain already that a thread lives longer than what it was started for.
+    pub(super) fn outlived(&self, tgid: Tgid, id: BirthId) -> bool {
+        let root = self.root(id);
+        let process = self.processes.get(&tgid);
+        root.is_none_or(|root| {
+            let served = process.and_then(|p| p.served(root));
+            served.is_none_or(|s| s.until.is_some())
+        })
+    }
+
     /// The request that a thread may have been started for.
     fn root(&self, id: BirthId) -> Option<Seq> {
         let mut birth = self.births.get(id)?;

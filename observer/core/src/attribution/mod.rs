@@ -17,6 +17,7 @@
 //! | `births` | 3, 4 | a thread that was started for the request, and ended with it |
 //! | `clients` | 4 | the thread that took the connection last before another one wrote the call |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
+//! | `wakes`, `tasks`, `words`, `pools` | 4 | threads of a pool, which those that serve wake and wait for |
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //!
 //! `trust` compares them with each other, process by process; `due` says when a subject can be decided, `evidence` asks each kind,
@@ -35,16 +36,20 @@ mod executions;
 mod handed;
 mod named;
 mod pipes;
+mod pools;
 mod process;
 mod requests;
 mod served;
 mod story;
 mod subject;
 mod takes;
+mod tasks;
 mod threads;
 mod traces;
 mod trust;
 mod turns;
+mod wakes;
+mod words;
 mod workers;
 
 use std::collections::VecDeque;
@@ -62,6 +67,7 @@ pub use subject::{Call, Doer, Hold, Line, Subject, Work};
 
 use crate::exchange::{Begun, Ended};
 use crate::facts::{Executions, ProcessFacts, Runtime};
+use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::Role;
 use crate::losses::Losses;
@@ -98,6 +104,8 @@ pub struct Attributor {
     takes: takes::Takes,
     clients: clients::Clients,
     births: births::Births,
+    wakes: wakes::Wakes,
+    feedback: Vec<Feedback>,
     runtimes: Runtimes,
     pipes: pipes::Pipes,
     /// By their numbers.
@@ -228,7 +236,7 @@ impl Attributor {
             self.takes.took(take.file, taker);
         } else {
             let hold = self.threads.hands_on(record.tid);
-            self.clients.taken(record.tid, take, hold);
+            self.clients.taken(record.tid, time, take, hold);
         }
     }
 
@@ -350,6 +358,7 @@ impl Attributor {
 
     /// A thread ended.
     pub fn thread_ended(&mut self, tid: Tid, time: KernelNanos) {
+        self.wakes.happened(time, wakes::Event::Ended { tid });
         self.clients.thread_ended(tid);
         if let Some(birth) = self.threads.remove(tid) {
             self.births.ended(birth, time);
@@ -359,6 +368,7 @@ impl Attributor {
     /// A process ended or replaced its program; what it did is still judged.
     pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
         self.births.process_ended(tgid, now);
+        self.wakes.process_ended(tgid);
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
@@ -368,6 +378,7 @@ impl Attributor {
     /// A process began; whatever is known under its number belonged to another.
     pub fn process_began(&mut self, tgid: Tgid) {
         self.processes.remove(&tgid);
+        self.wakes.process_ended(tgid);
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
@@ -405,6 +416,7 @@ impl Attributor {
             doer,
             work,
         };
+        self.pooled(&subject);
         // The engine numbers in the order of taking in, so that this is nearly always the end.
         let at = match self.waiting.last() {
             Some(last) if last.seq >= seq => self.waiting.partition_point(|s| s.seq < seq),
@@ -477,6 +489,7 @@ impl Attributor {
 
     /// Decides every subject that is due at `now`, in the order in which they happened.
     pub fn decide(&mut self, now: KernelNanos, stopping: bool) -> Vec<(Subject, Decision)> {
+        self.look_at_wakes(now, stopping);
         let excess = self.waiting.len().saturating_sub(MAX_WAITING);
         let due: Vec<bool> = self
             .waiting
@@ -524,6 +537,9 @@ impl Attributor {
         {
             call.ended = Some(*ended);
             self.clients.call_ended(call.begun.file);
+            if let Ok(response) = ended.outcome {
+                self.pool_answered(ended.seq, &response, ended.time);
+            }
         }
     }
 

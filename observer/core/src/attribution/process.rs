@@ -1,6 +1,6 @@
 //! What attribution knows about one process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
 
@@ -16,11 +16,16 @@ use crate::ids::{FileId, KernelNanos, Seq, Tid};
 /// How long after an answer work for its request may still go on unseen, nanoseconds.
 const AFTERWORK: u64 = 1_000_000_000;
 
+/// Ends of requests that are remembered.
+const MAX_ENDED: usize = 4_096;
+
 #[derive(Debug)]
 pub(super) struct Process {
     served: HashMap<Seq, Box<Served>>,
     open: BTreeSet<Seq>,
     last_end: Option<KernelNanos>,
+    /// When requests ended, and which was the oldest one open then.
+    ended: VecDeque<(KernelNanos, Option<Seq>)>,
     pub(super) traces: Traces,
     pub(super) correlations: Correlations,
     pub(super) exclusive: Exclusive,
@@ -48,6 +53,7 @@ impl Process {
             served: HashMap::new(),
             open: BTreeSet::new(),
             last_end: None,
+            ended: VecDeque::new(),
             traces: Traces::default(),
             correlations: Correlations::default(),
             exclusive: Exclusive::new(now),
@@ -74,6 +80,10 @@ impl Process {
         if self.open.remove(&ended.seq) && self.open.is_empty() {
             self.exclusive.idle(ended.time);
         }
+        if self.ended.len() == MAX_ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back((ended.time, self.oldest_open()));
         let served = self.served.get_mut(&ended.seq)?;
         self.last_end = Some(ended.time);
         Some(served)
@@ -126,6 +136,17 @@ impl Process {
     /// A number that is above those of all requests that are open.
     pub(super) fn next_request(&self) -> Seq {
         Seq(self.open.last().map_or(0, |last| last.0 + 1))
+    }
+
+    /// Whether all requests that were open when something with the number `seq` was done, at `since`, had
+    /// ended by `time`.
+    pub(super) fn all_ended_by(&self, seq: Seq, since: KernelNanos, time: KernelNanos) -> bool {
+        let later = |oldest: Option<Seq>| oldest.is_none_or(|open| open > seq);
+        let last = self
+            .ended
+            .iter()
+            .find(|(at, oldest)| *at >= since && later(*oldest));
+        later(self.oldest_open()) && last.is_none_or(|(at, _)| *at <= time)
     }
 
     /// Whether it has served nothing since, and serves nothing.

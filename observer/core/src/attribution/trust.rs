@@ -10,7 +10,10 @@
 //! is concluded then, not from the id either.
 
 /// Kinds of evidence that are compared.
-pub(super) const KINDS: usize = 4;
+pub(super) const KINDS: usize = 5;
+
+/// What threads did before they woke one that waited.
+pub(super) const AWAITED: usize = 4;
 
 /// What one kind of evidence said, beside what the trace-id said.
 pub(super) type Compared = [Option<bool>; KINDS];
@@ -21,12 +24,21 @@ const MIN_COMPARED: u32 = 20;
 /// Of this many comparisons, one may disagree.
 const TOLERATED: u32 = 20;
 
+/// Of this many comparisons, one may disagree for a kind that has to prove itself.
+const ALLOWED: u32 = 100;
+
 /// Counts are halved when they reach this, so that what is long past counts less.
 const MAX_COMPARED: u32 = 4_096;
 
+/// Of this many tasks, a worker may have taken one that it was not woken for.
+const STOLEN: u32 = 5;
+
 /// How the kinds of evidence did in one process.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Trust([Count; KINDS]);
+pub(super) struct Trust {
+    counts: [Count; KINDS],
+    wakes: Count,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
@@ -37,17 +49,32 @@ struct Count {
 impl Trust {
     /// Takes note of a comparison.
     pub(super) fn note(&mut self, compared: &Compared) {
-        for (count, agreed) in self.0.iter_mut().zip(compared) {
-            let Some(agreed) = agreed else {
-                continue;
-            };
-            if count.compared == MAX_COMPARED {
-                count.compared /= 2;
-                count.disagreed /= 2;
+        for (count, agreed) in self.counts.iter_mut().zip(compared) {
+            if let Some(agreed) = agreed {
+                count.add(*agreed);
             }
-            count.compared += 1;
-            count.disagreed += u32::from(!agreed);
         }
+    }
+
+    /// Whether a kind that has to prove itself did, by its agreement with ids; `None` before enough was compared.
+    pub(super) fn proven(&self, kind: usize) -> Option<bool> {
+        let count = self.counts.get(kind)?;
+        (count.compared >= MIN_COMPARED).then_some(count.disagreed * ALLOWED <= count.compared)
+    }
+
+    /// Who woke a worker, and who waited for it, served the same request, or not.
+    pub(super) fn note_wakes(&mut self, agreed: bool) {
+        self.wakes.add(agreed);
+    }
+
+    /// Whether those who wake workers and those who wait for them serve the same request so often that it is no
+    /// chance. Workers take each other's tasks, so that some are woken for nothing.
+    pub(super) fn wakes_agree(&self) -> bool {
+        let Count {
+            compared,
+            disagreed,
+        } = self.wakes;
+        compared >= MIN_COMPARED && disagreed * STOLEN <= compared
     }
 
     /// How often a kind disagreed and was compared, if that is too often to believe it.
@@ -55,9 +82,20 @@ impl Trust {
         let Count {
             compared,
             disagreed,
-        } = self.0.get(kind).copied()?;
+        } = self.counts.get(kind).copied()?;
         let too_often = compared >= MIN_COMPARED && disagreed * TOLERATED > compared;
         too_often.then_some((disagreed, compared))
+    }
+}
+
+impl Count {
+    fn add(&mut self, agreed: bool) {
+        if self.compared == MAX_COMPARED {
+            self.compared /= 2;
+            self.disagreed /= 2;
+        }
+        self.compared += 1;
+        self.disagreed += u32::from(!agreed);
     }
 }
 
@@ -68,7 +106,7 @@ mod tests {
     fn after(comparisons: impl IntoIterator<Item = bool>) -> Trust {
         let mut trust = Trust::default();
         for agreed in comparisons {
-            trust.note(&[None, Some(agreed), None, None]);
+            trust.note(&[None, Some(agreed), None, None, None]);
         }
         trust
     }

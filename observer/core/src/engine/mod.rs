@@ -128,7 +128,9 @@ impl Engine {
 
     /// What the pipeline asks of the probes since the last call.
     pub fn feedback(&mut self) -> Vec<Feedback> {
-        self.stages.exchanges.take_feedback()
+        let mut feedback = self.stages.exchanges.take_feedback();
+        feedback.extend(self.stages.attributor.take_feedback());
+        feedback
     }
 
     /// What was counted until now.

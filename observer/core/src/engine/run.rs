@@ -53,10 +53,13 @@ impl Stages {
                     .execution_began(record.tgid, *child, record.time);
             }
             Event::Turn(turn) => self.attributor.turn_ended(record.tgid, turn, record.time),
+            Event::Woke(woke) => self.attributor.woke(record, woke),
         }
     }
 
     fn data(&mut self, record: &Record<'_>, data: &Data<'_>) {
+        self.attributor
+            .acted(record.tgid, record.tid, data, record.time);
         if let Some(execution) = data.execution {
             self.attributor
                 .execution_acted(record.tgid, execution, data, record.time);

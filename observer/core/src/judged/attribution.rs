@@ -112,6 +112,11 @@ pub enum Evidence {
     },
     /// The thread was started after the request had come in, wrote its response, and ended.
     AnsweringThread(Tid),
+    /// A thread that served the request waited, and its thread woke that one when it was done.
+    Awaited {
+        /// The thread that waited.
+        waiter: Tid,
+    },
     /// No other request was in flight, and work of this kind was never seen without one.
     OnlyRequest {
         /// How often such work was seen.
@@ -178,6 +183,10 @@ impl fmt::Display for Evidence {
             Self::AnsweringThread(tid) => write!(
                 f,
                 "thread {tid} was started after the request had come in, wrote its response, and ended"
+            ),
+            Self::Awaited { waiter } => write!(
+                f,
+                "thread {waiter}, which served the request, waited until its thread was done"
             ),
             Self::OnlyRequest { seen } => write!(
                 f,
@@ -250,6 +259,9 @@ pub enum Reason {
         /// Of how many comparisons.
         compared: u32,
     },
+    /// A thread that serves no request did it, and that the threads which woke it, or which it woke, name the right
+    /// request is not shown in this process.
+    UnprovenWakes,
     /// The process is asked over a protocol that is not observed too, so a request may have been in flight.
     ServesUnseen,
     /// Records were lost while it happened.
@@ -297,6 +309,9 @@ impl Reason {
             Self::SameIdTwice { .. } => "several requests carry the same id",
             Self::Conflict { .. } => "evidence disagrees",
             Self::Distrusted { .. } => "this evidence disagreed with trace-ids in this process",
+            Self::UnprovenWakes => {
+                "work of a pool's thread, nobody is proven to have waited for it"
+            }
             Self::ServesUnseen => "the process also serves a protocol that is not observed",
             Self::RecordsLost => "records were lost",
             Self::Batched => "one write held several events",
@@ -364,6 +379,9 @@ impl fmt::Display for Reason {
             } => write!(
                 f,
                 "what would name its request disagreed with the trace-ids in {disagreed} of {compared} cases in this process"
+            ),
+            Self::UnprovenWakes => f.write_str(
+                "a pool's thread did it, and that the threads which it wakes name the right request is not proven",
             ),
             Self::ServesUnseen => f.write_str(
                 "the process also serves a protocol that is not observed, so a request may have been in flight",

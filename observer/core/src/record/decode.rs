@@ -6,7 +6,7 @@ use observer_abi::{self as abi, class, data_flag, kind};
 
 use super::{
     Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Record, Short, Take,
-    TakeHow, TcpAddresses, Turn, Waited, canonical,
+    TakeHow, TcpAddresses, Turn, Waited, Woke, canonical,
 };
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
 
@@ -159,6 +159,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         kind::TAKE => take(body, header.u8(offset!(abi::Header, flags)))?,
         kind::BRANCH => branch(body)?,
         kind::TURN => turn(body)?,
+        kind::WOKE => woke(body)?,
         other => return Err(DecodeError::Kind(other)),
     };
     Ok(Record {
@@ -257,6 +258,16 @@ fn turn(body: &[u8]) -> Result<Event<'_>, DecodeError> {
         root: f.u64(offset!(abi::Turn, root)),
         newest: f.u64(offset!(abi::Turn, newest)),
         reads: f.u32(offset!(abi::Turn, reads)),
+    }))
+}
+
+fn woke(body: &[u8]) -> Result<Event<'_>, DecodeError> {
+    let f = Fields::need(body, size_of::<abi::Woke>())?;
+    Ok(Event::Woke(Woke {
+        word: f.u64(offset!(abi::Woke, word)),
+        since: KernelNanos(f.u64(offset!(abi::Woke, since))),
+        woken: KernelNanos(f.u64(offset!(abi::Woke, woken))),
+        waker: Tid(f.u32(offset!(abi::Woke, waker))),
     }))
 }
 

@@ -123,6 +123,21 @@ pub enum Event<'a> {
     Branch(Execution),
     /// A turn of an event loop ended.
     Turn(Turn),
+    /// The thread waited for a futex and was woken by another one.
+    Woke(Woke),
+}
+
+/// A thread waited for a futex and was woken by another thread of its process (`observer_abi::Woke`).
+#[derive(Clone, Copy, Debug)]
+pub struct Woke {
+    /// Address of the futex.
+    pub word: u64,
+    /// When the wait began.
+    pub since: KernelNanos,
+    /// When it was woken.
+    pub woken: KernelNanos,
+    /// The thread that woke it.
+    pub waker: Tid,
 }
 
 /// A turn of an event loop that ended (`observer_abi::Turn`).

@@ -396,6 +396,27 @@ impl World {
         self.task(abi::kind::EXIT, tgid, tid, tid);
     }
 
+    /// A thread that has waited at `word` since `since` is woken by another one, now.
+    pub fn woke(&mut self, tgid: u32, tid: u32, waker: u32, word: u64, since: u64) {
+        let woken = self.now + STEP;
+        self.now = woken;
+        let header = self.header(abi::kind::WOKE, 0, tgid, tid, size_of::<abi::Woke>());
+        let record = abi::Woke {
+            header,
+            word,
+            since,
+            woken,
+            waker,
+            reserved: 0,
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
+    /// The time of the last record.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
     /// Everything that the pipeline tells about this world.
     pub fn told(&self) -> Told {
         tell(&self.inputs, 0)

@@ -1,0 +1,215 @@
+//! What wakes prove about the work of threads that serve no request, once the requests have ended.
+
+use super::evidence::Link;
+use super::process::Process;
+use super::subject::{Hold, Subject, Work};
+use super::tasks::Item;
+use super::trust::AWAITED;
+use super::wakes::{DELAY, Event, Other, Wait};
+use super::{Attributor, PROOF_PATIENCE};
+use crate::feedback::Feedback;
+use crate::ids::{KernelNanos, Seq, Tgid, Tid};
+use crate::judged::{Evidence, Reason, Tier};
+use crate::message::Moved;
+use crate::record::{Class, Data, Direction, Record, Woke};
+
+impl Attributor {
+    /// What is asked of the probes since the last call.
+    pub fn take_feedback(&mut self) -> Vec<Feedback> {
+        std::mem::take(&mut self.feedback)
+    }
+
+    /// A thread moved bytes.
+    pub fn acted(&mut self, tgid: Tgid, tid: Tid, data: &Data<'_>, time: KernelNanos) {
+        if self.wakes.follows(tgid) {
+            let read = data.direction == Direction::Read && data.class == Class::Tcp;
+            self.wakes.acted(tid, time, read);
+        }
+    }
+
+    /// A thread waited for a futex and was woken.
+    pub fn woke(&mut self, record: &Record<'_>, woke: &Woke) {
+        let (tgid, tid) = (record.tgid, record.tid);
+        if !self.wakes.follows(tgid) {
+            return;
+        }
+        let waiter = self.doing(tgid, tid, woke.since);
+        let waker = self.doing(tgid, woke.waker, woke.woken);
+        match waiter {
+            Hold::Serving(_) => {
+                let Some(acted) = self.wakes.last_act(tid) else {
+                    return;
+                };
+                let event = Event::Woke {
+                    tid: woke.waker,
+                    tgid,
+                    other: Other { tid, hold: waiter },
+                    wait: Wait {
+                        word: woke.word,
+                        since: woke.since,
+                        acted,
+                    },
+                    serves: matches!(waker, Hold::Serving(_)),
+                };
+                self.wakes.happened(woke.woken, event);
+            }
+            Hold::Nothing(None) | Hold::Born(_) => {
+                let by = Other {
+                    tid: woke.waker,
+                    hold: waker,
+                };
+                let time = record.time;
+                self.wakes.happened(time, Event::Woken { tid, by, time });
+            }
+            _ => {}
+        }
+    }
+
+    /// What a thread was doing at a moment that is not long past.
+    fn doing(&self, tgid: Tgid, tid: Tid, at: KernelNanos) -> Hold {
+        let hold = self.threads.hands_on(tid);
+        let process = self.processes.get(&tgid);
+        match hold {
+            Hold::Serving(request)
+                if process
+                    .and_then(|p| p.served(request))
+                    .is_none_or(|s| s.since > at) =>
+            {
+                Hold::Nothing(Some(Reason::SharedThread))
+            }
+            hold => hold,
+        }
+    }
+
+    /// Something was done: perhaps by a thread of a pool.
+    pub(super) fn pooled(&mut self, subject: &Subject) {
+        let Some((tid, time, own)) = self.pool_thread(subject) else {
+            return;
+        };
+        let tgid = subject.tgid;
+        if self.wakes.unserved(tgid, tid) {
+            self.feedback.push(Feedback::Wakes(tgid));
+        }
+        if self.wakes.follows(tgid)
+            && let Some(template) = subject.template
+        {
+            let item = Item {
+                seq: subject.seq,
+                time,
+                template,
+                call: matches!(subject.work, Work::Call(_)),
+                answered: None,
+                before_wait: false,
+            };
+            self.wakes.happened(time, Event::Did { tid, item, own });
+        }
+    }
+
+    /// The thread that did something, if it serves no request; when, and whether it moved the bytes itself.
+    fn pool_thread(&self, subject: &Subject) -> Option<(Tid, KernelNanos, bool)> {
+        if subject.in_flight == 0
+            || subject.doer.is_some()
+            || self.runtimes.shares_threads(subject.tgid)
+        {
+            return None;
+        }
+        let (hold, done) = match subject.taken.as_deref() {
+            Some(taken) => (&taken.hold, (taken.tid, taken.time, false)),
+            None => (&subject.hold, (subject.tid, subject.time, true)),
+        };
+        let pooled = match hold {
+            Hold::Nothing(None) => true,
+            // One that was started for a request may do what its pool's other threads do.
+            Hold::Born(birth) => {
+                self.wakes.follows(subject.tgid) || self.outlived(subject.tgid, *birth)
+            }
+            _ => false,
+        };
+        pooled.then_some(done)
+    }
+
+    /// The response to a call was read.
+    pub(super) fn pool_answered(&mut self, call: Seq, response: &Moved, time: KernelNanos) {
+        let tid = response.tid;
+        if self.wakes.has_threads() {
+            self.wakes
+                .happened(time, Event::Answered { tid, call, time });
+        }
+    }
+
+    /// Looks at wakes that happened a moment ago.
+    pub(super) fn look_at_wakes(&mut self, now: KernelNanos, stopping: bool) {
+        self.wakes.look(now, stopping);
+        for (tgid, woken, awaited) in self.wakes.take_compared() {
+            let Some(process) = self.processes.get_mut(&tgid) else {
+                continue;
+            };
+            process.trust.note_wakes(woken.hold == awaited.hold);
+        }
+    }
+
+    /// Whether nothing is to come that says more about the work of a pool's thread.
+    pub(super) fn pool_is_due(&self, subject: &Subject, now: KernelNanos) -> bool {
+        if !self.wakes.follows(subject.tgid) || self.pool_thread(subject).is_none() {
+            return true;
+        }
+        let Some(process) = self.processes.get(&subject.tgid) else {
+            return true;
+        };
+        // A wake that says for whom it was done comes before the request's end.
+        let before = KernelNanos(now.0.saturating_sub(2 * DELAY));
+        if !process.all_ended_by(subject.seq, subject.time, before) {
+            return false;
+        }
+        let awaited = self.wakes.awaited(subject.seq);
+        if awaited.is_some_and(|other| !self.is_settled(subject, &other.hold, now)) {
+            return false;
+        }
+        let unproven = self.wakes.is_open(subject.seq)
+            && (awaited.is_none() || !self.believes_wakes(process, subject));
+        // What carries an id proves the kind itself.
+        !unproven
+            || now.since(subject.time) > PROOF_PATIENCE
+            || !super::named::same_trace(process, subject).is_empty()
+    }
+
+    /// Whether what wakes say about some work is to be believed.
+    pub(super) fn believes_wakes(&self, process: &Process, subject: &Subject) -> bool {
+        if let Some(proven) = process.trust.proven(AWAITED) {
+            return proven;
+        }
+        // Where no ids come out of the pool, and nobody is seen to be woken for a task: locks that are held
+        // during a call would give other work to the thread that waits for one.
+        process.trust.wakes_agree()
+            || (self.wakes.looks_like_tasks(subject.tgid)
+                && subject
+                    .template
+                    .is_some_and(|kind| !process.exclusive.is_background(kind)))
+    }
+
+    /// Evidence of a thread that waited for what was done, or why there is none.
+    pub(super) fn awaited(
+        &self,
+        process: &Process,
+        subject: &Subject,
+    ) -> Result<Link, Option<Reason>> {
+        let Some(other) = self.wakes.awaited(subject.seq) else {
+            let pooled = self.wakes.is_pooled(subject.seq);
+            return Err(pooled.then_some(Reason::UnprovenWakes));
+        };
+        let link = self.held(process, &other.hold)?;
+        let served = process.served(link.request).ok_or(None)?;
+        let during =
+            served.since <= subject.time && served.until.is_some_and(|until| until >= subject.time);
+        if !during {
+            return Err(None);
+        }
+        self.check(process, subject, link.request, 0)?;
+        Ok(Link {
+            request: link.request,
+            tier: Tier::HandOff,
+            confidence: link.confidence * 0.99,
+            evidence: Evidence::Awaited { waiter: other.tid },
+        })
+    }
+}
