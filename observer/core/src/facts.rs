@@ -38,7 +38,7 @@ pub enum Runtime {
 pub struct ProcessFacts {
     /// The process.
     pub tgid: Tgid,
-    /// Name of its service: `OTEL_SERVICE_NAME`, else script, jar, module or executable name.
+    /// Name of its service: as its SDK publishes it, else `OTEL_SERVICE_NAME`, else script, jar, module or executable name.
     pub service: String,
     /// What it runs on.
     pub runtime: Option<Runtime>,

@@ -6,6 +6,7 @@
 pub mod container;
 mod image;
 mod proc;
+mod published;
 mod resource;
 mod runtime;
 mod service;
@@ -41,17 +42,18 @@ pub fn enriched(proc: &Proc, tgid: Tgid, more: Option<&dyn Enrich>) -> ProcessFa
     let process = proc.process(tgid.0);
     let exe = process.exe();
     let runtime = runtime::detect(&process, exe.as_deref());
-    let service =
-        service::name(&process, exe.as_deref(), runtime).unwrap_or_else(|| format!("pid-{tgid}"));
+    let declared = resource::declared(&process);
+    let service = service::name(&process, exe.as_deref(), runtime, &declared)
+        .unwrap_or_else(|| format!("pid-{tgid}"));
     let mut facts = ProcessFacts {
         tgid,
         service,
         runtime,
-        resource: resource::attributes(&process, exe.as_deref()),
+        resource: resource::attributes(&process, exe.as_deref(), declared.all()),
         executions: None,
     };
     if let Some(more) = more {
-        more.enrich(&process, service::declared(&process).is_some(), &mut facts);
+        more.enrich(&process, service::is_declared(&process, &declared), &mut facts);
     }
     facts.service = printable(&facts.service).chars().take(NAME_LIMIT).collect();
     facts

@@ -2,35 +2,37 @@
 
 use observer_core::facts::Runtime;
 
-use opentelemetry_semantic_conventions::resource::SERVICE_NAME;
-
 use super::proc::Process;
-use super::resource;
+use super::resource::Declared;
 
 /// What the process calls itself, else what it runs.
 ///
-/// In this order: `OTEL_SERVICE_NAME`; `service.name` in `OTEL_RESOURCE_ATTRIBUTES` (both as the
+/// In this order: `service.name` as its SDK publishes it (OTEP 4719); `OTEL_SERVICE_NAME`; `service.name` in `OTEL_RESOURCE_ATTRIBUTES` (both as the
 /// OpenTelemetry SDKs read them); the script, module, jar or class that an interpreter runs; the
 /// executable; the kernel's name of the process.
 pub(super) fn name(
     process: &Process,
     exe: Option<&str>,
     runtime: Option<Runtime>,
+    declared: &Declared,
 ) -> Option<String> {
-    declared(process)
+    own(process, declared)
         .or_else(|| program(&process.args(), runtime))
         .or_else(|| exe.map(|path| file_name(path).to_owned()))
         .or_else(|| process.comm())
         .filter(|name| !name.is_empty())
 }
 
-/// The name that a process declares in its environment.
-pub(super) fn declared(process: &Process) -> Option<String> {
-    process.variable("OTEL_SERVICE_NAME").or_else(|| {
-        let mut attributes = resource::declared(process).into_iter();
-        attributes
-            .find_map(|(key, value)| (key == SERVICE_NAME && !value.is_empty()).then_some(value))
-    })
+/// Whether the process names its service itself.
+pub(super) fn is_declared(process: &Process, declared: &Declared) -> bool {
+    own(process, declared).is_some()
+}
+
+/// The name that a process publishes, or was started with.
+fn own(process: &Process, declared: &Declared) -> Option<String> {
+    (declared.published_service())
+        .or_else(|| process.variable("OTEL_SERVICE_NAME"))
+        .or_else(|| declared.started_service())
 }
 
 /// What an interpreter runs.
