@@ -139,6 +139,9 @@ pub struct WatchArgs {
     #[command(flatten)]
     /// What to heal, and where to export to.
     pub heal: HealArgs,
+    /// Whether turns of Node's event loop are told apart
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    pub node: NodeTurns,
     /// Start this command and watch it from its first instruction; ends when it ends
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
@@ -156,6 +159,9 @@ pub struct LogsArgs {
     #[command(flatten)]
     /// What to heal, and where to export to.
     pub heal: HealArgs,
+    /// Whether turns of Node's event loop are told apart
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    pub node: NodeTurns,
     /// Start this command and watch it from its first instruction; ends when it ends
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
@@ -222,6 +228,18 @@ pub struct ShowArgs {
     /// When to use colours; `auto` heeds NO_COLOR and leaves pipes and files plain
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub color: Color,
+}
+
+/// Whether turns of Node's event loop are told apart, which takes a probe inside the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum NodeTurns {
+    /// Where the probe is cheap: not in builds where it takes up to a quarter of the service's CPU time (Node 20).
+    #[default]
+    Auto,
+    /// Wherever it is possible.
+    Precise,
+    /// Nowhere.
+    Off,
 }
 
 /// Forms of output.

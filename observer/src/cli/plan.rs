@@ -8,7 +8,7 @@ use std::time::Duration;
 use observer_core::judged::{LogVerdict, SubjectId, Verdict};
 
 use super::args::{
-    Color, Logs, LogsArgs, Output, Redact, ReplayArgs, SelectArgs, ShowArgs, WatchArgs,
+    Color, Logs, LogsArgs, NodeTurns, Output, Redact, ReplayArgs, SelectArgs, ShowArgs, WatchArgs,
 };
 use super::export::{self, HealPlan};
 
@@ -64,6 +64,8 @@ pub struct WatchPlan {
     pub command: Option<Command>,
     /// When to stop.
     pub duration: Option<Duration>,
+    /// Whether turns of Node's event loop are told apart.
+    pub node: NodeTurns,
     /// Where to record to.
     pub record: Option<PathBuf>,
     /// How to show it.
@@ -201,6 +203,7 @@ pub fn watch(args: WatchArgs) -> Result<WatchPlan, PlanError> {
         selection: selection(args.select, command.is_some())?,
         command,
         duration: args.duration,
+        node: args.node,
         record: args.record,
         show: show(args.show)?,
         heal: export::plan(args.heal)?,
@@ -227,6 +230,7 @@ pub fn logs(args: LogsArgs) -> Result<WatchPlan, PlanError> {
         selection: selection(args.select, command.is_some())?,
         command,
         duration: args.duration,
+        node: args.node,
         record: None,
         show: ShowPlan {
             show_query: true,

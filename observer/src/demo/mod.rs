@@ -24,7 +24,7 @@ use std::thread::{self, JoinHandle};
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
 
-use crate::cli::args::DemoArgs;
+use crate::cli::args::{DemoArgs, NodeTurns};
 use crate::cli::exit::Exit;
 use crate::cli::plan::{Selection, ShowPlan, WatchPlan};
 use crate::sink::{Canvas, Sink};
@@ -85,6 +85,7 @@ fn plan(shop: &Shop, args: &DemoArgs) -> WatchPlan {
         },
         command: None,
         duration: None,
+        node: NodeTurns::default(),
         record: None,
         show: ShowPlan {
             color: args.color,

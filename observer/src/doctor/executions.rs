@@ -31,6 +31,10 @@ pub(super) fn checks(proc: &Proc) -> Vec<Check> {
         };
         if let Some(planned) = plan(&found, runtime) {
             let answer = match planned {
+                Ok(plan) if plan.stepped => Err(format!(
+                    "{}s: only with --node precise, at a high cost",
+                    plan.kind
+                )),
                 Ok(plan) if plan.missing.is_empty() => Ok(format!("{}s", plan.kind)),
                 Ok(plan) => Err(format!(
                     "{}s, without {}",

@@ -20,6 +20,7 @@ use observer_core::facts::{Executions, ProcessFacts, Runtime};
 use observer_core::ids::Tgid;
 use observer_core::record::ExecutionKind;
 
+use crate::cli::args::NodeTurns;
 use crate::facts::{Proc, Process};
 use crate::kernel::{Capture, UserLink, UserProbe};
 
@@ -34,6 +35,8 @@ pub struct Plan {
     pub probes: Vec<UserProbe>,
     /// What can't be had of this process beside that, and why.
     pub missing: Vec<String>,
+    /// A probe goes to an instruction that the kernel steps over, which takes a second exception.
+    pub stepped: bool,
 }
 
 /// Why executions can't be told apart, in plain words for people.
@@ -82,9 +85,13 @@ const PAUSES: [Duration; 10] = [
     Duration::from_secs(60),
 ];
 
+/// Why turns are not told apart unless that is asked for.
+const STEPPED: &str = "telling turns apart would take up to a quarter of the CPU time of this build of Node; --node precise does it all the same";
+
 /// Keeps the probes in step with the processes that are watched.
 #[derive(Debug, Default)]
 pub struct Follower {
+    node: NodeTurns,
     followed: HashMap<Tgid, Followed>,
 }
 
@@ -111,6 +118,15 @@ struct Program {
 }
 
 impl Follower {
+    /// One that puts probes into Node as `node` says.
+    #[must_use]
+    pub fn new(node: NodeTurns) -> Self {
+        Self {
+            node,
+            ..Self::default()
+        }
+    }
+
     /// Has the executions of a process read from now on, if its runtime has any; tells how that went.
     pub fn follow(
         &mut self,
@@ -139,7 +155,7 @@ impl Follower {
             again: None,
             looks: 0,
         };
-        followed.look(capture, &process);
+        followed.look(capture, &process, self.node);
         let executions = followed.executions.clone();
         self.followed.insert(facts.tgid, followed);
         executions
@@ -154,7 +170,7 @@ impl Follower {
                 continue;
             }
             let before = followed.executions.clone();
-            followed.look(capture, &proc.process(tgid.0));
+            followed.look(capture, &proc.process(tgid.0), self.node);
             if let Some(executions) = &followed.executions
                 && before.as_ref() != Some(executions)
             {
@@ -183,11 +199,16 @@ impl Follower {
 
 impl Followed {
     /// Plans, and puts in place what is planned.
-    fn look(&mut self, capture: &mut Capture, process: &Process) {
+    fn look(&mut self, capture: &mut Capture, process: &Process, node: NodeTurns) {
         self.again = None;
         let Some(runtime) = self.program.runtime else {
             return;
         };
+        if runtime == Runtime::Node && node == NodeTurns::Off {
+            let why = "turns are not told apart with --node off";
+            self.executions = Some(Executions::Unavailable(why.to_owned()));
+            return;
+        }
         let Some(planned) = plan(process, runtime) else {
             return;
         };
@@ -196,6 +217,9 @@ impl Followed {
             self.looks += 1;
         }
         match planned {
+            Ok(plan) if plan.stepped && node == NodeTurns::Auto => {
+                self.executions = Some(Executions::Unavailable(STEPPED.to_owned()));
+            }
             // What was in place may still be right, and is checked at each reading.
             Err(_) if self.plan.is_some() => {}
             Err(why) => self.executions = Some(Executions::Unavailable(why.to_string())),

@@ -103,7 +103,7 @@ impl Live {
             losses: Account::default(),
             names: Vec::new(),
             executed: Vec::new(),
-            follower: Follower::default(),
+            follower: Follower::new(plan.node),
             ending: None,
         }
     }

@@ -67,6 +67,7 @@ pub fn plan(process: &Process) -> Result<Plan, Unavailable> {
         }
     }
     Ok(Plan {
+        stepped: false,
         kind: ExecutionKind::Goroutine,
         layout: Layout {
             runtime: runtime::GO.into(),

@@ -31,7 +31,10 @@ pub fn plan(process: &Process) -> Result<Plan, Unavailable> {
         file: path.clone(),
         offset: *offset,
     });
+    let ends = &found.node.ends[..found.offsets.len()];
+    let stepped = ends.iter().any(|end| !end.counted);
     Ok(Plan {
+        stepped,
         kind: ExecutionKind::NodeAsync,
         layout: found.node.layout(),
         missing: Vec::new(),

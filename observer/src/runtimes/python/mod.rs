@@ -55,6 +55,7 @@ pub fn plan(process: &Process) -> Result<Plan, Unavailable> {
         layout.words[word::FLAGS] |= word::THREAD_CONTEXTS;
     }
     Ok(Plan {
+        stepped: false,
         kind: ExecutionKind::PythonContext,
         layout,
         probes: interpreter.probes(process, &memory)?,
