@@ -26,6 +26,7 @@ mod select;
 mod shared;
 mod spawn;
 mod stats;
+pub mod trial;
 mod user;
 mod watch;
 
