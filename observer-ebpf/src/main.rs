@@ -36,6 +36,7 @@
     reason = "the attribute of a program leaves its documentation off the function that it generates"
 )]
 
+mod atomic;
 mod close;
 mod config;
 mod describe;

@@ -3,6 +3,7 @@
 use observer_abi::{MAX_PAYLOAD, class, control::policy_slot, data_flag};
 
 use crate::{
+    atomic::add,
     config::setting,
     emit::{Outcome, Piece},
     file::{Direction, is_socket},
@@ -86,16 +87,8 @@ pub fn report_bare(piece: &Piece) {
 #[inline(always)]
 pub fn advance(state: &FileState, direction: Direction, delta: i64) {
     let position = state.pos[direction as usize].as_ptr();
-    // The addition without fetch, which 5.10 has; `core` offers no atomic addition for this target.
-    // SAFETY: aligned, inside a live map element, and accessed by volatile reads and this addition.
-    unsafe {
-        core::arch::asm!(
-            "lock *(u64 *)({position} + 0) += {delta}",
-            position = in(reg) position,
-            delta = in(reg) delta,
-            options(nostack),
-        );
-    }
+    // SAFETY: an aligned field of a live map element, otherwise accessed by volatile reads alone.
+    unsafe { add(position, delta) };
 }
 
 /// Gives back what `bytes` that did not move have used up of the turn's budget: they will come again.

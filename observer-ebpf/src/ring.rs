@@ -7,7 +7,10 @@ use aya_ebpf::{
 };
 use observer_abi::{ABI_VERSION, Header, UNSEQUENCED, control::CpuState};
 
-use crate::maps::{CONTROL, CPUS, RING};
+use crate::{
+    atomic::add,
+    maps::{CONTROL, CPUS, RING},
+};
 
 /// The state of the current CPU.
 #[inline(always)]
@@ -45,19 +48,9 @@ pub fn header(kind: u8, len: u32, pid_tgid: u64, time: u64) -> Header {
         cpu.seq += 1;
         cpu.sent += 1;
     }
-    Header {
-        kind,
-        flags: 0,
-        waited: 0,
-        abi: ABI_VERSION,
-        len,
-        time,
-        tgid: (pid_tgid >> 32) as u32,
-        tid: pid_tgid as u32,
-        // SAFETY: the helper has no preconditions.
-        cpu: unsafe { bpf_get_smp_processor_id() },
-        seq: seq as u32,
-    }
+    // SAFETY: the helper has no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    head(kind, len, pid_tgid, time, cpu, seq as u32)
 }
 
 /// As [`reserve`], for programs that may be preempted: what is added in one instruction by a program
@@ -68,8 +61,8 @@ pub fn reserve_unsequenced<T: 'static>() -> Option<RingBufEntry<T>> {
     if entry.is_none()
         && let Some(cpu) = CPUS.get_ptr_mut(0)
     {
-        // SAFETY: a field of a live map element.
-        add(unsafe { &raw mut (*cpu).lost });
+        // SAFETY: an aligned field of a live map element.
+        unsafe { add(&raw mut (*cpu).lost, 1) };
     }
     entry
 }
@@ -78,9 +71,14 @@ pub fn reserve_unsequenced<T: 'static>() -> Option<RingBufEntry<T>> {
 #[inline(always)]
 pub fn unsequenced(kind: u8, len: u32, pid_tgid: u64, time: u64) -> Header {
     if let Some(cpu) = CPUS.get_ptr_mut(0) {
-        // SAFETY: a field of a live map element.
-        add(unsafe { &raw mut (*cpu).sent });
+        // SAFETY: an aligned field of a live map element.
+        unsafe { add(&raw mut (*cpu).sent, 1) };
     }
+    head(kind, len, pid_tgid, time, UNSEQUENCED, 0)
+}
+
+#[inline(always)]
+fn head(kind: u8, len: u32, pid_tgid: u64, time: u64, cpu: u32, seq: u32) -> Header {
     Header {
         kind,
         flags: 0,
@@ -90,22 +88,8 @@ pub fn unsequenced(kind: u8, len: u32, pid_tgid: u64, time: u64) -> Header {
         time,
         tgid: (pid_tgid >> 32) as u32,
         tid: pid_tgid as u32,
-        cpu: UNSEQUENCED,
-        seq: 0,
-    }
-}
-
-/// Adds 1 in one instruction.
-#[inline(always)]
-fn add(count: *mut u64) {
-    // SAFETY: aligned, inside a live map element.
-    unsafe {
-        core::arch::asm!(
-            "lock *(u64 *)({count} + 0) += {one}",
-            count = in(reg) count,
-            one = in(reg) 1u64,
-            options(nostack),
-        );
+        cpu,
+        seq,
     }
 }
 
