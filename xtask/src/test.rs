@@ -11,6 +11,7 @@ use crate::{
     layers,
     project::{PROGRAM_VARIABLE, cargo, program, root, run as run_command},
     skips::{self, Skips},
+    vm,
 };
 
 /// Where `tests/setup.sh` builds, and tests keep what they write, from the root of the project.
@@ -66,7 +67,10 @@ pub fn run(part: &Part) -> Result<()> {
         unit(&mut steps, &skips);
     }
     match part {
-        Part::All => end_to_end(&mut steps, &skips, None),
+        Part::All => {
+            steps.step("kernels", || vm::boot(&vm::Options::ends(), &skips));
+            end_to_end(&mut steps, &skips, None);
+        }
         Part::EndToEnd(name) => end_to_end(&mut steps, &skips, name.as_deref()),
         Part::Unit => {}
     }

@@ -51,6 +51,15 @@ pub struct Options {
 }
 
 impl Options {
+    /// The oldest and the newest kernel.
+    pub fn ends() -> Self {
+        let ends = SERIES.first().into_iter().chain(SERIES.last());
+        Self {
+            kernels: ends.map(|series| series.version.to_owned()).collect(),
+            ..Self::default()
+        }
+    }
+
     fn parse(args: &[&str]) -> Option<Self> {
         let mut options = Self::default();
         let mut args = args.iter();

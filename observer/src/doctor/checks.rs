@@ -241,6 +241,11 @@ fn probes(checks: &mut Vec<Check>) {
     match trial::programs(&config) {
         Ok(trials) => {
             checks.push(Check::ok("ring buffer", "made"));
+            checks.extend(
+                trial::choices()
+                    .into_iter()
+                    .map(|words| Check::ok("chosen", words)),
+            );
             checks.extend(trials.into_iter().map(probe));
         }
         Err(error) => return checks.push(failed(error)),

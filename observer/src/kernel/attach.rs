@@ -7,7 +7,7 @@ use aya::{
     programs::{ProgramError, RawTracePoint},
 };
 
-use super::{CaptureError, error::os_error, stats::ProgramStats};
+use super::{CaptureError, error::os_error, host, stats::ProgramStats};
 
 /// A program of the object, and the raw tracepoint that it is for.
 pub struct Probe {
@@ -109,6 +109,8 @@ pub fn load(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), Pr
 
 fn essential(name: &'static str, error: ProgramError) -> CaptureError {
     match &error {
+        // The verifier says only that a helper is not to be used.
+        _ if host::confidentiality_lockdown() => CaptureError::Lockdown,
         ProgramError::LoadError { verifier_log, .. } if !verifier_log.to_string().is_empty() => {
             CaptureError::Probe {
                 name,

@@ -20,6 +20,7 @@ mod feedback;
 pub(crate) mod host;
 mod object;
 mod offsets;
+mod patch;
 mod ring;
 mod runtimes;
 mod select;

@@ -46,6 +46,12 @@ pub fn programs(config: &CaptureConfig) -> Result<Vec<Trial>, CaptureError> {
     Ok(trials.collect())
 }
 
+/// What was chosen for this kernel among what the probes can do, in words; nothing where they can't be used.
+#[must_use]
+pub fn choices() -> Option<String> {
+    object::features().ok().map(|features| features.told())
+}
+
 fn one(object: &mut Ebpf, name: String) -> Trial {
     let known = PROBES.iter().find(|probe| probe.name == name);
     let tracepoint = known.map(|probe| probe.tracepoint);

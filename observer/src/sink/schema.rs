@@ -240,6 +240,7 @@ fn summaries_are_as_the_schema_says() {
         Protocol::Mysql,
         Protocol::Redis,
         Protocol::NotText,
+        Protocol::IoUring,
         Protocol::Unknown,
     ];
     summary.not_observed = protocols

@@ -48,25 +48,20 @@ impl Row {
             .collect()
     }
 
-    /// What worked in `before`, and no longer does.
+    /// What fails, and did not in `before`: what worked, or was not there.
     pub fn worse_than(&self, before: &Self) -> Vec<String> {
-        let ok = |row: &Self, name: &str| {
-            let mut programs = row.programs.iter();
-            programs.any(|program| program.name == name && program.result == "ok")
+        let names = |row: &Self| -> Vec<String> {
+            let programs = row.programs.iter().filter(|program| program.result != "ok");
+            let checks = row.checks.iter().filter(|(_, why)| !why.is_empty());
+            let programs = programs.map(|program| program.name.clone());
+            programs
+                .chain(checks.map(|(name, _)| name.clone()))
+                .collect()
         };
-        let programs = before.programs.iter().filter(|program| {
-            // What was removed from the object is not missed.
-            let still = self.programs.iter().any(|now| now.name == program.name);
-            program.result == "ok" && still && !ok(self, &program.name)
-        });
-        let checks = before.checks.iter().filter(|(name, why)| {
-            let now = self.checks.get(*name);
-            why.is_empty() && now.is_some_and(|now| !now.is_empty())
-        });
-        let programs = programs.map(|program| program.name.clone());
-        programs
-            .chain(checks.map(|(name, _)| name.clone()))
-            .collect()
+        let failed = names(before);
+        let mut worse = names(self);
+        worse.retain(|name| !failed.contains(name));
+        worse
     }
 }
 

@@ -107,8 +107,7 @@ impl Engine {
                 settle.push(raw, &mut |released| stages.released(&released));
             }
             Input::Process(facts) => {
-                stages.attributor.process(&facts);
-                stages.teller.process(facts);
+                stages.process(facts);
             }
             Input::File(facts) => stages.files.name(facts.file, &facts.path),
             Input::Tick { now, lost } => {

@@ -56,6 +56,7 @@ struct Known {
     /// Printable.
     service: Text,
     runtime: Option<Runtime>,
+    ring: bool,
 }
 
 /// Who did something, and when.
@@ -84,12 +85,19 @@ impl Teller {
         }
     }
 
+    /// Takes note of a process.
     pub(super) fn process(&mut self, facts: ProcessFacts) {
+        let blind = facts.ring && !self.facts.peek(&facts.tgid).is_some_and(|known| known.ring);
+        let tgid = facts.tgid;
         let known = Known {
             service: Text::new(printable(&facts.service)),
             runtime: facts.runtime,
+            ring: facts.ring,
         };
-        self.facts.push(facts.tgid, known);
+        self.facts.push(tgid, known);
+        if blind {
+            self.not_observed(tgid, Protocol::IoUring);
+        }
     }
 
     pub(super) fn begun(&mut self, begun: &Begun) {

@@ -122,6 +122,8 @@ pub enum Protocol {
     Redis,
     /// A log to which something other than text is written.
     NotText,
+    /// Whatever goes through sockets that are driven through an `io_uring`.
+    IoUring,
     /// Not recognised.
     Unknown,
 }

@@ -216,6 +216,7 @@ pub(super) fn protocol(protocol: Protocol) -> &'static str {
         Protocol::Mysql => "MySQL",
         Protocol::Redis => "Redis",
         Protocol::NotText => "a log that is not text",
+        Protocol::IoUring => "sockets driven through io_uring",
         Protocol::Unknown => "unknown",
     }
 }
