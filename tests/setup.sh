@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs and builds what the end-to-end tests run against, on a bare Debian 12 machine as root.
+# Installs and builds what the end-to-end tests run against, and what boots other kernels, on a bare Debian 12 machine as root.
 #
 # Can be run again at any time: what is there already is left alone. Everything built lands in
 # target/e2e and tests/apps/node/node_modules, which git ignores. What can't be had is reported in a
@@ -127,6 +127,7 @@ package "command -v haproxy" haproxy
 package "test -x /usr/sbin/php-fpm8.2" php8.2-fpm php8.2-curl
 package "command -v puma" puma
 package "command -v wrk" wrk
+package "command -v qemu-system-x86_64" qemu-system-x86
 package "python3 -c pass" python3
 package "python3 -m ensurepip --version" python3-venv
 package "command -v node" nodejs

@@ -29,7 +29,7 @@ enum Step {
 
 /// Looks at a call that closes a descriptor of the current process: `first` is that of `close`, and
 /// `second` the one that `dup2` replaces.
-#[inline(always)]
+#[inline(never)]
 pub fn run(call: u8, first: i32, second: i32) {
     let fd = match call {
         call::DUP2 if first == second || OpenFile::of(first).is_none() => return,

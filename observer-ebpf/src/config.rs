@@ -14,7 +14,7 @@ static CONFIG: Global<Config> = Global::new(Config {
     turn_budget: 0,
     log_bytes: 0,
     pipe_read_bytes: 0,
-    reserved: 0,
+    fetches: 0,
 });
 
 /// Where the running kernel keeps things.

@@ -14,7 +14,7 @@ use crate::{
     execution,
     file::{Direction, OpenFile, is_socket, observed},
     maps::{FileState, PENDING, ThreadState, UNREPORTED, VECTOR},
-    mem,
+    mem, preempt,
     regs::Regs,
     report::{advance, ignored, position, report},
     ring,
@@ -50,6 +50,11 @@ pub fn run(regs: u64, number: u64) {
     if call == call::FUTEX && thread.cell & watch::WAKES == 0 {
         return;
     }
+    preempt::held_off(|| watched(thread, regs, call));
+}
+
+#[inline(always)]
+fn watched(thread: Thread, regs: u64, call: u8) {
     let Some(state) = thread.claim() else {
         return;
     };
@@ -77,7 +82,8 @@ pub fn run(regs: u64, number: u64) {
 /// Calls that move no bytes.
 #[inline(never)]
 fn aside(call: u8, regs: u64, state: &mut ThreadState) {
-    let Some(regs) = Regs::read(regs) else {
+    let (mut words, address) = (Regs::room(), regs);
+    let Some(regs) = words.read(address) else {
         return;
     };
     let (first, second) = (regs.arg(0) as u32, regs.arg(1) as u32);
@@ -108,7 +114,8 @@ pub fn prepare(
     stage: Stage,
     thread: &mut ThreadState,
 ) -> Option<&'static FileState> {
-    let regs = Regs::read(regs)?;
+    let (mut words, address) = (Regs::room(), regs);
+    let regs = words.read(address)?;
     thread.fd = match stage {
         Stage::Begins => regs.arg(0),
         Stage::Returns => regs.exit_first(),

@@ -10,7 +10,7 @@ use crate::{
     execution,
     file::{Direction, is_socket, observed, same},
     maps::{ANNOUNCED, FileState, PENDING, REGULAR, ThreadState, UNREPORTED},
-    mem,
+    mem, preempt,
     regs::Regs,
     report::{advance, position, refund, report, report_bare},
     ring::{self, cpu},
@@ -34,6 +34,11 @@ pub fn run(regs: u64, ret: i64) {
     let Some(thread) = Thread::watched() else {
         return;
     };
+    preempt::held_off(|| watched(thread, regs, ret));
+}
+
+#[inline(always)]
+fn watched(thread: Thread, regs: u64, ret: i64) {
     if let Some(state) = thread.known() {
         if state.bits & PENDING != 0 {
             if state.call == call::FUTEX {
@@ -70,7 +75,8 @@ fn unpaired(thread: Thread, regs: u64, ret: i64) {
 /// What the call that returns is; its registers are at `regs`.
 #[inline(never)]
 fn call_at(regs: u64) -> u8 {
-    Regs::read(regs).map_or(call::NONE, |regs| call_of(regs.number()))
+    let mut words = Regs::room();
+    words.read(regs).map_or(call::NONE, |regs| call_of(regs.number()))
 }
 
 /// Reports what `call` did, now that it returned `ret`.

@@ -7,9 +7,13 @@ use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST},
     helpers::{bpf_get_current_task, bpf_get_smp_processor_id},
 };
-use observer_abi::{class, control::FILE_BLOCK};
+use observer_abi::{
+    class,
+    control::{CpuState, FILE_BLOCK},
+};
 
 use crate::{
+    atomic,
     config::offset,
     maps::{CPUS, FILES, FileState, IGNORED, NO_TURN, REGULAR},
     mem,
@@ -147,19 +151,9 @@ impl OpenFile {
             return Some(state);
         }
         let cpu = CPUS.get_ptr_mut(0)?;
-        let mut count = 1u64;
-        // SAFETY: aligned, inside a live map element. What counts in several instructions on this
-        // CPU is not preempted by this program.
-        unsafe {
-            core::arch::asm!(
-                "{count} = atomic_fetch_add((u64 *)({ids} + 0), {count})",
-                ids = in(reg) &raw mut (*cpu).ids,
-                count = inout(reg) count,
-                options(nostack),
-            );
-        }
+        let count = next(cpu);
         // Another thread may have been faster.
-        let _ = self.insert(count + 1, BPF_NOEXIST);
+        let _ = self.insert(count, BPF_NOEXIST);
         self.known()
     }
 
@@ -169,11 +163,7 @@ impl OpenFile {
         let Some(cpu) = CPUS.get_ptr_mut(0) else {
             return -1;
         };
-        // SAFETY: per-CPU element, and programs are not preempted.
-        let count = unsafe {
-            (*cpu).ids += 1;
-            (*cpu).ids
-        };
+        let count = next(cpu);
         self.insert(count, BPF_ANY)
     }
 
@@ -196,7 +186,7 @@ impl OpenFile {
             reader: Cell::new(0),
             tail: 0,
         };
-        match FILES.insert(self.address, state, u64::from(how)) {
+        match FILES.insert(self.address, &state, u64::from(how)) {
             Ok(()) => 0,
             Err(error) => error,
         }
@@ -245,6 +235,13 @@ pub fn state_at(address: u64) -> Option<&'static FileState> {
 #[inline(always)]
 pub fn same(address: u64, id: u64) -> Option<&'static FileState> {
     state_at(address).filter(|state| state.id == id)
+}
+
+/// The next number of identities that this CPU gives out.
+#[inline(always)]
+fn next(cpu: *mut CpuState) -> u64 {
+    // SAFETY: a field of a live map element, which is accessed in no other way.
+    unsafe { atomic::next(&raw mut (*cpu).ids) }
 }
 
 /// Whether bytes moving this way through descriptor `fd` are to be reported. A regular file becomes

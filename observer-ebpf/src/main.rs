@@ -24,7 +24,7 @@
 //!
 //! # Who may touch what
 //!
-//! Programs at tracepoints run with preemption off, so per-CPU state has one user at a time (those
+//! Programs at tracepoints run with preemption off, or hold it off ([`preempt`]), so per-CPU state has one user at a time (those
 //! inside programs: see [`probe`]); a thread's element of
 //! `THREADS` is written by that thread alone. States in `FILES` are shared by all threads that use
 //! the description; positions change by atomic addition, the rest is advisory.
@@ -48,6 +48,7 @@ mod file;
 mod gather;
 mod maps;
 mod mem;
+mod preempt;
 mod probe;
 mod regs;
 mod report;
@@ -82,7 +83,7 @@ pub fn sys_exit(ctx: RawTracePointContext) -> i32 {
 /// called by the parent before the child first runs.
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
 pub fn task_fork(ctx: RawTracePointContext) -> i32 {
-    task::fork(ctx.arg(1));
+    preempt::held_off(|| task::fork(ctx.arg(1)));
     0
 }
 
@@ -90,14 +91,14 @@ pub fn task_fork(ctx: RawTracePointContext) -> i32 {
 /// *bprm)`, called by the task once its new program is in place.
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn task_exec(ctx: RawTracePointContext) -> i32 {
-    task::exec(ctx.arg(0));
+    preempt::held_off(|| task::exec(ctx.arg(0)));
     0
 }
 
 /// Kernel prototype: `sched_process_exit(struct task_struct *p)`, called by every ending thread.
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn task_exit(ctx: RawTracePointContext) -> i32 {
-    task::exit(ctx.arg(0));
+    preempt::held_off(|| task::exit(ctx.arg(0)));
     0
 }
 

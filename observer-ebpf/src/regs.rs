@@ -6,16 +6,22 @@ use observer_abi::control::REGISTER_WORDS;
 
 use crate::{config::register, mem};
 
-/// A copy of the registers that system calls use.
+/// A copy of the registers that system calls use. It stays where it was made: each move would be another
+/// copy on a stack of 512 bytes.
 pub struct Regs(MaybeUninit<[u64; REGISTER_WORDS]>);
 
 impl Regs {
+    /// Room for a copy.
+    #[inline(always)]
+    pub fn room() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
     /// Copies them from the `struct pt_regs` at `address`; `None` in 32-bit code, whose calls are
     /// numbered and passed differently.
     #[inline(always)]
-    pub fn read(address: u64) -> Option<Self> {
-        let mut words = MaybeUninit::<[u64; REGISTER_WORDS]>::uninit();
-        let to: *mut u8 = words.as_mut_ptr().cast();
+    pub fn read(&mut self, address: u64) -> Option<&Self> {
+        let to: *mut u8 = self.0.as_mut_ptr().cast();
         let (first, second) = (register!(first_len), register!(second_len));
         let first_at = address + u64::from(register!(first_base));
         let second_at = address + u64::from(register!(second_base));
@@ -31,9 +37,8 @@ impl Regs {
                 return None;
             }
         }
-        let regs = Self(words);
-        let mode = regs.word(register!(mode)) as u32 & register!(mode_mask);
-        (mode == register!(mode_native)).then_some(regs)
+        let mode = self.word(register!(mode)) as u32 & register!(mode_mask);
+        (mode == register!(mode_native)).then_some(self)
     }
 
     /// Argument 0 to 5 of the call that begins.

@@ -99,7 +99,8 @@ impl Word {
 /// `futex` begins.
 #[inline(never)]
 pub fn begins(caller: Thread, regs: u64, state: &mut ThreadState) {
-    let Some(regs) = Regs::read(regs) else {
+    let (mut words, address) = (Regs::room(), regs);
+    let Some(regs) = words.read(address) else {
         return;
     };
     let key = WordKey {

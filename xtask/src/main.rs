@@ -4,8 +4,10 @@ mod bench;
 mod ebpf;
 mod layers;
 mod project;
+mod skips;
 mod test;
 mod truth;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -18,6 +20,7 @@ tasks:
   layers        fail on an import that runs backwards through the stages
   bench [PART]  measure what watching costs, as root; all parts go into docs/benchmarks.md
   truth [...]   measure what is attributed in each runtime, and how much of it wrongly, as root; --help tells more
+  vm            boot kernels of distributions, and see that all probes work there; --help tells more
   build-ebpf    build the kernel probes and replace the committed object
   verify-ebpf   build the kernel probes elsewhere and compare with the committed object
 ";
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         ["layers"] => layers::check(),
         ["bench", parts @ ..] => bench::run(parts),
         ["truth", args @ ..] => truth::run(args),
+        ["vm", args @ ..] => vm::run(args),
         ["build-ebpf"] => ebpf::build(),
         ["verify-ebpf"] => ebpf::verify(),
         _ => return usage(),

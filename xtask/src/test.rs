@@ -3,20 +3,17 @@
 //! Every step runs, also after one has failed, so that one run tells everything. What was skipped is
 //! listed by name at the very end, where nobody overlooks it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail};
 
 use crate::{
     layers,
     project::{PROGRAM_VARIABLE, cargo, program, root, run as run_command},
+    skips::{self, Skips},
+    vm,
 };
 
-/// Names the file to which skipped tests, and `tests/setup.sh`, append a line each.
-const SKIPS_VARIABLE: &str = "OBSERVER_SKIPS";
 /// Where `tests/setup.sh` builds, and tests keep what they write, from the root of the project.
 const SERVICES: &str = "target/e2e";
 /// What `tests/setup.sh` builds: a file of that name with `.stamp` says that it has.
@@ -71,7 +68,10 @@ pub fn run(part: &Part) -> Result<()> {
         unit(&mut steps, &skips);
     }
     match part {
-        Part::All => end_to_end(&mut steps, &skips, None),
+        Part::All => {
+            steps.step("kernels", || vm::boot(&vm::Options::ends(), &skips));
+            end_to_end(&mut steps, &skips, None);
+        }
         Part::EndToEnd(name) => end_to_end(&mut steps, &skips, name.as_deref()),
         Part::Unit => {}
     }
@@ -98,7 +98,7 @@ fn unit(steps: &mut Steps, skips: &Skips) {
     ];
     steps.cargo("lints", &lints, &[]);
     steps.step("layers", layers::check);
-    let skips = [(SKIPS_VARIABLE, skips.file.as_path())];
+    let skips = [(skips::VARIABLE, skips.file())];
     let tests = ["test", "--workspace", "--locked", "--no-fail-fast"];
     let tests = [&tests[..], &["--exclude", E2E]].concat();
     steps.cargo("tests", &tests, &skips);
@@ -116,7 +116,7 @@ fn end_to_end(steps: &mut Steps, skips: &Skips, name: Option<&str>) {
         return steps.failed("program");
     };
     let variables = [
-        (SKIPS_VARIABLE, skips.file.as_path()),
+        (skips::VARIABLE, skips.file()),
         (PROGRAM_VARIABLE, program.as_path()),
     ];
     steps.step("services", services);
@@ -174,42 +174,6 @@ impl Steps {
 
     fn failed(&mut self, name: &'static str) {
         self.failed.push(name);
-    }
-}
-
-/// The file in which skipped tests are noted.
-struct Skips {
-    file: PathBuf,
-}
-
-impl Skips {
-    /// The file that the environment names, with what is in it; else one that is emptied first.
-    fn open() -> Result<Self> {
-        if let Some(file) = std::env::var_os(SKIPS_VARIABLE) {
-            return Ok(Self { file: file.into() });
-        }
-        let file = root()?.join("target/skips.txt");
-        let folder = file.parent().context("no parent folder")?;
-        fs::create_dir_all(folder)
-            .and_then(|()| fs::write(&file, ""))
-            .with_context(|| format!("emptying {}", file.display()))?;
-        Ok(Self { file })
-    }
-
-    /// Lists what was skipped, last.
-    fn list(&self) -> Result<()> {
-        let noted = match fs::read_to_string(&self.file) {
-            Ok(noted) => noted,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error).with_context(|| self.file.display().to_string()),
-        };
-        if noted.is_empty() {
-            println!("\nNothing was skipped.");
-            return Ok(());
-        }
-        println!("\nSkipped (tests/setup.sh, as root, installs what tests need):");
-        print!("{noted}");
-        Ok(())
     }
 }
 

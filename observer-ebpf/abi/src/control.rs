@@ -127,8 +127,8 @@ pub struct Config {
     pub log_bytes: u32,
     /// Bytes of payload captured of one read from a pipe.
     pub pipe_read_bytes: u32,
-    /// Unused, zero.
-    pub reserved: u32,
+    /// Not 0 if atomic additions can return what was there before (Linux 5.12).
+    pub fetches: u32,
 }
 
 /// How `struct pt_regs` of a user thread in a system call is read. Words are numbered in the order

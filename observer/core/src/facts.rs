@@ -50,6 +50,9 @@ pub struct ProcessFacts {
     /// none but threads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executions: Option<Executions>,
+    /// Whether it may read and write sockets through an `io_uring`, which no probe sees.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ring: bool,
 }
 
 /// Whether the executions of a process can be told apart.

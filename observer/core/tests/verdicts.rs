@@ -65,6 +65,33 @@ fn every_verdict_of_a_thread_that_serves_alone() {
 }
 
 #[test]
+fn what_a_process_with_a_ring_does_is_judged_by_ids_alone() {
+    for (outbound, verdict) in [
+        (traceparent(1, 3), Verdict::Propagated),
+        (String::new(), Verdict::Inconclusive),
+        (traceparent(9, 3), Verdict::Inconclusive),
+    ] {
+        let mut w = World::new();
+        w.has_ring(SHOP);
+        w.tick();
+        let server = w.tcp(SHOP, 80, 5000, false);
+        let client = w.tcp(SHOP, 6000, 90, false);
+        w.read(WORKER, server, request("/in", &traceparent(1, 2)));
+        w.write(WORKER, client, request("/out", &outbound));
+        w.read(WORKER, client, response());
+        w.write(WORKER, server, response());
+        w.tick();
+        let told = w.told();
+        assert_eq!(told.call("/out").verdict, Some(verdict), "{outbound}");
+        let unseen = told.json().concat();
+        assert!(
+            unseen.contains(r#""protocol":"io-uring","connections":1"#),
+            "{unseen}"
+        );
+    }
+}
+
+#[test]
 fn context_of_another_request_is_crossed() {
     let mut w = World::new();
     let (a, b) = (w.tcp(SHOP, 80, 5000, false), w.tcp(SHOP, 80, 5001, false));

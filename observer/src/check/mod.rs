@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use observer_core::judged::Summary;
 
+use crate::cli::args::NodeTurns;
 use crate::cli::check::{CheckPlan, From};
 use crate::cli::exit::Exit;
 use crate::cli::plan::{ShowPlan, WatchPlan};
@@ -101,6 +102,7 @@ fn watched(plan: &CheckPlan) -> Result<(Report, Option<u8>), Error> {
         selection: selection.clone(),
         command: command.clone(),
         duration: *duration,
+        node: NodeTurns::default(),
         record: None,
         show: ShowPlan {
             quiet: true,

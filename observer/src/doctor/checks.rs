@@ -9,9 +9,10 @@ use observer_core::record;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::{Check, State};
+use super::{Check, CheckedProgram, State};
 use crate::facts::Proc;
-use crate::kernel::{Capture, CaptureConfig, ProbeState, Spawned, host};
+use crate::kernel::trial::{self, Trial};
+use crate::kernel::{Capture, CaptureConfig, CaptureError, ProbeState, Spawned, host};
 
 /// How long the test process has to be seen.
 const SOON: Duration = Duration::from_secs(3);
@@ -235,41 +236,53 @@ fn probes(checks: &mut Vec<Check>) {
         ring_bytes: 1 << 20,
         ..CaptureConfig::default()
     };
-    let mut capture = match Capture::start(config) {
-        Ok(capture) => capture,
-        Err(error) => {
-            let advice = "solve what is marked above first; if nothing is, please report this";
-            checks.push(Check::bad(
-                "probes",
-                State::Missing,
-                error.to_string(),
-                advice,
-            ));
-            return;
-        }
+    let failed = |error: CaptureError| {
+        let advice = "solve what is marked above first; if nothing is, please report this";
+        Check::bad("probes", State::Missing, error.to_string(), advice)
     };
-    checks.push(Check::ok("ring buffer", "made"));
-    for status in capture.status() {
-        checks.push(probe(status.name, status.tracepoint, &status.state));
+    match trial::programs(&config) {
+        Ok(trials) => {
+            checks.push(Check::ok("ring buffer", "made"));
+            checks.extend(
+                trial::choices()
+                    .into_iter()
+                    .map(|words| Check::ok("chosen", words)),
+            );
+            checks.extend(trials.into_iter().map(probe));
+        }
+        Err(error) => return checks.push(failed(error)),
     }
-    checks.push(records(&mut capture));
+    checks.push(match Capture::start(config) {
+        Ok(mut capture) => records(&mut capture),
+        Err(error) => failed(error),
+    });
 }
 
-fn probe(name: &'static str, tracepoint: &str, state: &ProbeState) -> Check {
-    match state {
-        ProbeState::Ok => Check::ok(name, format!("attached to {tracepoint}")),
+fn probe(trial: Trial) -> Check {
+    let place = trial
+        .tracepoint
+        .map_or_else(|| "observed programs".to_owned(), str::to_owned);
+    let check = match trial.state {
+        ProbeState::Ok => Check::ok(trial.name, format!("attached to {place}")),
         ProbeState::Unsupported(why) => Check::bad(
-            name,
+            trial.name,
             State::Degraded,
-            format!("{tracepoint} is not there: {why}"),
+            format!("{place} can't be probed: {why}"),
             "what it reports is not seen on this kernel; nothing is accused for lack of it",
         ),
         ProbeState::Broken(why) => Check::bad(
-            name,
+            trial.name,
             State::Degraded,
-            format!("refused on {tracepoint}: {why}"),
+            format!("refused on {place}: {why}"),
             "please report this with the kernel's release",
         ),
+    };
+    Check {
+        program: Some(CheckedProgram {
+            loaded: trial.loaded,
+            instructions: trial.instructions,
+        }),
+        ..check
     }
 }
 

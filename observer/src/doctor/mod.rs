@@ -4,6 +4,7 @@ mod checks;
 mod executions;
 mod show;
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -27,36 +28,51 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// What: a stable name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// How well it is.
     pub state: State,
     /// What was found.
     pub found: String,
     /// What to do, when it is not as it should be.
     pub advice: Option<String>,
+    /// Of a probe: what the kernel's verifier made of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<CheckedProgram>,
+}
+
+/// What the kernel's verifier made of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckedProgram {
+    /// Whether it was accepted. A probe that was, and is not well, could not be attached.
+    pub loaded: bool,
+    /// Instructions that were processed for that (the limit is a million); absent before Linux 5.16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<u32>,
 }
 
 impl Check {
-    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+    fn ok(name: impl Into<Cow<'static, str>>, found: impl Into<String>) -> Self {
         Self {
-            name,
+            name: name.into(),
             state: State::Ok,
             found: found.into(),
             advice: None,
+            program: None,
         }
     }
 
     fn bad(
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         state: State,
         found: impl Into<String>,
         advice: impl Into<String>,
     ) -> Self {
         Self {
-            name,
+            name: name.into(),
             state,
             found: found.into(),
             advice: Some(advice.into()),
+            program: None,
         }
     }
 }

@@ -12,12 +12,14 @@ mod runtime;
 mod service;
 mod tracker;
 
-use observer_core::facts::{FileFacts, ProcessFacts};
+use observer_core::facts::{FileFacts, ProcessFacts, Runtime};
 use observer_core::ids::{FileId, Tgid};
 use observer_core::text::printable;
 pub use proc::{Proc, Process};
 pub use tracker::Tracker;
 
+/// What `/proc/PID/fd` says of an `io_uring` (`io_uring/io_uring.c`: `anon_inode_create_getfile`).
+const RING: &str = "anon_inode:[io_uring]";
 /// The longest service name, in characters.
 const NAME_LIMIT: usize = 80;
 
@@ -51,12 +53,34 @@ pub fn enriched(proc: &Proc, tgid: Tgid, more: Option<&dyn Enrich>) -> ProcessFa
         runtime,
         resource: resource::attributes(&process, exe.as_deref(), declared.all()),
         executions: None,
+        ring: ring(&process, runtime),
     };
     if let Some(more) = more {
-        more.enrich(&process, service::is_declared(&process, &declared), &mut facts);
+        more.enrich(
+            &process,
+            service::is_declared(&process, &declared),
+            &mut facts,
+        );
     }
     facts.service = printable(&facts.service).chars().take(NAME_LIMIT).collect();
     facts
+}
+
+/// Whether a process may drive sockets through an `io_uring`: it has one, and sockets. Node has rings too, for
+/// files and to change what it waits for (libuv's `uv__iou`), never for sockets.
+fn ring(process: &Process, runtime: Option<Runtime>) -> bool {
+    if runtime == Some(Runtime::Node) {
+        return false;
+    }
+    let (mut ring, mut socket) = (false, false);
+    for descriptor in process.descriptors() {
+        ring |= descriptor == RING;
+        socket |= descriptor.starts_with("socket:[");
+        if ring && socket {
+            return true;
+        }
+    }
+    false
 }
 
 /// What is known about the file behind a descriptor of a process, if it is one with a path.

@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::fd::FromRawFd;
 use std::os::unix::fs::symlink;
 
 use observer_core::engine::Input;
@@ -295,4 +296,44 @@ fn facts_come_before_the_first_record_and_after_changes() {
             "7 is late",
         ]
     );
+}
+
+#[test]
+fn a_process_with_a_ring_and_sockets_is_known_by_its_descriptors() {
+    let fixture = Fixture::new("/usr/bin/service", &["service"], &[]);
+    let ring = || process(&fixture.proc(), Tgid(7)).ring;
+    assert!(!ring(), "it has a socket only");
+    let fd = fixture.0.path().join("7/fd");
+    symlink("anon_inode:[io_uring]", fd.join("7")).unwrap();
+    assert!(ring());
+    fs::remove_file(fd.join("6")).unwrap();
+    assert!(!ring(), "what it does with files is no blindness");
+}
+
+#[test]
+fn node_drives_no_sockets_through_its_rings() {
+    let fixture = Fixture::new("/usr/bin/node", &["node", "app.js"], &[]);
+    symlink("anon_inode:[io_uring]", fixture.0.path().join("7/fd/7")).unwrap();
+    let facts = process(&fixture.proc(), Tgid(7));
+    assert_eq!((facts.runtime, facts.ring), (Some(Runtime::Node), false));
+}
+
+/// A ring of this very process, as the running kernel shows it.
+#[test]
+fn a_real_ring_is_recognised() {
+    // `struct io_uring_params` (`include/uapi/linux/io_uring.h`).
+    let mut params = [0u32; 30];
+    // SAFETY: the kernel writes to the structure, which has the size that it expects.
+    let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, params.as_mut_ptr()) };
+    let Ok(fd) = i32::try_from(fd).map(|fd| (fd >= 0).then_some(fd)) else {
+        panic!("no descriptor: {fd}");
+    };
+    let Some(fd) = fd else {
+        eprintln!("SKIPPED: a real ring: {}", std::io::Error::last_os_error());
+        return;
+    };
+    // SAFETY: the descriptor was just made, and is nobody else's.
+    let _ring = unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) };
+    let _socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    assert!(process(&Proc::default(), Tgid(std::process::id())).ring);
 }

@@ -7,17 +7,20 @@ use aya::{
     programs::{ProgramError, RawTracePoint},
 };
 
-use super::{CaptureError, error::os_error, stats::ProgramStats};
+use super::{CaptureError, error::os_error, host, stats::ProgramStats};
 
 /// A program of the object, and the raw tracepoint that it is for.
-struct Probe {
-    name: &'static str,
-    tracepoint: &'static str,
+pub struct Probe {
+    /// Its name in the object.
+    pub name: &'static str,
+    /// What it is attached to.
+    pub tracepoint: &'static str,
     /// Nothing works without it.
     essential: bool,
 }
 
-const PROBES: [Probe; 5] = [
+/// The programs that every capture attaches, in this order.
+pub const PROBES: [Probe; 5] = [
     probe("task_fork", "sched_process_fork", false),
     probe("task_exec", "sched_process_exec", false),
     probe("task_exit", "sched_process_exit", false),
@@ -106,6 +109,8 @@ pub fn load(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), Pr
 
 fn essential(name: &'static str, error: ProgramError) -> CaptureError {
     match &error {
+        // The verifier says only that a helper is not to be used.
+        _ if host::confidentiality_lockdown() => CaptureError::Lockdown,
         ProgramError::LoadError { verifier_log, .. } if !verifier_log.to_string().is_empty() => {
             CaptureError::Probe {
                 name,
@@ -122,7 +127,8 @@ fn essential(name: &'static str, error: ProgramError) -> CaptureError {
     }
 }
 
-fn state(error: &ProgramError) -> ProbeState {
+/// What an error says of a probe.
+pub fn state(error: &ProgramError) -> ProbeState {
     match os_error(error) {
         Some(libc::ENOENT) => ProbeState::Unsupported(chain(error)),
         _ => ProbeState::Broken(chain(error)),

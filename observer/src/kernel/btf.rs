@@ -17,6 +17,7 @@ mod kind {
     pub const STRUCT: u32 = 4;
     pub const UNION: u32 = 5;
     pub const ENUM: u32 = 6;
+    pub const FUNC: u32 = 12;
     pub const FUNC_PROTO: u32 = 13;
     pub const VAR: u32 = 14;
     pub const DATASEC: u32 = 15;
@@ -53,6 +54,8 @@ pub struct Btf<'a> {
     starts: Vec<u32>,
     /// Named structures.
     structs: HashMap<&'a [u8], u32>,
+    /// Functions, by their names: numbers of types.
+    functions: HashMap<&'a [u8], u32>,
 }
 
 impl<'a> Btf<'a> {
@@ -77,6 +80,7 @@ impl<'a> Btf<'a> {
             strings: part(u32_at(bytes, 16)?, u32_at(bytes, 20)?)?,
             starts: Vec::new(),
             structs: HashMap::new(),
+            functions: HashMap::new(),
         };
         btf.index()?;
         Ok(btf)
@@ -106,6 +110,11 @@ impl<'a> Btf<'a> {
         Ok(bits.map(|bits| bits / 8))
     }
 
+    /// Number of the type of the function `name`, by which programs call it.
+    pub fn function(&self, name: &str) -> Option<u32> {
+        self.functions.get(name.as_bytes()).copied()
+    }
+
     fn index(&mut self) -> Result<(), BtfError> {
         let mut at = 0;
         while at < self.types.len() {
@@ -116,6 +125,13 @@ impl<'a> Btf<'a> {
                 let name = self.string(u32_at(self.types, at)?)?;
                 // The first one of a name: later ones are private to some module's source file.
                 self.structs.entry(name).or_insert(start);
+            }
+            if kind == kind::FUNC {
+                let name = self.string(u32_at(self.types, at)?)?;
+                // Of those that may be called by name there is one.
+                let number =
+                    u32::try_from(self.starts.len()).map_err(|_| BtfError::Malformed(at))?;
+                self.functions.insert(name, number);
             }
             at += 12 + following(kind, members)?;
         }

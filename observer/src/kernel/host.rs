@@ -35,6 +35,12 @@ pub fn confidentiality_lockdown() -> bool {
         .is_ok_and(|modes| modes.contains("[confidentiality]"))
 }
 
+/// Whether programs are compiled rather than interpreted.
+pub fn jit() -> bool {
+    // Without the file they always are.
+    fs::read_to_string("/proc/sys/net/core/bpf_jit_enable").map_or(true, |on| on.trim() != "0")
+}
+
 /// The highest process id that can be, plus one; the compile-time limit if that can't be told.
 pub fn pid_max() -> u32 {
     const PID_MAX_LIMIT: u32 = 4 << 20;

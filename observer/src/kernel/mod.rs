@@ -20,12 +20,14 @@ mod feedback;
 pub(crate) mod host;
 mod object;
 mod offsets;
+mod patch;
 mod ring;
 mod runtimes;
 mod select;
 mod shared;
 mod spawn;
 mod stats;
+pub mod trial;
 mod user;
 mod watch;
 

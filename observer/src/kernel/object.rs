@@ -12,10 +12,11 @@ use super::{
     btf::{self, Btf},
     host,
     offsets::offsets,
+    patch::{Features, patch},
 };
 
 /// The probes, built by `cargo xtask build-ebpf` from `observer-ebpf/`.
-static OBJECT: &[u8] = include_bytes_aligned!("observer-ebpf.bpf.o");
+pub static OBJECT: &[u8] = include_bytes_aligned!("observer-ebpf.bpf.o");
 
 /// From this one on, maps are not charged to `RLIMIT_MEMLOCK`.
 const NO_MEMLOCK: (u32, u32) = (5, 11);
@@ -41,18 +42,30 @@ pub fn open(config: &CaptureConfig) -> Result<Ebpf, CaptureError> {
         };
         let _ = setrlimit(Resource::Memlock, unlimited);
     }
-    let offsets = kernel_offsets(release)?;
-    load(&sizes(config), &offsets)
+    let (offsets, features) = kernel_facts(release)?;
+    let mut sizes = sizes(config);
+    sizes.config.fetches = features.fetches.into();
+    load(&sizes, &offsets, &features)
 }
 
-fn kernel_offsets(release: String) -> Result<Offsets, CaptureError> {
+/// What of the running kernel the probes depend on, chosen by its version and type information.
+///
+/// # Errors
+///
+/// If that can't be read, or is not as expected.
+pub fn features() -> Result<Features, CaptureError> {
+    kernel_facts(host::release()).map(|(_, features)| features)
+}
+
+fn kernel_facts(release: String) -> Result<(Offsets, Features), CaptureError> {
     let bytes = fs::read(btf::PATH).map_err(|source| CaptureError::NoBtf {
         path: btf::PATH,
         source,
     })?;
+    let facts = |btf: Btf<'_>| Ok((offsets(&btf)?, Features::of(&release, &btf)));
     Btf::parse(&bytes)
         .map_err(super::OffsetError::from)
-        .and_then(|btf| offsets(&btf))
+        .and_then(facts)
         .map_err(|source| CaptureError::Offsets { release, source })
 }
 
@@ -85,7 +98,8 @@ fn sizes(config: &CaptureConfig) -> Sizes {
             turn_budget: config.turn_bytes,
             log_bytes: config.log_bytes,
             pipe_read_bytes: config.pipe_read_bytes,
-            reserved: 0,
+            // Told by the kernel.
+            fetches: 0,
         },
         ring: power(config.ring_bytes, page, 1 << 30),
         files: config.files.max(64),
@@ -95,7 +109,8 @@ fn sizes(config: &CaptureConfig) -> Sizes {
     }
 }
 
-fn load(sizes: &Sizes, offsets: &Offsets) -> Result<Ebpf, CaptureError> {
+fn load(sizes: &Sizes, offsets: &Offsets, features: &Features) -> Result<Ebpf, CaptureError> {
+    let object = patch(OBJECT, features).map_err(|error| CaptureError::Load(Box::new(error)))?;
     let table: [u8; CALLS] = calls();
     let registers: Registers = REGISTERS;
     EbpfLoader::new()
@@ -111,7 +126,7 @@ fn load(sizes: &Sizes, offsets: &Offsets) -> Result<Ebpf, CaptureError> {
         .map_max_entries("THREADS", sizes.threads)
         .map_max_entries("WATCH", sizes.watch)
         .map_max_entries("POLICY", sizes.policy)
-        .load(OBJECT)
+        .load(&object)
         .map_err(|error| CaptureError::classify("create BPF maps", error))
 }
 

@@ -46,6 +46,7 @@ fn named(pod: &Pod, container: Option<&str>, runtime: Runtime, declared: bool) -
         runtime: Some(runtime),
         resource: BTreeMap::new(),
         executions: None,
+        ring: false,
     };
     name_by(pod, container, true, declared, &mut facts);
     facts

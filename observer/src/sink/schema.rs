@@ -241,6 +241,7 @@ fn summaries_are_as_the_schema_says() {
         Protocol::Redis,
         Protocol::NotText,
         Protocol::LeftOut,
+        Protocol::IoUring,
         Protocol::Unknown,
     ];
     summary.not_observed = protocols

@@ -16,6 +16,7 @@ use super::account::Account;
 use super::choose::{Changes, Chooser};
 use super::select::Pinned;
 use super::{SpawnError, Spawned, WatchError, clock};
+use crate::cli::args::NodeTurns;
 use crate::facts::{Enrich, Proc, Tracker};
 use crate::kernel::{Capture, ProbeState};
 use crate::runtimes::Follower;
@@ -103,7 +104,7 @@ impl Live {
             losses: Account::default(),
             names: Vec::new(),
             executed: Vec::new(),
-            follower: Follower::new(plan.node),
+            follower: Follower::new(NodeTurns::default()),
             ending: None,
         }
     }
@@ -116,6 +117,11 @@ impl Live {
         }
         self.pinned = pinned;
         Ok(())
+    }
+
+    /// Tells turns of Node's event loop apart, or not, in processes that are watched from now on.
+    pub(super) fn follow_turns(&mut self, node: NodeTurns) {
+        self.follower = Follower::new(node);
     }
 
     /// Ends when this time is over, if one is given.

@@ -138,6 +138,7 @@ pub fn watch(
         stop,
         anchor.monotonic,
     );
+    live.follow_turns(plan.node);
     live.end_after(plan.duration);
     live.watch_pinned(pinned)?;
     live.watch_chosen();

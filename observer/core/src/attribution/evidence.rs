@@ -91,8 +91,8 @@ impl Attributor {
         })
     }
 
-    /// What no evidence of execution gets over: a write of several events, and records that were lost
-    /// between the beginning of the request and the last thing that the evidence rests on, `wait`
+    /// What no evidence of execution gets over: a write of several events, a ring through which anybody may have
+    /// read another request meanwhile, and records that were lost between the beginning of the request and the last thing that the evidence rests on, `wait`
     /// nanoseconds after it.
     pub(super) fn check(
         &self,
@@ -105,6 +105,9 @@ impl Attributor {
             && line.line.batched
         {
             return Err(Some(Reason::Batched));
+        }
+        if process.ring {
+            return Err(Some(Reason::ServesUnseen));
         }
         let served = process.served(request).ok_or(None)?;
         let until = served.until.map_or(subject.time, |u| u.max(subject.time));

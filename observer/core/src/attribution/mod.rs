@@ -328,6 +328,15 @@ impl Attributor {
         process.serves_unseen |= served;
     }
 
+    /// The process may drive sockets through an `io_uring`: requests may come in, and calls go out, that make no
+    /// system call of their own.
+    pub fn ring(&mut self, tgid: Tgid, now: KernelNanos) {
+        self.blind(tgid, true, now);
+        if let Some(process) = self.processes.get_mut(&tgid) {
+            process.ring = true;
+        }
+    }
+
     /// A thread read from a connection, or closed it: if it had answered a request on it, it has
     /// stayed with the connection, and what it did since belongs to that request. Any other
     /// connection that it serves ends its stay.

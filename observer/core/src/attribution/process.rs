@@ -35,6 +35,8 @@ pub(super) struct Process {
     pub(super) blind: bool,
     /// It is asked over a protocol that is not observed.
     pub(super) serves_unseen: bool,
+    /// It may read and write through an `io_uring`, so that its threads do what is not seen.
+    pub(super) ring: bool,
 }
 
 /// A request that has ended.
@@ -61,6 +63,7 @@ impl Process {
             workers: Workers::default(),
             blind: false,
             serves_unseen: false,
+            ring: false,
         }
     }
 

@@ -112,8 +112,7 @@ impl Engine {
                 settle.push(raw, &mut |released| stages.released(&released));
             }
             Input::Process(facts) => {
-                stages.attributor.process(&facts);
-                stages.teller.process(facts);
+                stages.process(facts);
             }
             Input::File(facts) => stages.files.name(&facts),
             Input::Peer(facts) => stages.teller.peer(facts),

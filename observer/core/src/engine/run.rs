@@ -6,6 +6,7 @@ use super::{Log, Stages};
 use crate::attribution::{Call, Line, Work};
 use crate::context::line;
 use crate::exchange::{Begun, Ended, ExchangeEvent, Source};
+use crate::facts::ProcessFacts;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Judged, LossKind, Role, Summary};
 use crate::message::lines::Lines;
@@ -152,6 +153,15 @@ impl Stages {
             }
         }
         self.events = events;
+    }
+
+    /// Takes in what is known of a process.
+    pub(super) fn process(&mut self, facts: ProcessFacts) {
+        self.attributor.process(&facts);
+        if facts.ring {
+            self.attributor.ring(facts.tgid, self.now);
+        }
+        self.teller.process(facts);
     }
 
     fn begun(&mut self, begun: Box<Begun>) {

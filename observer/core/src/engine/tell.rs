@@ -72,6 +72,7 @@ struct Known {
     runtime: Option<Runtime>,
     /// Whether its executions can be told apart.
     executions: Option<Executions>,
+    ring: bool,
 }
 
 /// Who did something, and when.
@@ -101,7 +102,10 @@ impl Teller {
         }
     }
 
+    /// Takes note of a process.
     pub(super) fn process(&mut self, facts: ProcessFacts) {
+        let blind = facts.ring && !self.facts.peek(&facts.tgid).is_some_and(|known| known.ring);
+        let tgid = facts.tgid;
         let known = Known {
             service: Text::new(printable(&facts.service)),
             namespace: facts
@@ -110,8 +114,12 @@ impl Teller {
                 .map_or_else(Text::default, |n| Text::new(printable(n))),
             runtime: facts.runtime,
             executions: facts.executions,
+            ring: facts.ring,
         };
-        self.facts.push(facts.tgid, known);
+        self.facts.push(tgid, known);
+        if blind {
+            self.not_observed(tgid, Protocol::IoUring);
+        }
     }
 
     pub(super) fn peer(&mut self, facts: PeerFacts) {

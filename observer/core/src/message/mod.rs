@@ -156,6 +156,8 @@ pub enum Protocol {
     NotText,
     /// Anything: the connection was left out because only a share of them is observed.
     LeftOut,
+    /// Whatever goes through sockets that are driven through an `io_uring`.
+    IoUring,
     /// Not recognised.
     Unknown,
 }

@@ -50,6 +50,7 @@ impl Owned {
                 runtime: Some(Runtime::Python),
                 resource: std::collections::BTreeMap::new(),
                 executions: None,
+                ring: false,
             }),
             Self::File(file, path) => Input::File(FileFacts {
                 stream: None,

@@ -94,6 +94,19 @@ impl World {
             runtime: None,
             resource: std::collections::BTreeMap::new(),
             executions: None,
+            ring: false,
+        }));
+    }
+
+    /// A process is found to have a ring and sockets.
+    pub fn has_ring(&mut self, tgid: u32) {
+        self.inputs.push(Fed::Process(ProcessFacts {
+            tgid: Tgid(tgid),
+            service: "shop".to_owned(),
+            resource: std::collections::BTreeMap::new(),
+            runtime: None,
+            executions: None,
+            ring: true,
         }));
     }
 
@@ -105,6 +118,7 @@ impl World {
             resource: std::collections::BTreeMap::new(),
             runtime: Some(runtime),
             executions: None,
+            ring: false,
         }));
     }
 

@@ -233,6 +233,7 @@ pub(crate) fn protocol(protocol: Protocol) -> &'static str {
         Protocol::Redis => "Redis",
         Protocol::NotText => "a log that is not text",
         Protocol::LeftOut => "a connection left out by sampling",
+        Protocol::IoUring => "sockets driven through io_uring",
         Protocol::Unknown => "unknown",
     }
 }

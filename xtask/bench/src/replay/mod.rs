@@ -79,6 +79,7 @@ fn replay(traffic: &Traffic, json: bool) -> Result<Summary> {
             runtime: None,
             resource: std::collections::BTreeMap::new(),
             executions: None,
+            ring: false,
         };
         engine.input(Input::Process(facts), &mut out);
     }

@@ -1,0 +1,137 @@
+//! Each program of the object by itself: does this kernel take it, and attach it?
+
+use std::{fs, num::NonZeroU32};
+
+use aya::{
+    Ebpf,
+    programs::{
+        Program, ProgramError,
+        uprobe::{UProbeAttachLocation, UProbeScope},
+    },
+};
+
+use super::{
+    CaptureConfig, CaptureError, ProbeState,
+    attach::{PROBES, load, state},
+    object,
+};
+
+/// A program of the object, and what this kernel does with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The program.
+    pub name: String,
+    /// The raw tracepoint that it is for; absent for those that are put into observed programs.
+    pub tracepoint: Option<&'static str>,
+    /// What became of it.
+    pub state: ProbeState,
+    /// Whether the verifier accepted it; if so, a failure is one of attaching.
+    pub loaded: bool,
+    /// Instructions that the verifier processed; kernels before 5.16 don't tell.
+    pub instructions: Option<u32>,
+}
+
+/// Loads and attaches every program for a moment. Those for observed programs are put into this one, at
+/// an instruction that never runs.
+///
+/// # Errors
+///
+/// If not even the maps can be made; see [`CaptureError`].
+pub fn programs(config: &CaptureConfig) -> Result<Vec<Trial>, CaptureError> {
+    let mut object = object::open(config)?;
+    let mut names: Vec<String> = object.programs().map(|(name, _)| name.to_owned()).collect();
+    let place = |name: &String| PROBES.iter().position(|probe| probe.name == name);
+    names.sort_by_key(|name| (place(name).unwrap_or(PROBES.len()), name.clone()));
+    let trials = names.into_iter().map(|name| one(&mut object, name));
+    Ok(trials.collect())
+}
+
+/// What was chosen for this kernel among what the probes can do, in words; nothing where they can't be used.
+#[must_use]
+pub fn choices() -> Option<String> {
+    object::features().ok().map(|features| features.told())
+}
+
+fn one(object: &mut Ebpf, name: String) -> Trial {
+    let known = PROBES.iter().find(|probe| probe.name == name);
+    let tracepoint = known.map(|probe| probe.tracepoint);
+    let Some(program) = object.program_mut(&name) else {
+        unreachable!("the name was taken from the object");
+    };
+    let result = attach(program, tracepoint);
+    let info = program.info().ok();
+    Trial {
+        name,
+        tracepoint,
+        state: result.map_or_else(|error| state(&error), |()| ProbeState::Ok),
+        loaded: info.is_some(),
+        instructions: info.and_then(|info| info.verified_instruction_count()),
+    }
+}
+
+fn attach(program: &mut Program, tracepoint: Option<&str>) -> Result<(), ProgramError> {
+    match program {
+        Program::RawTracePoint(program) => {
+            load(|| program.load())?;
+            program.attach(tracepoint.unwrap_or_default())?;
+        }
+        Program::UProbe(program) => {
+            load(|| program.load())?;
+            let offset = idle_offset().ok_or_else(|| {
+                ProgramError::IOError(std::io::Error::other(
+                    "this program's own code is not found in /proc/self/maps",
+                ))
+            })?;
+            let scope = NonZeroU32::new(std::process::id())
+                .map_or(UProbeScope::CallingProcess, UProbeScope::OneProcess);
+            let at = UProbeAttachLocation::AbsoluteOffset(offset);
+            program.attach(at, "/proc/self/exe", scope)?;
+        }
+        other => {
+            let kind = format!("no probe is of type {:?}", other.prog_type());
+            return Err(ProgramError::IOError(std::io::Error::other(kind)));
+        }
+    }
+    Ok(())
+}
+
+/// Where nothing ever runs: a place for probes.
+#[inline(never)]
+extern "C" fn idle(value: u64) -> u64 {
+    std::hint::black_box(value.wrapping_mul(3))
+}
+
+/// Offset of [`idle`] in this program's file.
+fn idle_offset() -> Option<u64> {
+    let address = std::hint::black_box(idle as extern "C" fn(u64) -> u64) as usize as u64;
+    offset_in_file(&fs::read_to_string("/proc/self/maps").ok()?, address)
+}
+
+/// Where `address` lies in the file that is mapped there, according to `/proc/PID/maps`.
+fn offset_in_file(maps: &str, address: u64) -> Option<u64> {
+    maps.lines().find_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        let hex = |text| u64::from_str_radix(text, 16).ok();
+        let (start, end, offset) = (hex(start)?, hex(end)?, hex(words.nth(1)?)?);
+        (start..end)
+            .contains(&address)
+            .then(|| address - start + offset)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_found_in_its_mapping() {
+        let maps = "\
+            55d0a000-55d0b000 r--p 00000000 fe:00 42 /bin/observer\n\
+            55d0b000-55d0d000 r-xp 00001000 fe:00 42 /bin/observer\n";
+        assert_eq!(offset_in_file(maps, 0x55d0_b123), Some(0x1123));
+        assert_eq!(offset_in_file(maps, 0x55d0_d000), None);
+        assert_eq!(offset_in_file("nonsense\n", 1), None);
+        assert!(idle_offset().is_some());
+    }
+}

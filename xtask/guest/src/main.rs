@@ -1,0 +1,42 @@
+//! The first process of a virtual machine, and the workload that is observed in it.
+
+mod http;
+mod init;
+mod restrict;
+mod service;
+mod workload;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("guest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[&str]) -> Result<()> {
+    match args {
+        [] if std::process::id() == 1 => init::run(),
+        ["workload", requests, truth] => workload::run(requests.parse()?, truth.as_ref()),
+        ["show", file] => show(file),
+        ["service", name, next] => service::run(name, next.parse()?),
+        ["restricted", how, command @ ..] => restrict::run(how, command),
+        ["panic"] => init::panic(),
+        ["hang"] => init::hang(),
+        _ => bail!("unknown arguments: {args:?}"),
+    }
+}
+
+/// Prints a file.
+fn show(file: &str) -> Result<()> {
+    print!("{}", std::fs::read_to_string(file).context("reading")?);
+    Ok(())
+}

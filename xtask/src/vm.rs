@@ -1,0 +1,321 @@
+//! `cargo xtask vm`: boots kernels of distributions under QEMU, and sees that the probes work there.
+
+mod arm;
+mod initramfs;
+mod kernels;
+mod machine;
+mod programs;
+mod scenario;
+mod table;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::{Context, Result, bail};
+use kernels::{Arch, SERIES, Series};
+use machine::{Machine, Run};
+use programs::Programs;
+use scenario::{CONFIDENTIALITY, INTEGRITY, PLAIN, Scenario};
+use table::{Row, Table};
+
+use crate::{project::root, skips::Skips};
+
+const USAGE: &str = "usage: cargo xtask vm [--kernel 5.10,6.1,…] [--arch x86_64,aarch64] [--write]
+
+Boots each kernel, has every program of the object loaded and attached there, and compares what the observer
+says of a workload with what the workload did. Fails if something no longer works that docs/kernels.json says
+did. --write keeps what was found there, and in docs/kernels.md.
+";
+/// What was found last, from the root of the project.
+const DATA: &str = "docs/kernels.json";
+const PAGE: &str = "docs/kernels.md";
+/// Where packages are kept and machines leave their consoles.
+const FOLDER: &str = "target/vm";
+/// How long a machine may run.
+const LIMIT: Duration = Duration::from_secs(900);
+/// Kernels that are tested on arm64, if none is named.
+const ARM_KERNELS: [&str; 2] = ["6.1", "6.12"];
+
+/// What is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Kernels; all of the architecture if none is named.
+    pub kernels: Vec<String>,
+    /// Architectures.
+    pub archs: Vec<String>,
+    /// Whether to keep what was found.
+    pub write: bool,
+}
+
+impl Options {
+    /// The oldest and the newest kernel.
+    pub fn ends() -> Self {
+        let ends = SERIES.first().into_iter().chain(SERIES.last());
+        Self {
+            kernels: ends.map(|series| series.version.to_owned()).collect(),
+            ..Self::default()
+        }
+    }
+
+    fn parse(args: &[&str]) -> Option<Self> {
+        let mut options = Self::default();
+        let mut args = args.iter();
+        let list = |text: &str| text.split(',').map(str::to_owned).collect();
+        while let Some(arg) = args.next() {
+            match *arg {
+                "--kernel" => options.kernels = list(args.next()?),
+                "--arch" => options.archs = list(args.next()?),
+                "--write" => options.write = true,
+                _ => return None,
+            }
+        }
+        let kernels = options.kernels.iter();
+        let known = kernels.clone().all(|kernel| Series::find(kernel).is_some())
+            && options.archs.iter().all(|arch| Arch::parse(arch).is_some());
+        known.then_some(options)
+    }
+
+    fn machines(&self) -> Vec<(Arch, Series)> {
+        let archs: Vec<Arch> = self
+            .archs
+            .iter()
+            .filter_map(|arch| Arch::parse(arch))
+            .collect();
+        let archs = if archs.is_empty() {
+            vec![Arch::X86_64]
+        } else {
+            archs
+        };
+        let wanted = |arch: Arch, series: &Series| {
+            if self.kernels.is_empty() {
+                arch == Arch::X86_64 || ARM_KERNELS.contains(&series.version)
+            } else {
+                self.kernels.iter().any(|kernel| kernel == series.version)
+            }
+        };
+        let of = |arch: Arch| {
+            let series = SERIES
+                .into_iter()
+                .filter(move |series| wanted(arch, series));
+            series.map(move |series| (arch, series))
+        };
+        archs.into_iter().flat_map(of).collect()
+    }
+}
+
+/// Runs the task with its arguments.
+///
+/// # Errors
+///
+/// Names what does not work.
+pub fn run(args: &[&str]) -> Result<()> {
+    let Some(options) = Options::parse(args) else {
+        print!("{USAGE}");
+        if args == ["--help"] {
+            return Ok(());
+        }
+        bail!(
+            "these arguments are none of this task's: {}",
+            args.join(" ")
+        );
+    };
+    let skips = Skips::open()?;
+    let result = boot(&options, &skips);
+    skips.list()?;
+    result
+}
+
+/// Boots what `options` name. What can't be had is noted in `skips`.
+///
+/// # Errors
+///
+/// Names what does not work, if that is more than what did not work before.
+pub fn boot(options: &Options, skips: &Skips) -> Result<()> {
+    let root = root()?;
+    let folder = root.join(FOLDER);
+    let mut table = Table::read(&root.join(DATA))?;
+    let (mut rows, mut worse) = (Vec::new(), Vec::new());
+    let machines = options.machines();
+    for arch in [Arch::X86_64, Arch::Aarch64] {
+        let series: Vec<Series> = machines
+            .iter()
+            .filter(|m| m.0 == arch)
+            .map(|m| m.1)
+            .collect();
+        if series.is_empty() {
+            continue;
+        }
+        let programs = match (available(arch), arch) {
+            (Err(error), _) => {
+                skips.note(&format!("vm: {}: {error:#}", arch.name()))?;
+                continue;
+            }
+            (Ok(()), Arch::X86_64) => programs::build(&folder, arch)?,
+            (Ok(()), Arch::Aarch64) => match programs::build(&folder, arch) {
+                Ok(programs) => programs,
+                Err(error) => {
+                    skips.note(&format!("vm: {}: {error:#}", arch.name()))?;
+                    continue;
+                }
+            },
+        };
+        for series in series {
+            let image = match kernels::image(&folder, arch, series) {
+                Ok(image) => image,
+                Err(error) => {
+                    skips.note(&format!("vm: Linux {series} on {}: {error:#}", arch.name()))?;
+                    continue;
+                }
+            };
+            // Lockdown is the kernel's own doing, so the newest one stands for all.
+            let newest = SERIES.last().is_some_and(|newest| *newest == series);
+            let scenarios: &[Scenario] = match newest && arch == Arch::X86_64 {
+                true => &[PLAIN, INTEGRITY, CONFIDENTIALITY],
+                false => &[PLAIN],
+            };
+            let row = one(&folder, arch, series, &image, &programs, scenarios)?;
+            let failed = row.failed();
+            for failed in &failed {
+                println!("    {failed}");
+            }
+            let name = format!("Linux {series} on {}", arch.name());
+            match table.find(arch.name(), series.version) {
+                Some(before) => worse.extend(
+                    row.worse_than(before)
+                        .into_iter()
+                        .map(|what| format!("{name}: {what}")),
+                ),
+                None if failed.is_empty() => {}
+                None => worse.push(format!("{name}: {} of its checks", failed.len())),
+            }
+            rows.push(row);
+        }
+    }
+    if options.write && !rows.is_empty() {
+        table.replace(rows);
+        table.write(&root.join(DATA), &root.join(PAGE))?;
+        println!("written: {DATA}, {PAGE}");
+    }
+    if !worse.is_empty() {
+        bail!("no longer works: {}", worse.join("; "));
+    }
+    Ok(())
+}
+
+/// Whether there is an emulator.
+fn available(arch: Arch) -> Result<()> {
+    let program = format!("qemu-system-{}", arch.name());
+    let started = std::process::Command::new(&program)
+        .arg("--version")
+        .output();
+    started.map(drop).with_context(|| {
+        format!("{program} can't be started: tests/setup.sh, as root, installs it")
+    })
+}
+
+/// Boots a kernel in each scenario.
+fn one(
+    folder: &Path,
+    arch: Arch,
+    series: Series,
+    image: &Path,
+    programs: &Programs,
+    scenarios: &[Scenario],
+) -> Result<Row> {
+    let mut row = Row {
+        arch: arch.name().to_owned(),
+        kernel: series.version.to_owned(),
+        release: String::new(),
+        date: today(),
+        programs: Vec::new(),
+        checks: Default::default(),
+    };
+    for scenario in scenarios {
+        let began = Instant::now();
+        print!("Linux {series} on {}, {}: ", arch.name(), scenario.name);
+        let run = machine(folder, arch, series, image, programs, scenario)?;
+        let ended = run
+            .done()
+            .err()
+            .map_or_else(String::new, |error| format!("{error:#}"));
+        println!(
+            "{} in {} s",
+            if ended.is_empty() { "ran" } else { &ended },
+            began.elapsed().as_secs()
+        );
+        for ran in &run.steps {
+            println!("    {} ms  {}", ran.millis, ran.step);
+        }
+        row.checks.insert(format!("boot, {}", scenario.name), ended);
+        if row.programs.is_empty() {
+            row.release = run.kernel.clone().unwrap_or_default();
+            match scenario::programs(&run) {
+                Ok(programs) => row.programs = programs,
+                Err(error) => {
+                    row.checks
+                        .insert("programs".to_owned(), format!("{error:#}"));
+                }
+            }
+        }
+        let checks = scenario.check(&run).into_iter();
+        row.checks
+            .extend(checks.map(|(name, why)| (name.to_owned(), why.unwrap_or_default())));
+    }
+    Ok(row)
+}
+
+fn machine(
+    folder: &Path,
+    arch: Arch,
+    series: Series,
+    image: &Path,
+    programs: &Programs,
+    scenario: &Scenario,
+) -> Result<Run> {
+    let name = format!("{}-{series}-{}", arch.name(), scenario.name);
+    let folder: PathBuf = folder.join("runs").join(name);
+    fs::create_dir_all(&folder)?;
+    let initramfs = folder.join("initramfs.cpio");
+    programs.image(&scenario.plan(arch), &initramfs)?;
+    let run = Machine {
+        arch,
+        image,
+        initramfs: &initramfs,
+        parameters: scenario.parameters,
+        limit: LIMIT,
+        folder,
+    }
+    .run();
+    // It is large, and made again each time.
+    fs::remove_file(&initramfs)?;
+    run
+}
+
+/// Today's date of UTC.
+fn today() -> String {
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    now.split('T').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_and_architectures_are_chosen_by_name() {
+        let parse = |args: &[&str]| Options::parse(args).map(|options| options.machines().len());
+        assert_eq!(parse(&[]), Some(SERIES.len()));
+        assert_eq!(parse(&["--kernel", "5.10,7.2"]), Some(2));
+        assert_eq!(parse(&["--arch", "aarch64"]), Some(ARM_KERNELS.len()));
+        assert_eq!(
+            parse(&["--arch", "x86_64,aarch64", "--kernel", "6.1"]),
+            Some(2)
+        );
+        assert_eq!(parse(&["--kernel", "4.4"]), None);
+        assert_eq!(parse(&["--kernel"]), None);
+        assert_eq!(parse(&["--fast"]), None);
+    }
+}

@@ -1,0 +1,319 @@
+//! A virtual machine under QEMU's software emulation, from its start to its end.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use observer_guest::{Ran, Told};
+
+use super::kernels::Arch;
+
+/// Software emulation on a busy machine: a boot of five seconds may take forty.
+const BOOT: Duration = Duration::from_secs(240);
+/// How often it is looked how far the machine is.
+const LOOK: Duration = Duration::from_millis(100);
+/// What the kernel prints when it gives up (`kernel/panic.c`).
+const PANIC: &str = "Kernel panic - not syncing";
+
+/// What a machine is made of.
+pub struct Machine<'a> {
+    /// Its architecture.
+    pub arch: Arch,
+    /// The kernel.
+    pub image: &'a Path,
+    /// Its first file system.
+    pub initramfs: &'a Path,
+    /// Further parameters of the kernel.
+    pub parameters: &'a str,
+    /// How long it may run, from boot to end.
+    pub limit: Duration,
+    /// Where its console and report are kept.
+    pub folder: PathBuf,
+}
+
+/// How a run of a machine ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All steps ran.
+    Done,
+    /// The kernel panicked, with these words.
+    Panicked(String),
+    /// It did not come up in time.
+    NotUp,
+    /// It came up, but did not end in time; the step that it last ended.
+    Hung(Option<String>),
+    /// It ended too early, without a panic.
+    Stopped,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// How it ended.
+    pub ending: Ending,
+    /// Release of the kernel, once it was up.
+    pub kernel: Option<String>,
+    /// The steps that ended.
+    pub steps: Vec<Ran>,
+    /// What the kernel printed.
+    pub console: PathBuf,
+}
+
+impl Run {
+    /// Fails unless the machine ran to its end.
+    ///
+    /// # Errors
+    ///
+    /// In words that say where to look.
+    pub fn done(&self) -> Result<()> {
+        let what = match &self.ending {
+            Ending::Done => return Ok(()),
+            Ending::Panicked(words) => format!("the kernel panicked ({words})"),
+            Ending::NotUp => "the kernel did not come up in time".to_owned(),
+            Ending::Hung(None) => "the machine hangs in its first step".to_owned(),
+            Ending::Hung(Some(step)) => format!("the machine hangs after the step {step}"),
+            Ending::Stopped => "the machine stopped before its last step".to_owned(),
+        };
+        bail!("{what}: its console is in {}", self.console.display())
+    }
+
+    /// The step called `name`.
+    ///
+    /// # Errors
+    ///
+    /// If it did not end.
+    pub fn step(&self, name: &str) -> Result<&Ran> {
+        let mut steps = self.steps.iter();
+        steps
+            .find(|ran| ran.step == name)
+            .with_context(|| format!("the step {name} did not run"))
+    }
+}
+
+impl Machine<'_> {
+    /// The port that the report goes out by, as the machine sees it.
+    pub fn port(arch: Arch) -> &'static str {
+        match arch {
+            Arch::X86_64 => "/dev/ttyS1",
+            Arch::Aarch64 => "/dev/ttyS0",
+        }
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    ///
+    /// If QEMU can't be started, or refuses the machine.
+    pub fn run(&self) -> Result<Run> {
+        let program = format!("qemu-system-{}", self.arch.name());
+        self.run_by(&program, &self.arguments())
+    }
+
+    fn console(&self) -> PathBuf {
+        self.folder.join("console.txt")
+    }
+
+    fn report(&self) -> PathBuf {
+        self.folder.join("report.jsonl")
+    }
+
+    fn arguments(&self) -> Vec<OsString> {
+        let (machine, console) = match self.arch {
+            Arch::X86_64 => (["-machine", "q35", "-cpu", "max"], "ttyS0"),
+            Arch::Aarch64 => (["-machine", "virt", "-cpu", "cortex-a72"], "ttyAMA0"),
+        };
+        let mut args: Vec<OsString> = machine.map(Into::into).to_vec();
+        let plain = "-accel tcg,thread=multi -m 2048 -smp 2 -display none -monitor none -nodefaults -no-reboot";
+        args.extend(plain.split(' ').map(Into::into));
+        let file = |id: &str, path: PathBuf| format!("file,id={id},path={}", path.display());
+        args.extend(["-chardev".into(), file("console", self.console()).into()]);
+        args.extend(["-chardev".into(), file("report", self.report()).into()]);
+        args.extend(["-serial".into(), "chardev:console".into()]);
+        args.extend(match self.arch {
+            Arch::X86_64 => ["-serial".into(), "chardev:report".into()],
+            Arch::Aarch64 => ["-device".into(), "pci-serial,chardev=report".into()],
+        });
+        args.extend(["-kernel".into(), self.image.into()]);
+        args.extend(["-initrd".into(), self.initramfs.into()]);
+        let parameters = format!("console={console} panic=-1 {}", self.parameters);
+        args.extend(["-append".into(), parameters.into()]);
+        args
+    }
+
+    fn run_by(&self, program: &str, args: &[OsString]) -> Result<Run> {
+        fs::create_dir_all(&self.folder)?;
+        for file in [self.console(), self.report()] {
+            fs::write(&file, "").with_context(|| format!("emptying {}", file.display()))?;
+        }
+        let errors = self.folder.join("qemu.txt");
+        let qemu = Command::new(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&errors)?)
+            .spawn();
+        let mut qemu = qemu.map(Qemu).with_context(|| {
+            format!("{program} can't be started: tests/setup.sh, as root, installs it")
+        })?;
+        let began = Instant::now();
+        let in_time = loop {
+            if let Some(status) = qemu.0.try_wait()? {
+                let words = fs::read_to_string(&errors).unwrap_or_default();
+                if !status.success() && fs::metadata(self.console())?.len() == 0 {
+                    bail!("{program} failed ({status}): {}", words.trim());
+                }
+                break true;
+            }
+            let elapsed = began.elapsed();
+            if elapsed >= self.limit || (elapsed >= BOOT && fs::metadata(self.report())?.len() == 0)
+            {
+                break false;
+            }
+            thread::sleep(LOOK);
+        };
+        drop(qemu);
+        self.read(in_time)
+    }
+
+    fn read(&self, in_time: bool) -> Result<Run> {
+        let report = String::from_utf8_lossy(&fs::read(self.report())?).into_owned();
+        let console = String::from_utf8_lossy(&fs::read(self.console())?).into_owned();
+        let (mut kernel, mut steps, mut done) = (None, Vec::new(), false);
+        // A line that was cut off is none.
+        let told = report
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        for told in told {
+            match told {
+                Told::Up { kernel: release } => kernel = Some(release),
+                Told::Ran(ran) => steps.push(ran),
+                Told::Done => done = true,
+            }
+        }
+        let panic = console
+            .lines()
+            .find_map(|line| Some(line[line.find(PANIC)?..].trim()));
+        let ending = match panic {
+            _ if done => Ending::Done,
+            Some(words) => Ending::Panicked(words.to_owned()),
+            None if in_time => Ending::Stopped,
+            None if kernel.is_none() => Ending::NotUp,
+            None => Ending::Hung(steps.last().map(|ran: &Ran| ran.step.clone())),
+        };
+        Ok(Run {
+            ending,
+            kernel,
+            steps,
+            console: self.console(),
+        })
+    }
+}
+
+/// QEMU's process, ended when it is dropped.
+struct Qemu(Child);
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a shell script in place of QEMU, which writes to `$C`, the console, and `$R`, the report.
+    fn run(script: &str, limit: Duration) -> (Run, tempfile::TempDir) {
+        let folder = tempfile::tempdir().expect("made");
+        let machine = Machine {
+            arch: Arch::X86_64,
+            image: Path::new("/none"),
+            initramfs: Path::new("/none"),
+            parameters: "",
+            limit,
+            folder: folder.path().to_owned(),
+        };
+        let at = folder.path().display();
+        let script = format!("C={at}/console.txt R={at}/report.jsonl; {script}");
+        let run = machine.run_by("/bin/sh", &["-c".into(), script.into()]);
+        (run.expect("runs"), folder)
+    }
+
+    const UP: &str = r#"echo '{"kind":"up","kernel":"6.1.0"}' >>$R;"#;
+    const RAN: &str =
+        r#"echo '{"kind":"ran","step":"a","status":0,"out":"","err":"","millis":1}' >>$R;"#;
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(400);
+
+    #[test]
+    fn a_machine_that_ran_to_its_end_tells_its_steps() {
+        let done = r#"echo '{"kind":"done"}' >>$R"#;
+        let (run, _folder) = run(&format!("echo boots >>$C; {UP} {RAN} {done}"), LONG);
+        assert_eq!(run.ending, Ending::Done);
+        assert_eq!(run.kernel.as_deref(), Some("6.1.0"));
+        assert_eq!(run.step("a").expect("ran").status, Some(0));
+        assert!(run.done().is_ok() && run.step("b").is_err());
+    }
+
+    #[test]
+    fn panics_hangs_and_early_ends_are_told_apart() {
+        let panic = "echo '[ 1.0] Kernel panic - not syncing: sysrq triggered crash' >>$C";
+        for (script, limit, ending, words) in [
+            (
+                format!("{UP} {panic}"),
+                LONG,
+                Ending::Panicked("Kernel panic - not syncing: sysrq triggered crash".to_owned()),
+                "panicked (Kernel panic - not syncing: sysrq",
+            ),
+            (
+                "echo boots >>$C; exec sleep 60".to_owned(),
+                SHORT,
+                Ending::NotUp,
+                "did not come up",
+            ),
+            (
+                format!("{UP} {RAN} exec sleep 60"),
+                SHORT,
+                Ending::Hung(Some("a".to_owned())),
+                "hangs after the step a",
+            ),
+            (
+                format!("echo boots >>$C; {UP}"),
+                LONG,
+                Ending::Stopped,
+                "stopped before",
+            ),
+        ] {
+            let (run, _folder) = run(&script, limit);
+            assert_eq!(run.ending, ending);
+            let error = run.done().expect_err("is not done").to_string();
+            assert!(
+                error.contains(words) && error.contains("console.txt"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_qemu_the_message_says_how_to_get_it() {
+        let folder = tempfile::tempdir().expect("made");
+        let machine = Machine {
+            arch: Arch::X86_64,
+            image: Path::new("/none"),
+            initramfs: Path::new("/none"),
+            parameters: "",
+            limit: LONG,
+            folder: folder.path().to_owned(),
+        };
+        let error = machine.run_by("/none/qemu", &[]).expect_err("is not there");
+        assert!(error.to_string().contains("tests/setup.sh"), "{error}");
+    }
+}

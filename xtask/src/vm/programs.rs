@@ -1,0 +1,119 @@
+//! The programs that go into a machine, and the file system around them.
+
+use std::{
+    fs::{self, File},
+    io::BufWriter,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+use observer_guest::{PLAN, Plan};
+
+use super::{arm, initramfs::Archive, kernels::Arch};
+use crate::project::{PROGRAM_VARIABLE, cargo, root, run};
+
+/// What a machine runs: the observer and the first process, with their libraries.
+pub struct Programs {
+    observer: PathBuf,
+    guest: PathBuf,
+    /// Where they are in the machine, and here.
+    libraries: Vec<(String, PathBuf)>,
+}
+
+/// Builds the programs for an architecture; for this machine's, the observer is what `OBSERVER_BIN` names,
+/// if it does.
+///
+/// # Errors
+///
+/// If they can't be built.
+pub fn build(folder: &Path, arch: Arch) -> Result<Programs> {
+    let to = folder.join(format!("programs/{}", arch.name()));
+    fs::create_dir_all(&to)?;
+    match arch {
+        Arch::X86_64 => native(&to),
+        Arch::Aarch64 => {
+            let built = arm::build(folder)?;
+            let libraries = arm::libraries();
+            Ok(Programs {
+                observer: strip(arm::STRIP, &built.join("observer"), &to)?,
+                guest: strip(arm::STRIP, &built.join("guest"), &to)?,
+                libraries,
+            })
+        }
+    }
+}
+
+fn native(to: &Path) -> Result<Programs> {
+    ensure!(
+        std::env::consts::ARCH == Arch::X86_64.name(),
+        "programs for x86-64 are built on x86-64 alone"
+    );
+    let named = std::env::var_os(PROGRAM_VARIABLE).map(PathBuf::from);
+    let mut build = cargo(["build", "--locked", "--quiet", "-p", "observer-guest"])?;
+    if named.is_none() {
+        build.args(["-p", "observer"]);
+    }
+    run(build)?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let built = root()?.join(target).join("debug");
+    let observer = named.unwrap_or_else(|| built.join("observer"));
+    let guest = built.join("guest");
+    let mut libraries = needed(&observer)?;
+    libraries.extend(needed(&guest)?);
+    libraries.sort();
+    libraries.dedup();
+    Ok(Programs {
+        observer: strip("strip", &observer, to)?,
+        guest: strip("strip", &guest, to)?,
+        libraries,
+    })
+}
+
+/// A copy without debug information, which is most of it.
+fn strip(strip: &str, program: &Path, to: &Path) -> Result<PathBuf> {
+    let to = to.join(program.file_name().context("no file name")?);
+    let mut command = Command::new(strip);
+    command.arg("-o").arg(&to).arg(program);
+    run(command)?;
+    Ok(to)
+}
+
+/// The libraries that a program is linked with.
+fn needed(program: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let output = Command::new("ldd")
+        .arg(program)
+        .output()
+        .context("starting ldd")?;
+    ensure!(
+        output.status.success(),
+        "ldd fails on {}",
+        program.display()
+    );
+    let output = String::from_utf8_lossy(&output.stdout);
+    // `NAME => PATH (ADDRESS)`, or `PATH (ADDRESS)` of the loader.
+    let paths = output
+        .split_ascii_whitespace()
+        .filter(|word| word.starts_with('/'));
+    Ok(paths.map(|path| (path.to_owned(), path.into())).collect())
+}
+
+impl Programs {
+    /// Writes a file system with the programs and a `plan`.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be written.
+    pub fn image(&self, plan: &Plan, to: &Path) -> Result<()> {
+        let file = File::create(to).with_context(|| format!("making {}", to.display()))?;
+        let mut archive = Archive::new(BufWriter::new(file))?;
+        archive.copy("/init", &self.guest)?;
+        archive.copy("/bin/guest", &self.guest)?;
+        archive.copy("/bin/observer", &self.observer)?;
+        for (path, from) in &self.libraries {
+            archive.copy(path, from)?;
+        }
+        archive.file(PLAN, &serde_json::to_vec(plan)?)?;
+        archive.finish()
+    }
+}

@@ -1,0 +1,399 @@
+//! What machines are asked to do, and what must come of it.
+
+use anyhow::{Context, Result, ensure};
+use observer_guest::{Plan, Ran, Step, Truth};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    kernels::Arch,
+    machine::{Machine, Run},
+};
+
+/// Requests to each service of the workload.
+const REQUESTS: &str = "12";
+const OBSERVER: &str = "/bin/observer";
+const GUEST: &str = "/bin/guest";
+const TRUTH: &str = "/tmp/truth";
+/// Programs that would run for ever watch for that long at most; in vain, they end at once.
+const SECONDS: u64 = 300;
+
+/// What a kernel made of a program of the object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Its name.
+    pub name: String,
+    /// `ok`, `refused` by the verifier, or `not attached`.
+    pub result: String,
+    /// Instructions that the verifier processed, where the kernel tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<u64>,
+    /// What the kernel said, if it did not take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// A machine's parameters and plan, and the checks of what comes of it.
+pub struct Scenario {
+    /// Its name.
+    pub name: &'static str,
+    /// Further parameters of the kernel.
+    pub parameters: &'static str,
+    steps: &'static [(&'static str, &'static [&'static str])],
+    checks: &'static [Check],
+}
+
+/// A check: its name, and how it is made.
+type Check = (&'static str, fn(&Run) -> Result<()>);
+
+const DOCTOR: [&str; 4] = [OBSERVER, "doctor", "--output", "json"];
+
+/// As on most hosts.
+pub const PLAIN: Scenario = Scenario {
+    name: "plain",
+    parameters: "",
+    steps: &[
+        ("doctor", &DOCTOR),
+        (
+            "smoke",
+            &[
+                OBSERVER, "watch", "--output", "json", "--", GUEST, "workload", REQUESTS, TRUTH,
+            ],
+        ),
+        ("truth", &[GUEST, "show", TRUTH]),
+        (
+            "nobody",
+            &[
+                GUEST,
+                "restricted",
+                "nobody",
+                OBSERVER,
+                "doctor",
+                "--output",
+                "json",
+            ],
+        ),
+        (
+            "nobody watches",
+            &[GUEST, "restricted", "nobody", OBSERVER, "watch", "--all"],
+        ),
+        (
+            "container",
+            &[
+                GUEST,
+                "restricted",
+                "container",
+                OBSERVER,
+                "doctor",
+                "--output",
+                "json",
+            ],
+        ),
+        (
+            "container watches",
+            &[GUEST, "restricted", "container", OBSERVER, "watch", "--all"],
+        ),
+        (
+            "without BTF",
+            &[
+                GUEST,
+                "restricted",
+                "without-btf",
+                OBSERVER,
+                "doctor",
+                "--output",
+                "json",
+            ],
+        ),
+        (
+            "without BTF watches",
+            &[
+                GUEST,
+                "restricted",
+                "without-btf",
+                OBSERVER,
+                "watch",
+                "--all",
+            ],
+        ),
+    ],
+    checks: &[
+        ("doctor", |run| {
+            let doctor = Doctor::read(run.step("doctor")?)?;
+            ensure!(doctor.status == Some(0), "{}", doctor.bad().join("; "));
+            Ok(())
+        }),
+        ("smoke: every verdict is told", smoke),
+        ("smoke: what is told is right", |run| {
+            compare(&run.step("smoke")?.out, &run.step("truth")?.out, true)
+        }),
+        ("unprivileged user", |run| {
+            cannot(run, "nobody", "capabilities", "setcap")?;
+            refused(run, "nobody watches", "CAP_BPF")
+        }),
+        ("container without capabilities", |run| {
+            cannot(run, "container", "capabilities", "setcap")?;
+            refused(run, "container watches", "CAP_BPF")
+        }),
+        ("kernel without BTF", |run| {
+            cannot(
+                run,
+                "without BTF",
+                "type information",
+                "CONFIG_DEBUG_INFO_BTF",
+            )?;
+            refused(run, "without BTF watches", "CONFIG_DEBUG_INFO_BTF")
+        }),
+    ],
+};
+
+/// Locked down, but BPF programs may read memory.
+pub const INTEGRITY: Scenario = Scenario {
+    name: "lockdown=integrity",
+    parameters: "lsm=lockdown lockdown=integrity",
+    steps: &[("doctor", &DOCTOR)],
+    checks: &[("doctor under lockdown=integrity", |run| {
+        let doctor = Doctor::read(run.step("doctor")?)?;
+        ensure!(doctor.status == Some(0), "{}", doctor.bad().join("; "));
+        let found = doctor.check("lockdown")?["found"].to_string();
+        ensure!(found.contains("[integrity]"), "lockdown is {found}");
+        Ok(())
+    })],
+};
+
+/// Locked down so that BPF programs may read nothing.
+pub const CONFIDENTIALITY: Scenario = Scenario {
+    name: "lockdown=confidentiality",
+    parameters: "lsm=lockdown lockdown=confidentiality",
+    steps: &[
+        ("doctor", &DOCTOR),
+        ("watch", &[OBSERVER, "watch", "--all"]),
+    ],
+    checks: &[("doctor under lockdown=confidentiality", |run| {
+        cannot(run, "doctor", "lockdown", "lockdown=integrity")?;
+        refused(run, "watch", "lockdown")
+    })],
+};
+
+impl Scenario {
+    /// The plan for a machine.
+    pub fn plan(&self, arch: Arch) -> Plan {
+        let step = |(name, command): &(&str, &[&str])| Step {
+            name: (*name).to_owned(),
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            seconds: SECONDS,
+        };
+        Plan {
+            port: Machine::port(arch).to_owned(),
+            steps: self.steps.iter().map(step).collect(),
+        }
+    }
+
+    /// Makes the checks; each with why it failed, if it did.
+    pub fn check(&self, run: &Run) -> Vec<(&'static str, Option<String>)> {
+        let made = self.checks.iter().map(|(name, check)| {
+            let failed = check(run).err().map(|error| format!("{error:#}"));
+            (*name, failed)
+        });
+        made.collect()
+    }
+}
+
+/// What `observer doctor` said.
+struct Doctor {
+    status: Option<i32>,
+    checks: Vec<Value>,
+}
+
+impl Doctor {
+    fn read(ran: &Ran) -> Result<Self> {
+        let report: Value = serde_json::from_str(&ran.out)
+            .with_context(|| format!("doctor prints no JSON: {} {}", ran.out, ran.err))?;
+        let checks = report["checks"].as_array().context("no checks")?.clone();
+        Ok(Self {
+            status: ran.status,
+            checks,
+        })
+    }
+
+    fn check(&self, name: &str) -> Result<&Value> {
+        let mut checks = self.checks.iter();
+        checks
+            .find(|check| check["name"] == name)
+            .with_context(|| format!("doctor does not speak of {name}"))
+    }
+
+    /// What is not well.
+    fn bad(&self) -> Vec<String> {
+        let bad = self.checks.iter().filter(|check| check["state"] != "ok");
+        bad.map(|check| format!("{}: {}", check["name"], check["found"]))
+            .collect()
+    }
+}
+
+/// What the kernel made of each program of the object, as `observer doctor` tells.
+///
+/// # Errors
+///
+/// If it told of none.
+pub fn programs(run: &Run) -> Result<Vec<Program>> {
+    let doctor = Doctor::read(run.step("doctor")?)?;
+    let of = |check: &Value| {
+        let program = check.get("program")?;
+        let ok = check["state"] == "ok";
+        let result = match program["loaded"].as_bool() {
+            Some(true) if ok => "ok",
+            Some(true) => "not attached",
+            _ => "refused",
+        };
+        let found = check["found"].as_str().unwrap_or_default();
+        Some(Program {
+            name: check["name"].as_str()?.to_owned(),
+            result: result.to_owned(),
+            instructions: program["instructions"].as_u64(),
+            why: (!ok).then(|| found.to_owned()),
+        })
+    };
+    let programs: Vec<Program> = doctor.checks.iter().filter_map(of).collect();
+    ensure!(
+        !programs.is_empty(),
+        "doctor tells of no program: {}",
+        doctor.bad().join("; ")
+    );
+    Ok(programs)
+}
+
+/// Whether doctor says that watching can't work, for this reason, with this advice.
+fn cannot(run: &Run, step: &str, check: &str, advice: &str) -> Result<()> {
+    let doctor = Doctor::read(run.step(step)?)?;
+    ensure!(
+        doctor.status == Some(2),
+        "{step}: doctor exits with {:?}",
+        doctor.status
+    );
+    let check = doctor.check(check)?;
+    let says = check["state"] == "missing" && check["advice"].to_string().contains(advice);
+    ensure!(says, "{step}: doctor says {check}");
+    Ok(())
+}
+
+/// Whether a watch ended at once, with these words.
+fn refused(run: &Run, step: &str, words: &str) -> Result<()> {
+    let ran = run.step(step)?;
+    let well = ran.status == Some(2) && ran.err.contains(words) && !ran.err.contains("panicked");
+    ensure!(
+        well,
+        "{step}: ends with {:?} and says: {}",
+        ran.status,
+        ran.err.trim()
+    );
+    Ok(())
+}
+
+/// Whether everything that the workload did was judged, and rightly.
+fn smoke(run: &Run) -> Result<()> {
+    let ran = run.step("smoke")?;
+    ensure!(
+        ran.status == Some(0),
+        "ends with {:?}: {}",
+        ran.status,
+        ran.err.trim()
+    );
+    let truth = &run.step("truth")?.out;
+    compare(&ran.out, truth, false)
+}
+
+/// Compares the observer's output with the truth, each a line of JSON for each item. With `silence` it may be
+/// inconclusive, or say nothing; what it says must be right.
+fn compare(output: &str, truth: &str, silence: bool) -> Result<()> {
+    let output: Vec<Value> = lines(output).context("reading the observer's output")?;
+    let truth: Vec<Truth> = lines(truth).context("reading the truth")?;
+    ensure!(!truth.is_empty(), "the workload did nothing");
+    let losses = output.iter().filter(|item| item["kind"] == "loss");
+    let losses: Vec<String> = losses.map(Value::to_string).collect();
+    ensure!(
+        silence || losses.is_empty(),
+        "records were lost: {}",
+        losses.join(" ")
+    );
+    let mut wrong = Vec::new();
+    for truth in &truth {
+        let (what, verdict, told): (_, _, Vec<&Value>) = match truth {
+            Truth::Call { target, verdict } => {
+                let of = |item: &&Value| item["role"] == "client" && item["target"] == **target;
+                (target, verdict, output.iter().filter(of).collect())
+            }
+            Truth::Line { message, verdict } => {
+                let text = format!("\"{message}\"");
+                let of = |item: &&Value| {
+                    let line = item["line"].as_str().unwrap_or_default();
+                    item["kind"] == "log" && line.contains(&text)
+                };
+                (message, verdict, output.iter().filter(of).collect())
+            }
+        };
+        match told.as_slice() {
+            [item] if item["verdict"] == **verdict => {}
+            [item] if silence && item["verdict"] == "inconclusive" => {}
+            [] if silence => {}
+            [item] => wrong.push(format!("{what} is {verdict}, told as {}", item["verdict"])),
+            told => wrong.push(format!("{what} was told {} times", told.len())),
+        }
+    }
+    ensure!(
+        wrong.is_empty(),
+        "{} of {} are wrong: {}",
+        wrong.len(),
+        truth.len(),
+        wrong.join("; ")
+    );
+    Ok(())
+}
+
+fn lines<T: serde::de::DeserializeOwned>(text: &str) -> Result<Vec<T>> {
+    let lines = text.lines().filter(|line| !line.is_empty());
+    lines
+        .map(|line| serde_json::from_str(line).with_context(|| line.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRUE: &str = r#"{"did":"call","target":"/leaf/dropping/1","verdict":"dropped"}
+{"did":"line","message":"worked on /dropping/1","verdict":"linked"}"#;
+    const CALL: &str =
+        r#"{"kind":"exchange","role":"client","target":"/leaf/dropping/1","verdict":"dropped"}"#;
+    const LINE: &str = r#"{"kind":"log","line":"{\"message\":\"worked on /dropping/1\",\"trace_id\":\"1\"}","verdict":"linked"}"#;
+
+    #[test]
+    fn what_was_judged_rightly_passes() {
+        for silence in [false, true] {
+            compare(&format!("{CALL}\n{LINE}\n"), TRUE, silence).expect("is right");
+        }
+    }
+
+    #[test]
+    fn wrong_missing_and_repeated_verdicts_fail() {
+        let wrong = CALL.replace("dropped", "propagated");
+        for output in [
+            format!("{wrong}\n{LINE}"),
+            CALL.to_owned(),
+            format!("{CALL}\n{CALL}\n{LINE}"),
+            format!("{CALL}\n{LINE}\n{{\"kind\":\"loss\"}}"),
+            format!("{CALL}\n{LINE}\nnonsense"),
+        ] {
+            assert!(compare(&output, TRUE, false).is_err(), "{output}");
+        }
+        assert!(compare("", "", false).is_err(), "nothing was done");
+    }
+
+    #[test]
+    fn silence_is_no_wrong_verdict_but_an_accusation_is() {
+        let unknown = CALL.replace("dropped", "inconclusive");
+        compare(&format!("{unknown}\n{{\"kind\":\"loss\"}}"), TRUE, true).expect("says nothing");
+        let wrong = CALL.replace("dropped", "propagated");
+        assert!(compare(&wrong, TRUE, true).is_err());
+    }
+}
