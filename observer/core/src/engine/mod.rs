@@ -2,6 +2,7 @@
 
 mod files;
 mod input;
+mod names;
 mod relay;
 mod run;
 mod sequence;

@@ -1,47 +1,32 @@
 //! Puts what was decided into the output's words, and counts it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::num::NonZeroUsize;
 
 use hashbrown::HashMap;
 use lru::LruCache;
-use opentelemetry_semantic_conventions::resource::SERVICE_NAMESPACE;
-use smol_str::format_smolstr;
 
 use super::Config;
+use super::names::Names;
 use crate::attribution::{Attributor, Call, Decision, Doer, Line, Served, Story, Subject, Work};
 use crate::context::line::LineId;
 use crate::context::{Carrier, TraceId};
 use crate::exchange::{Begun, Ended};
-use crate::facts::{Executions, PeerFacts, ProcessFacts, Runtime};
+use crate::facts::{PeerFacts, ProcessFacts};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
-use crate::judged::counts::{Cell, Name};
+use crate::judged::counts::Cell;
 use crate::judged::{
-    Address, Candidate, Exchange, ExchangeId, ExecutionsCount, Explanation, Finding, Judged, Log,
-    LogContext, LogId, Loss, LossKind, Role, ServiceSummary, SubjectId, Summary,
+    Candidate, Exchange, ExchangeId, Explanation, Finding, Judged, Log, LogContext, LogId, Loss,
+    LossKind, Role, SubjectId, Summary,
 };
 use crate::message::Protocol;
 use crate::redact::redact;
 use crate::summary::{Circumstances, Counter, Tally};
-use crate::text::{Text, printable, printable_lines, printable_text};
+use crate::text::{Text, printable_lines, printable_text};
 use crate::verdict::{CallJudgement, LineJudgement, judge_call, judge_line};
-
-/// Addresses at which a service was seen to serve, that are remembered.
-const MAX_ADDRESSES: usize = 4_096;
-
-/// Addresses outside of what is observed whose names are remembered.
-const MAX_PEERS: usize = 65_536;
 
 /// Requests whose calls' traces are remembered, for judging lines that carry them.
 const MAX_TRACES: usize = 16_384;
-
-/// Different answers that are told of one service's executions, at most.
-const MAX_ANSWERS: usize = 8;
-
-/// Processes whose facts are remembered.
-const MAX_PROCESSES: usize = 16_384;
 
 /// Losses of one kind and process that are told apart before they are told.
 const MAX_LOSSES: usize = 1_024;
@@ -49,30 +34,12 @@ const MAX_LOSSES: usize = 1_024;
 #[derive(Debug)]
 pub(super) struct Teller {
     config: Config,
-    facts: LruCache<Tgid, Known>,
-    serves: LruCache<Address, Tgid>,
-    /// Who is behind addresses that no observed process serves.
-    peers: LruCache<(IpAddr, Option<u16>), Name>,
-    /// Calls whose other end is observed: who serves them.
-    served_by: LruCache<Seq, Tgid>,
+    names: Names,
     /// Traces that calls made for a request carry.
     traces: LruCache<Seq, Vec<TraceId>>,
     counter: Counter,
     untold: Vec<Loss>,
     lost: HashMap<LossKind, Loss>,
-}
-
-/// What is told of a process.
-#[derive(Debug)]
-struct Known {
-    /// Printable.
-    service: Text,
-    /// Printable; empty where none is declared.
-    namespace: Text,
-    runtime: Option<Runtime>,
-    /// Whether its executions can be told apart.
-    executions: Option<Executions>,
-    ring: bool,
 }
 
 /// Who did something, and when.
@@ -83,7 +50,7 @@ struct By {
     time: KernelNanos,
 }
 
-fn limit(n: usize) -> NonZeroUsize {
+pub(super) fn limit(n: usize) -> NonZeroUsize {
     NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN)
 }
 
@@ -91,10 +58,7 @@ impl Teller {
     pub(super) fn new(config: Config) -> Self {
         Self {
             config,
-            facts: LruCache::new(limit(MAX_PROCESSES)),
-            serves: LruCache::new(limit(MAX_ADDRESSES)),
-            peers: LruCache::new(limit(MAX_PEERS)),
-            served_by: LruCache::new(limit(MAX_TRACES)),
+            names: Names::new(),
             traces: LruCache::new(limit(MAX_TRACES)),
             counter: Counter::default(),
             untold: Vec::new(),
@@ -104,51 +68,22 @@ impl Teller {
 
     /// Takes note of a process.
     pub(super) fn process(&mut self, facts: ProcessFacts) {
-        let blind = facts.ring && !self.facts.peek(&facts.tgid).is_some_and(|known| known.ring);
         let tgid = facts.tgid;
-        let known = Known {
-            service: Text::new(printable(&facts.service)),
-            namespace: facts
-                .resource
-                .get(SERVICE_NAMESPACE)
-                .map_or_else(Text::default, |n| Text::new(printable(n))),
-            runtime: facts.runtime,
-            executions: facts.executions,
-            ring: facts.ring,
-        };
-        self.facts.push(tgid, known);
-        if blind {
+        if self.names.process(facts) {
             self.not_observed(tgid, Protocol::IoUring);
         }
     }
 
     pub(super) fn peer(&mut self, facts: PeerFacts) {
-        let at = (facts.address.to_canonical(), facts.port);
-        match facts.name {
-            Some(peer) => {
-                let name = Name {
-                    namespace: Text::new(printable(&peer.namespace)),
-                    name: Text::new(printable(&peer.name)),
-                };
-                self.peers.push(at, name);
-            }
-            None => {
-                self.peers.pop(&at);
-            }
-        }
+        self.names.peer(facts);
     }
 
     pub(super) fn begun(&mut self, begun: &Begun) {
-        if begun.role == Role::Server {
-            self.serves.push(begun.endpoint.local.clone(), begun.tgid);
-            if let Some(call) = begun.other_end {
-                self.served_by.push(call, begun.tgid);
-            }
-        }
+        self.names.begun(begun);
     }
 
     pub(super) fn not_observed(&mut self, tgid: Tgid, protocol: Protocol) {
-        let service = self.name(tgid);
+        let service = self.names.of(tgid);
         self.counter.not_observed(service, protocol);
     }
 
@@ -170,9 +105,9 @@ impl Teller {
             since,
             until,
             pid: tgid,
-            service: tgid.map(|t| self.service(t)),
+            service: tgid.map(|t| self.names.service(t)),
         };
-        let touched = tgid.map(|t| self.name(t));
+        let touched = tgid.map(|t| self.names.of(t));
         self.counter.lost(touched, what, count);
         let total = self.lost.entry(what).or_insert_with(|| Loss {
             count: 0,
@@ -267,7 +202,10 @@ impl Teller {
         let same_format = owner.is_none_or(|s| shares_format(inbound(s), outbound));
         let same_execution = decision.owner.is_some_and(|o| o.same_execution);
         let trace = owner.and_then(|s| trace_of(inbound(s)));
-        let peer_namespace = self.other_side(&call.begun).map(|name| name.namespace);
+        let peer_namespace = self
+            .names
+            .other_side(&call.begun)
+            .map(|name| name.namespace);
         let circumstances = Circumstances {
             peer_namespace: peer_namespace.unwrap_or_default(),
             same_execution,
@@ -354,7 +292,7 @@ impl Teller {
             id: LogId(seq),
             pid: by.tgid,
             tid: by.tid,
-            service: self.service(by.tgid),
+            service: self.names.service(by.tgid),
             source: line.source,
             time: self.config.anchor.wall(by.time),
             line: shown.unwrap_or(line.line.text),
@@ -373,7 +311,7 @@ impl Teller {
 
     fn exchange(&mut self, begun: Begun, ended: Option<&Ended>) -> Exchange {
         let peer_service = match begun.role {
-            Role::Client => self.other_side(&begun).map(|name| name.name),
+            Role::Client => self.names.other_side(&begun).map(|name| name.name),
             Role::Server => None,
         };
         let complete = ended.filter(|e| e.outcome.is_ok());
@@ -383,7 +321,7 @@ impl Teller {
             role: begun.role,
             pid: begun.tgid,
             tid: begun.moved.tid,
-            service: self.service(begun.tgid),
+            service: self.names.service(begun.tgid),
             protocol: head.version.name(),
             tls: false,
             start: self.config.anchor.wall(begun.moved.since),
@@ -407,75 +345,12 @@ impl Teller {
         }
     }
 
-    /// The process at the other end of a call, when it is observed as well.
-    fn serving(&self, begun: &Begun) -> Option<Tgid> {
-        let by_exchange = self.served_by.peek(&begun.seq).copied();
-        by_exchange.or_else(|| self.serves.peek(&begun.endpoint.peer).copied())
-    }
-
-    /// The service at the other end of a call: an observed process, else who is known to be behind the
-    /// address.
-    fn other_side(&self, begun: &Begun) -> Option<Name> {
-        if let Some(tgid) = self.serving(begun) {
-            return Some(self.name(tgid));
-        }
-        let Address::Tcp(address) = &begun.endpoint.peer else {
-            return None;
-        };
-        let ip = address.ip().to_canonical();
-        let exact = self.peers.peek(&(ip, Some(address.port())));
-        exact.or_else(|| self.peers.peek(&(ip, None))).cloned()
-    }
-
-    fn name(&self, tgid: Tgid) -> Name {
-        let facts = self.facts.peek(&tgid);
-        Name {
-            namespace: facts.map_or_else(Text::default, |f| f.namespace.clone()),
-            name: self.service(tgid),
-        }
-    }
-
-    fn service(&self, tgid: Tgid) -> Text {
-        self.facts
-            .peek(&tgid)
-            .map_or_else(|| format_smolstr!("pid {tgid}"), |f| f.service.clone())
-    }
-
-    fn runtime(&self, tgid: Tgid) -> Option<Runtime> {
-        self.facts.peek(&tgid).and_then(|f| f.runtime)
-    }
-
     fn circumstances(&self, tgid: Tgid) -> Circumstances {
         Circumstances {
-            namespace: self.name(tgid).namespace,
-            runtime: self.runtime(tgid),
+            namespace: self.names.of(tgid).namespace,
+            runtime: self.names.runtime(tgid),
             ..Circumstances::default()
         }
-    }
-
-    /// Whether the executions of a service's processes can be told apart: each answer with its count, at
-    /// most [`MAX_ANSWERS`] of them.
-    fn executions(&self, service: &ServiceSummary) -> Vec<ExecutionsCount> {
-        let mut counts = BTreeMap::new();
-        let of_service = |known: &Known| {
-            known.service == service.service && known.namespace == service.namespace
-        };
-        for (_, known) in self.facts.iter().filter(|(_, k)| of_service(k)) {
-            let answer = match &known.executions {
-                Some(Executions::Known { kind, missing }) => (Some(*kind), missing.clone()),
-                Some(Executions::Unavailable(why)) => (None, vec![why.clone()]),
-                None => continue,
-            };
-            if counts.len() < MAX_ANSWERS || counts.contains_key(&answer) {
-                *counts.entry(answer).or_insert(0) += 1;
-            }
-        }
-        let count = |((kind, missing), processes): ((_, Vec<String>), _)| ExecutionsCount {
-            kind,
-            missing: missing.iter().map(|m| printable(m).into_owned()).collect(),
-            processes,
-        };
-        counts.into_iter().map(count).collect()
     }
 
     /// What was counted, with the records that the pipeline took in.
@@ -492,7 +367,7 @@ impl Teller {
         losses.sort_by_key(|l| l.what);
         let mut services = tally.services();
         for service in &mut services {
-            service.executions = self.executions(service);
+            service.executions = self.names.executions(service);
         }
         Summary {
             start: self.config.anchor.wall(self.config.anchor.monotonic),

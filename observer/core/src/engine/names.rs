@@ -1,0 +1,176 @@
+//! Who is who: names of processes, and of what is behind addresses.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use lru::LruCache;
+use opentelemetry_semantic_conventions::resource::SERVICE_NAMESPACE;
+use smol_str::format_smolstr;
+
+use super::tell::limit;
+use crate::exchange::Begun;
+use crate::facts::{Executions, PeerFacts, ProcessFacts, Runtime};
+use crate::ids::{Seq, Tgid};
+use crate::judged::counts::Name;
+use crate::judged::{Address, ExecutionsCount, Role, ServiceSummary};
+use crate::text::{Text, printable};
+
+/// Addresses at which a service was seen to serve, that are remembered.
+const MAX_ADDRESSES: usize = 4_096;
+
+/// Addresses outside of what is observed whose names are remembered.
+const MAX_PEERS: usize = 65_536;
+
+/// Calls whose other end is known, that are remembered.
+const MAX_CALLS: usize = 16_384;
+
+/// Processes whose facts are remembered.
+const MAX_PROCESSES: usize = 16_384;
+
+/// Different answers that are told of one service's executions, at most.
+const MAX_ANSWERS: usize = 8;
+
+/// What is known of processes and addresses.
+#[derive(Debug)]
+pub(super) struct Names {
+    facts: LruCache<Tgid, Known>,
+    serves: LruCache<Address, Tgid>,
+    /// Who is behind addresses that no observed process serves.
+    peers: LruCache<(IpAddr, Option<u16>), Name>,
+    /// Calls whose other end is observed: who serves them.
+    served_by: LruCache<Seq, Tgid>,
+}
+
+/// What is told of a process.
+#[derive(Debug)]
+struct Known {
+    /// Printable.
+    service: Text,
+    /// Printable; empty where none is declared.
+    namespace: Text,
+    runtime: Option<Runtime>,
+    /// Whether its executions can be told apart.
+    executions: Option<Executions>,
+    ring: bool,
+}
+
+impl Names {
+    pub(super) fn new() -> Self {
+        Self {
+            facts: LruCache::new(limit(MAX_PROCESSES)),
+            serves: LruCache::new(limit(MAX_ADDRESSES)),
+            peers: LruCache::new(limit(MAX_PEERS)),
+            served_by: LruCache::new(limit(MAX_CALLS)),
+        }
+    }
+
+    /// Takes note of a process; true if it is new that it drives sockets through an `io_uring`.
+    pub(super) fn process(&mut self, facts: ProcessFacts) -> bool {
+        let blind = facts.ring && !self.facts.peek(&facts.tgid).is_some_and(|known| known.ring);
+        let known = Known {
+            service: Text::new(printable(&facts.service)),
+            namespace: facts
+                .resource
+                .get(SERVICE_NAMESPACE)
+                .map_or_else(Text::default, |n| Text::new(printable(n))),
+            runtime: facts.runtime,
+            executions: facts.executions,
+            ring: facts.ring,
+        };
+        self.facts.push(facts.tgid, known);
+        blind
+    }
+
+    /// Takes note of who is behind an address.
+    pub(super) fn peer(&mut self, facts: PeerFacts) {
+        let at = (facts.address.to_canonical(), facts.port);
+        match facts.name {
+            Some(peer) => {
+                let name = Name {
+                    namespace: Text::new(printable(&peer.namespace)),
+                    name: Text::new(printable(&peer.name)),
+                };
+                self.peers.push(at, name);
+            }
+            None => {
+                self.peers.pop(&at);
+            }
+        }
+    }
+
+    /// Takes note of who serves.
+    pub(super) fn begun(&mut self, begun: &Begun) {
+        if begun.role == Role::Server {
+            self.serves.push(begun.endpoint.local.clone(), begun.tgid);
+            if let Some(call) = begun.other_end {
+                self.served_by.push(call, begun.tgid);
+            }
+        }
+    }
+
+    /// The process at the other end of a call, when it is observed as well.
+    fn serving(&self, begun: &Begun) -> Option<Tgid> {
+        let by_exchange = self.served_by.peek(&begun.seq).copied();
+        by_exchange.or_else(|| self.serves.peek(&begun.endpoint.peer).copied())
+    }
+
+    /// The service at the other end of a call: an observed process, else who is known to be behind the
+    /// address.
+    pub(super) fn other_side(&self, begun: &Begun) -> Option<Name> {
+        if let Some(tgid) = self.serving(begun) {
+            return Some(self.of(tgid));
+        }
+        let Address::Tcp(address) = &begun.endpoint.peer else {
+            return None;
+        };
+        let ip = address.ip().to_canonical();
+        let exact = self.peers.peek(&(ip, Some(address.port())));
+        exact.or_else(|| self.peers.peek(&(ip, None))).cloned()
+    }
+
+    /// Name and namespace of a process's service.
+    pub(super) fn of(&self, tgid: Tgid) -> Name {
+        let facts = self.facts.peek(&tgid);
+        Name {
+            namespace: facts.map_or_else(Text::default, |f| f.namespace.clone()),
+            name: self.service(tgid),
+        }
+    }
+
+    /// Name of a process's service.
+    pub(super) fn service(&self, tgid: Tgid) -> Text {
+        self.facts
+            .peek(&tgid)
+            .map_or_else(|| format_smolstr!("pid {tgid}"), |f| f.service.clone())
+    }
+
+    /// What a process runs on.
+    pub(super) fn runtime(&self, tgid: Tgid) -> Option<Runtime> {
+        self.facts.peek(&tgid).and_then(|f| f.runtime)
+    }
+
+    /// Whether the executions of a service's processes can be told apart: each answer with its count, at
+    /// most [`MAX_ANSWERS`] of them.
+    pub(super) fn executions(&self, service: &ServiceSummary) -> Vec<ExecutionsCount> {
+        let mut counts = BTreeMap::new();
+        let of_service = |known: &Known| {
+            known.service == service.service && known.namespace == service.namespace
+        };
+        for (_, known) in self.facts.iter().filter(|(_, k)| of_service(k)) {
+            let answer = match &known.executions {
+                Some(Executions::Known { kind, missing }) => (Some(*kind), missing.clone()),
+                Some(Executions::Unavailable(why)) => (None, vec![why.clone()]),
+                None => continue,
+            };
+            if counts.len() < MAX_ANSWERS || counts.contains_key(&answer) {
+                *counts.entry(answer).or_insert(0) += 1;
+            }
+        }
+        let count = |((kind, missing), processes): ((_, Vec<String>), _)| ExecutionsCount {
+            kind,
+            missing: missing.iter().map(|m| printable(m).into_owned()).collect(),
+            processes,
+        };
+        counts.into_iter().map(count).collect()
+    }
+}
