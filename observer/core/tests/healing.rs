@@ -257,6 +257,52 @@ fn a_service_that_passes_the_context_on_gets_the_spans_that_it_does_not_make() {
 }
 
 #[test]
+fn hostile_bytes_become_text_of_bounded_length() {
+    let mut w = World::new();
+    w.process(ORDERS, "orders");
+    let stdout = w.stdout(ORDERS);
+    let served = w.tcp(ORDERS, 80, 1000, false);
+    let called = w.tcp(ORDERS, 2000, 81, false);
+    let hostile = |target: &[u8], context: &str| {
+        let head = request("@", &format!("{context}X-Odd: \u{ff}\u{9b}31m\r\n"));
+        let (before, after) = head.split_once('@').unwrap();
+        [before.as_bytes(), target, after.as_bytes()].concat()
+    };
+    let long = [b"/".as_slice(), &[b'a'; 20_000], b"?q=1"].concat();
+    for part in hostile(&long, &traceparent(1, 101)).chunks(1_000) {
+        w.read(ORDERS + 1, served, part);
+    }
+    w.write(ORDERS + 1, stdout, b"\xff\xfe not \x1b[31m text \xc3\n");
+    w.write(
+        ORDERS + 1,
+        stdout,
+        [&[b'x'; 30_000], b"\n".as_slice()].concat(),
+    );
+    w.write(ORDERS + 1, called, hostile("/café/\u{202e}".as_bytes(), ""));
+    w.read(ORDERS + 1, called, response());
+    w.write(ORDERS + 1, served, response());
+    w.tick();
+    let healed = bridge(&w);
+    let own = of(&healed, "orders", SpanKind::Server);
+    let call = of(&healed, "orders", SpanKind::Client);
+    assert_eq!(call.parent_span_id, Some(own.span_id));
+    let printable = |t: &str| !t.chars().any(|c| c.is_control() && c != '\n');
+    for span in spans(&healed) {
+        assert!(span.name.len() < 256, "{}", span.name.len());
+        for (name, value) in &span.attributes.0 {
+            if let Value::Text(text) = value {
+                assert!(printable(text) && text.len() <= 65_536, "{name}: {text:?}");
+            }
+        }
+    }
+    assert_eq!(lines(&healed).len(), 2);
+    for line in lines(&healed) {
+        assert_eq!(line.trace_id, TraceId::new(1));
+        assert!(printable(&line.line) && line.line.len() <= 65_536);
+    }
+}
+
+#[test]
 fn the_sampled_flag_is_honoured_and_may_be_overridden_for_what_is_broken() {
     let mut w = world(&[[Does::Drop, Does::Forward, Does::Continue]], true);
     for input in &mut w.inputs {
