@@ -14,6 +14,7 @@ pub mod observer;
 pub mod otlp;
 pub mod plan;
 pub mod process;
+pub mod prometheus;
 pub mod run;
 pub mod score;
 pub mod server;

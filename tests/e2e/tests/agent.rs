@@ -15,6 +15,7 @@ use observer_e2e::nginx::missing;
 use observer_e2e::observer::{command, unavailable};
 use observer_e2e::plan::{Mix, Mode, Planned};
 use observer_e2e::process::{Process, Stream};
+use observer_e2e::prometheus::Prometheus;
 use observer_e2e::run::{can_watch, turn};
 use observer_e2e::server::{Delay, Downstream};
 use observer_e2e::skip::skip;
@@ -224,6 +225,66 @@ fn the_counts_of_each_service_are_those_of_its_workload() -> Result<()> {
     ensure!(serde_json::from_str::<serde_json::Value>(&json)?["version"] == 1);
     accepted_by_promtool(&agent.get("/metrics", "text/plain")?)?;
     agent.end()
+}
+
+/// Calls of a report to `peer` by verdict.
+fn reported(source: &[&str], peer: SocketAddr) -> Result<BTreeMap<String, u64>> {
+    let mut run = command(["report", "--format", "json"])?;
+    run.args(source);
+    let ended = Process::start("report", run)?.ended(LIMIT)?;
+    ensure!(ended.status.success(), "{:?}", ended.err);
+    let report: serde_json::Value = serde_json::from_str(&ended.out.join("\n"))?;
+    let edges = report["edges"].as_array().context("no edges")?;
+    let edge = edges
+        .iter()
+        .find(|edge| edge["peer"]["name"] == peer.to_string());
+    let edge = edge.with_context(|| format!("no edge to {peer}: {report}"))?;
+    Ok(serde_json::from_value(edge["verdicts"].clone())?)
+}
+
+/// Two agents, each with a service of its own, and a Prometheus that scrapes both.
+#[test]
+fn reports_of_agents_and_of_their_prometheus_are_those_of_the_workload() -> Result<()> {
+    let test = "reports of agents";
+    let _turn = turn();
+    if let Some(why) = Prometheus::missing() {
+        skip(test, why);
+        return Ok(());
+    }
+    if !can_watch(App::THREADS, test) || !can_watch(App::FLASK, test) {
+        return Ok(());
+    }
+    let beds = [Bed::start(App::THREADS, 3)?, Bed::start(App::FLASK, 4)?];
+    let only = |bed: &Bed| format!("include: [{{port: {}}}]\n", bed.service.address.port());
+    let agents = [
+        Agent::start("report-1", &only(&beds[0]))?,
+        Agent::start("report-2", &only(&beds[1]))?,
+    ];
+    let prometheus = Prometheus::start("agents", &agents.each_ref().map(|a| a.address))?;
+    // A counter's first sample is what it is counted from.
+    prometheus.has("count(observer_agent_info)", 2.0)?;
+    for bed in &beds {
+        bed.drive()?;
+    }
+    for (agent, bed) in agents.iter().zip(&beds) {
+        let (peer, truth) = (bed.downstream.address(), bed.truth());
+        until("counts", || Ok(judged(agent.calls(peer)?) == truth))?;
+        let address = agent.address.to_string();
+        let told = judged(reported(&["--agent", &address], peer)?);
+        ensure!(told == truth, "{told:?} instead of {truth:?}");
+        let query = format!(
+            r#"sum(observer_calls_total{{peer_name="{peer}",verdict!~"inconclusive|absent|originated"}})"#
+        );
+        #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
+        prometheus.has(&query, truth.values().sum::<u64>() as f64)?;
+    }
+    let url = prometheus.url();
+    for bed in &beds {
+        let source = ["--prometheus", &url, "--since", "10m"];
+        let told = judged(reported(&source, bed.downstream.address())?);
+        ensure!(told == bed.truth(), "{told:?} instead of {:?}", bed.truth());
+    }
+    agents.into_iter().try_for_each(Agent::end)
 }
 
 /// Prometheus' own tool finds nothing wrong with the page.

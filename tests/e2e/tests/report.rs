@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use observer_core::judged::WallTime;
 use observer_core::judged::counts::{Counted, Series};
 use observer_core::summary::{Page, Tally, VERSION, openmetrics};
 use observer_e2e::app::root;
 use observer_e2e::observer::command;
-use observer_e2e::process::{Ended, Process, Stream};
+use observer_e2e::process::{Ended, Process};
+use observer_e2e::prometheus::Prometheus;
 use observer_e2e::skip::skip;
 use serde_json::{Value, json};
 
@@ -150,81 +151,6 @@ fn numbers(report: &Value) -> Value {
     ])
 }
 
-/// A Prometheus that scrapes agents every second; its data goes with it.
-struct Prometheus {
-    process: Process,
-    address: SocketAddr,
-    folder: PathBuf,
-}
-
-impl Prometheus {
-    fn start(name: &str, targets: &[SocketAddr]) -> Result<Self> {
-        let folder = root().join("target/e2e").join(format!("prometheus-{name}"));
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)?;
-        }
-        std::fs::create_dir_all(&folder)?;
-        let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
-        let config = json!({
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-            "scrape_configs": [{"job_name": "observer", "static_configs": [{"targets": targets}]}],
-        });
-        let file = folder.join("prometheus.yml");
-        std::fs::write(&file, config.to_string())?;
-        // The port is free now; nobody else takes it in the meantime but by chance.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let mut command = Command::new("prometheus");
-        command
-            .arg(format!("--config.file={}", file.display()))
-            .arg(format!(
-                "--storage.tsdb.path={}",
-                folder.join("data").display()
-            ))
-            .arg(format!("--web.listen-address={address}"));
-        let process = Process::start("prometheus", command)?;
-        process.wait_for(Stream::Err, SOON, |line| {
-            line.contains("ready to receive web requests").then_some(())
-        })?;
-        Ok(Self {
-            process,
-            address,
-            folder,
-        })
-    }
-
-    /// Waits until the latest sample of a series is this one.
-    fn has(&self, query: &str, value: f64) -> Result<()> {
-        let url = format!("http://{}/api/v1/query", self.address);
-        let deadline = Instant::now() + SOON;
-        let mut last = Value::Null;
-        while Instant::now() < deadline {
-            let body = ureq::get(&url)
-                .query("query", query)
-                .call()?
-                .body_mut()
-                .read_to_string()?;
-            last = serde_json::from_str(&body)?;
-            let got = last["data"]["result"][0]["value"][1].as_str();
-            if got.and_then(|v| v.parse::<f64>().ok()) == Some(value) {
-                return Ok(());
-            }
-            thread::yield_now();
-        }
-        bail!("{query} is not {value}: {last}")
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.process.stop(rustix::process::Signal::TERM, SOON);
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
 fn has(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
@@ -250,8 +176,8 @@ fn sum(parts: &[&Counted]) -> Counted {
 #[test]
 fn a_recording_its_output_an_agent_and_prometheus_tell_the_same() -> Result<()> {
     let test = "the same numbers from every source";
-    if !has("prometheus") {
-        skip(test, "prometheus is not installed");
+    if let Some(why) = Prometheus::missing() {
+        skip(test, why);
         return Ok(());
     }
     let (flask, first) = recorded("flask")?;
@@ -282,8 +208,8 @@ fn a_recording_its_output_an_agent_and_prometheus_tell_the_same() -> Result<()> 
 #[test]
 fn only_what_was_counted_in_the_time_counts() -> Result<()> {
     let test = "a span of time";
-    if !has("prometheus") {
-        skip(test, "prometheus is not installed");
+    if let Some(why) = Prometheus::missing() {
+        skip(test, why);
         return Ok(());
     }
     let (_, first) = recorded("flask")?;
