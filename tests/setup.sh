@@ -116,6 +116,10 @@ go_services() {
     fi
 }
 
+fleet_service() {
+    go build -C "$apps/fleet/go" -o "$PWD/$out/fleet-go" .
+}
+
 # Debian starts services when it installs them; the tests start their own.
 if [ ! -e /usr/sbin/policy-rc.d ]; then
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
@@ -127,6 +131,7 @@ package "command -v haproxy" haproxy
 package "test -x /usr/sbin/php-fpm8.2" php8.2-fpm php8.2-curl
 package "command -v puma" puma
 package "command -v wrk" wrk
+package "command -v ip" iproute2
 package "command -v qemu-system-x86_64" qemu-system-x86
 package "python3 -c pass" python3
 package "python3 -m ensurepip --version" python3-venv
@@ -146,6 +151,7 @@ build java "$apps"/java/*.java -- java_services
 build java-web "$apps"/java/*.java "$apps"/java/web/* -- java_web_services
 build java-25 <(declare -f java_new) -- java_new
 build go "$apps"/go/*.go "$apps/go/go.mod" -- go_services
+build fleet "$apps"/fleet/go/* -- fleet_service
 build helm <(declare -f helm) -- helm
 build collector "$apps"/collector/{main.go,go.mod,go.sum} -- collector
 exit 0
