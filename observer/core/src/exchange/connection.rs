@@ -1,16 +1,13 @@
 //! One followed connection and its open exchanges.
 
 use std::collections::VecDeque;
-use std::hash::{Hash, Hasher};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use siphasher::sip::SipHasher13;
-
 use super::links::Links;
-use super::{Begun, Ended, ExchangeEvent, Sighting};
+use super::{Begun, Draw, Ended, ExchangeEvent, Sighting};
 use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
+use crate::judged::counts::LeftOut;
 use crate::judged::{Address, Role, Unfinished};
 use crate::message::conversation::Conversation;
 use crate::message::{HttpEvent, Moved, Protocol};
@@ -26,6 +23,8 @@ pub struct Source<'a> {
     pub tgid: Tgid,
     /// Its ends.
     pub endpoint: &'a Arc<Endpoint>,
+    /// Its lot, as it was when the connection was first seen.
+    pub draw: Draw,
 }
 
 /// Both ends of a connection, as one side sees them.
@@ -69,31 +68,11 @@ pub(super) struct Conn {
     endpoint: Arc<Endpoint>,
     messages: Conversation,
     ignored: bool,
-    /// Where in the share of connections it lies, in 65 536ths.
-    lot: u32,
+    draw: Draw,
     /// The way that the first bytes went: those who ask mostly speak first.
     first: Option<Direction>,
     /// Positions up to which the probes were last told to skip, by direction.
     skipped: [u64; 2],
-}
-
-/// A number below 65 536 that both ends of a connection share, as far as they can be known.
-fn lot(source: Source<'_>) -> u32 {
-    let endpoint = source.endpoint;
-    let mut hasher = SipHasher13::new();
-    let inodes = endpoint.unix_own.zip(endpoint.unix_peer);
-    match (&endpoint.local, &endpoint.peer, inodes) {
-        (Address::Tcp(local), Address::Tcp(peer), _) => {
-            let canonical = |a: &SocketAddr| SocketAddr::new(a.ip().to_canonical(), a.port());
-            let mut ends = [canonical(local), canonical(peer)];
-            ends.sort_unstable();
-            ends.hash(&mut hasher);
-        }
-        (_, _, Some((own, peer))) => [own.min(peer), own.max(peer)].hash(&mut hasher),
-        _ => source.file.0.hash(&mut hasher),
-    }
-    let [low, high, ..] = hasher.finish().to_le_bytes();
-    u32::from(u16::from_le_bytes([low, high]))
 }
 
 impl Conn {
@@ -105,7 +84,7 @@ impl Conn {
             endpoint: Arc::clone(source.endpoint),
             messages: Conversation::default(),
             ignored: false,
-            lot: lot(source),
+            draw: source.draw,
             first: None,
             skipped: [0; 2],
         }
@@ -128,6 +107,7 @@ impl Conn {
             open,
             endpoint,
             ignored,
+            draw,
             ..
         } = self;
         let (tgid, file, time) = (self.tgid, self.file, chunk.time);
@@ -137,7 +117,10 @@ impl Conn {
                 head,
                 moved,
             } => {
-                let begun = begin(tgid, file, endpoint, direction, head, moved, links, seq());
+                let begun = Begun {
+                    left_out: draw.exchange(),
+                    ..begin(tgid, file, endpoint, direction, head, moved, links, seq())
+                };
                 open.push_back(Open {
                     seq: begun.seq,
                     moved,
@@ -173,19 +156,16 @@ impl Conn {
         }
     }
 
-    /// The same at both ends, and below 65 536: those above the share that is observed are left out.
-    pub(super) fn lot(&self) -> u32 {
-        self.lot
-    }
-
-    /// Observes it no longer, because only a share of connections is.
-    pub(super) fn leave_out(
+    /// Only the share `keep` of connections is observed now: if the lot falls on this one, it is left out for
+    /// good.
+    pub(super) fn draw(
         &mut self,
+        keep: u32,
         direction: Direction,
         time: KernelNanos,
         emit: &mut impl FnMut(ExchangeEvent),
     ) {
-        if self.ignored {
+        if self.draw.is_among(keep) || self.ignored {
             return;
         }
         self.ignored = true;
@@ -311,6 +291,7 @@ fn begin(
         endpoint: Arc::clone(endpoint),
         other_end,
         sighting,
+        left_out: LeftOut::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Exchanges: requests with their responses, as one side of a connection sees them.
 
 mod connection;
+mod draw;
 mod links;
 mod sighting;
 
@@ -9,12 +10,14 @@ use std::sync::Arc;
 
 use connection::{Conn, Open};
 pub use connection::{Endpoint, Source};
+pub use draw::Draw;
 use links::Links;
 use lru::LruCache;
 pub use sighting::Sighting;
 
 use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
+use crate::judged::counts::LeftOut;
 use crate::judged::{Role, Unfinished};
 use crate::message::{Moved, Protocol, RequestHead};
 use crate::record::{Direction, End};
@@ -75,6 +78,8 @@ pub struct Begun {
     pub other_end: Option<Seq>,
     /// What its identity rests on; the same at both ends.
     pub sighting: Sighting,
+    /// What it stands for beside itself, where only a share of connections is observed.
+    pub left_out: LeftOut,
 }
 
 /// How an exchange ended.
@@ -91,9 +96,6 @@ pub struct Ended {
     /// The thread that ended an unfinished exchange by closing the connection.
     pub closed_by: Option<Tid>,
 }
-
-/// All connections, as a share in 65 536ths.
-const ALL: u32 = 1 << 16;
 
 /// All connections that are followed.
 #[derive(Debug)]
@@ -112,7 +114,7 @@ impl Default for Exchanges {
             connections: LruCache::new(LIMIT),
             links: Links::default(),
             feedback: Vec::new(),
-            keep: ALL,
+            keep: draw::ALL,
         }
     }
 }
@@ -132,9 +134,7 @@ impl Exchanges {
             return;
         };
         conn.tgid = source.tgid;
-        if conn.lot() >= self.keep {
-            conn.leave_out(direction, chunk.time, emit);
-        }
+        conn.draw(self.keep, direction, chunk.time, emit);
         conn.chunk(direction, chunk, &mut self.links, seq, emit);
         conn.feedback(source.file, direction, &mut self.feedback);
     }
