@@ -294,6 +294,7 @@ mod tests {
             file: FileId(file),
             tgid: Tgid(1),
             endpoint: &endpoint,
+            draw: Draw::new(0, draw::ALL),
         };
         let chunk = Chunk {
             tid: Tid(1),
