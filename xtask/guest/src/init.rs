@@ -19,12 +19,13 @@ use rustix::{
 };
 
 /// File systems: what, and where.
-const MOUNTS: [(&str, &str); 5] = [
+const MOUNTS: [(&str, &str); 6] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
     ("tmpfs", "/tmp"),
     ("securityfs", "/sys/kernel/security"),
+    ("tracefs", "/sys/kernel/tracing"),
 ];
 /// Bytes of a step's output that are kept.
 const OUTPUT: u64 = 8 << 20;
