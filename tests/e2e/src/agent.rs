@@ -165,7 +165,7 @@ pub fn sum_of(page: &str, name: &str, part: &str) -> f64 {
         let value = of_it.then(|| rest.rsplit(' ').next())??;
         value.parse::<f64>().ok()
     });
-    values.sum()
+    values.fold(0.0, |sum, value| sum + value)
 }
 
 /// Waits until something holds.
