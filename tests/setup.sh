@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs and builds what the end-to-end tests run against, and what boots other kernels, on a bare Debian 12 machine as root.
+# With --arm64 it installs instead what builds for arm64 and boots kernels for it: `cargo xtask vm --arch aarch64`.
 #
 # Can be run again at any time: what is there already is left alone. Everything built lands in
 # target/e2e and tests/apps/node/node_modules, which git ignores. What can't be had is reported in a
@@ -125,6 +126,12 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
     chmod +x /usr/sbin/policy-rc.d
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+fi
+if [ "${1:-}" = --arm64 ]; then
+    package "command -v qemu-system-aarch64" qemu-system-arm
+    package "command -v aarch64-linux-gnu-gcc" gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+    package "test -x /usr/bin/rustc" rustc-web
+    exit 0
 fi
 package "command -v nginx" nginx-light
 package "command -v haproxy" haproxy
