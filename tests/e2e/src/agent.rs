@@ -131,17 +131,7 @@ impl Agent {
     /// # Errors
     /// When it does not answer as agreed.
     pub fn metric(&self, name: &str) -> Result<f64> {
-        let page = self.get("/metrics", "text/plain")?;
-        let values = page.lines().filter_map(|line| {
-            let rest = line.strip_prefix(name)?;
-            let of_it = rest.starts_with(['{', ' ']);
-            of_it.then(|| {
-                rest.rsplit(' ')
-                    .next()
-                    .and_then(|value| value.parse::<f64>().ok())
-            })?
-        });
-        Ok(values.sum())
+        Ok(sum_of(&self.get("/metrics", "text/plain")?, name, ""))
     }
 
     /// Ends it.
@@ -164,6 +154,18 @@ impl Agent {
         );
         Ok(())
     }
+}
+
+/// The sum of a metric on a page, over all series that have `part` among their labels.
+#[must_use]
+pub fn sum_of(page: &str, name: &str, part: &str) -> f64 {
+    let values = page.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let of_it = rest.starts_with(['{', ' ']) && rest.contains(part);
+        let value = of_it.then(|| rest.rsplit(' ').next())??;
+        value.parse::<f64>().ok()
+    });
+    values.fold(0.0, |sum, value| sum + value)
 }
 
 /// Waits until something holds.

@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(60);
 /// A Prometheus that scrapes agents every second; its data goes with it.
 pub struct Prometheus {
     process: Process,
-    address: SocketAddr,
+    url: String,
     folder: PathBuf,
 }
 
@@ -35,15 +35,26 @@ impl Prometheus {
     /// # Errors
     /// When it does not start.
     pub fn start(name: &str, targets: &[SocketAddr]) -> Result<Self> {
+        Self::with(name, &[("observer", targets)], "")
+    }
+
+    /// The same with several jobs, and everything that it serves below `prefix` (`/prometheus`).
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn with(name: &str, jobs: &[(&str, &[SocketAddr])], prefix: &str) -> Result<Self> {
         let folder = root().join("target/e2e").join(format!("prometheus-{name}"));
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;
         }
         std::fs::create_dir_all(&folder)?;
-        let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+        let jobs = jobs.iter().map(|(job, targets)| {
+            let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+            json!({"job_name": job, "static_configs": [{"targets": targets, "labels": {"replica": job}}]})
+        });
         let config = json!({
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-            "scrape_configs": [{"job_name": "observer", "static_configs": [{"targets": targets}]}],
+            "scrape_configs": jobs.collect::<Vec<_>>(),
         });
         let file = folder.join("prometheus.yml");
         std::fs::write(&file, config.to_string())?;
@@ -56,14 +67,15 @@ impl Prometheus {
                 "--storage.tsdb.path={}",
                 folder.join("data").display()
             ))
-            .arg(format!("--web.listen-address={address}"));
+            .arg(format!("--web.listen-address={address}"))
+            .arg(format!("--web.route-prefix={prefix}/"));
         let process = Process::start("prometheus", command)?;
         process.wait_for(Stream::Err, SOON, |line| {
             line.contains("ready to receive web requests").then_some(())
         })?;
         Ok(Self {
             process,
-            address,
+            url: format!("http://{address}{prefix}"),
             folder,
         })
     }
@@ -73,7 +85,7 @@ impl Prometheus {
     /// # Errors
     /// When it is not in time.
     pub fn has(&self, query: &str, value: f64) -> Result<()> {
-        let url = format!("http://{}/api/v1/query", self.address);
+        let url = format!("{}/api/v1/query", self.url);
         let deadline = Instant::now() + SOON;
         let mut last = Value::Null;
         while Instant::now() < deadline {
@@ -92,10 +104,10 @@ impl Prometheus {
         bail!("{query} is not {value}: {last}")
     }
 
-    /// Its address.
+    /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.url.clone()
     }
 }
 

@@ -4,12 +4,14 @@
 //! samples as they were scraped: the last one in the span, less the last one before it. That is right as long as
 //! the agent did not restart meanwhile; where one did, all its samples are fetched and added up run by run.
 
+mod agents;
 mod api;
 mod series;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use agents::Agents;
 use anyhow::Result;
 use api::{Api, Instant};
 use observer_core::judged::WallTime;
@@ -19,7 +21,7 @@ use series::{Runs, Target, gained};
 use super::http::client;
 use super::{Found, now};
 use crate::cli::report::Prometheus;
-use crate::report::model::{AgentLine, SourceKind, SourceLine, State};
+use crate::report::model::{SourceKind, SourceLine, State};
 
 /// When an agent began to count.
 const START: &str = "observer_agent_start_time_seconds";
@@ -124,43 +126,6 @@ impl Asked {
         }
     }
 
-    /// Targets that are agents, with when they last began.
-    async fn agents(&mut self) -> Result<Agents, Why> {
-        let range = self.span.range();
-        let infos = self
-            .last("observer_agent_info", &range, self.span.until)
-            .await?;
-        let starts = self.last(START, &range, self.span.until).await?;
-        let skews = "observer_agent_clock_seconds - timestamp(observer_agent_clock_seconds)";
-        let skews = self.api.instant(skews, self.span.until).await?;
-        let mut agents = Agents::default();
-        for sample in starts {
-            agents.starts.insert(sample.target(), sample.value);
-        }
-        let skews: BTreeMap<Target, f64> = skews.iter().map(|s| (s.target(), s.value)).collect();
-        let mut known: BTreeMap<(String, u64), Target> = BTreeMap::new();
-        for info in infos {
-            let target = info.target();
-            let agent = info.label("agent").to_owned();
-            let start = agents.starts.get(&target).copied();
-            if let Some(start) = start
-                && let Some(other) = known.insert((agent.clone(), start.to_bits()), target.clone())
-            {
-                self.line.notes.push(format!(
-                    "agent {agent} is scraped twice, and counted once: {target}, not {other}"
-                ));
-                agents.ignored.insert(other);
-                self.line.agents.retain(|a| a.agent != agent);
-            }
-            let since = start.map(|s| WallTime(series::millis(s) * 1_000_000));
-            let mut line = AgentLine::new(&agent, info.label("version"), since);
-            line.clock_skew_seconds = skews.get(&target).copied();
-            self.line.agents.push(line);
-        }
-        self.line.agents.sort_by(|a, b| a.agent.cmp(&b.agent));
-        Ok(agents)
-    }
-
     /// Targets whose counts are not simply those at the end less those before: they restarted, or the server
     /// did not know them when the span began, although they counted already.
     async fn odd(&mut self, agents: &Agents) -> Result<BTreeSet<Target>, Why> {
@@ -172,10 +137,9 @@ impl Asked {
             let resets = format!("resets({}[{range}]) > 0", family.name);
             odd.extend(targets(&self.api.instant(&resets, self.span.until).await?));
         }
-        let before = self.last(START, &format!("{LOOKBACK}s"), since).await?;
-        let before = targets(&before);
-        for (target, start) in &agents.starts {
-            if !before.contains(target) && series::millis(*start) < since {
+        for target in agents.starts.keys() {
+            let old = agents.began(target).is_some_and(|start| start < since);
+            if old && !agents.before.contains(target) && !agents.ignored.contains(target) {
                 odd.insert(target.clone());
                 self.line.state = State::Partial;
                 self.line.notes.push(format!(
@@ -231,6 +195,7 @@ impl Asked {
         let runs = Runs::new(
             starts.flat_map(|s| s.samples).collect(),
             agents.starts.get(target).copied(),
+            agents.skews.get(target).copied().unwrap_or_default(),
         );
         let mut counts = Vec::new();
         for family in FAMILIES {
@@ -244,14 +209,6 @@ impl Asked {
         }
         Ok(counts)
     }
-}
-
-#[derive(Default)]
-struct Agents {
-    /// When each began, seconds since 1970.
-    starts: BTreeMap<Target, f64>,
-    /// Those that are other scrapes of the same agent.
-    ignored: BTreeSet<Target>,
 }
 
 fn targets(samples: &[Instant]) -> BTreeSet<Target> {

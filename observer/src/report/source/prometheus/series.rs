@@ -96,13 +96,16 @@ pub(super) struct Runs {
     /// Time of a scrape, and the start that it told, seconds since 1970.
     starts: BTreeMap<u64, f64>,
     last: Option<f64>,
+    skew: f64,
 }
 
 impl Runs {
-    pub(super) fn new(scrapes: Vec<(u64, f64)>, last: Option<f64>) -> Self {
+    /// `skew` is by how many seconds the target's clock, which the starts are of, is ahead of the server's.
+    pub(super) fn new(scrapes: Vec<(u64, f64)>, last: Option<f64>, skew: f64) -> Self {
         Self {
             starts: scrapes.into_iter().collect(),
             last,
+            skew,
         }
     }
 
@@ -135,7 +138,9 @@ pub(super) fn gained(samples: &[(u64, f64)], since: u64, runs: &Runs) -> u64 {
             // The first sample of all. What it has was counted in the time, unless the agent is older
             // and was not scraped before, so that nobody knows.
             None => {
-                let old = runs.at(time).is_some_and(|start| millis(start) < since);
+                let old = runs
+                    .at(time)
+                    .is_some_and(|start| millis(start - runs.skew) < since);
                 if old && !runs.known_before(since) {
                     value
                 } else {
@@ -172,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_counter_gains_what_it_has_more() {
-        let runs = Runs::new(vec![(0, 0.0)], None);
+        let runs = Runs::new(vec![(0, 0.0)], None, 0.0);
         assert_eq!(gained(&[(5, 3.0), (15, 4.0), (25, 9.0)], 10, &runs), 6);
         // It began in the time: all of it counts.
         assert_eq!(gained(&[(15, 4.0), (25, 9.0)], 10, &runs), 9);
@@ -180,21 +185,29 @@ mod tests {
 
     #[test]
     fn a_restart_is_seen_even_when_the_count_is_higher_again() {
-        let runs = Runs::new(vec![(5, 0.001), (15, 0.001), (25, 0.020)], None);
+        let runs = Runs::new(vec![(5, 0.001), (15, 0.001), (25, 0.020)], None, 0.0);
         assert_eq!(gained(&[(5, 3.0), (15, 3.0), (25, 5.0)], 10, &runs), 5);
-        let unknown = Runs::new(Vec::new(), None);
+        let unknown = Runs::new(Vec::new(), None, 0.0);
         assert_eq!(gained(&[(5, 3.0), (15, 7.0), (25, 5.0)], 10, &unknown), 9);
     }
 
     #[test]
     fn what_was_counted_before_the_first_scrape_is_not_of_this_time() {
-        let old = Runs::new(vec![(150_000, 1.0), (160_000, 1.0)], None);
+        let old = Runs::new(vec![(150_000, 1.0), (160_000, 1.0)], None, 0.0);
         assert_eq!(
             gained(&[(150_000, 100.0), (160_000, 107.0)], 100_000, &old),
             7
         );
+        // So it is with an agent whose clock is wrong, and one that only seems to be older is not.
+        let late = Runs::new(vec![(150_000, 201.0), (160_000, 201.0)], None, 200.0);
+        assert_eq!(
+            gained(&[(150_000, 100.0), (160_000, 107.0)], 100_000, &late),
+            7
+        );
+        let slow = Runs::new(vec![(150_000, 50.0)], None, -60.0);
+        assert_eq!(gained(&[(150_000, 100.0)], 100_000, &slow), 100);
         // A series that comes up later has counted nothing before.
-        let known = Runs::new(vec![(90_000, 1.0), (150_000, 1.0)], None);
+        let known = Runs::new(vec![(90_000, 1.0), (150_000, 1.0)], None, 0.0);
         assert_eq!(gained(&[(150_000, 100.0)], 100_000, &known), 100);
     }
 
@@ -242,7 +255,7 @@ mod tests {
                     expected += u64::from(value - before);
                 }
             }
-            let runs = Runs::new(scrapes, None);
+            let runs = Runs::new(scrapes, None, 0.0);
             // The first run began with the first scrape, of which all is of the time.
             let expected = expected;
             let counted = gained(&samples, since, &runs);
