@@ -1,4 +1,4 @@
-//! How the executions of a process can be told apart: goroutines, contexts of asyncio tasks.
+//! How the executions of a process can be told apart: goroutines, contexts of asyncio tasks, tasks of tokio.
 //!
 //! Each runtime has a file of its own. It looks at the executable and the memory of a process and says
 //! what the probes are to read there ([`Layout`]) and where further probes belong ([`UserProbe`]);
@@ -11,6 +11,8 @@ pub mod memory;
 #[cfg(target_arch = "x86_64")]
 mod node;
 mod python;
+#[cfg(target_arch = "x86_64")]
+mod tokio;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -56,18 +58,22 @@ pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavaila
         Runtime::Node => Some(Err(Unavailable(
             "turns of Node's event loop are found on x86-64 only".to_owned(),
         ))),
-        Runtime::Java
-        | Runtime::Rust
-        | Runtime::Ruby
-        | Runtime::Php
-        | Runtime::Proxy
-        | Runtime::Native => None,
+        #[cfg(target_arch = "x86_64")]
+        Runtime::Rust => tokio::plan(process),
+        #[cfg(not(target_arch = "x86_64"))]
+        Runtime::Rust => None,
+        Runtime::Java | Runtime::Ruby | Runtime::Php | Runtime::Proxy | Runtime::Native => None,
     }
 }
 
 /// Whether what a process loads later may change its plan.
 fn grows(runtime: Runtime) -> bool {
     runtime == Runtime::Python
+}
+
+/// Whether all that a plan rests on is in the executable, so that looking again finds nothing else.
+fn is_linked_in(runtime: Runtime) -> bool {
+    runtime == Runtime::Rust
 }
 
 /// Pauses after which a process is looked at again whose plan could not be made, or may change: programs
@@ -212,7 +218,7 @@ impl Followed {
         let Some(planned) = plan(process, runtime) else {
             return;
         };
-        if planned.is_err() || grows(runtime) {
+        if (planned.is_err() && !is_linked_in(runtime)) || grows(runtime) {
             self.again = PAUSES.get(self.looks).map(|pause| Instant::now() + *pause);
             self.looks += 1;
         }
