@@ -150,6 +150,7 @@ package "command -v javac" openjdk-17-jdk-headless
 package "command -v mvn" maven
 package "command -v chromium" chromium
 package "command -v prometheus" prometheus
+package "command -v runc" runc
 
 build python "$apps/python/requirements.txt" -- python_services
 build node "$apps/node/package-lock.json" -- node_services

@@ -8,7 +8,6 @@ use super::sighting::Ends;
 use super::{Begun, Draw, Ended, ExchangeEvent, Sighting};
 use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
-use crate::judged::counts::LeftOut;
 use crate::judged::{Address, Role, Unfinished};
 use crate::message::conversation::Conversation;
 use crate::message::{HttpEvent, Moved, Protocol, RequestHead};
@@ -68,7 +67,6 @@ pub(super) struct Conn {
     side: Side,
     messages: Conversation,
     ignored: bool,
-    draw: Draw,
     /// The way that the first bytes went: those who ask mostly speak first.
     first: Option<Direction>,
     /// Positions up to which the probes were last told to skip, by direction.
@@ -82,6 +80,7 @@ struct Side {
     endpoint: Arc<Endpoint>,
     /// What identities of its exchanges rest on, in the role in which it was seen last.
     ends: Option<(Role, Ends)>,
+    draw: Draw,
 }
 
 impl Conn {
@@ -93,10 +92,10 @@ impl Conn {
                 file: source.file,
                 endpoint: Arc::clone(source.endpoint),
                 ends: None,
+                draw: source.draw,
             },
             messages: Conversation::default(),
             ignored: false,
-            draw: source.draw,
             first: None,
             skipped: [0; 2],
         }
@@ -119,7 +118,6 @@ impl Conn {
             open,
             side,
             ignored,
-            draw,
             ..
         } = self;
         let (tgid, time) = (self.tgid, chunk.time);
@@ -129,10 +127,7 @@ impl Conn {
                 head,
                 moved,
             } => {
-                let begun = Begun {
-                    left_out: draw.exchange(),
-                    ..side.begin(tgid, direction, head, moved, links, seq())
-                };
+                let begun = side.begin(tgid, direction, head, moved, links, seq());
                 open.push_back(Open {
                     seq: begun.seq,
                     moved,
@@ -177,7 +172,7 @@ impl Conn {
         time: KernelNanos,
         emit: &mut impl FnMut(ExchangeEvent),
     ) {
-        if self.draw.is_among(keep) || self.ignored {
+        if self.side.draw.is_among(keep) || self.ignored {
             return;
         }
         self.ignored = true;
@@ -301,7 +296,7 @@ impl Side {
             endpoint: Arc::clone(&self.endpoint),
             other_end,
             sighting,
-            left_out: LeftOut::default(),
+            left_out: self.draw.exchange(),
         }
     }
 
