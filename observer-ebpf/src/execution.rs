@@ -4,12 +4,14 @@
 //! has a file of its own. What can't be read is no execution, never a guess.
 
 pub mod go;
+pub mod java;
 pub mod node;
 pub mod python;
 
+use aya_ebpf::helpers::bpf_get_current_task;
 use observer_abi::{control::watch, runtime};
 
-use crate::{maps::RUNTIMES, thread::Thread};
+use crate::{config::offset, maps::RUNTIMES, mem, thread::Thread};
 
 /// An execution, as in `observer_abi::Data`.
 #[derive(Clone, Copy)]
@@ -60,6 +62,15 @@ fn read(pid_tgid: u64, regs: u64) -> Execution {
         runtime::GO => go::current(layout, regs),
         runtime::PYTHON => python::current(layout, pid_tgid),
         runtime::NODE => node::current(pid_tgid),
+        runtime::JAVA => java::current(layout, pid_tgid),
         _ => Execution::NONE,
     }
+}
+
+/// `pthread_self()` of the current thread, which on x86-64 is the base of its `fs` segment.
+#[inline(always)]
+fn thread_pointer() -> Option<u64> {
+    // SAFETY: the helper has no preconditions.
+    let task = unsafe { bpf_get_current_task() };
+    mem::kernel(task, offset!(task_thread_pointer)).filter(|pointer| *pointer != 0)
 }

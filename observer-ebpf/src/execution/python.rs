@@ -13,10 +13,11 @@
 //! The memory of a context is soon used again. What ends is counted at each address, whatever
 //! began there, so that no two contexts have the same identity.
 
-use aya_ebpf::{bindings::BPF_ANY, helpers::bpf_get_current_task, macros::map, maps::LruHashMap};
+use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
 use observer_abi::{Branch, control::Layout, kind, python as word, runtime};
 
-use crate::{config::offset, execution::Execution, maps::RUNTIMES, mem, ring, thread::Thread};
+use super::{Execution, thread_pointer};
+use crate::{maps::RUNTIMES, mem, ring, thread::Thread};
 
 /// A context's memory.
 #[repr(C)]
@@ -140,14 +141,6 @@ fn thread_state(layout: &Layout, pid_tgid: u64) -> Option<u64> {
     // Without room it is looked for again at the next call.
     let _ = PYTHON_THREADS.insert(tid, known, u64::from(BPF_ANY));
     (state != 0).then_some(state)
-}
-
-/// `pthread_self()` of the current thread, which on x86-64 is the base of its `fs` segment.
-#[inline(always)]
-fn thread_pointer() -> Option<u64> {
-    // SAFETY: the helper has no preconditions.
-    let task = unsafe { bpf_get_current_task() };
-    mem::kernel(task, offset!(task_thread_pointer)).filter(|pointer| *pointer != 0)
 }
 
 /// Looks through the threads of the main interpreter of process `tgid` for the one with this thread

@@ -62,6 +62,7 @@ fn name(runtime: Runtime) -> Option<&'static str> {
         Runtime::Go => Some("Go processes"),
         Runtime::Python => Some("Python processes"),
         Runtime::Node => Some("Node processes"),
+        Runtime::Java => Some("Java processes"),
         _ => None,
     }
 }

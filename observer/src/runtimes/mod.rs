@@ -7,6 +7,7 @@
 
 mod go;
 pub mod image;
+mod java;
 pub mod memory;
 #[cfg(target_arch = "x86_64")]
 mod node;
@@ -44,7 +45,7 @@ pub struct Plan {
 #[error("{0}")]
 pub struct Unavailable(pub String);
 
-/// How the executions of a process are told apart; `None` if its runtime has none but threads.
+/// How the executions of a process are told apart; `None` if it has none but threads (yet).
 #[must_use]
 pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavailable>> {
     match runtime {
@@ -56,18 +57,25 @@ pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavaila
         Runtime::Node => Some(Err(Unavailable(
             "turns of Node's event loop are found on x86-64 only".to_owned(),
         ))),
-        Runtime::Java
-        | Runtime::Rust
-        | Runtime::Ruby
-        | Runtime::Php
-        | Runtime::Proxy
-        | Runtime::Native => None,
+        Runtime::Java => java::plan(process),
+        Runtime::Rust | Runtime::Ruby | Runtime::Php | Runtime::Proxy | Runtime::Native => None,
     }
 }
 
-/// Whether what a process loads later may change its plan.
-fn grows(runtime: Runtime) -> bool {
-    runtime == Runtime::Python
+/// Whether there is something to be found in a process that was not there when it was `planned`: what it loads
+/// later, or executions that it begins to use.
+fn may_change(runtime: Runtime, planned: Option<&Result<Plan, Unavailable>>) -> bool {
+    match planned {
+        None => runtime == Runtime::Java,
+        Some(Ok(_)) => runtime == Runtime::Python,
+        Some(Err(_)) => true,
+    }
+}
+
+/// Whether a process is looked at again for as long as it runs, if nothing was found: a service may use its first
+/// virtual thread at any time.
+fn looks_on(runtime: Runtime, planned: Option<&Result<Plan, Unavailable>>) -> bool {
+    runtime == Runtime::Java && planned.is_none()
 }
 
 /// Pauses after which a process is looked at again whose plan could not be made, or may change: programs
@@ -209,13 +217,18 @@ impl Followed {
             self.executions = Some(Executions::Unavailable(why.to_owned()));
             return;
         }
-        let Some(planned) = plan(process, runtime) else {
+        let planned = plan(process, runtime);
+        if may_change(runtime, planned.as_ref()) {
+            let last = PAUSES
+                .last()
+                .filter(|_| looks_on(runtime, planned.as_ref()));
+            let pause = PAUSES.get(self.looks).or(last);
+            self.again = pause.map(|pause| Instant::now() + *pause);
+            self.looks = self.looks.saturating_add(1);
+        }
+        let Some(planned) = planned else {
             return;
         };
-        if planned.is_err() || grows(runtime) {
-            self.again = PAUSES.get(self.looks).map(|pause| Instant::now() + *pause);
-            self.looks += 1;
-        }
         match planned {
             Ok(plan) if plan.stepped && node == NodeTurns::Auto => {
                 self.executions = Some(Executions::Unavailable(STEPPED.to_owned()));

@@ -74,7 +74,7 @@ impl Attributor {
             };
         }
         let owned = self.owned(subject, now);
-        let strong = self.strong(process, subject, owned);
+        let strong = self.strong(process, subject, owned, now);
         let compared = compared(process, subject, &strong, &same_trace);
         let (attribution, request) = self.weigh(process, subject, strong, &same_trace);
         let owner = request.zip(attribution.tier).map(|(request, tier)| Owner {

@@ -55,6 +55,7 @@ mod workers;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 
+use clients::{Taken, Taker};
 pub use decide::{Decision, Owner};
 use executions::LifeId;
 use hashbrown::HashMap;
@@ -72,7 +73,9 @@ use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::Role;
 use crate::losses::Losses;
 use crate::message::{Moved, Version};
-use crate::record::{Data, Direction, Execution, ExecutionKind, Record, Take, Turn, Waited};
+use crate::record::{
+    Data, Direction, Execution, ExecutionKind, Record, Take, TakeHow, Turn, Waited,
+};
 
 /// How long an ended request's ids are remembered, nanoseconds: work done for it later is still
 /// recognised by its trace-id.
@@ -225,26 +228,53 @@ impl Attributor {
     /// An execution, or a thread, takes a connection for its next exchange.
     pub fn takes(&mut self, record: &Record<'_>, take: &Take) {
         let (tgid, time) = (record.tgid, record.time);
-        if let Some(execution) = take.execution {
-            let life = self.life(tgid, execution, time);
-            let taker = Doer {
-                life,
-                execution,
-                time,
-                took: true,
-            };
-            self.takes.took(take.file, taker);
-        } else {
-            let hold = self.threads.hands_on(record.tid);
-            self.clients.taken(record.tid, time, take, hold);
+        let taker = take.execution.map(|execution| Doer {
+            life: self.life(tgid, execution, time),
+            execution,
+            time,
+            took: true,
+        });
+        let (by, hold) = match taker {
+            Some(taker) if taker.execution.kind != ExecutionKind::VirtualThread => {
+                return self.takes.took(take.file, taker);
+            }
+            Some(taker) => (Taker::Execution(taker.life), Hold::Running(taker)),
+            None => {
+                let hold = self.threads.hands_on(record.tid);
+                (Taker::Thread(record.tid), hold)
+            }
+        };
+        let taken = Taken {
+            by,
+            tid: record.tid,
+            time,
+            hold,
+            how: take.how,
+            eager: take.how == TakeHow::Connect && take.nonblocking,
+        };
+        self.clients.taken(take.file, taken);
+    }
+
+    /// A thread, or an execution on it, moved bytes on a connection.
+    pub fn moved(&mut self, record: &Record<'_>, data: &Data<'_>) {
+        let (tid, time) = (record.tid, record.time);
+        let by = self.taker(record.tgid, tid, data.execution, time);
+        self.clients.moved(by, data.file);
+        if let Some(birth) = self.threads.birth(tid) {
+            self.births.moved(birth, time);
         }
     }
 
-    /// A thread moved bytes on a connection.
-    pub fn moved(&mut self, tid: Tid, file: FileId, time: KernelNanos) {
-        self.clients.moved(tid, file);
-        if let Some(birth) = self.threads.birth(tid) {
-            self.births.moved(birth, time);
+    fn taker(
+        &mut self,
+        tgid: Tgid,
+        tid: Tid,
+        execution: Option<Execution>,
+        time: KernelNanos,
+    ) -> Taker {
+        match execution.filter(|e| e.kind == ExecutionKind::VirtualThread) {
+            Some(execution) => Taker::Execution(self.life(tgid, execution, time)),
+            None => Taker::Thread(tid),
         }
     }
 
@@ -257,7 +287,8 @@ impl Attributor {
     pub fn begun(&mut self, begun: &Begun) {
         if begun.role == Role::Server {
             let server = threads::Server {
-                workers: self.runtimes.has_workers(begun.tgid),
+                // A virtual thread leaves its thread whenever it waits.
+                workers: begun.moved.execution.is_none() && self.runtimes.has_workers(begun.tgid),
                 one_by_one: self.runtimes.is_fpm(begun),
             };
             let held = self.threads.read_request(begun, server);
@@ -408,9 +439,15 @@ impl Attributor {
         let hold = self.threads.hold(tid, seq);
         let doer = self.doer(tgid, &work);
         let taken = match &work {
-            Work::Call(call) => self.clients.call(call.begun.file, tid),
+            Work::Call(call) => {
+                let moved = &call.begun.moved;
+                let by = self.taker(tgid, tid, moved.sole_execution(), moved.since);
+                self.clients.call(call.begun.file, by, tid)
+            }
             Work::Line(_) | Work::Message(_) => None,
         };
+        // A virtual thread that writes the call itself makes it, whoever has the connection from before.
+        let taken = taken.filter(|_| doer.is_none_or(|doer| !doer.is_virtual()));
         let subject = Subject {
             seq,
             tgid,

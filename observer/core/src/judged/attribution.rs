@@ -105,6 +105,16 @@ pub enum Evidence {
         /// By connecting it; otherwise by looking whether it is alive.
         connected: bool,
     },
+    /// The execution, which wrote the response to the request, took the connection last before another thread
+    /// wrote the call.
+    TakenByExecution {
+        /// What it is.
+        kind: ExecutionKind,
+        /// Its identity in its process.
+        id: u64,
+        /// By connecting it; otherwise by looking whether it is alive.
+        connected: bool,
+    },
     /// The thread was started for the request, and ended with it.
     Spawned {
         /// The thread that started it.
@@ -172,6 +182,17 @@ impl fmt::Display for Evidence {
                 write!(
                     f,
                     "thread {taker}, which worked for the request, {how} its connection last"
+                )
+            }
+            Self::TakenByExecution {
+                kind,
+                id,
+                connected,
+            } => {
+                let how = if *connected { "connected" } else { "took" };
+                write!(
+                    f,
+                    "{kind} {id}, which worked for the request, {how} its connection last"
                 )
             }
             Self::Spawned { parent } => {
