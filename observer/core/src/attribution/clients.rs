@@ -21,7 +21,7 @@ use hashbrown::HashMap;
 use lru::LruCache;
 
 use super::executions::LifeId;
-use super::subject::Hold;
+use super::subject::{Doer, Hold};
 use crate::ids::{FileId, KernelNanos, Tid};
 use crate::record::TakeHow;
 
@@ -48,6 +48,16 @@ pub(super) enum Taker {
     Thread(Tid),
     /// A virtual thread, whatever thread it runs on.
     Execution(LifeId),
+}
+
+impl Taker {
+    /// Who moves bytes on a thread, where `doer` runs.
+    pub(super) fn of(doer: Option<Doer>, tid: Tid) -> Self {
+        match doer.filter(Doer::is_virtual) {
+            Some(doer) => Self::Execution(doer.life),
+            None => Self::Thread(tid),
+        }
+    }
 }
 
 /// Who took a connection for a call.
@@ -79,6 +89,8 @@ pub(super) struct Clients {
 #[derive(Debug, Default)]
 struct Idle {
     taken: Option<Taken>,
+    /// Who read the end of the last response, and when.
+    reader: Option<(Tid, KernelNanos)>,
     /// It has carried a call before.
     used: bool,
 }
@@ -132,25 +144,36 @@ impl Clients {
         }
     }
 
-    /// A call is written by `by`, on the thread `writer`: who took its connection last.
+    /// A call is written by `by`, on the thread `writer`: who took its connection last, which may be `by`.
     pub(super) fn call(&mut self, file: FileId, by: Taker, writer: Tid) -> Option<Taken> {
         let taken = self.drop_take(file);
         let idle = self.connections.get_or_insert_mut(file, Idle::default);
         let used = std::mem::replace(&mut idle.used, true);
-        let other = taken.filter(|t| t.by != by);
+        let other = taken.as_ref().filter(|t| t.by != by);
         if used {
             let habits = self.writers.get_or_insert_mut(writer, Habits::default);
             habits.reused = habits.reused.saturating_add(1);
-            if other.as_ref().is_some_and(|t| t.how == TakeHow::Probe) {
+            if other.is_some_and(|t| t.how == TakeHow::Probe) {
                 habits.probed = habits.probed.saturating_add(1);
             }
         }
-        other
+        taken
     }
 
-    /// A call has ended, or its connection: who touched it meanwhile did not take it.
-    pub(super) fn call_ended(&mut self, file: FileId) {
+    /// Who may have taken a connection unseen, and since when: that the thread which read last, or tried to, looks
+    /// whether it is alive is not told.
+    pub(super) fn unseen(&self, file: FileId) -> Option<(Tid, KernelNanos)> {
+        let idle = self.connections.peek(&file)?;
+        let taken = idle.taken.as_ref().map(|taken| (taken.tid, taken.time));
+        taken.or(idle.reader)
+    }
+
+    /// A call has ended, read by `reader`: who touched its connection meanwhile did not take it.
+    pub(super) fn call_ended(&mut self, file: FileId, reader: Option<(Tid, KernelNanos)>) {
         self.drop_take(file);
+        if let Some(idle) = self.connections.peek_mut(&file) {
+            idle.reader = reader;
+        }
     }
 
     /// A connection is closed.
@@ -188,6 +211,13 @@ impl Clients {
             }
         }
         Some(taken)
+    }
+}
+
+impl Taken {
+    /// Whether it is of a kind of client that writes by threads of its own.
+    pub(super) fn by_selector(&self) -> bool {
+        self.eager || self.how == TakeHow::Probe
     }
 }
 

@@ -49,6 +49,7 @@ impl Attributor {
                 "threads that were waited for",
                 self.awaited(process, subject),
             ),
+            ("threads that woke workers", self.given(process, subject)),
         ]
         .map(|(of, says)| Found { of, says })
     }

@@ -35,7 +35,11 @@ impl Attributor {
     }
 
     /// The request that a thread worked for, itself or by its birth.
-    fn worked_for(&self, process: &Process, hold: &Hold) -> Result<Link, Option<Reason>> {
+    pub(super) fn worked_for(
+        &self,
+        process: &Process,
+        hold: &Hold,
+    ) -> Result<Link, Option<Reason>> {
         match hold {
             Hold::Born(birth) => self.by_birth(process, *birth),
             hold => self.held(process, hold),

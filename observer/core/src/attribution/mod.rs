@@ -17,6 +17,7 @@
 //! | `births` | 3, 4 | a thread that was started for the request, and ended with it |
 //! | `clients` | 4 | the thread that took the connection last before another one wrote the call |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
+//! | `given` | 4 | a thread that is woken for a task, and makes the call for the thread that woke it |
 //! | `wakes`, `tasks`, `words`, `pools` | 4 | threads of a pool, which those that serve wake and wait for |
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //!
@@ -33,6 +34,7 @@ mod due;
 mod evidence;
 mod exclusive;
 mod executions;
+mod given;
 mod handed;
 mod named;
 mod pipes;
@@ -108,6 +110,7 @@ pub struct Attributor {
     clients: clients::Clients,
     births: births::Births,
     wakes: wakes::Wakes,
+    given: given::Given,
     feedback: Vec<Feedback>,
     runtimes: Runtimes,
     pipes: pipes::Pipes,
@@ -145,6 +148,11 @@ impl Runtimes {
     fn is_fpm(&self, begun: &Begun) -> bool {
         begun.head.version == Version::FastCgi
             && matches!(self.0.peek(&begun.tgid), Some(Runtime::Php))
+    }
+
+    /// Whether the runtime has pools that hand each task to an idle thread directly.
+    fn hands_over(&self, tgid: Tgid) -> bool {
+        matches!(self.0.peek(&tgid), Some(Runtime::Java))
     }
 
     /// Whether the runtime starts its threads for all that it runs, not for single requests.
@@ -253,6 +261,9 @@ impl Attributor {
             eager: take.how == TakeHow::Connect && take.nonblocking,
         };
         self.clients.taken(take.file, taken);
+        if self.wakes.follows(tgid) {
+            self.given.acted(record.tid, time);
+        }
     }
 
     /// A thread, or an execution on it, moved bytes on a connection.
@@ -409,6 +420,7 @@ impl Attributor {
     pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
         self.births.process_ended(tgid, now);
         self.wakes.process_ended(tgid);
+        self.given.process_ended(tgid);
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
@@ -419,6 +431,7 @@ impl Attributor {
     pub fn process_began(&mut self, tgid: Tgid) {
         self.processes.remove(&tgid);
         self.wakes.process_ended(tgid);
+        self.given.process_ended(tgid);
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
@@ -438,16 +451,21 @@ impl Attributor {
         }
         let hold = self.threads.hold(tid, seq);
         let doer = self.doer(tgid, &work);
+        let by = Taker::of(doer, tid);
         let taken = match &work {
             Work::Call(call) => {
-                let moved = &call.begun.moved;
-                let by = self.taker(tgid, tid, moved.sole_execution(), moved.since);
-                self.clients.call(call.begun.file, by, tid)
+                if let Some((reader, since)) = self.clients.unseen(call.begun.file) {
+                    self.given.unseen(reader, seq, since, time);
+                }
+                let taken = self.clients.call(call.begun.file, by, tid);
+                self.given_call((tgid, seq), &hold, taken.as_ref(), time);
+                taken
             }
             Work::Line(_) | Work::Message(_) => None,
         };
-        // A virtual thread that writes the call itself makes it, whoever has the connection from before.
-        let taken = taken.filter(|_| doer.is_none_or(|doer| !doer.is_virtual()));
+        // Who writes the call itself makes it, whoever has the connection from before.
+        let virtually = doer.is_some_and(|doer| doer.is_virtual());
+        let taken = taken.filter(|t| t.by != by && !virtually);
         let subject = Subject {
             seq,
             tgid,
@@ -582,7 +600,12 @@ impl Attributor {
             && let Work::Call(call) = &mut self.waiting[at].work
         {
             call.ended = Some(*ended);
-            self.clients.call_ended(call.begun.file);
+            let reader = ended
+                .outcome
+                .ok()
+                .map(|response| (response.tid, ended.time));
+            self.clients.call_ended(call.begun.file, reader);
+            self.given.ended(ended.seq, ended.time);
             if let Ok(response) = ended.outcome {
                 self.pool_answered(ended.seq, &response, ended.time);
             }

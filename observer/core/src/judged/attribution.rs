@@ -127,6 +127,12 @@ pub enum Evidence {
         /// The thread that waited.
         waiter: Tid,
     },
+    /// A thread that worked for the request woke an idle thread, which made the call at once, and waited until
+    /// the response had come.
+    Given {
+        /// The thread that woke the other.
+        by: Tid,
+    },
     /// No other request was in flight, and work of this kind was never seen without one.
     OnlyRequest {
         /// How often such work was seen.
@@ -208,6 +214,10 @@ impl fmt::Display for Evidence {
             Self::Awaited { waiter } => write!(
                 f,
                 "thread {waiter}, which served the request, waited until its thread was done"
+            ),
+            Self::Given { by } => write!(
+                f,
+                "thread {by}, which worked for the request, woke the idle thread that made the call, and waited for it"
             ),
             Self::OnlyRequest { seen } => write!(
                 f,
