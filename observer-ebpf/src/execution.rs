@@ -7,6 +7,7 @@ pub mod go;
 pub mod java;
 pub mod node;
 pub mod python;
+pub mod tokio;
 
 use aya_ebpf::helpers::bpf_get_current_task;
 use observer_abi::{control::watch, runtime};
@@ -63,6 +64,7 @@ fn read(pid_tgid: u64, regs: u64) -> Execution {
         runtime::PYTHON => python::current(layout, pid_tgid),
         runtime::NODE => node::current(pid_tgid),
         runtime::JAVA => java::current(layout, pid_tgid),
+        runtime::TOKIO => tokio::current(layout),
         _ => Execution::NONE,
     }
 }

@@ -14,7 +14,7 @@
 //! fetch, and structures are read at offsets that userspace takes from the kernel's BTF
 //! ([`config`]), so that one object serves every kernel and architecture of the same byte order.
 //!
-//! Besides, `go_branch` and `go_take` are put into single processes as uprobes (3.5 and later; what they
+//! Besides, `go_branch`, `go_take`, `tokio_branch` and `tokio_wake` are put into single processes as uprobes (3.5 and later; what they
 //! use is newer: 5.12).
 //!
 //! # Order of the checks
@@ -138,6 +138,28 @@ pub fn go_branch(ctx: ProbeContext) -> u32 {
 #[uprobe]
 pub fn go_take(ctx: ProbeContext) -> u32 {
     probe::go_take(ctx.as_ptr() as u64);
+    0
+}
+
+/// In programs with tokio, in `OwnedTasks::bind_inner(&self, task: Task<S>, notified: Notified<S>)`, before
+/// its arguments change.
+#[uprobe]
+pub fn tokio_branch(ctx: ProbeContext) -> u32 {
+    if let (Some(task), Some(notified)) = (ctx.arg(1), ctx.arg(2))
+        && task == notified
+    {
+        probe::tokio_branch(task);
+    }
+    0
+}
+
+/// In programs with tokio, in `wake_by_val(ptr: *const ())` and `wake_by_ref` of its tasks' wakers, before the
+/// argument changes.
+#[uprobe]
+pub fn tokio_wake(ctx: ProbeContext) -> u32 {
+    if let Some(task) = ctx.arg(0) {
+        probe::tokio_wake(task);
+    }
     0
 }
 

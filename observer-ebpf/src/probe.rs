@@ -5,13 +5,14 @@
 //! by single instructions.
 
 use observer_abi::{
-    Branch, Take,
+    Branch, Nudge, Take,
     control::{Layout, watch},
     kind, runtime, take,
+    tokio::NOTIFIED,
 };
 
 use crate::{
-    execution::{Execution, go},
+    execution::{Execution, go, tokio},
     file::{OpenFile, is_socket},
     maps::RUNTIMES,
     ring,
@@ -50,6 +51,46 @@ pub fn go_take(regs: u64) {
     {
         takes(thread, fd, execution, take::CLIENT);
     }
+}
+
+/// The task whose header is at `task` is handed to a scheduler of tokio's for the first time.
+#[inline(always)]
+pub fn tokio_branch(task: u64) {
+    if let Some((thread, layout)) = layout(runtime::TOKIO) {
+        branch(thread, tokio::begun(layout, task));
+    }
+}
+
+/// The task whose header is at `task` is to run again. What is no task's doing, that of the scheduler say, is
+/// not told.
+#[inline(always)]
+pub fn tokio_wake(task: u64) {
+    let Some((thread, layout)) = layout(runtime::TOKIO) else {
+        return;
+    };
+    let waker = tokio::current(layout).id;
+    if waker == 0 {
+        return;
+    }
+    let Some((woken, state)) = tokio::task(layout, task) else {
+        return;
+    };
+    if woken == waker {
+        return;
+    }
+    let Some(mut entry) = ring::reserve_unsequenced::<Nudge>() else {
+        return;
+    };
+    let len = size_of::<Nudge>() as u32;
+    entry.write(Nudge {
+        header: ring::unsequenced(kind::NUDGE, len, thread.pid_tgid, ring::now()),
+        woken,
+        waker,
+        runtime: runtime::TOKIO,
+        again: u8::from(state & NOTIFIED != 0),
+        reserved: [0; 6],
+    });
+    entry.submit(ring::wakeup());
 }
 
 /// Reports that `child` begins, which its origin began.

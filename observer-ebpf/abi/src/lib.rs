@@ -20,6 +20,7 @@ pub mod control;
 pub mod java;
 pub mod node;
 pub mod python;
+pub mod tokio;
 
 /// Version of everything in this crate, in every record's [`Header::abi`].
 ///
@@ -67,6 +68,8 @@ pub mod kind {
     pub const TURN: u8 = 11;
     /// A thread that waited for a futex was woken by another one: [`Woke`](super::Woke).
     pub const WOKE: u8 = 12;
+    /// An execution had another one run again: [`Nudge`](super::Nudge).
+    pub const NUDGE: u8 = 13;
 }
 
 /// Values of [`Data::runtime`]: what kind of execution identity goes with a record.
@@ -361,6 +364,24 @@ pub struct Woke {
     pub reserved: u32,
 }
 
+/// An execution had another one run again, which waits for something (a tokio task, by its waker).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nudge {
+    /// Start of the record: the thread that the first one ran on.
+    pub header: Header,
+    /// The execution that is to run, as in [`Data::execution`].
+    pub woken: u64,
+    /// The one that saw to that.
+    pub waker: u64,
+    /// One of [`runtime`].
+    pub runtime: u8,
+    /// 1 if it was to run already, so that others may have seen to it before.
+    pub again: u8,
+    /// Unused, zero.
+    pub reserved: [u8; 6],
+}
+
 /// Something that happened to a thread or process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -386,4 +407,5 @@ const _: () = {
     assert!(size_of::<Branch>() == 56);
     assert!(size_of::<Turn>() == 64);
     assert!(size_of::<Woke>() == 64);
+    assert!(size_of::<Nudge>() == 56);
 };

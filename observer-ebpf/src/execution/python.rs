@@ -16,8 +16,12 @@
 use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
 use observer_abi::{Branch, control::Layout, kind, python as word, runtime};
 
-use super::{Execution, thread_pointer};
-use crate::{maps::RUNTIMES, mem, ring, thread::Thread};
+use crate::{
+    execution::{Execution, thread_pointer},
+    maps::RUNTIMES,
+    mem, ring,
+    thread::Thread,
+};
 
 /// A context's memory.
 #[repr(C)]

@@ -63,6 +63,7 @@ fn name(runtime: Runtime) -> Option<&'static str> {
         Runtime::Python => Some("Python processes"),
         Runtime::Node => Some("Node processes"),
         Runtime::Java => Some("Java processes"),
+        Runtime::Rust => Some("tokio processes"),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! How the executions of a process can be told apart: goroutines, contexts of asyncio tasks.
+//! How the executions of a process can be told apart: goroutines, contexts of asyncio tasks, tasks of tokio.
 //!
 //! Each runtime has a file of its own. It looks at the executable and the memory of a process and says
 //! what the probes are to read there ([`Layout`]) and where further probes belong ([`UserProbe`]);
@@ -12,6 +12,8 @@ pub mod memory;
 #[cfg(target_arch = "x86_64")]
 mod node;
 mod python;
+#[cfg(target_arch = "x86_64")]
+mod tokio;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -57,8 +59,12 @@ pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavaila
         Runtime::Node => Some(Err(Unavailable(
             "turns of Node's event loop are found on x86-64 only".to_owned(),
         ))),
+        #[cfg(target_arch = "x86_64")]
+        Runtime::Rust => tokio::plan(process),
+        #[cfg(not(target_arch = "x86_64"))]
+        Runtime::Rust => None,
         Runtime::Java => java::plan(process),
-        Runtime::Rust | Runtime::Ruby | Runtime::Php | Runtime::Proxy | Runtime::Native => None,
+        Runtime::Ruby | Runtime::Php | Runtime::Proxy | Runtime::Native => None,
     }
 }
 
@@ -68,7 +74,7 @@ fn may_change(runtime: Runtime, planned: Option<&Result<Plan, Unavailable>>) -> 
     match planned {
         None => runtime == Runtime::Java,
         Some(Ok(_)) => runtime == Runtime::Python,
-        Some(Err(_)) => true,
+        Some(Err(_)) => !is_linked_in(runtime),
     }
 }
 
@@ -76,6 +82,11 @@ fn may_change(runtime: Runtime, planned: Option<&Result<Plan, Unavailable>>) -> 
 /// virtual thread at any time.
 fn looks_on(runtime: Runtime, planned: Option<&Result<Plan, Unavailable>>) -> bool {
     runtime == Runtime::Java && planned.is_none()
+}
+
+/// Whether all that a plan rests on is in the executable, so that looking again finds nothing else.
+fn is_linked_in(runtime: Runtime) -> bool {
+    runtime == Runtime::Rust
 }
 
 /// Pauses after which a process is looked at again whose plan could not be made, or may change: programs

@@ -11,6 +11,7 @@
 //! | `correlation` | 2 | a correlation id that came in |
 //! | `executions` | 3 | the execution, finer than a thread, that wrote the response, and those that it began |
 //! | `turns` | 3 | the turn of an event loop, one of those in which the request was read, worked for and answered |
+//! | `asked` | 3 | the task that handed a call to the task of a connection, which handed it the response |
 //! | `takes` | 3 | the execution that took the connection for a call |
 //! | `threads` | 3 | the thread that read the request, did nothing else, and wrote its response |
 //! | `workers` | 3 | whether a thread that reads without blocking serves one request at a time |
@@ -26,6 +27,7 @@
 //!
 //! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
 
+mod asked;
 mod births;
 mod clients;
 mod correlation;
@@ -62,6 +64,7 @@ pub use decide::{Decision, Owner};
 use executions::LifeId;
 use hashbrown::HashMap;
 use lru::LruCache;
+pub use named::SameTrace;
 pub use pipes::PipeKey;
 use process::Process;
 pub use served::{Claim, Served};
@@ -76,7 +79,7 @@ use crate::judged::Role;
 use crate::losses::Losses;
 use crate::message::{Moved, Version};
 use crate::record::{
-    Data, Direction, Execution, ExecutionKind, Record, Take, TakeHow, Turn, Waited,
+    Data, Direction, Execution, ExecutionKind, Nudge, Record, Take, TakeHow, Turn, Waited,
 };
 
 /// How long an ended request's ids are remembered, nanoseconds: work done for it later is still
@@ -107,6 +110,7 @@ pub struct Attributor {
     executions: executions::Executions,
     turns: turns::Turns,
     takes: takes::Takes,
+    asked: asked::Asked,
     clients: clients::Clients,
     births: births::Births,
     wakes: wakes::Wakes,
@@ -231,6 +235,41 @@ impl Attributor {
     /// An execution began.
     pub fn execution_began(&mut self, tgid: Tgid, child: Execution, time: KernelNanos) {
         self.executions.begun(tgid, child, time);
+    }
+
+    /// An execution had another one run again.
+    pub fn nudged(&mut self, record: &Record<'_>, nudge: &Nudge) {
+        let Nudge {
+            woken,
+            waker,
+            again,
+        } = *nudge;
+        let asker = self
+            .asked
+            .nudged(record.tgid, waker, woken.id, again, record.time);
+        self.asked_by(record.tgid, asker);
+    }
+
+    /// Which task asked for a call that waits for its decision is known.
+    fn asked_by(&mut self, tgid: Tgid, asker: Option<asked::Asker>) {
+        let Some(asker) = asker else {
+            return;
+        };
+        let Some(at) = self.waiting_at(asker.call) else {
+            return;
+        };
+        let time = self.waiting[at].time;
+        let execution = Execution {
+            kind: ExecutionKind::TokioTask,
+            id: asker.task,
+            origin: 0,
+        };
+        self.waiting[at].doer = Some(Doer {
+            life: self.executions.acted(tgid, execution, time),
+            execution,
+            time,
+            took: true,
+        });
     }
 
     /// An execution, or a thread, takes a connection for its next exchange.
@@ -424,6 +463,7 @@ impl Attributor {
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
+        self.asked.process_ended(tgid);
         self.gone.push_back((now, tgid));
     }
 
@@ -435,6 +475,7 @@ impl Attributor {
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
+        self.asked.process_ended(tgid);
     }
 
     /// Takes in something that was done for a request, or for none.
@@ -508,6 +549,11 @@ impl Attributor {
             && is_turn(Some(execution))
         {
             self.turns.called(tgid, call.begun.file, execution);
+        }
+        if let Work::Call(call) = work
+            && is_task(&execution)
+        {
+            self.asked.wrote(tgid, execution.id, call.begun.seq);
         }
         Some(Doer {
             life: self.life(tgid, execution, moved.since),
@@ -606,8 +652,15 @@ impl Attributor {
                 .map(|response| (response.tid, ended.time));
             self.clients.call_ended(call.begun.file, reader);
             self.given.ended(ended.seq, ended.time);
+            let tgid = self.waiting[at].tgid;
             if let Ok(response) = ended.outcome {
                 self.pool_answered(ended.seq, &response, ended.time);
+                if let Some(task) = response.execution.filter(is_task) {
+                    let asker = self
+                        .asked
+                        .answered(tgid, task.id, ended.seq, response.since);
+                    self.asked_by(tgid, asker);
+                }
             }
         }
     }
@@ -645,6 +698,11 @@ impl Attributor {
 /// Whether an execution is a turn of an event loop.
 fn is_turn(execution: Option<Execution>) -> bool {
     execution.is_some_and(|e| e.kind == ExecutionKind::NodeAsync)
+}
+
+/// Whether an execution is a task of tokio's.
+fn is_task(execution: &Execution) -> bool {
+    execution.kind == ExecutionKind::TokioTask
 }
 
 fn before(time: KernelNanos, nanos: u64) -> KernelNanos {

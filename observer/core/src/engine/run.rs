@@ -55,6 +55,7 @@ impl Stages {
             }
             Event::Turn(turn) => self.attributor.turn_ended(record.tgid, turn, record.time),
             Event::Woke(woke) => self.attributor.woke(record, woke),
+            Event::Nudge(nudge) => self.attributor.nudged(record, nudge),
         }
     }
 

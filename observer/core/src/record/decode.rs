@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use observer_abi::{self as abi, class, data_flag, kind};
 
 use super::{
-    Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Record, Short, Take,
+    Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Nudge, Record, Short, Take,
     TakeHow, TcpAddresses, Turn, Waited, Woke, canonical,
 };
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
@@ -160,6 +160,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         kind::BRANCH => branch(body)?,
         kind::TURN => turn(body)?,
         kind::WOKE => woke(body)?,
+        kind::NUDGE => nudge(body)?,
         other => return Err(DecodeError::Kind(other)),
     };
     Ok(Record {
@@ -268,6 +269,20 @@ fn woke(body: &[u8]) -> Result<Event<'_>, DecodeError> {
         since: KernelNanos(f.u64(offset!(abi::Woke, since))),
         woken: KernelNanos(f.u64(offset!(abi::Woke, woken))),
         waker: Tid(f.u32(offset!(abi::Woke, waker))),
+    }))
+}
+
+fn nudge(body: &[u8]) -> Result<Event<'_>, DecodeError> {
+    let f = Fields::need(body, size_of::<abi::Nudge>())?;
+    let woken = execution(
+        f.u8(offset!(abi::Nudge, runtime)),
+        f.u64(offset!(abi::Nudge, woken)),
+        0,
+    )?;
+    Ok(Event::Nudge(Nudge {
+        woken: woken.ok_or(DecodeError::Field("runtime"))?,
+        waker: f.u64(offset!(abi::Nudge, waker)),
+        again: f.u8(offset!(abi::Nudge, again)) != 0,
     }))
 }
 

@@ -125,6 +125,19 @@ pub enum Event<'a> {
     Turn(Turn),
     /// The thread waited for a futex and was woken by another one.
     Woke(Woke),
+    /// An execution had another one run again.
+    Nudge(Nudge),
+}
+
+/// An execution had another one run again, which waits for something (`observer_abi::Nudge`).
+#[derive(Clone, Copy, Debug)]
+pub struct Nudge {
+    /// The one that is to run.
+    pub woken: Execution,
+    /// The identity of the one that saw to that.
+    pub waker: u64,
+    /// It was to run already, so that others may have seen to it before.
+    pub again: bool,
 }
 
 /// A thread waited for a futex and was woken by another thread of its process (`observer_abi::Woke`).
