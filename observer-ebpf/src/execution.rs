@@ -4,6 +4,7 @@
 //! has a file of its own. What can't be read is no execution, never a guess.
 
 pub mod go;
+pub mod java;
 pub mod node;
 pub mod python;
 pub mod tokio;
@@ -62,6 +63,7 @@ fn read(pid_tgid: u64, regs: u64) -> Execution {
         runtime::GO => go::current(layout, regs),
         runtime::PYTHON => python::current(layout, pid_tgid),
         runtime::NODE => node::current(pid_tgid),
+        runtime::JAVA => java::current(layout, pid_tgid),
         runtime::TOKIO => tokio::current(layout),
         _ => Execution::NONE,
     }

@@ -17,6 +17,7 @@
 #![no_std]
 
 pub mod control;
+pub mod java;
 pub mod lot;
 pub mod node;
 pub mod python;

@@ -226,7 +226,8 @@ fn an_attribution_is_explained() {
         "both were in flight"
     );
     let named: Vec<_> = story.evidence.iter().map(|e| e.request).collect();
-    assert_eq!(named, [None, Some(told.served("/a").id), None, None, None]);
+    let own = Some(told.served("/a").id);
+    assert_eq!(named, [None, own, None, None, None, None]);
     assert_eq!(story.request, Some(told.served("/a").id));
 }
 

@@ -64,6 +64,7 @@ fn name(runtime: Runtime) -> Option<&'static str> {
         Runtime::Go => Some("Go processes"),
         Runtime::Python => Some("Python processes"),
         Runtime::Node => Some("Node processes"),
+        Runtime::Java => Some("Java processes"),
         Runtime::Rust => Some("tokio processes"),
         _ => None,
     }

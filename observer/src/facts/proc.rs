@@ -103,6 +103,19 @@ impl Process {
         Some(printable_bytes(bytes.strip_suffix(b"\n").unwrap_or(&bytes)))
     }
 
+    /// The names of its threads, as the kernel keeps them.
+    pub fn thread_names(&self) -> impl Iterator<Item = String> + '_ {
+        let entries = fs::read_dir(self.dir.join("task"))
+            .ok()
+            .into_iter()
+            .flatten();
+        entries.filter_map(|entry| {
+            let name = Path::new("task").join(entry.ok()?.file_name()).join("comm");
+            let bytes = self.read(name.to_str()?)?;
+            Some(printable_bytes(bytes.strip_suffix(b"\n").unwrap_or(&bytes)))
+        })
+    }
+
     /// Its control groups, as paths.
     #[must_use]
     pub fn cgroups(&self) -> Vec<String> {

@@ -7,6 +7,7 @@
 
 mod go;
 pub mod image;
+mod java;
 pub mod memory;
 #[cfg(target_arch = "x86_64")]
 mod node;
@@ -46,7 +47,7 @@ pub struct Plan {
 #[error("{0}")]
 pub struct Unavailable(pub String);
 
-/// How the executions of a process are told apart; `None` if its runtime has none but threads.
+/// How the executions of a process are told apart; `None` if it has none but threads (yet).
 #[must_use]
 pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavailable>> {
     match runtime {
@@ -62,13 +63,25 @@ pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavaila
         Runtime::Rust => tokio::plan(process),
         #[cfg(not(target_arch = "x86_64"))]
         Runtime::Rust => None,
-        Runtime::Java | Runtime::Ruby | Runtime::Php | Runtime::Proxy | Runtime::Native => None,
+        Runtime::Java => java::plan(process),
+        Runtime::Ruby | Runtime::Php | Runtime::Proxy | Runtime::Native => None,
     }
 }
 
-/// Whether what a process loads later may change its plan.
-fn grows(runtime: Runtime) -> bool {
-    runtime == Runtime::Python
+/// Whether there is something to be found in a process that was not there when it was `planned`: what it loads
+/// later, or executions that it begins to use.
+fn may_change(runtime: Runtime, planned: Option<&Result<Plan, Unavailable>>) -> bool {
+    match planned {
+        None => runtime == Runtime::Java,
+        Some(Ok(_)) => runtime == Runtime::Python,
+        Some(Err(_)) => !is_linked_in(runtime),
+    }
+}
+
+/// Whether a process is looked at again for as long as it runs, if nothing was found: a service may use its first
+/// virtual thread at any time.
+fn looks_on(runtime: Runtime, planned: Option<&Result<Plan, Unavailable>>) -> bool {
+    runtime == Runtime::Java && planned.is_none()
 }
 
 /// Whether all that a plan rests on is in the executable, so that looking again finds nothing else.
@@ -215,13 +228,18 @@ impl Followed {
             self.executions = Some(Executions::Unavailable(why.to_owned()));
             return;
         }
-        let Some(planned) = plan(process, runtime) else {
+        let planned = plan(process, runtime);
+        if may_change(runtime, planned.as_ref()) {
+            let last = PAUSES
+                .last()
+                .filter(|_| looks_on(runtime, planned.as_ref()));
+            let pause = PAUSES.get(self.looks).or(last);
+            self.again = pause.map(|pause| Instant::now() + *pause);
+            self.looks = self.looks.saturating_add(1);
+        }
+        let Some(planned) = planned else {
             return;
         };
-        if (planned.is_err() && !is_linked_in(runtime)) || grows(runtime) {
-            self.again = PAUSES.get(self.looks).map(|pause| Instant::now() + *pause);
-            self.looks += 1;
-        }
         match planned {
             Ok(plan) if plan.stepped && node == NodeTurns::Auto => {
                 self.executions = Some(Executions::Unavailable(STEPPED.to_owned()));

@@ -20,14 +20,15 @@ use std::num::NonZeroUsize;
 use hashbrown::HashMap;
 use lru::LruCache;
 
-use super::subject::Hold;
+use super::executions::LifeId;
+use super::subject::{Doer, Hold};
 use crate::ids::{FileId, KernelNanos, Tid};
-use crate::record::{Take, TakeHow};
+use crate::record::TakeHow;
 
 /// Client connections that are remembered.
 const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(32_768).expect("not zero");
 
-/// Connections that one thread may have taken without having used them.
+/// Connections that one of them may have taken without having used them.
 const MAX_PENDING: usize = 64;
 
 /// Threads whose client's habits are remembered.
@@ -40,10 +41,31 @@ const MIN_REUSED: u32 = 5;
 /// taker is not observed).
 const ALLOWED: u32 = 100;
 
+/// Who may take a connection, and who moves bytes: a thread, or what is finer where the runtime has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Taker {
+    /// A thread.
+    Thread(Tid),
+    /// A virtual thread, whatever thread it runs on.
+    Execution(LifeId),
+}
+
+impl Taker {
+    /// Who moves bytes on a thread, where `doer` runs.
+    pub(super) fn of(doer: Option<Doer>, tid: Tid) -> Self {
+        match doer.filter(Doer::is_virtual) {
+            Some(doer) => Self::Execution(doer.life),
+            None => Self::Thread(tid),
+        }
+    }
+}
+
 /// Who took a connection for a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// The thread.
+    /// Who did.
+    pub(super) by: Taker,
+    /// The thread on which that happened.
     pub(super) tid: Tid,
     /// When it did.
     pub(super) time: KernelNanos,
@@ -58,8 +80,8 @@ pub struct Taken {
 #[derive(Debug)]
 pub(super) struct Clients {
     connections: LruCache<FileId, Idle>,
-    /// Connections that each thread has taken and that carry no call yet.
-    pending: HashMap<Tid, Vec<FileId>>,
+    /// Connections that each has taken and that carry no call yet.
+    pending: HashMap<Taker, Vec<FileId>>,
     writers: LruCache<Tid, Habits>,
 }
 
@@ -67,6 +89,8 @@ pub(super) struct Clients {
 #[derive(Debug, Default)]
 struct Idle {
     taken: Option<Taken>,
+    /// Who read the end of the last response, and when.
+    reader: Option<(Tid, KernelNanos)>,
     /// It has carried a call before.
     used: bool,
 }
@@ -90,19 +114,14 @@ impl Default for Clients {
 }
 
 impl Clients {
-    /// The thread `tid`, which is doing what `hold` says, takes a connection.
-    pub(super) fn taken(&mut self, tid: Tid, time: KernelNanos, take: &Take, hold: Hold) {
-        self.drop_take(take.file);
-        let idle = self.connections.get_or_insert_mut(take.file, Idle::default);
-        idle.taken = Some(Taken {
-            tid,
-            time,
-            hold,
-            how: take.how,
-            eager: take.how == TakeHow::Connect && take.nonblocking,
-        });
-        let pending = self.pending.entry(tid).or_default();
-        pending.push(take.file);
+    /// A connection is taken.
+    pub(super) fn taken(&mut self, file: FileId, taken: Taken) {
+        self.drop_take(file);
+        let by = taken.by;
+        let idle = self.connections.get_or_insert_mut(file, Idle::default);
+        idle.taken = Some(taken);
+        let pending = self.pending.entry(by).or_default();
+        pending.push(file);
         // Those at the front were forgotten, or never used.
         if pending.len() > MAX_PENDING {
             let old = pending.remove(0);
@@ -110,40 +129,51 @@ impl Clients {
         }
     }
 
-    /// A thread moved bytes on a connection: what it has taken before and not used it may have given
-    /// back.
-    pub(super) fn moved(&mut self, tid: Tid, file: FileId) {
-        if self.pending.is_empty() || !self.pending.contains_key(&tid) {
+    /// Bytes were moved on a connection: what was taken before by who did so, and not used, may have been
+    /// given back.
+    pub(super) fn moved(&mut self, by: Taker, file: FileId) {
+        if self.pending.is_empty() || !self.pending.contains_key(&by) {
             return;
         }
-        for taken in self.pending.remove(&tid).unwrap_or_default() {
+        for taken in self.pending.remove(&by).unwrap_or_default() {
             if taken == file {
-                self.pending.entry(tid).or_default().push(taken);
+                self.pending.entry(by).or_default().push(taken);
             } else if let Some(idle) = self.connections.peek_mut(&taken) {
-                idle.distrust(tid);
+                idle.distrust(by);
             }
         }
     }
 
-    /// A call is written by `writer`: who took its connection last.
-    pub(super) fn call(&mut self, file: FileId, writer: Tid) -> Option<Taken> {
+    /// A call is written by `by`, on the thread `writer`: who took its connection last, which may be `by`.
+    pub(super) fn call(&mut self, file: FileId, by: Taker, writer: Tid) -> Option<Taken> {
         let taken = self.drop_take(file);
         let idle = self.connections.get_or_insert_mut(file, Idle::default);
         let used = std::mem::replace(&mut idle.used, true);
-        let other = taken.filter(|t| t.tid != writer);
+        let other = taken.as_ref().filter(|t| t.by != by);
         if used {
             let habits = self.writers.get_or_insert_mut(writer, Habits::default);
             habits.reused = habits.reused.saturating_add(1);
-            if other.as_ref().is_some_and(|t| t.how == TakeHow::Probe) {
+            if other.is_some_and(|t| t.how == TakeHow::Probe) {
                 habits.probed = habits.probed.saturating_add(1);
             }
         }
-        other
+        taken
     }
 
-    /// A call has ended, or its connection: who touched it meanwhile did not take it.
-    pub(super) fn call_ended(&mut self, file: FileId) {
+    /// Who may have taken a connection unseen, and since when: that the thread which read last, or tried to, looks
+    /// whether it is alive is not told.
+    pub(super) fn unseen(&self, file: FileId) -> Option<(Tid, KernelNanos)> {
+        let idle = self.connections.peek(&file)?;
+        let taken = idle.taken.as_ref().map(|taken| (taken.tid, taken.time));
+        taken.or(idle.reader)
+    }
+
+    /// A call has ended, read by `reader`: who touched its connection meanwhile did not take it.
+    pub(super) fn call_ended(&mut self, file: FileId, reader: Option<(Tid, KernelNanos)>) {
         self.drop_take(file);
+        if let Some(idle) = self.connections.peek_mut(&file) {
+            idle.reader = reader;
+        }
     }
 
     /// A connection is closed.
@@ -156,7 +186,7 @@ impl Clients {
 
     /// A thread ended.
     pub(super) fn thread_ended(&mut self, tid: Tid) {
-        self.pending.remove(&tid);
+        self.pending.remove(&Taker::Thread(tid));
         self.writers.pop(&tid);
     }
 
@@ -174,20 +204,27 @@ impl Clients {
 
     fn drop_take(&mut self, file: FileId) -> Option<Taken> {
         let taken = self.connections.peek_mut(&file)?.taken.take()?;
-        if let Some(pending) = self.pending.get_mut(&taken.tid) {
+        if let Some(pending) = self.pending.get_mut(&taken.by) {
             pending.retain(|f| *f != file);
             if pending.is_empty() {
-                self.pending.remove(&taken.tid);
+                self.pending.remove(&taken.by);
             }
         }
         Some(taken)
     }
 }
 
+impl Taken {
+    /// Whether it is of a kind of client that writes by threads of its own.
+    pub(super) fn by_selector(&self) -> bool {
+        self.eager || self.how == TakeHow::Probe
+    }
+}
+
 impl Idle {
     /// Its taker went on with something else.
-    fn distrust(&mut self, tid: Tid) {
-        if let Some(taken) = self.taken.as_mut().filter(|t| t.tid == tid) {
+    fn distrust(&mut self, by: Taker) {
+        if let Some(taken) = self.taken.as_mut().filter(|t| t.by == by) {
             taken.hold = Hold::Nothing(None);
         }
     }

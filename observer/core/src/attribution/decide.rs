@@ -6,7 +6,7 @@ use super::executions::Owner as Owned;
 use super::named::{SameTrace, by_trace, same_trace};
 use super::process::Process;
 use super::subject::{Hold, Subject, Work};
-use super::trust::{AWAITED, Compared, KINDS};
+use super::trust::{AWAITED, Compared, GIVEN, KINDS};
 use super::{Attributor, PATIENCE, RETENTION, before};
 use crate::ids::{KernelNanos, Seq};
 use crate::judged::{Attribution, Evidence, Reason, Tier};
@@ -74,7 +74,7 @@ impl Attributor {
             };
         }
         let owned = self.owned(subject, now);
-        let strong = self.strong(process, subject, owned);
+        let strong = self.strong(process, subject, owned, now);
         let compared = compared(process, subject, &strong, &same_trace);
         let (attribution, request) = self.weigh(process, subject, strong, &same_trace);
         let owner = request.zip(attribution.tier).map(|(request, tier)| Owner {
@@ -109,10 +109,15 @@ impl Attributor {
         // What contradicts the ids outweighs what merely says nothing.
         let mut doubted: Option<(Seq, Reason)> = None;
         for (kind, Found { says, .. }) in found.into_iter().enumerate() {
+            let wakes = match kind {
+                AWAITED => Some(self.believes_wakes(process, subject)),
+                GIVEN => Some(self.believes_given(process, subject.tgid)),
+                _ => None,
+            };
             if let Ok(link) = &says
-                && kind == AWAITED
+                && let Some(believed) = wakes
             {
-                match self.believes_wakes(process, subject) {
+                match believed {
                     false if process.trust.lost(kind).is_some() => {}
                     false => {
                         reason = reason.or(Some(Reason::UnprovenWakes));

@@ -2,7 +2,7 @@
 
 use super::executions::{self, Finding, Owner as Owned};
 use super::process::Process;
-use super::subject::{self, Hold, Subject};
+use super::subject::{self, Doer, Hold, Subject};
 use super::workers::Conduct;
 use super::{Attributor, PATIENCE, PROOF_PATIENCE, clients};
 use crate::ids::{KernelNanos, Seq, Tgid};
@@ -34,6 +34,7 @@ impl Attributor {
             Hold::After(_) => now.since(subject.time) > subject::STAY_PATIENCE,
             Hold::Messages(messages) => !messages.iter().any(|m| self.waiting_at(*m).is_some()),
             Hold::Born(birth) => self.is_grown(subject.tgid, *birth, now),
+            Hold::Running(doer) => self.is_owned(subject, doer, now),
             Hold::Stayed(_) | Hold::Nothing(_) => true,
         }
     }
@@ -51,21 +52,31 @@ impl Attributor {
     }
 
     fn doer_is_due(&self, subject: &Subject, now: KernelNanos) -> bool {
-        self.owned(subject, now).is_none_or(|found| {
-            let unknown = found.owner == Owned::Unknown;
-            let now = self.now(subject.tgid, now);
-            found.settled || (unknown && now.all_before_ended(subject.seq))
-        })
+        let doer = subject.doer.as_ref();
+        doer.is_none_or(|doer| self.is_owned(subject, doer, now))
+    }
+
+    /// Whether nothing is to come that says more about what an execution was doing.
+    fn is_owned(&self, subject: &Subject, doer: &Doer, now: KernelNanos) -> bool {
+        let found = self.owner_of(subject.tgid, doer, now);
+        let unknown = found.owner == Owned::Unknown;
+        let now = self.now(subject.tgid, now);
+        found.settled || (unknown && now.all_before_ended(subject.seq))
     }
 
     /// For which request the execution that did a subject did it.
     pub(super) fn owned(&self, subject: &Subject, now: KernelNanos) -> Option<Finding> {
-        let doer = subject.doer?;
-        let now = self.now(subject.tgid, now);
+        let doer = subject.doer.as_ref()?;
+        Some(self.owner_of(subject.tgid, doer, now))
+    }
+
+    /// For which request an execution did what it did.
+    pub(super) fn owner_of(&self, tgid: Tgid, doer: &Doer, now: KernelNanos) -> Finding {
+        let now = self.now(tgid, now);
         if doer.execution.kind == ExecutionKind::NodeAsync {
-            return Some(self.turns.owner(subject.tgid, doer.execution, now));
+            return self.turns.owner(tgid, doer.execution, now);
         }
-        Some(self.executions.owner(doer.life, doer.time, now))
+        self.executions.owner(doer.life, doer.time, now)
     }
 
     fn now(&self, tgid: Tgid, time: KernelNanos) -> executions::Now {

@@ -2,7 +2,7 @@
 
 use super::executions::{self, Finding, Owner as Owned};
 use super::process::Process;
-use super::subject::{Hold, Subject, Work};
+use super::subject::{Doer, Hold, Subject, Work};
 use super::trust::{Compared, KINDS};
 use super::workers::Conduct;
 use super::{Attributor, Claim, RETENTION, Served, before};
@@ -35,6 +35,7 @@ impl Attributor {
         process: &Process,
         subject: &Subject,
         owned: Option<Finding>,
+        now: KernelNanos,
     ) -> [Found; KINDS] {
         [
             ("correlation ids", declared(process, subject)),
@@ -42,12 +43,13 @@ impl Attributor {
             ("threads and messages", self.executed(process, subject)),
             (
                 "threads that worked for each other",
-                self.handed(process, subject),
+                self.handed(process, subject, now),
             ),
             (
                 "threads that were waited for",
                 self.awaited(process, subject),
             ),
+            ("threads that woke workers", self.given(process, subject)),
         ]
         .map(|(of, says)| Found { of, says })
     }
@@ -59,9 +61,18 @@ impl Attributor {
         subject: &Subject,
         owned: Option<Finding>,
     ) -> Result<Link, Option<Reason>> {
-        let Some((doer, owned)) = subject.doer.zip(owned) else {
-            return Err(None);
-        };
+        let (doer, owned) = subject.doer.zip(owned).ok_or(None)?;
+        self.executing(process, subject, &doer, owned)
+    }
+
+    /// The request of an execution of which `owned` was found.
+    pub(super) fn executing(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        doer: &Doer,
+        owned: Finding,
+    ) -> Result<Link, Option<Reason>> {
         let Execution { kind, id, .. } = doer.execution;
         let (request, confidence, evidence, wait) = match owned.owner {
             Owned::Answered(_) | Owned::Begun { .. } if !owned.settled => {
@@ -151,7 +162,7 @@ impl Attributor {
                 }
             }
             // Of its own it says nothing: what it was started for does.
-            Hold::Born(_) => return Err(None),
+            Hold::Born(_) | Hold::Running(_) => return Err(None),
             Hold::Nothing(reason) => return Err(reason.clone()),
         };
         Ok(link)

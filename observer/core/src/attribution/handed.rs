@@ -7,7 +7,7 @@ use super::subject::{Hold, Subject};
 use super::{Attributor, Served};
 use crate::ids::{KernelNanos, Seq, Tgid};
 use crate::judged::{Evidence, ExchangeId, Reason, Tier};
-use crate::record::TakeHow;
+use crate::record::{Execution, TakeHow};
 
 impl Attributor {
     /// Evidence of threads that worked for others, or why there is none.
@@ -15,12 +15,13 @@ impl Attributor {
         &self,
         process: &Process,
         subject: &Subject,
+        now: KernelNanos,
     ) -> Result<Link, Option<Reason>> {
         let born = match &subject.hold {
             Hold::Born(birth) => self.by_birth(process, *birth),
             _ => Err(None),
         };
-        let link = match (self.by_taker(process, subject), born) {
+        let link = match (self.by_taker(process, subject, now), born) {
             (Ok(taken), Ok(born)) if taken.request != born.request => {
                 return Err(Some(Reason::Conflict {
                     candidates: vec![ExchangeId(taken.request), ExchangeId(born.request)],
@@ -34,17 +35,43 @@ impl Attributor {
     }
 
     /// The request that a thread worked for, itself or by its birth.
-    fn worked_for(&self, process: &Process, hold: &Hold) -> Result<Link, Option<Reason>> {
+    pub(super) fn worked_for(
+        &self,
+        process: &Process,
+        hold: &Hold,
+    ) -> Result<Link, Option<Reason>> {
         match hold {
             Hold::Born(birth) => self.by_birth(process, *birth),
             hold => self.held(process, hold),
         }
     }
 
-    /// The request of the other thread that took the call's connection.
-    fn by_taker(&self, process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
+    /// The request of whoever else took the call's connection.
+    fn by_taker(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        now: KernelNanos,
+    ) -> Result<Link, Option<Reason>> {
         let taken = subject.taken.as_deref().ok_or(None)?;
-        let link = self.worked_for(process, &taken.hold)?;
+        let connected = taken.how == TakeHow::Connect;
+        let (link, evidence) = match &taken.hold {
+            Hold::Running(doer) => {
+                let owned = self.owner_of(subject.tgid, doer, now);
+                let Execution { kind, id, .. } = doer.execution;
+                let evidence = Evidence::TakenByExecution {
+                    kind,
+                    id,
+                    connected,
+                };
+                (self.executing(process, subject, doer, owned)?, evidence)
+            }
+            hold => {
+                let taker = taken.tid;
+                let evidence = Evidence::Taken { taker, connected };
+                (self.worked_for(process, hold)?, evidence)
+            }
+        };
         if !self.clients.believes(taken, subject.tid) {
             return Err(None);
         }
@@ -52,10 +79,7 @@ impl Attributor {
             request: link.request,
             tier: Tier::HandOff,
             confidence: link.confidence * 0.99,
-            evidence: Evidence::Taken {
-                taker: taken.tid,
-                connected: taken.how == TakeHow::Connect,
-            },
+            evidence,
         })
     }
 

@@ -18,6 +18,7 @@
 //! | `births` | 3, 4 | a thread that was started for the request, and ended with it |
 //! | `clients` | 4 | the thread that took the connection last before another one wrote the call |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
+//! | `given` | 4 | a thread that is woken for a task, and makes the call for the thread that woke it |
 //! | `wakes`, `tasks`, `words`, `pools` | 4 | threads of a pool, which those that serve wake and wait for |
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //!
@@ -35,6 +36,7 @@ mod due;
 mod evidence;
 mod exclusive;
 mod executions;
+mod given;
 mod handed;
 mod named;
 mod pipes;
@@ -57,6 +59,7 @@ mod workers;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 
+use clients::{Taken, Taker};
 pub use decide::{Decision, Owner};
 use executions::LifeId;
 use hashbrown::HashMap;
@@ -75,7 +78,9 @@ use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::Role;
 use crate::losses::Losses;
 use crate::message::{Moved, Version};
-use crate::record::{Data, Direction, Execution, ExecutionKind, Nudge, Record, Take, Turn, Waited};
+use crate::record::{
+    Data, Direction, Execution, ExecutionKind, Nudge, Record, Take, TakeHow, Turn, Waited,
+};
 
 /// How long an ended request's ids are remembered, nanoseconds: work done for it later is still
 /// recognised by its trace-id.
@@ -109,6 +114,7 @@ pub struct Attributor {
     clients: clients::Clients,
     births: births::Births,
     wakes: wakes::Wakes,
+    given: given::Given,
     feedback: Vec<Feedback>,
     runtimes: Runtimes,
     pipes: pipes::Pipes,
@@ -146,6 +152,11 @@ impl Runtimes {
     fn is_fpm(&self, begun: &Begun) -> bool {
         begun.head.version == Version::FastCgi
             && matches!(self.0.peek(&begun.tgid), Some(Runtime::Php))
+    }
+
+    /// Whether the runtime has pools that hand each task to an idle thread directly.
+    fn hands_over(&self, tgid: Tgid) -> bool {
+        matches!(self.0.peek(&tgid), Some(Runtime::Java))
     }
 
     /// Whether the runtime starts its threads for all that it runs, not for single requests.
@@ -264,26 +275,56 @@ impl Attributor {
     /// An execution, or a thread, takes a connection for its next exchange.
     pub fn takes(&mut self, record: &Record<'_>, take: &Take) {
         let (tgid, time) = (record.tgid, record.time);
-        if let Some(execution) = take.execution {
-            let life = self.life(tgid, execution, time);
-            let taker = Doer {
-                life,
-                execution,
-                time,
-                took: true,
-            };
-            self.takes.took(take.file, taker);
-        } else {
-            let hold = self.threads.hands_on(record.tid);
-            self.clients.taken(record.tid, time, take, hold);
+        let taker = take.execution.map(|execution| Doer {
+            life: self.life(tgid, execution, time),
+            execution,
+            time,
+            took: true,
+        });
+        let (by, hold) = match taker {
+            Some(taker) if taker.execution.kind != ExecutionKind::VirtualThread => {
+                return self.takes.took(take.file, taker);
+            }
+            Some(taker) => (Taker::Execution(taker.life), Hold::Running(taker)),
+            None => {
+                let hold = self.threads.hands_on(record.tid);
+                (Taker::Thread(record.tid), hold)
+            }
+        };
+        let taken = Taken {
+            by,
+            tid: record.tid,
+            time,
+            hold,
+            how: take.how,
+            eager: take.how == TakeHow::Connect && take.nonblocking,
+        };
+        self.clients.taken(take.file, taken);
+        if self.wakes.follows(tgid) {
+            self.given.acted(record.tid, time);
         }
     }
 
-    /// A thread moved bytes on a connection.
-    pub fn moved(&mut self, tid: Tid, file: FileId, time: KernelNanos) {
-        self.clients.moved(tid, file);
+    /// A thread, or an execution on it, moved bytes on a connection.
+    pub fn moved(&mut self, record: &Record<'_>, data: &Data<'_>) {
+        let (tid, time) = (record.tid, record.time);
+        let by = self.taker(record.tgid, tid, data.execution, time);
+        self.clients.moved(by, data.file);
         if let Some(birth) = self.threads.birth(tid) {
             self.births.moved(birth, time);
+        }
+    }
+
+    fn taker(
+        &mut self,
+        tgid: Tgid,
+        tid: Tid,
+        execution: Option<Execution>,
+        time: KernelNanos,
+    ) -> Taker {
+        match execution.filter(|e| e.kind == ExecutionKind::VirtualThread) {
+            Some(execution) => Taker::Execution(self.life(tgid, execution, time)),
+            None => Taker::Thread(tid),
         }
     }
 
@@ -296,7 +337,8 @@ impl Attributor {
     pub fn begun(&mut self, begun: &Begun) {
         if begun.role == Role::Server {
             let server = threads::Server {
-                workers: self.runtimes.has_workers(begun.tgid),
+                // A virtual thread leaves its thread whenever it waits.
+                workers: begun.moved.execution.is_none() && self.runtimes.has_workers(begun.tgid),
                 one_by_one: self.runtimes.is_fpm(begun),
             };
             let held = self.threads.read_request(begun, server);
@@ -417,6 +459,7 @@ impl Attributor {
     pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
         self.births.process_ended(tgid, now);
         self.wakes.process_ended(tgid);
+        self.given.process_ended(tgid);
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
@@ -428,6 +471,7 @@ impl Attributor {
     pub fn process_began(&mut self, tgid: Tgid) {
         self.processes.remove(&tgid);
         self.wakes.process_ended(tgid);
+        self.given.process_ended(tgid);
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
@@ -448,10 +492,21 @@ impl Attributor {
         }
         let hold = self.threads.hold(tid, seq);
         let doer = self.doer(tgid, &work);
+        let by = Taker::of(doer, tid);
         let taken = match &work {
-            Work::Call(call) => self.clients.call(call.begun.file, tid),
+            Work::Call(call) => {
+                if let Some((reader, since)) = self.clients.unseen(call.begun.file) {
+                    self.given.unseen(reader, seq, since, time);
+                }
+                let taken = self.clients.call(call.begun.file, by, tid);
+                self.given_call((tgid, seq), &hold, taken.as_ref(), time);
+                taken
+            }
             Work::Line(_) | Work::Message(_) => None,
         };
+        // Who writes the call itself makes it, whoever has the connection from before.
+        let virtually = doer.is_some_and(|doer| doer.is_virtual());
+        let taken = taken.filter(|t| t.by != by && !virtually);
         let subject = Subject {
             seq,
             tgid,
@@ -591,7 +646,12 @@ impl Attributor {
             && let Work::Call(call) = &mut self.waiting[at].work
         {
             call.ended = Some(*ended);
-            self.clients.call_ended(call.begun.file);
+            let reader = ended
+                .outcome
+                .ok()
+                .map(|response| (response.tid, ended.time));
+            self.clients.call_ended(call.begun.file, reader);
+            self.given.ended(ended.seq, ended.time);
             let tgid = self.waiting[at].tgid;
             if let Ok(response) = ended.outcome {
                 self.pool_answered(ended.seq, &response, ended.time);

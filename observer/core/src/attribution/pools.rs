@@ -1,10 +1,11 @@
 //! What wakes prove about the work of threads that serve no request, once the requests have ended.
 
+use super::clients::Taken;
 use super::evidence::Link;
 use super::process::Process;
 use super::subject::{Hold, Subject, Work};
 use super::tasks::Item;
-use super::trust::AWAITED;
+use super::trust::{AWAITED, GIVEN};
 use super::wakes::{DELAY, Event, Other, Wait};
 use super::{Attributor, PROOF_PATIENCE};
 use crate::feedback::Feedback;
@@ -24,6 +25,7 @@ impl Attributor {
         if self.wakes.follows(tgid) {
             let read = data.direction == Direction::Read && data.class == Class::Tcp;
             self.wakes.acted(tid, time, read);
+            self.given.acted(tid, time);
         }
     }
 
@@ -35,6 +37,14 @@ impl Attributor {
         }
         let waiter = self.doing(tgid, tid, woke.since);
         let waker = self.doing(tgid, woke.waker, woke.woken);
+        if self.runtimes.hands_over(tgid) {
+            let by = Other {
+                tid: woke.waker,
+                hold: waker.clone(),
+            };
+            self.given
+                .waited(tid, woke.since, woke.woken, record.time, by);
+        }
         match waiter {
             Hold::Serving(_) => {
                 let Some(acted) = self.wakes.last_act(tid) else {
@@ -128,6 +138,26 @@ impl Attributor {
         pooled.then_some(done)
     }
 
+    /// A call was made: perhaps by a worker that was woken for it.
+    pub(super) fn given_call(
+        &mut self,
+        (tgid, seq): (Tgid, Seq),
+        hold: &Hold,
+        taken: Option<&Taken>,
+        time: KernelNanos,
+    ) {
+        if !self.runtimes.hands_over(tgid) {
+            return;
+        }
+        match (taken, taken.map_or(hold, |taken| &taken.hold)) {
+            (_, Hold::Serving(_)) => self.given.own(tgid),
+            (Some(taken), Hold::Nothing(None) | Hold::Born(_)) if taken.by_selector() => {
+                self.given.called((tgid, taken.tid), seq, taken.time, time);
+            }
+            _ => {}
+        }
+    }
+
     /// The response to a call was read.
     pub(super) fn pool_answered(&mut self, call: Seq, response: &Moved, time: KernelNanos) {
         let tid = response.tid;
@@ -140,6 +170,7 @@ impl Attributor {
     /// Looks at wakes that happened a moment ago.
     pub(super) fn look_at_wakes(&mut self, now: KernelNanos, stopping: bool) {
         self.wakes.look(now, stopping);
+        self.given.look(now, stopping);
         for (tgid, woken, awaited) in self.wakes.take_compared() {
             let Some(process) = self.processes.get_mut(&tgid) else {
                 continue;
@@ -162,11 +193,16 @@ impl Attributor {
             return false;
         }
         let awaited = self.wakes.awaited(subject.seq);
-        if awaited.is_some_and(|other| !self.is_settled(subject, &other.hold, now)) {
+        let given = self.given.by(subject.seq);
+        let mut others = awaited.into_iter().chain(given);
+        if others.any(|other| !self.is_settled(subject, &other.hold, now))
+            || self.given.is_open(subject.seq)
+        {
             return false;
         }
-        let unproven = self.wakes.is_open(subject.seq)
-            && (awaited.is_none() || !self.believes_wakes(process, subject));
+        let unproven = (self.wakes.is_open(subject.seq)
+            && (awaited.is_none() || !self.believes_wakes(process, subject)))
+            || (given.is_some() && !self.believes_given(process, subject.tgid));
         // What carries an id proves the kind itself.
         !unproven
             || now.since(subject.time) > PROOF_PATIENCE
@@ -185,6 +221,32 @@ impl Attributor {
                 && subject
                     .template
                     .is_some_and(|kind| !process.exclusive.is_background(kind)))
+    }
+
+    /// Whether workers of a process are to be believed to work for those who wake them.
+    pub(super) fn believes_given(&self, process: &Process, tgid: Tgid) -> bool {
+        self.given.believes(tgid) && process.trust.proven(GIVEN) != Some(false)
+    }
+
+    /// Evidence of a thread that woke the worker which made a call, and waited for it.
+    pub(super) fn given(
+        &self,
+        process: &Process,
+        subject: &Subject,
+    ) -> Result<Link, Option<Reason>> {
+        let other = self.given.by(subject.seq).ok_or(None)?;
+        let link = self.worked_for(process, &other.hold)?;
+        let served = process.served(link.request).ok_or(None)?;
+        if served.since > subject.time || served.until.is_none_or(|until| until < subject.time) {
+            return Err(None);
+        }
+        self.check(process, subject, link.request, 0)?;
+        Ok(Link {
+            request: link.request,
+            tier: Tier::HandOff,
+            confidence: link.confidence * 0.99,
+            evidence: Evidence::Given { by: other.tid },
+        })
     }
 
     /// Evidence of a thread that waited for what was done, or why there is none.

@@ -28,7 +28,7 @@ impl Attributor {
         let process = self.processes.get(&subject.tgid);
         let owned = self.owned(subject, now);
         let evidence = process.map_or_else(Vec::new, |process| {
-            let found = self.strong(process, subject, owned);
+            let found = self.strong(process, subject, owned, now);
             found.into_iter().map(weighed).collect()
         });
         Story {

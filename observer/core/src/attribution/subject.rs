@@ -57,6 +57,11 @@ pub struct Doer {
 }
 
 impl Doer {
+    /// Whether it is a virtual thread.
+    pub(super) fn is_virtual(&self) -> bool {
+        self.execution.kind == ExecutionKind::VirtualThread
+    }
+
     /// Whether it makes its calls itself: the clients of Go and of tokio's hyper write through executions that
     /// belong to connections and serve whoever uses these.
     pub(super) fn calls(&self) -> bool {
@@ -81,6 +86,8 @@ pub enum Hold {
     Messages(Vec<Seq>),
     /// What the thread was started for, if its life shows that.
     Born(BirthId),
+    /// What the virtual thread does that ran on the thread.
+    Running(Doer),
     /// Nothing; the thread says why, if it knows.
     Nothing(Option<Reason>),
 }

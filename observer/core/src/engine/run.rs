@@ -107,7 +107,7 @@ impl Stages {
     }
 
     fn connection(&mut self, record: &Record<'_>, data: &Data<'_>) {
-        self.attributor.moved(record.tid, data.file, record.time);
+        self.attributor.moved(record, data);
         if data.direction == Direction::Read {
             self.attributor.touched(record.tid, data.file);
         }

@@ -105,6 +105,16 @@ pub enum Evidence {
         /// By connecting it; otherwise by looking whether it is alive.
         connected: bool,
     },
+    /// The execution, which wrote the response to the request, took the connection last before another thread
+    /// wrote the call.
+    TakenByExecution {
+        /// What it is.
+        kind: ExecutionKind,
+        /// Its identity in its process.
+        id: u64,
+        /// By connecting it; otherwise by looking whether it is alive.
+        connected: bool,
+    },
     /// The thread was started for the request, and ended with it.
     Spawned {
         /// The thread that started it.
@@ -116,6 +126,12 @@ pub enum Evidence {
     Awaited {
         /// The thread that waited.
         waiter: Tid,
+    },
+    /// A thread that worked for the request woke an idle thread, which made the call at once, and waited until
+    /// the response had come.
+    Given {
+        /// The thread that woke the other.
+        by: Tid,
     },
     /// No other request was in flight, and work of this kind was never seen without one.
     OnlyRequest {
@@ -174,6 +190,17 @@ impl fmt::Display for Evidence {
                     "thread {taker}, which worked for the request, {how} its connection last"
                 )
             }
+            Self::TakenByExecution {
+                kind,
+                id,
+                connected,
+            } => {
+                let how = if *connected { "connected" } else { "took" };
+                write!(
+                    f,
+                    "{kind} {id}, which worked for the request, {how} its connection last"
+                )
+            }
             Self::Spawned { parent } => {
                 write!(
                     f,
@@ -187,6 +214,10 @@ impl fmt::Display for Evidence {
             Self::Awaited { waiter } => write!(
                 f,
                 "thread {waiter}, which served the request, waited until its thread was done"
+            ),
+            Self::Given { by } => write!(
+                f,
+                "thread {by}, which worked for the request, woke the idle thread that made the call, and waited for it"
             ),
             Self::OnlyRequest { seen } => write!(
                 f,

@@ -379,7 +379,7 @@ impl World {
         self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
-    /// A thread takes a connection (`abi::take`).
+    /// A thread, or what runs on it, takes a connection (`abi::take`).
     pub fn touch(&mut self, tid: u32, socket: Socket, how: u8) {
         let flags = if socket.nonblocking {
             abi::data_flag::NONBLOCK
@@ -388,10 +388,13 @@ impl World {
         };
         let len = size_of::<abi::Take>();
         let header = self.header(abi::kind::TAKE, flags, socket.tgid, tid, len);
+        let (runtime, execution) = self.running.get(&tid).copied().unwrap_or_default();
         let record = abi::Take {
             header,
             file: socket.file,
+            execution,
             fd: 7,
+            runtime,
             how,
             ..abi::Take::default()
         };

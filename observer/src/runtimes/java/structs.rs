@@ -1,0 +1,132 @@
+//! The tables in which HotSpot describes its structures to debuggers (`src/hotspot/share/runtime/vmStructs.hpp`):
+//! they are exported, so they are there in stripped builds, and the addresses and offsets in them are those of
+//! the very build.
+
+use super::super::Unavailable;
+use super::super::image::{Image, Mapped};
+use super::super::memory::Memory;
+use crate::facts::Process;
+
+/// Entries that are looked at: 585 in Java 25, 790 in Java 17.
+const MAX_ENTRIES: u64 = 8_192;
+
+/// The longest name that is compared, bytes.
+const LONGEST: usize = 32;
+
+/// A field of a structure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    /// Its offset in the structure, if each of these has one, bytes; else its address.
+    pub(super) at: u64,
+    /// There is only one of it.
+    pub(super) is_static: bool,
+}
+
+/// The exported table of fields, in a process that has mapped it.
+#[derive(Debug)]
+pub(super) struct Structs<'a> {
+    memory: &'a Memory,
+    table: u64,
+    stride: u64,
+    type_name: u64,
+    field_name: u64,
+    is_static: u64,
+    offset: u64,
+    address: u64,
+}
+
+impl<'a> Structs<'a> {
+    /// That of the machine in `library`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there (yet).
+    pub(super) fn of(
+        process: &Process,
+        library: &Mapped,
+        memory: &'a Memory,
+    ) -> Result<Self, Unavailable> {
+        let names = [
+            "gHotSpotVMStructs",
+            "gHotSpotVMStructEntryArrayStride",
+            "gHotSpotVMStructEntryTypeNameOffset",
+            "gHotSpotVMStructEntryFieldNameOffset",
+            "gHotSpotVMStructEntryIsStaticOffset",
+            "gHotSpotVMStructEntryOffsetOffset",
+            "gHotSpotVMStructEntryAddressOffset",
+        ];
+        let (_, found) = Image::read(process, library, names)
+            .map_err(|error| Unavailable(format!("{}: {error}", library.path)))?;
+        let values = found.map(|address| memory.word(address?));
+        let [
+            Some(table),
+            Some(stride),
+            Some(type_name),
+            Some(field_name),
+            Some(is_static),
+            Some(offset),
+            Some(address),
+        ] = values
+        else {
+            return Err(Unavailable(format!(
+                "{} does not describe its structures: it is no HotSpot",
+                library.path
+            )));
+        };
+        // Filled in while the library is loaded.
+        if table == 0 || stride == 0 {
+            return Err(Unavailable(
+                "the Java virtual machine has not started (yet)".to_owned(),
+            ));
+        }
+        Ok(Self {
+            memory,
+            table,
+            stride,
+            type_name,
+            field_name,
+            is_static,
+            offset,
+            address,
+        })
+    }
+
+    /// The fields with these types and names, `None` for those that it lacks.
+    pub(super) fn fields<const N: usize>(&self, wanted: [(&str, &str); N]) -> [Option<Field>; N] {
+        let mut found = [None; N];
+        for index in 0..MAX_ENTRIES {
+            let entry = self.table.wrapping_add(index.wrapping_mul(self.stride));
+            let Some(type_name) = self.word(entry, self.type_name).filter(|name| *name != 0) else {
+                break;
+            };
+            for ((in_type, named), found) in wanted.iter().zip(&mut found) {
+                let field_name = self.word(entry, self.field_name).unwrap_or(0);
+                if found.is_none()
+                    && self.is_text(field_name, named)
+                    && self.is_text(type_name, in_type)
+                {
+                    *found = self.field(entry);
+                }
+            }
+        }
+        found
+    }
+
+    fn field(&self, entry: u64) -> Option<Field> {
+        let is_static: [u8; 4] = self.memory.bytes(entry.wrapping_add(self.is_static))?;
+        let is_static = is_static != [0; 4];
+        let at = self.word(entry, if is_static { self.address } else { self.offset })?;
+        Some(Field { at, is_static })
+    }
+
+    fn word(&self, entry: u64, at: u64) -> Option<u64> {
+        self.memory.word(entry.wrapping_add(at))
+    }
+
+    /// Whether the text at `address` is `name`.
+    fn is_text(&self, address: u64, name: &str) -> bool {
+        let bytes: Option<[u8; LONGEST]> = self.memory.bytes(address);
+        let bytes = bytes.unwrap_or([0; LONGEST]);
+        name.len() < LONGEST && bytes.starts_with(name.as_bytes()) && bytes[name.len()] == 0
+    }
+}
