@@ -5,6 +5,7 @@
 
 pub mod go;
 pub mod node;
+pub mod published;
 pub mod python;
 pub mod tokio;
 
@@ -62,6 +63,7 @@ fn read(pid_tgid: u64, regs: u64) -> Execution {
         runtime::GO => go::current(layout, regs),
         runtime::PYTHON => python::current(layout, pid_tgid),
         runtime::NODE => node::current(pid_tgid),
+        runtime::PUBLISHED => published::current(layout),
         runtime::TOKIO => tokio::current(layout),
         _ => Execution::NONE,
     }

@@ -10,7 +10,9 @@ pub mod image;
 pub mod memory;
 #[cfg(target_arch = "x86_64")]
 mod node;
+mod published;
 mod python;
+mod tls;
 #[cfg(target_arch = "x86_64")]
 mod tokio;
 
@@ -66,6 +68,17 @@ pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavaila
     }
 }
 
+/// What is read of a process that has no executions but threads, and whose threads publish the traces that they work in.
+fn published(process: &Process) -> Option<Plan> {
+    Some(Plan {
+        kind: ExecutionKind::Published,
+        layout: published::layout(process)?,
+        probes: Vec::new(),
+        missing: Vec::new(),
+        stepped: false,
+    })
+}
+
 /// Whether what a process loads later may change its plan.
 fn grows(runtime: Runtime) -> bool {
     runtime == Runtime::Python
@@ -89,6 +102,13 @@ const PAUSES: [Duration; 10] = [
     Duration::from_secs(5),
     Duration::from_secs(20),
     Duration::from_secs(60),
+];
+
+/// Pauses after which a process that publishes nothing is looked at again.
+const PUBLISHING: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(9),
+    Duration::from_secs(50),
 ];
 
 /// Why turns are not told apart unless that is asked for.
@@ -215,7 +235,12 @@ impl Followed {
             self.executions = Some(Executions::Unavailable(why.to_owned()));
             return;
         }
-        let Some(planned) = plan(process, runtime) else {
+        let Some(planned) = plan(process, runtime).or_else(|| published(process).map(Ok)) else {
+            // Libraries that publish are loaded by the service, later on.
+            self.again = PUBLISHING
+                .get(self.looks)
+                .map(|pause| Instant::now() + *pause);
+            self.looks += 1;
             return;
         };
         if (planned.is_err() && !is_linked_in(runtime)) || grows(runtime) {

@@ -37,7 +37,7 @@ impl Attributor {
         owned: Option<Finding>,
     ) -> [Found; KINDS] {
         [
-            ("correlation ids", declared(process, subject)),
+            ("what is declared", declared(process, subject)),
             ("executions", self.finer(process, subject, owned)),
             ("threads and messages", self.executed(process, subject)),
             (
@@ -211,10 +211,10 @@ pub(super) fn names(requests: &[Seq]) -> Vec<ExchangeId> {
 
 fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
     let Work::Call(call) = &subject.work else {
-        return Err(None);
+        return super::published::declared(process, subject);
     };
     let Some((header, requests)) = process.correlations.named_by(&call.begun.head.carrier) else {
-        return Err(None);
+        return super::published::declared(process, subject);
     };
     let mut latest = requests.latest_first();
     match (latest.next(), latest.next()) {
