@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs and builds what the end-to-end tests run against, and what boots other kernels, on a bare Debian 12 machine as root.
+# With --arm64 it installs instead what builds for arm64 and boots kernels for it: `cargo xtask vm --arch aarch64`.
 #
 # Can be run again at any time: what is there already is left alone. Everything built lands in
 # target/e2e and tests/apps/node/node_modules, which git ignores. What can't be had is reported in a
@@ -116,17 +117,28 @@ go_services() {
     fi
 }
 
+fleet_service() {
+    go build -C "$apps/fleet/go" -o "$PWD/$out/fleet-go" .
+}
+
 # Debian starts services when it installs them; the tests start their own.
 if [ ! -e /usr/sbin/policy-rc.d ]; then
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
     chmod +x /usr/sbin/policy-rc.d
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 fi
+if [ "${1:-}" = --arm64 ]; then
+    package "command -v qemu-system-aarch64" qemu-system-arm
+    package "command -v aarch64-linux-gnu-gcc" gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+    package "test -x /usr/bin/rustc" rustc-web
+    exit 0
+fi
 package "command -v nginx" nginx-light
 package "command -v haproxy" haproxy
 package "test -x /usr/sbin/php-fpm8.2" php8.2-fpm php8.2-curl
 package "command -v puma" puma
 package "command -v wrk" wrk
+package "command -v ip" iproute2
 package "command -v qemu-system-x86_64" qemu-system-x86
 package "python3 -c pass" python3
 package "python3 -m ensurepip --version" python3-venv
@@ -146,6 +158,7 @@ build java "$apps"/java/*.java -- java_services
 build java-web "$apps"/java/*.java "$apps"/java/web/* -- java_web_services
 build java-25 <(declare -f java_new) -- java_new
 build go "$apps"/go/*.go "$apps/go/go.mod" -- go_services
+build fleet "$apps"/fleet/go/* -- fleet_service
 build helm <(declare -f helm) -- helm
 build collector "$apps"/collector/{main.go,go.mod,go.sum} -- collector
 exit 0

@@ -17,7 +17,7 @@ use crate::{
 /// Where `tests/setup.sh` builds, and tests keep what they write, from the root of the project.
 const SERVICES: &str = "target/e2e";
 /// What `tests/setup.sh` builds: a file of that name with `.stamp` says that it has.
-const BUILT: [&str; 8] = [
+const BUILT: [&str; 9] = [
     "python",
     "node",
     "browser",
@@ -25,6 +25,7 @@ const BUILT: [&str; 8] = [
     "java-web",
     "java-25",
     "go",
+    "fleet",
     "collector",
 ];
 /// The crate of the end-to-end tests.

@@ -1,5 +1,6 @@
 //! Hides the values of a target's query: they may hold secrets.
 
+use memchr::memchr;
 use smol_str::SmolStrBuilder;
 
 use crate::text::Text;
@@ -10,30 +11,41 @@ const HIDDEN: &str = "…";
 /// `target` with its query's values hidden, unless `show`.
 #[must_use]
 pub fn redact(target: Text, show: bool) -> Text {
-    let Some((path, query)) = target.split_once('?').filter(|_| !show) else {
+    let bytes = target.as_bytes();
+    let Some(query) = memchr(b'?', bytes).filter(|_| !show) else {
         return target;
     };
     let mut out = SmolStrBuilder::new();
-    out.push_str(path);
-    for (i, pair) in query.split('&').enumerate() {
-        out.push(if i == 0 { '?' } else { '&' });
-        match pair.split_once('=') {
-            Some((key, _)) => {
-                out.push_str(key);
-                out.push('=');
+    // What is kept up to here: the path, then of each pair what stands before its value.
+    let mut start = 0;
+    let mut at = query + 1;
+    loop {
+        let end = memchr(b'&', &bytes[at..]).map_or(bytes.len(), |length| at + length);
+        match memchr(b'=', &bytes[at..end]) {
+            Some(length) => {
+                out.push_str(&target[start..=at + length]);
                 out.push_str(HIDDEN);
             }
-            // A query without names may be a secret as a whole.
-            None if !pair.is_empty() => out.push_str(HIDDEN),
-            None => {}
+            None => {
+                out.push_str(&target[start..at]);
+                // A query without names may be a secret as a whole.
+                if at < end {
+                    out.push_str(HIDDEN);
+                }
+            }
         }
+        if end == bytes.len() {
+            return out.finish();
+        }
+        (start, at) = (end, end + 1);
     }
-    out.finish()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::redact;
+    use proptest::prelude::*;
+
+    use super::{HIDDEN, redact};
 
     #[test]
     fn hides_values_and_keeps_names() {
@@ -43,5 +55,24 @@ mod tests {
         );
         assert_eq!(redact("/a?user=1".into(), true), "/a?user=1");
         assert_eq!(redact("/a".into(), false), "/a");
+    }
+
+    proptest! {
+        #[test]
+        fn only_values_are_replaced(target in "[ab/?&=é]{0,20}") {
+            let expected = match target.split_once('?') {
+                None => target.clone(),
+                Some((path, query)) => {
+                    let hidden = |pair: &str| match pair.split_once('=') {
+                        Some((key, _)) => format!("{key}={HIDDEN}"),
+                        None if pair.is_empty() => String::new(),
+                        None => HIDDEN.to_owned(),
+                    };
+                    let pairs: Vec<String> = query.split('&').map(hidden).collect();
+                    format!("{path}?{}", pairs.join("&"))
+                }
+            };
+            prop_assert_eq!(redact(target.as_str().into(), false), expected);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Routes: paths without the parts that look like values, so that calls of one kind count together.
 
+use memchr::{memchr, memchr2};
 use smol_str::SmolStrBuilder;
 
 use crate::text::Text;
@@ -13,22 +14,29 @@ const VALUE: &str = "{id}";
 /// A target's path with `{id}` for the segments that look like values.
 #[must_use]
 pub fn route(target: &str) -> Text {
-    let path = target.split(['?', '#']).next().unwrap_or_default();
     let mut route = SmolStrBuilder::new();
-    let mut length = 0;
-    for (i, segment) in path.split('/').enumerate() {
-        let shown = if is_value(segment) { VALUE } else { segment };
-        if length + shown.len() >= LENGTH {
-            break;
-        }
-        if i > 0 {
-            route.push('/');
-            length += 1;
-        }
-        route.push_str(shown);
-        length += shown.len();
+    for piece in pieces(target) {
+        route.push_str(piece);
     }
     route.finish()
+}
+
+/// What a target's [`route`] is made of: segments, and the slashes between them.
+pub(crate) fn pieces(target: &str) -> impl Iterator<Item = &str> {
+    let end = memchr2(b'?', b'#', target.as_bytes());
+    let mut rest = Some(&target[..end.unwrap_or(target.len())]);
+    let (mut length, mut slash) = (0, "");
+    let shown = std::iter::from_fn(move || {
+        let path = rest?;
+        let end = memchr(b'/', path.as_bytes());
+        let segment = &path[..end.unwrap_or(path.len())];
+        rest = end.map(|slash| &path[slash + 1..]);
+        let shown = if is_value(segment) { VALUE } else { segment };
+        let fits = length + shown.len() < LENGTH;
+        length += slash.len() + shown.len();
+        fits.then_some([std::mem::replace(&mut slash, "/"), shown])
+    });
+    shown.flatten()
 }
 
 /// Whether a segment is a number, a UUID, a hash or the like. Versions (`v2`) are not.
@@ -41,7 +49,9 @@ fn is_value(segment: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::route;
+    use proptest::prelude::*;
+
+    use super::{LENGTH, VALUE, is_value, route};
 
     #[test]
     fn values_become_placeholders() {
@@ -49,5 +59,22 @@ mod tests {
         assert_eq!(route("/a1b2c3/pay"), "/{id}/pay");
         assert_eq!(route("*"), "*");
         assert!(route(&"/segment".repeat(1_000)).len() <= 128);
+    }
+
+    proptest! {
+        #[test]
+        fn is_the_segments_with_slashes(target in "([/a-c1?#é]|/[a-z]{60}/){0,12}") {
+            let path = target.split(['?', '#']).next().unwrap_or_default();
+            let mut expected = String::new();
+            for (i, segment) in path.split('/').enumerate() {
+                let shown = if is_value(segment) { VALUE } else { segment };
+                if expected.len() + shown.len() >= LENGTH {
+                    break;
+                }
+                expected.push_str(if i > 0 { "/" } else { "" });
+                expected.push_str(shown);
+            }
+            prop_assert_eq!(route(&target), expected);
+        }
     }
 }

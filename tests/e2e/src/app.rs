@@ -177,7 +177,7 @@ fn on_path(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn expand(word: &str) -> String {
+pub(crate) fn expand(word: &str) -> String {
     let folder = |name: PathBuf| name.display().to_string();
     word.replace("{apps}", &folder(root().join("tests/apps")))
         .replace("{built}", &folder(root().join("target/e2e")))

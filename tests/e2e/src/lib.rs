@@ -5,9 +5,12 @@
 //! lines that they log, so that the scorer knows for which request each was done. The observer sees
 //! the same bytes but has no notion of such an id: it must come to the same answer without it.
 
+pub mod agent;
 pub mod app;
 pub mod bench;
 pub mod driver;
+pub mod fleet;
+pub mod hosts;
 pub mod http;
 pub mod nginx;
 pub mod observer;

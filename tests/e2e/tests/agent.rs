@@ -4,118 +4,20 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use observer_e2e::agent::{Agent, LIMIT, until};
 use observer_e2e::app::{App, Service};
 use observer_e2e::driver::Clients;
 use observer_e2e::nginx::missing;
 use observer_e2e::observer::{command, unavailable};
 use observer_e2e::plan::{Mix, Mode, Planned};
-use observer_e2e::process::{Process, Stream};
+use observer_e2e::process::Process;
 use observer_e2e::prometheus::Prometheus;
 use observer_e2e::run::{can_watch, turn};
 use observer_e2e::server::{Delay, Downstream};
 use observer_e2e::skip::skip;
-use rustix::process::Signal;
-
-/// How long the agent may take to begin, to judge everything, and to end.
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// A running agent.
-struct Agent {
-    process: Process,
-    address: SocketAddr,
-    folder: PathBuf,
-}
-
-impl Agent {
-    /// Starts one with this configuration, without Kubernetes, on a port of its own, and waits until it observes.
-    fn start(name: &str, configuration: &str) -> Result<Self> {
-        let folder = observer_e2e::app::root().join(format!("target/agent-{name}"));
-        std::fs::create_dir_all(&folder)?;
-        let agent = folder.join("agent.yaml");
-        std::fs::write(&agent, configuration)?;
-        let mut run = command([
-            "agent",
-            "--metrics-listen",
-            "127.0.0.1:0",
-            "--kubernetes-mode",
-            "off",
-            "--config",
-        ])?;
-        run.arg(&agent);
-        let process = Process::start("agent", run)?;
-        let address = process.wait_for(Stream::Err, LIMIT, |line| {
-            line.split_once("http://")?
-                .1
-                .strip_suffix('/')?
-                .parse()
-                .ok()
-        })?;
-        process.wait_for(Stream::Err, LIMIT, |line| {
-            line.contains("until SIGTERM").then_some(())
-        })?;
-        Ok(Self {
-            process,
-            address,
-            folder,
-        })
-    }
-
-    fn configure(&self, configuration: &str) -> Result<()> {
-        std::fs::write(self.folder.join("agent.yaml"), configuration)?;
-        self.process.signal(Signal::HUP)
-    }
-
-    fn said(&self, part: &str) -> Result<()> {
-        self.process
-            .wait_for(Stream::Err, LIMIT, |line| line.contains(part).then_some(()))
-    }
-
-    fn get(&self, path: &str, accept: &str) -> Result<String> {
-        let url = format!("http://{}{path}", self.address);
-        Ok(ureq::get(&url)
-            .header("Accept", accept)
-            .call()?
-            .body_mut()
-            .read_to_string()?)
-    }
-
-    /// Calls to `peer` by verdict, as `/metrics` has them now.
-    fn calls(&self, peer: SocketAddr) -> Result<BTreeMap<String, u64>> {
-        let mut calls = BTreeMap::new();
-        let peer = format!("peer_name=\"{peer}\"");
-        for line in self.get("/metrics", "text/plain")?.lines() {
-            if line.starts_with("observer_calls_total{") && line.contains(&peer) {
-                let (labels, count) = line.rsplit_once(' ').context("no count")?;
-                let verdict = labels.split_once("verdict=\"").context("no verdict")?.1;
-                let verdict = verdict.split('"').next().unwrap_or_default();
-                *calls.entry(verdict.to_owned()).or_default() += count.parse::<u64>()?;
-            }
-        }
-        Ok(calls)
-    }
-
-    fn end(self) -> Result<()> {
-        let ended = self.process.stop(Signal::TERM, LIMIT)?;
-        let _ = std::fs::remove_dir_all(&self.folder);
-        ensure!(
-            ended.status.code() == Some(0),
-            "{:?}: {:#?}",
-            ended.status,
-            ended.err
-        );
-        ensure!(
-            !ended.err.iter().any(|line| line.contains("panicked")),
-            "{:#?}",
-            ended.err
-        );
-        Ok(())
-    }
-}
 
 /// A service with its own downstream, by whose address its calls are told from others.
 struct Bed {
@@ -160,15 +62,6 @@ fn judged(mut calls: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     calls
         .retain(|verdict, _| !matches!(verdict.as_str(), "inconclusive" | "absent" | "originated"));
     calls
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + LIMIT;
-    while !holds()? {
-        ensure!(Instant::now() < deadline, "{what}: not within {LIMIT:?}");
-        std::thread::yield_now();
-    }
-    Ok(())
 }
 
 fn can_run(test: &str) -> bool {

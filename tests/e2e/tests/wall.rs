@@ -182,7 +182,8 @@ fn every_line_and_every_request_finds_its_request() -> Result<()> {
         return Ok(());
     }
     let wall = Wall::start("wall")?;
-    let observer = Observer::watch(["--pid", &wall.service.process.pid().to_string()])?;
+    let pid = wall.service.process.pid().to_string();
+    let observer = Observer::watch(["--pid", &pid, "--spans", "bridge"])?;
     let plan = plan();
     wall.drive(&plan)?;
     let lines = wall.lines(CHECKOUTS * (INNER + 1) * LINES_PER_REQUEST)?;
@@ -199,5 +200,39 @@ fn every_line_and_every_request_finds_its_request() -> Result<()> {
         score.requests.right == CHECKOUTS * INNER,
         "not every request found its parent:\n{score}"
     );
+    healed(&plan, &told.out)
+}
+
+/// Each checkout is one trace, the one that it came in with if it did: a server span of each request, and a
+/// client span of each call, one below the other.
+fn healed(plan: &[Planned], out: &[String]) -> Result<()> {
+    let mut spans: HashMap<String, Vec<serde_json::Value>> = HashMap::new();
+    for line in out.iter().filter(|l| l.starts_with(r#"{"kind":"span""#)) {
+        let id = line.split_once("?id=").or_else(|| line.split_once("\"id="));
+        let (_, id) = id.with_context(|| format!("whose? {line}"))?;
+        let id = id.split(['&', '"']).next().unwrap_or_default().to_owned();
+        spans
+            .entry(id)
+            .or_default()
+            .push(serde_json::from_str(line)?);
+    }
+    for planned in plan {
+        let own = spans.get(&planned.id).map_or(&[][..], Vec::as_slice);
+        let all = 1 + INNER + CALLS.len();
+        ensure!(own.len() == all, "{}: {} spans", planned.id, own.len());
+        let trace = &own[0]["trace_id"];
+        ensure!(own.iter().all(|s| s["trace_id"] == *trace), "{own:#?}");
+        let above =
+            |s: &&serde_json::Value| own.iter().any(|p| p["span_id"] == s["parent_span_id"]);
+        let tops: Vec<_> = own.iter().filter(|s| !above(s)).collect();
+        ensure!(tops.len() == 1, "{}: {tops:#?}", planned.id);
+        let came = planned
+            .inbound
+            .header()
+            .map(|h| h.split('-').collect::<Vec<_>>());
+        let parent = came.as_ref().map(|c| c[2]);
+        ensure!(tops[0]["parent_span_id"].as_str() == parent, "{tops:#?}");
+        ensure!(came.is_none_or(|c| *trace == c[1]), "{trace}");
+    }
     Ok(())
 }

@@ -2,9 +2,9 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Read, Write},
+    io::Write,
     net::UdpSocket,
-    os::fd::AsRawFd,
+    os::{fd::AsRawFd, unix::process::CommandExt},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -14,9 +14,12 @@ use anyhow::{Context, Result};
 use observer_guest::{PLAN, Plan, Ran, Step, Told};
 use rustix::{
     mount::{MountFlags, mount},
+    process::{Pid, Signal, kill_process_group},
     system::{RebootCommand, reboot, uname},
     termios::{OptionalActions, tcgetattr, tcsetattr},
 };
+
+use crate::output::Output;
 
 /// File systems: what, and where.
 const MOUNTS: [(&str, &str); 5] = [
@@ -26,8 +29,8 @@ const MOUNTS: [(&str, &str); 5] = [
     ("tmpfs", "/tmp"),
     ("securityfs", "/sys/kernel/security"),
 ];
-/// Bytes of a step's output that are kept.
-const OUTPUT: u64 = 8 << 20;
+/// How long what a step has started may keep its output open after its end.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked whether a step has ended.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -117,35 +120,26 @@ fn one(step: &Step) -> Result<Ran> {
     let mut child = Command::new(program)
         .args(args)
         .env("PATH", "/bin")
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("starting {program}"))?;
-    let out = child.stdout.take().context("no output")?;
-    let err = child.stderr.take().context("no errors")?;
-    let out = thread::spawn(move || text(out));
-    let err = thread::spawn(move || text(err));
+    let out = Output::of(child.stdout.take().context("no output")?);
+    let err = Output::of(child.stderr.take().context("no errors")?);
     let status = wait(&mut child, Duration::from_secs(step.seconds))?;
-    let joined = |reader: thread::JoinHandle<String>| reader.join().unwrap_or_default();
+    let deadline = Instant::now() + PATIENCE;
     Ok(Ran {
         step: step.name.clone(),
         status,
-        out: joined(out),
-        err: joined(err),
+        out: out.text(deadline),
+        err: err.text(deadline),
         millis: u64::try_from(began.elapsed().as_millis())?,
     })
 }
 
-fn text(mut from: impl Read) -> String {
-    let mut bytes = Vec::new();
-    // What was read before an error is worth having.
-    let _ = from.by_ref().take(OUTPUT).read_to_end(&mut bytes);
-    let _ = std::io::copy(&mut from, &mut std::io::sink());
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// The exit status; nothing if a signal ended it, or the `limit` did.
+/// The exit status; nothing if a signal ended it, or the `limit` did, which ends its whole process group.
 fn wait(child: &mut Child, limit: Duration) -> Result<Option<i32>> {
     let began = Instant::now();
     while began.elapsed() < limit {
@@ -154,7 +148,7 @@ fn wait(child: &mut Child, limit: Duration) -> Result<Option<i32>> {
         }
         thread::sleep(LOOK);
     }
-    child.kill()?;
+    kill_process_group(Pid::from_child(child), Signal::KILL)?;
     child.wait()?;
     Ok(None)
 }
@@ -165,8 +159,19 @@ pub fn panic() -> Result<()> {
     Ok(())
 }
 
-/// Never ends, to see that the outside notices.
+/// Never ends, and starts something that does not end with it, to see that the limit of a step holds.
 pub fn hang() -> Result<()> {
+    println!("hangs");
+    Command::new("/proc/self/exe")
+        .arg("park")
+        .process_group(0)
+        .spawn()
+        .context("starting another one")?;
+    park()
+}
+
+/// Does nothing, for ever.
+pub fn park() -> ! {
     loop {
         thread::park();
     }

@@ -2,6 +2,7 @@
 
 mod http;
 mod init;
+mod output;
 mod restrict;
 mod service;
 mod workload;
@@ -31,6 +32,7 @@ fn run(args: &[&str]) -> Result<()> {
         ["restricted", how, command @ ..] => restrict::run(how, command),
         ["panic"] => init::panic(),
         ["hang"] => init::hang(),
+        ["park"] => init::park(),
         _ => bail!("unknown arguments: {args:?}"),
     }
 }

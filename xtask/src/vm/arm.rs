@@ -42,7 +42,7 @@ pub fn build(folder: &Path) -> Result<PathBuf> {
     ensure!(
         Path::new(COMPILER).exists() && Path::new(C_LIBRARY).join("libc.so.6").exists(),
         "programs for arm64 need Debian's rustc-web, gcc-aarch64-linux-gnu and libc6-dev-arm64-cross: \
-         tests/setup.sh, as root, installs them"
+         tests/setup.sh --arm64, as root, installs them"
     );
     let sysroot = sysroot(folder)?;
     let target = folder.join("aarch64/target");

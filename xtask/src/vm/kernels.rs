@@ -38,6 +38,14 @@ impl Arch {
         }
     }
 
+    /// What to do where its emulator can't be started.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::X86_64 => "tests/setup.sh, as root, installs it",
+            Self::Aarch64 => "tests/setup.sh --arm64, as root, installs it",
+        }
+    }
+
     /// Reads [`name`](Self::name).
     pub fn parse(name: &str) -> Option<Self> {
         [Self::X86_64, Self::Aarch64]

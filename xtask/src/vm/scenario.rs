@@ -1,19 +1,19 @@
 //! What machines are asked to do, and what must come of it.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use observer_guest::{Plan, Ran, Step, Truth};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     kernels::Arch,
-    machine::{Machine, Run},
+    machine::{Ending, Machine, Run},
 };
 
 /// Requests to each service of the workload.
 const REQUESTS: &str = "12";
-const OBSERVER: &str = "/bin/observer";
-const GUEST: &str = "/bin/guest";
+pub(super) const OBSERVER: &str = "/bin/observer";
+pub(super) const GUEST: &str = "/bin/guest";
 const TRUTH: &str = "/tmp/truth";
 /// Programs that would run for ever watch for that long at most; in vain, they end at once.
 const SECONDS: u64 = 300;
@@ -39,12 +39,26 @@ pub struct Scenario {
     pub name: &'static str,
     /// Further parameters of the kernel.
     pub parameters: &'static str,
-    steps: &'static [(&'static str, &'static [&'static str])],
-    checks: &'static [Check],
+    /// How long a step may take, seconds.
+    pub seconds: u64,
+    /// Whether its last step has the kernel panic.
+    pub panics: bool,
+    pub(super) steps: &'static [(&'static str, &'static [&'static str])],
+    pub(super) checks: &'static [Check],
 }
 
 /// A check: its name, and how it is made.
-type Check = (&'static str, fn(&Run) -> Result<()>);
+pub(super) type Check = (&'static str, fn(&Run) -> Result<()>);
+
+/// What scenarios have in common.
+pub(super) const COMMON: Scenario = Scenario {
+    name: "",
+    parameters: "",
+    seconds: SECONDS,
+    panics: false,
+    steps: &[],
+    checks: &[],
+};
 
 const DOCTOR: [&str; 4] = [OBSERVER, "doctor", "--output", "json"];
 
@@ -145,6 +159,7 @@ pub const PLAIN: Scenario = Scenario {
             refused(run, "without BTF watches", "CONFIG_DEBUG_INFO_BTF")
         }),
     ],
+    ..COMMON
 };
 
 /// Locked down, but BPF programs may read memory.
@@ -159,6 +174,7 @@ pub const INTEGRITY: Scenario = Scenario {
         ensure!(found.contains("[integrity]"), "lockdown is {found}");
         Ok(())
     })],
+    ..COMMON
 };
 
 /// Locked down so that BPF programs may read nothing.
@@ -173,6 +189,7 @@ pub const CONFIDENTIALITY: Scenario = Scenario {
         cannot(run, "doctor", "lockdown", "lockdown=integrity")?;
         refused(run, "watch", "lockdown")
     })],
+    ..COMMON
 };
 
 impl Scenario {
@@ -181,11 +198,24 @@ impl Scenario {
         let step = |(name, command): &(&str, &[&str])| Step {
             name: (*name).to_owned(),
             command: command.iter().map(|word| (*word).to_owned()).collect(),
-            seconds: SECONDS,
+            seconds: self.seconds,
         };
         Plan {
             port: Machine::port(arch).to_owned(),
             steps: self.steps.iter().map(step).collect(),
+        }
+    }
+
+    /// Fails unless the machine ended as it should.
+    ///
+    /// # Errors
+    ///
+    /// In words that say where to look.
+    pub fn ended(&self, run: &Run) -> Result<()> {
+        match (&run.ending, self.panics) {
+            (Ending::Panicked(_), true) => Ok(()),
+            (Ending::Done, true) => bail!("the kernel should have panicked"),
+            _ => run.done(),
         }
     }
 

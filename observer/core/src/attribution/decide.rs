@@ -3,7 +3,7 @@
 
 use super::evidence::{Found, Link, compared, names};
 use super::executions::Owner as Owned;
-use super::named::{by_trace, same_trace};
+use super::named::{SameTrace, by_trace, same_trace};
 use super::process::Process;
 use super::subject::{Hold, Subject, Work};
 use super::trust::{AWAITED, Compared, KINDS};
@@ -17,7 +17,7 @@ pub struct Decision {
     /// The request that it belongs to.
     pub owner: Option<Owner>,
     /// Requests of this process that came in with the trace-id that it carries.
-    pub same_trace: Vec<Seq>,
+    pub same_trace: SameTrace,
     /// Whether an id that no remembered request came in with is certainly unknown: nothing was
     /// lost lately.
     pub ids_certain: bool,
@@ -232,7 +232,7 @@ fn tells_more(reason: &Reason) -> bool {
 fn undecided(reason: Reason) -> Decision {
     Decision {
         owner: None,
-        same_trace: Vec::new(),
+        same_trace: SameTrace::new(),
         ids_certain: false,
         compared: Compared::default(),
         attribution: Attribution::none(reason),
@@ -247,21 +247,23 @@ fn conflict(requests: [Seq; 2]) -> Attribution {
 
 /// Agreeing links, the one that decides first.
 fn linked(named: Option<Link>, strong: [Option<Link>; KINDS]) -> (Attribution, Option<Seq>) {
-    let mut all = named.iter().chain(strong.iter().flatten());
-    let Some(first) = all.next() else {
+    let mut links = named.into_iter().chain(strong.into_iter().flatten());
+    let Some(first) = links.next() else {
         return (Attribution::none(Reason::NoRequest), None);
     };
     let (request, tier) = (first.request, first.tier);
-    let doubt = all.fold(1.0 - first.confidence, |doubt, l| {
-        doubt * (1.0 - l.confidence)
-    });
+    let mut doubt = 1.0 - first.confidence;
+    let mut evidence = Vec::with_capacity(2);
+    evidence.push(first.evidence);
+    for link in links {
+        doubt *= 1.0 - link.confidence;
+        evidence.push(link.evidence);
+    }
     let attribution = Attribution {
         tier: Some(tier),
         confidence: 1.0 - doubt,
         reason: None,
-        evidence: (named.into_iter().chain(strong.into_iter().flatten()))
-            .map(|l| l.evidence)
-            .collect(),
+        evidence,
     };
     (attribution, Some(request))
 }

@@ -17,7 +17,7 @@ use lru::LruCache;
 
 use crate::exchange::Begun;
 use crate::ids::KernelNanos;
-use crate::route::route;
+use crate::route::pieces;
 
 /// Kinds of work that are counted per process, at most.
 const MAX_TEMPLATES: usize = 1_024;
@@ -110,7 +110,9 @@ pub(super) fn call_template(begun: &Begun) -> u64 {
     let mut hasher = FixedState::default().build_hasher();
     begun.head.method.hash(&mut hasher);
     begun.head.host.hash(&mut hasher);
-    route(&begun.head.target).hash(&mut hasher);
+    for piece in pieces(&begun.head.target) {
+        hasher.write(piece.as_bytes());
+    }
     hasher.finish()
 }
 
@@ -130,55 +132,116 @@ pub(super) fn line_template(text: &str) -> u64 {
 
 /// Words of a line, until they have enough letters to tell its kind.
 struct Template {
-    /// FNV-1a, 64 bits: made for going byte by byte, and good enough where a collision merely lets
-    /// two kinds of one process's work count as one.
+    /// Of the words that ended, by their letters. A collision merely lets two kinds of one process's
+    /// work count as one.
     hash: u64,
     /// Letters that are still looked at.
     left: usize,
+}
+
+/// A word on the way through it.
+#[derive(Clone, Copy)]
+struct Word {
+    /// Of the words before it, and of its letters by the eight.
+    hash: u64,
+    /// Its last eight letters.
+    last: u64,
+    letters: usize,
+}
+
+impl Word {
+    fn letter(&mut self, byte: u8) {
+        self.last = self.last << 8 | u64::from(byte);
+        self.letters += 1;
+        if self.letters.is_multiple_of(8) {
+            self.hash = mix(self.hash, self.last);
+        }
+    }
+}
+
+fn mix(hash: u64, more: u64) -> u64 {
+    // As rustc's own tables do: short, and good enough for what ends in a table that hashes again.
+    (hash.rotate_left(5) ^ more).wrapping_mul(0x517c_c1b7_2722_0a95)
+}
+
+/// What a byte of ASCII is to a line's words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Letter,
+    Digit,
+    Other,
+}
+
+static SIGNS: [Sign; 256] = signs();
+
+const fn signs() -> [Sign; 256] {
+    let mut signs = [Sign::Other; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        if byte.is_ascii_alphabetic() {
+            signs[byte as usize] = Sign::Letter;
+        } else if byte.is_ascii_digit() {
+            signs[byte as usize] = Sign::Digit;
+        }
+        byte += 1;
+    }
+    signs
 }
 
 impl Default for Template {
     fn default() -> Self {
         const LETTERS: usize = 64;
         Self {
-            hash: 0xcbf2_9ce4_8422_2325,
+            hash: 0,
             left: LETTERS,
         }
     }
 }
 
 impl Template {
-    fn word(&mut self, word: &[u8]) {
-        if self.left > 0 && !word.is_empty() {
-            let ended = word.iter().chain(&[0]);
-            self.hash = ended.fold(self.hash, |hash, byte| {
-                (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-            });
-            self.left = self.left.saturating_sub(word.len());
+    fn begin(&self) -> Word {
+        Word {
+            hash: self.hash,
+            last: 0,
+            letters: 0,
         }
     }
 
-    /// Takes the words of a text of ASCII letters.
+    fn end(&mut self, word: Word) {
+        if word.letters > 0 {
+            self.hash = mix(mix(word.hash, word.last), word.letters as u64);
+            self.left = self.left.saturating_sub(word.letters);
+        }
+    }
+
+    fn word(&mut self, bytes: &[u8]) {
+        if self.left > 0 {
+            let mut word = self.begin();
+            bytes.iter().for_each(|byte| word.letter(*byte));
+            self.end(word);
+        }
+    }
+
+    /// Takes the words of a text of ASCII letters; what has digits in it is forgotten at its end.
     fn ascii(&mut self, text: &[u8]) {
-        let mut start = 0;
-        let mut digits = false;
-        for (at, byte) in text.iter().enumerate() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' => {}
-                b'0'..=b'9' => digits = true,
-                _ => {
+        let (mut word, mut digits) = (self.begin(), false);
+        for byte in text {
+            match SIGNS[usize::from(*byte)] {
+                Sign::Letter => word.letter(*byte),
+                Sign::Digit => digits = true,
+                Sign::Other => {
                     if !digits {
-                        self.word(&text[start..at]);
+                        self.end(word);
+                        if self.left == 0 {
+                            return;
+                        }
                     }
-                    if self.left == 0 {
-                        return;
-                    }
-                    (start, digits) = (at + 1, false);
+                    (word, digits) = (self.begin(), false);
                 }
             }
         }
         if !digits {
-            self.word(&text[start..]);
+            self.end(word);
         }
     }
 }

@@ -63,6 +63,7 @@ pub use decide::{Decision, Owner};
 use executions::LifeId;
 use hashbrown::HashMap;
 use lru::LruCache;
+pub use named::SameTrace;
 pub use pipes::PipeKey;
 use process::Process;
 pub use served::{Claim, Served};

@@ -1,5 +1,7 @@
 //! Tier 1: the requests that came in with the trace-id which a subject carries.
 
+use smallvec::SmallVec;
+
 use super::evidence::{Link, MAX_CANDIDATES};
 use super::process::Process;
 use super::served::Served;
@@ -10,16 +12,23 @@ use crate::context::line::{LineTraceId, Relation, relation};
 use crate::ids::Seq;
 use crate::judged::{Evidence, Tier};
 
+/// Requests that came in with one trace; mostly it is one.
+pub type SameTrace = SmallVec<[Seq; 4]>;
+
 /// The latest requests of the process that came in with the trace that the subject carries.
-pub(super) fn same_trace(process: &Process, subject: &Subject) -> Vec<Seq> {
+pub(super) fn same_trace(process: &Process, subject: &Subject) -> SameTrace {
     let carries = |request: &Seq| {
         let served = process.served(*request);
         served.is_some_and(|s| carries_trace_of(subject, s))
     };
-    let mut found: Vec<Seq> = Vec::new();
+    let mut found = SameTrace::new();
     let mut look_up = |id: &TraceId| {
-        let room = MAX_CANDIDATES - found.len();
-        found.extend(process.traces.candidates(id).filter(carries).take(room));
+        for request in process.traces.candidates(id).filter(carries) {
+            if found.len() == MAX_CANDIDATES {
+                return;
+            }
+            found.push(request);
+        }
     };
     match &subject.work {
         Work::Call(call) => {
@@ -27,9 +36,12 @@ pub(super) fn same_trace(process: &Process, subject: &Subject) -> Vec<Seq> {
             contexts.iter().for_each(|c| look_up(&c.trace_id));
         }
         Work::Line(line) => {
-            let fields = line.context.ids().flat_map(LineTraceId::candidates);
-            let bare = line.context.bare.iter().map(|id| TraceId::Wide(*id));
-            fields.chain(bare).for_each(|id| look_up(&id));
+            for id in line.context.ids() {
+                id.each_candidate(&mut look_up);
+            }
+            for bare in &line.context.bare {
+                look_up(&TraceId::Wide(*bare));
+            }
         }
         Work::Message(_) => {}
     }

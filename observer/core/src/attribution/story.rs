@@ -35,7 +35,7 @@ impl Attributor {
             candidates: process.map_or_else(Vec::new, |p| p.serving_at(subject.time)),
             evidence,
             request: decision.owner.map(|o| o.request),
-            same_trace: decision.same_trace.clone(),
+            same_trace: decision.same_trace.to_vec(),
             attribution: decision.attribution.clone(),
         }
     }

@@ -1,5 +1,7 @@
 //! The carrier fields of one message head, as they came.
 
+use smallvec::SmallVec;
+
 use super::escape::{RAW_LIMIT, escape_onto, escape_text};
 use super::rule::{Broken, Rule, declare_rules};
 use crate::text::Text;
@@ -18,7 +20,7 @@ const LIST_LIMIT: usize = 64;
 /// Carrier fields in the order in which they came. Names are those of the table of formats.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields<'a> {
-    seen: Vec<(&'static str, &'a [u8])>,
+    seen: SmallVec<[(&'static str, &'a [u8]); 4]>,
 }
 
 impl<'a> Fields<'a> {

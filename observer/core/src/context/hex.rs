@@ -37,10 +37,10 @@ pub(super) fn lower_digits(
     header: &'static str,
     at: usize,
 ) -> Result<u128, Broken> {
-    if let Some(value) = value(field, &LOWER) {
+    if let Some(value) = value(field, false) {
         return Ok(value);
     }
-    let odd = |byte: &u8| LOWER[usize::from(*byte)] == NO_DIGIT;
+    let odd = |byte: &u8| digit(*byte, false) == NO_DIGIT;
     let index = field.iter().position(odd).unwrap_or_default();
     let rule = match field.get(index) {
         Some(b'A'..=b'F') => rules.uppercase,
@@ -54,47 +54,51 @@ pub(super) fn any_case(field: &[u8], most: usize) -> Option<u128> {
     if field.is_empty() || field.len() > most.min(32) {
         return None;
     }
-    value(field, &EITHER)
+    value(field, true)
 }
 
-/// The value of at most 32 digits.
-fn value(digits: &[u8], values: &[u8; 256]) -> Option<u128> {
-    let (high, low) = digits.split_at(digits.len().saturating_sub(16));
-    let low = half(low, values)?;
-    Some(u128::from(half(high, values)?) << 64 | u128::from(low))
+/// The value of at most 32 digits; `upper` if letters may be in upper case.
+fn value(digits: &[u8], upper: bool) -> Option<u128> {
+    let (high, low) = digits.split_at(digits.len().saturating_sub(HALF));
+    let low = half(low, upper)?;
+    Some(u128::from(half(high, upper)?) << 64 | u128::from(low))
 }
 
-/// The value of at most 16 digits.
-fn half(digits: &[u8], values: &[u8; 256]) -> Option<u64> {
-    let mut value = 0;
-    let mut seen = 0;
-    for byte in digits {
-        let digit = values[usize::from(*byte)];
-        seen |= digit;
-        value = value << 4 | u64::from(digit & 15);
+/// Digits of 64 bits.
+const HALF: usize = 16;
+
+/// The value of at most 16 digits. All of them are looked at together, without a branch, and then
+/// put together in pairs, pairs of pairs, and so on.
+fn half(digits: &[u8], upper: bool) -> Option<u64> {
+    let mut nibbles = [0; HALF];
+    let (_, end) = nibbles.split_at_mut(HALF - digits.len());
+    end.copy_from_slice(digits);
+    for nibble in end {
+        *nibble = digit(*nibble, upper);
     }
-    (seen < NO_DIGIT).then_some(value)
+    let digits = u128::from_be_bytes(nibbles);
+    if digits & NO_DIGITS != 0 {
+        return None;
+    }
+    let digits = (digits | digits >> 4) & 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff;
+    let digits = (digits | digits >> 8) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
+    let digits = (digits | digits >> 16) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
+    Some(low(digits | digits >> 32))
 }
 
-/// What is no digit, in [`LOWER`] and [`EITHER`].
+/// What is no digit.
 const NO_DIGIT: u8 = 16;
-/// The value of each byte as a lower-case hex digit.
-static LOWER: [u8; 256] = values(false);
-/// The value of each byte as a hex digit of either case.
-static EITHER: [u8; 256] = values(true);
+/// The same, in each of 16 places.
+const NO_DIGITS: u128 = u128::from_ne_bytes([NO_DIGIT; HALF]);
 
-const fn values(upper: bool) -> [u8; 256] {
-    let mut values = [NO_DIGIT; 256];
-    let mut value = 0;
-    while value < 16 {
-        let digit = DIGITS[value as usize];
-        values[digit as usize] = value;
-        if upper {
-            values[digit.to_ascii_uppercase() as usize] = value;
-        }
-        value += 1;
+/// The value of a hex digit; `upper` if letters may be in upper case.
+fn digit(byte: u8, upper: bool) -> u8 {
+    let letter = if upper { byte | 0x20 } else { byte };
+    match (byte.wrapping_sub(b'0'), letter.wrapping_sub(b'a')) {
+        (digit @ 0..=9, _) => digit,
+        (_, letter @ 0..=5) => letter + 10,
+        _ => NO_DIGIT,
     }
-    values
 }
 
 /// The value of decimal digits alone (no sign) that fit 64 bits.
@@ -152,3 +156,22 @@ impl Hex {
 }
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn digits_are_what_the_standard_library_takes_for_them(text in "[0-9a-fA-Fg/:@`+]{0,33}|[0-9a-f]{1,32}") {
+            let number = |text: &str| u128::from_str_radix(text, 16).ok().filter(|_| !text.starts_with('+'));
+            prop_assert_eq!(any_case(text.as_bytes(), 32), number(&text).filter(|_| text.len() <= 32));
+            let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+            if (1..=32).contains(&text.len()) {
+                prop_assert_eq!(value(text.as_bytes(), false), number(&text).filter(|_| lower));
+            }
+        }
+    }
+}

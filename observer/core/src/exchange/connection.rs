@@ -8,12 +8,13 @@ use std::sync::Arc;
 use siphasher::sip::SipHasher13;
 
 use super::links::Links;
+use super::sighting::Ends;
 use super::{Begun, Ended, ExchangeEvent, Sighting};
 use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Address, Role, Unfinished};
 use crate::message::conversation::Conversation;
-use crate::message::{HttpEvent, Moved, Protocol};
+use crate::message::{HttpEvent, Moved, Protocol, RequestHead};
 use crate::record::{Direction, End};
 use crate::stream::Chunk;
 
@@ -65,8 +66,7 @@ pub(super) struct Open {
 pub(super) struct Conn {
     pub(super) tgid: Tgid,
     pub(super) open: VecDeque<Open>,
-    file: FileId,
-    endpoint: Arc<Endpoint>,
+    side: Side,
     messages: Conversation,
     ignored: bool,
     /// Where in the share of connections it lies, in 65 536ths.
@@ -75,6 +75,15 @@ pub(super) struct Conn {
     first: Option<Direction>,
     /// Positions up to which the probes were last told to skip, by direction.
     skipped: [u64; 2],
+}
+
+/// The process's side of a connection.
+#[derive(Debug)]
+struct Side {
+    file: FileId,
+    endpoint: Arc<Endpoint>,
+    /// What identities of its exchanges rest on, in the role in which it was seen last.
+    ends: Option<(Role, Ends)>,
 }
 
 /// A number below 65 536 that both ends of a connection share, as far as they can be known.
@@ -101,8 +110,11 @@ impl Conn {
         Self {
             tgid: source.tgid,
             open: VecDeque::new(),
-            file: source.file,
-            endpoint: Arc::clone(source.endpoint),
+            side: Side {
+                file: source.file,
+                endpoint: Arc::clone(source.endpoint),
+                ends: None,
+            },
             messages: Conversation::default(),
             ignored: false,
             lot: lot(source),
@@ -126,18 +138,18 @@ impl Conn {
         let Self {
             messages,
             open,
-            endpoint,
+            side,
             ignored,
             ..
         } = self;
-        let (tgid, file, time) = (self.tgid, self.file, chunk.time);
+        let (tgid, time) = (self.tgid, chunk.time);
         messages.chunk(direction, &chunk, &mut |event| match event {
             HttpEvent::Request {
                 direction,
                 head,
                 moved,
             } => {
-                let begun = begin(tgid, file, endpoint, direction, head, moved, links, seq());
+                let begun = side.begin(tgid, direction, head, moved, links, seq());
                 open.push_back(Open {
                     seq: begun.seq,
                     moved,
@@ -275,42 +287,50 @@ impl Conn {
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parts of a connection, borrowed one by one"
-)]
-fn begin(
-    tgid: Tgid,
-    file: FileId,
-    endpoint: &Arc<Endpoint>,
-    direction: Direction,
-    head: crate::message::RequestHead,
-    moved: Moved,
-    links: &mut Links,
-    seq: Seq,
-) -> Begun {
-    let server = direction == Direction::Read;
-    let mut sighting = Sighting::of(endpoint, server, &head, moved.since);
-    let (role, other_end) = if server {
-        let other_end = links.read(endpoint, &head);
-        if let Some((_, seen)) = other_end {
-            sighting = seen;
+impl Side {
+    fn begin(
+        &mut self,
+        tgid: Tgid,
+        direction: Direction,
+        head: RequestHead,
+        moved: Moved,
+        links: &mut Links,
+        seq: Seq,
+    ) -> Begun {
+        let (role, other_end, sighting) = if direction == Direction::Read {
+            match links.read(&self.endpoint, &head) {
+                Some((seq, sighting)) => (Role::Server, Some(seq), sighting),
+                None => (
+                    Role::Server,
+                    None,
+                    self.sighting(Role::Server, &head, moved),
+                ),
+            }
+        } else {
+            let sighting = self.sighting(Role::Client, &head, moved);
+            links.written(&self.endpoint, &head, (seq, sighting));
+            (Role::Client, None, sighting)
+        };
+        Begun {
+            seq,
+            role,
+            tgid,
+            file: self.file,
+            head,
+            moved,
+            endpoint: Arc::clone(&self.endpoint),
+            other_end,
+            sighting,
         }
-        (Role::Server, other_end.map(|(seq, _)| seq))
-    } else {
-        links.written(endpoint, &head, (seq, sighting));
-        (Role::Client, None)
-    };
-    Begun {
-        seq,
-        role,
-        tgid,
-        file,
-        head,
-        moved,
-        endpoint: Arc::clone(endpoint),
-        other_end,
-        sighting,
+    }
+
+    fn sighting(&mut self, role: Role, head: &RequestHead, moved: Moved) -> Sighting {
+        let ends = match self.ends {
+            Some((known, ends)) if known == role => ends,
+            _ => Ends::of(&self.endpoint, role == Role::Server),
+        };
+        self.ends = Some((role, ends));
+        Sighting::of(ends, head, moved.since)
     }
 }
 

@@ -7,7 +7,7 @@ mod sighting;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use connection::{Conn, Open};
+use connection::Conn;
 pub use connection::{Endpoint, Source};
 use links::Links;
 use lru::LruCache;
@@ -25,6 +25,9 @@ pub const MAX_CONNECTIONS: usize = 65_536;
 
 /// How long an exchange may wait for its answer, nanoseconds.
 pub const ANSWER_TIMEOUT: u64 = 300_000_000_000;
+
+/// The longest time between two looks for exchanges that have waited too long, nanoseconds.
+const LOOK_AGAIN: u64 = 1_000_000_000;
 
 /// Something that happened to an exchange.
 #[derive(Debug)]
@@ -101,6 +104,8 @@ pub struct Exchanges {
     connections: LruCache<FileId, Box<Conn>>,
     links: Links,
     feedback: Vec<Feedback>,
+    /// No exchange has waited too long before this.
+    late_at: KernelNanos,
     /// Share of connections that is observed, in 65 536ths.
     keep: u32,
 }
@@ -112,6 +117,7 @@ impl Default for Exchanges {
             connections: LruCache::new(LIMIT),
             links: Links::default(),
             feedback: Vec::new(),
+            late_at: KernelNanos::default(),
             keep: ALL,
         }
     }
@@ -201,14 +207,23 @@ impl Exchanges {
 
     /// Gives up exchanges that have waited too long for an answer.
     pub fn expire(&mut self, now: KernelNanos, emit: &mut impl FnMut(ExchangeEvent)) {
-        let mut late: Vec<(Seq, FileId)> = self
-            .connections
-            .iter()
-            .filter_map(|(f, c)| {
-                let oldest: &Open = c.open.front()?;
-                (now.since(oldest.moved.time) > ANSWER_TIMEOUT).then_some((oldest.seq, *f))
-            })
-            .collect();
+        // There are many ticks and may be many connections.
+        if now < self.late_at {
+            return;
+        }
+        self.late_at = now.plus(LOOK_AGAIN);
+        let mut late: Vec<(Seq, FileId)> = Vec::new();
+        for (file, conn) in &self.connections {
+            let Some(oldest) = conn.open.front() else {
+                continue;
+            };
+            let due = oldest.moved.time.plus(ANSWER_TIMEOUT);
+            if due < now {
+                late.push((oldest.seq, *file));
+            } else {
+                self.late_at = self.late_at.min(due);
+            }
+        }
         late.sort_unstable();
         for (_, file) in late {
             if let Some(conn) = self.connections.get_mut(&file) {
@@ -258,5 +273,63 @@ impl Exchanges {
                 old.give_up(Unfinished::Lost, since, emit);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judged::Address;
+
+    /// A client's request moves on a connection of its own at `time`.
+    fn ask(exchanges: &mut Exchanges, file: u64, time: u64) {
+        const REQUEST: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+        let endpoint = Arc::new(Endpoint {
+            local: Address::Unknown,
+            peer: Address::Unknown,
+            unix_own: None,
+            unix_peer: None,
+        });
+        let source = Source {
+            file: FileId(file),
+            tgid: Tgid(1),
+            endpoint: &endpoint,
+        };
+        let chunk = Chunk {
+            tid: Tid(1),
+            time: KernelNanos(time),
+            pos: 0,
+            len: u32::try_from(REQUEST.len()).expect("short"),
+            bytes: REQUEST,
+            nonblocking: false,
+            execution: None,
+        };
+        let mut seq = || Seq(file);
+        exchanges.chunk(source, Direction::Write, chunk, &mut seq, &mut |_| {});
+    }
+
+    fn timed_out(exchanges: &mut Exchanges, now: u64) -> Vec<u64> {
+        let mut seen = Vec::new();
+        exchanges.expire(KernelNanos(now), &mut |event| {
+            if let ExchangeEvent::Ended(ended) = event {
+                assert_eq!(ended.outcome.err(), Some(Unfinished::TimedOut));
+                seen.push(ended.seq.0);
+            }
+        });
+        seen
+    }
+
+    #[test]
+    fn an_exchange_is_given_up_when_its_time_is_over_and_not_before() {
+        let mut exchanges = Exchanges::default();
+        ask(&mut exchanges, 1, 1_000);
+        assert!(timed_out(&mut exchanges, 2_000).is_empty());
+        ask(&mut exchanges, 2, 3_000);
+        let end = ANSWER_TIMEOUT + 1_000;
+        for now in [ANSWER_TIMEOUT / 2, end - 1, end] {
+            assert!(timed_out(&mut exchanges, now).is_empty(), "{now}");
+        }
+        assert_eq!(timed_out(&mut exchanges, end + 1), [1]);
+        assert_eq!(timed_out(&mut exchanges, end + 2_001), [2]);
     }
 }

@@ -31,10 +31,14 @@ pub struct Sighting {
     coarse: u32,
 }
 
-impl Sighting {
-    /// What one side of a connection sees of a request; `server` if that side reads it.
+/// What both ends of a connection see of it: hashed once, for all of its requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends(SipHasher13);
+
+impl Ends {
+    /// What one side sees; `server` if that side reads the requests.
     #[must_use]
-    pub fn of(endpoint: &Endpoint, server: bool, head: &RequestHead, time: KernelNanos) -> Self {
+    pub fn of(endpoint: &Endpoint, server: bool) -> Self {
         let mut hasher = SipHasher13::new();
         let (client, serving) = if server {
             (&endpoint.peer, &endpoint.local)
@@ -46,6 +50,15 @@ impl Sighting {
         if let Some(client) = endpoint.unix_client(server) {
             hasher.write_u64(client.to_le());
         }
+        Self(hasher)
+    }
+}
+
+impl Sighting {
+    /// What one side of a connection with these ends sees of a request.
+    #[must_use]
+    pub fn of(ends: Ends, head: &RequestHead, time: KernelNanos) -> Self {
+        let Ends(mut hasher) = ends;
         hasher.write_u64(head.at.to_le());
         text(&head.method, &mut hasher);
         text(&head.target, &mut hasher);
@@ -117,8 +130,8 @@ mod tests {
 
     fn identity(server: bool, local: &str, peer: &str, at: u64, target: &str, ms: u64) -> Identity {
         let time = KernelNanos(ms * 1_000_000);
-        Sighting::of(&endpoint(local, peer), server, &head(at, target), time)
-            .identity(ClockAnchor::default())
+        let ends = Ends::of(&endpoint(local, peer), server);
+        Sighting::of(ends, &head(at, target), time).identity(ClockAnchor::default())
     }
 
     #[test]

@@ -29,8 +29,9 @@ pub fn rate(hits: u64, n: u64) -> Rate {
         hits,
         n,
         rate: p,
-        low: (center - spread).max(0.0),
-        high: (center + spread).min(1.0),
+        // Where all or none were counted, an end is the rate itself, but for the last bits of a float.
+        low: (center - spread).clamp(0.0, p),
+        high: (center + spread).clamp(p, 1.0),
     }
 }
 
@@ -51,6 +52,17 @@ mod tests {
             r.low.abs() < 1e-12 && (r.high - 0.1611).abs() < 1e-4,
             "{r:?}"
         );
+    }
+
+    #[test]
+    fn the_rate_is_in_its_interval() {
+        for n in 1..400 {
+            for hits in [0, 1, n / 2, n - 1, n] {
+                let r = rate(hits, n);
+                assert!((r.low..=r.high).contains(&r.rate), "{r:?}");
+            }
+            assert_eq!((rate(0, n).low, rate(n, n).high), (0.0, 1.0));
+        }
     }
 
     #[test]

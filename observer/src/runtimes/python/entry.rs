@@ -7,6 +7,7 @@
 use super::super::image::Image;
 
 /// Bytes of a function that are looked at.
+#[cfg(target_arch = "x86_64")]
 const LOOK: usize = 128;
 
 /// The place of the cheapest probe that sees the function at `address` begin, or what it continues as, with

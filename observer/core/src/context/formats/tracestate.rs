@@ -100,8 +100,8 @@ fn member(member: &[u8], at: usize) -> Result<(&str, &str), Broken> {
 }
 
 fn check_key(key: &[u8], at: usize) -> Result<(), Broken> {
-    let starts = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let continues = |byte: &u8| starts(byte) || b"_-*/@".contains(byte);
+    let starts = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9');
+    let continues = |byte: &u8| starts(byte) || matches!(byte, b'_' | b'-' | b'*' | b'/' | b'@');
     if let Some(illegal) = key.iter().position(|byte| !continues(byte)) {
         return Err(Broken::at(&KEY_ILLEGAL, NAME, at + illegal));
     }
@@ -114,7 +114,7 @@ fn check_key(key: &[u8], at: usize) -> Result<(), Broken> {
 }
 
 fn check_value(value: &[u8], at: usize) -> Result<(), Broken> {
-    let allowed = |byte: &u8| matches!(byte, b' '..=b'~') && !b",=".contains(byte);
+    let allowed = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b',' | b'=');
     if let Some(illegal) = value.iter().position(|byte| !allowed(byte)) {
         return Err(Broken::at(&VALUE_ILLEGAL, NAME, at + illegal));
     }

@@ -86,19 +86,22 @@ impl LineTraceId {
         &self.raw
     }
 
-    /// The ids that this can mean, likely ones first: to look up whose it is.
-    pub fn candidates(&self) -> impl Iterator<Item = TraceId> {
-        let text = self.form == Form::Text;
+    /// Calls `look` with the ids that this can mean, likely ones first: to look up whose it is.
+    pub fn each_candidate(&self, mut look: impl FnMut(&TraceId)) {
         let narrow = |id: u128| u64::try_from(id).ok().filter(|id| *id != 0);
-        [
-            self.hex.filter(|id| *id != 0).map(TraceId::Wide),
-            self.hex.and_then(narrow).map(TraceId::Narrow),
-            self.decimal.and_then(narrow).map(TraceId::Narrow),
-            self.decimal.filter(|id| *id != 0).map(TraceId::Wide),
-            text.then(|| TraceId::Text(self.raw.clone())),
-        ]
-        .into_iter()
-        .flatten()
+        let wide = |id: &u128| *id != 0;
+        if let Some(id) = self.hex.filter(wide) {
+            look(&TraceId::Wide(id));
+        }
+        for id in self.hex.into_iter().chain(self.decimal).filter_map(narrow) {
+            look(&TraceId::Narrow(id));
+        }
+        if let Some(id) = self.decimal.filter(wide) {
+            look(&TraceId::Wide(id));
+        }
+        if self.form == Form::Text {
+            look(&TraceId::Text(self.raw.clone()));
+        }
     }
 
     /// Reads a value of unknown notation.

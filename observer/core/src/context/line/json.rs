@@ -4,11 +4,15 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::flat;
 use super::hits::{Hits, PLAIN, QUOTED};
 use super::id::Reading;
 use super::names::{Kind, MAX_NAME, kind};
 use super::text;
 use crate::text::Text;
+
+/// Rank of the members of an object that stands in no other one.
+pub(super) const NAMED: u8 = 1;
 
 /// Where the first object begins that looks like one: a brace before a quote or another brace.
 pub(super) fn find_object(line: &str) -> Option<usize> {
@@ -24,6 +28,14 @@ pub(super) fn find_object(line: &str) -> Option<usize> {
 /// # Errors
 /// It is no JSON, is cut, or is nested deeper than 128 levels; what was found before that stays.
 pub(super) fn scan(text: &str, hits: &mut Hits) -> Result<usize, ()> {
+    match flat::scan(text, hits) {
+        Some(end) => Ok(end),
+        None => scan_any(text, hits),
+    }
+}
+
+/// [`scan`], whatever the object holds.
+pub(super) fn scan_any(text: &str, hits: &mut Hits) -> Result<usize, ()> {
     let mut stream = serde_json::Deserializer::from_str(text);
     let root = Node {
         hits,
@@ -172,7 +184,12 @@ impl Visitor<'_> for KeySeed {
         Ok(Key {
             name,
             trace: key.eq_ignore_ascii_case("trace"),
-            link: matches!(key, "links" | "link" | "span_links"),
+            link: is_link(key),
         })
     }
+}
+
+/// Whether what stands under a key tells of other traces.
+pub(super) fn is_link(key: &str) -> bool {
+    matches!(key, "links" | "link" | "span_links")
 }

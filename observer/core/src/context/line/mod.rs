@@ -4,6 +4,7 @@
 //! other `name=value` or `name: value` text, bracketed ids as Spring Boot writes them, whole
 //! `traceparent` values; then the same within quoted strings. `names.rs` lists the field names.
 
+mod flat;
 mod hits;
 mod id;
 mod json;

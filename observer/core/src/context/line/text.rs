@@ -37,14 +37,23 @@ pub(super) fn may_have_id(text: &str) -> bool {
 /// Whether a short text has any sign of a trace id: for a value, setting up a search for each sign
 /// takes longer than going through it.
 fn has_end_of_sign(text: &[u8]) -> bool {
-    text.iter().enumerate().any(|(at, byte)| match byte {
-        b'e' => text[..at].ends_with(b"rac"),
-        b'E' => text[..at].ends_with(b"RAC"),
-        b'D' => text[..at].ends_with(b"TI"),
-        b'-' => text[..at].ends_with(b"00"),
+    let mut bytes = text.iter().enumerate();
+    bytes.any(|(at, byte)| ends_sign(&text[..at], *byte))
+}
+
+/// The bytes that signs end with.
+pub(super) const ENDS_OF_SIGNS: [u8; 5] = *b"eED-[";
+
+/// Whether a byte ends a sign of a trace id, after what stands before it.
+pub(super) fn ends_sign(before: &[u8], byte: u8) -> bool {
+    match byte {
+        b'e' => before.ends_with(b"rac"),
+        b'E' => before.ends_with(b"RAC"),
+        b'D' => before.ends_with(b"TI"),
+        b'-' => before.ends_with(b"00"),
         b'[' => true,
         _ => false,
-    })
+    }
 }
 
 /// Finds ids in a text whose fields have this rank.

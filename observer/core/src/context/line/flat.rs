@@ -1,0 +1,254 @@
+//! The plain case of a JSON object: one level, nothing escaped. Most structured log lines are of this
+//! kind, so they are read in one pass over their bytes. Whatever else a line holds is left to
+//! [`json`](super::json), which this agrees with.
+
+use super::hits::{Hits, QUOTED};
+use super::json::{NAMED, is_link};
+use super::names::{Kind, kind};
+use super::text;
+
+/// Members of one object that may tell of a trace, at most.
+const MAX_TELLING: usize = 8;
+
+/// Longest number read here, in bytes: no such integer leaves 64 bits.
+const MAX_NUMBER: usize = 18;
+
+/// A member that may tell of a trace.
+#[derive(Clone, Copy, Default)]
+struct Member<'t> {
+    /// Its name, if an id can stand there; otherwise its value mentions something like an id.
+    name: Option<(&'t str, Kind)>,
+    value: &'t str,
+}
+
+/// Finds ids in the object at the start of `text` and returns where it ends; `None`, with nothing
+/// found, if it is not of the plain kind.
+pub(super) fn scan(text: &str, hits: &mut Hits) -> Option<usize> {
+    let mut telling = [Member::default(); MAX_TELLING];
+    let mut count = 0;
+    let mut from = Cursor { text, at: 0 };
+    from.token(b'{')?;
+    loop {
+        from.token(b'"')?;
+        let (key, _) = from.string()?;
+        from.token(b':')?;
+        if let Some(member) = from.member(key)? {
+            *telling.get_mut(count)? = member;
+            count += 1;
+        }
+        match from.next()? {
+            b',' => {}
+            b'}' => break,
+            _ => return None,
+        }
+    }
+    for Member { name, value } in &telling[..count] {
+        match name {
+            Some((name, kind)) => hits.add(NAMED, name, value, kind.read(value)),
+            None => text::scan(value, QUOTED, hits),
+        }
+    }
+    Some(from.at)
+}
+
+/// A place in a text.
+struct Cursor<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl<'t> Cursor<'t> {
+    /// The next byte that is no white space (RFC 8259 §2).
+    fn next(&mut self) -> Option<u8> {
+        loop {
+            let byte = *self.text.as_bytes().get(self.at)?;
+            self.at += 1;
+            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                return Some(byte);
+            }
+        }
+    }
+
+    fn token(&mut self, token: u8) -> Option<()> {
+        (self.next()? == token).then_some(())
+    }
+
+    /// The value of a member; `Some(None)` if it can't tell of a trace.
+    fn member(&mut self, key: &'t str) -> Option<Option<Member<'t>>> {
+        let first = self.next()?;
+        if first == b'"' {
+            let (value, signs) = self.string()?;
+            if is_link(key) {
+                return Some(None);
+            }
+            let name = kind(key).map(|kind| (key, kind));
+            let tells = name.is_some() || (signs && text::may_have_id(value));
+            return Some(tells.then_some(Member { name, value }));
+        }
+        self.at -= 1;
+        match first {
+            b't' => self.word("true")?,
+            b'f' => self.word("false")?,
+            b'n' => self.word("null")?,
+            // Ids that are numbers need the whole grammar.
+            _ if kind(key).is_some() => return None,
+            _ => self.number()?,
+        }
+        Some(None)
+    }
+
+    /// The string whose opening quote was read, and whether it may hold a sign of an id.
+    fn string(&mut self) -> Option<(&'t str, bool)> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let mut signs = false;
+        for (at, byte) in rest.iter().enumerate() {
+            match MEANING[usize::from(*byte)] {
+                PLAIN => {}
+                SIGN => signs |= text::ends_sign(&rest[..at], *byte),
+                END => {
+                    let start = self.at;
+                    self.at = start + at + 1;
+                    return Some((self.text.get(start..start + at)?, signs));
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        let rest = self.text.get(self.at..)?;
+        self.at += word.len();
+        rest.starts_with(word).then_some(())
+    }
+
+    /// A number without an exponent (RFC 8259 §6).
+    fn number(&mut self) -> Option<()> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let digits = |from: usize| {
+            let digits = rest.get(from..).unwrap_or_default().iter();
+            digits.take_while(|byte| byte.is_ascii_digit()).count()
+        };
+        let start = usize::from(rest.first() == Some(&b'-'));
+        let whole = digits(start);
+        if whole == 0 || (whole > 1 && rest[start] == b'0') {
+            return None;
+        }
+        let mut end = start + whole;
+        if rest.get(end) == Some(&b'.') {
+            let fraction = digits(end + 1);
+            if fraction == 0 {
+                return None;
+            }
+            end += 1 + fraction;
+        }
+        let exponent = matches!(rest.get(end), Some(b'e' | b'E'));
+        self.at += end;
+        (end <= MAX_NUMBER && !exponent).then_some(())
+    }
+}
+
+/// A byte of a string that is nothing but itself.
+const PLAIN: u8 = 0;
+/// The quote that ends a string.
+const END: u8 = 1;
+/// The last byte of a sign of an id, perhaps.
+const SIGN: u8 = 2;
+/// What begins an escape, or must be escaped.
+const ODD: u8 = 3;
+
+/// What each byte means in a string.
+static MEANING: [u8; 256] = meanings();
+
+const fn meanings() -> [u8; 256] {
+    let mut meanings = [PLAIN; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        meanings[control] = ODD;
+        control += 1;
+    }
+    meanings[b'\\' as usize] = ODD;
+    meanings[b'"' as usize] = END;
+    let mut sign = 0;
+    while sign < text::ENDS_OF_SIGNS.len() {
+        meanings[text::ENDS_OF_SIGNS[sign] as usize] = SIGN;
+        sign += 1;
+    }
+    meanings
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::context::line::json;
+
+    fn found(text: &str) -> Option<(usize, Hits)> {
+        let mut hits = Hits::default();
+        scan(text, &mut hits).map(|end| (end, hits))
+    }
+
+    #[test]
+    fn plain_objects_are_read_here() {
+        for text in [
+            r#"{"time":"2026-01-01T00:00:00Z","level":"info","trace_id":"0af7651916cd43dd8448eb211c80319c"}"#,
+            "{ \"a\" : -1.5 , \"b\":true,\"c\":null , \"d\" : 0 }\n",
+        ] {
+            assert!(found(text).is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_plain_is_left() {
+        for text in [
+            "{}",
+            r#"{"a":"b"#,
+            r#"{"a":"\u0041"}"#,
+            r#"{"a":{}}"#,
+            r#"{"a":[1]}"#,
+            r#"{"a":01}"#,
+            r#"{"a":1e9}"#,
+            r#"{"a":1.}"#,
+            r#"{"a":truth}"#,
+            r#"{"a":1,}"#,
+            r#"{"trace_id":17}"#,
+            "{\"a\":\"b\tc\"}",
+        ] {
+            assert!(found(text).is_none(), "{text}");
+        }
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "\"[ -~]{0,12}\"",
+            "\"(trace_id=|id [a-c]*, )?[0-9a-f]{32}\"",
+            "\"00-[0-9a-f]{32}-[0-9a-f]{16}-01\"",
+            "-?[0-9]{1,20}(\\.[0-9]{0,3})?(e[0-9])?",
+            "true|false|null|nul|\\{\\}|\\[1\\]|\"\\\\u0041\"",
+        ]
+    }
+
+    proptest! {
+        /// What is read here is what `serde_json` reads.
+        #[test]
+        fn agrees_with_the_whole_grammar(
+            members in proptest::collection::vec(("trace_id|traceId|TID|links?|trace|msg|a\\.b|dd\\.trace_id|[ -~]{0,6}", value()), 1..12),
+            space in "[ \n\t]{0,2}",
+            rest in "[ }a]{0,2}",
+        ) {
+            let members: Vec<String> = members.iter().map(|(key, value)| format!("\"{key}\"{space}:{value}")).collect();
+            let text = format!("{{{}{space}}}{rest}", members.join(","));
+            if let Some((end, hits)) = found(&text) {
+                let mut expected = Hits::default();
+                prop_assert_eq!(json::scan_any(&text, &mut expected), Ok(end));
+                prop_assert_eq!(hits.finish(), expected.finish());
+            }
+        }
+
+        #[test]
+        fn nothing_panics(text in "[{}\":,a-e0-9.\\\\é\\[-]{0,40}") {
+            found(&text);
+        }
+    }
+}
