@@ -6,6 +6,7 @@
 pub mod go;
 pub mod java;
 pub mod node;
+pub mod published;
 pub mod python;
 pub mod tokio;
 
@@ -64,6 +65,7 @@ fn read(pid_tgid: u64, regs: u64) -> Execution {
         runtime::PYTHON => python::current(layout, pid_tgid),
         runtime::NODE => node::current(pid_tgid),
         runtime::JAVA => java::current(layout, pid_tgid),
+        runtime::PUBLISHED => published::current(layout),
         runtime::TOKIO => tokio::current(layout),
         _ => Execution::NONE,
     }

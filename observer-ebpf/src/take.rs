@@ -53,7 +53,10 @@ pub fn read(state: &FileState, piece: &Piece) {
 /// known, this tells nothing.
 #[inline(never)]
 fn send(caller: Thread, regs: u64, call: &mut ThreadState, state: &FileState) {
-    let execution = execution::current(caller, regs);
+    let mut execution = execution::current(caller, regs);
+    if execution.runtime == runtime::PUBLISHED {
+        execution = execution::Execution::NONE;
+    }
     if !matches!(execution.runtime, runtime::NONE | runtime::JAVA) {
         return;
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds the program and the benchmarks with optimisation, and runs them.
+//! `cargo xtask bench`: builds the program, the services and the benchmarks with optimisation, and runs them.
 
 use std::process::Command;
 
@@ -20,6 +20,8 @@ pub fn run(parts: &[&str]) -> Result<()> {
         "observer",
         "-p",
         "observer-bench",
+        "-p",
+        "observer-e2e",
     ]);
     let built = build.current_dir(&root).status()?;
     ensure!(built.success(), "the benchmarks can't be built: {built}");

@@ -20,6 +20,7 @@ pub mod control;
 pub mod java;
 pub mod lot;
 pub mod node;
+pub mod published;
 pub mod python;
 pub mod tokio;
 
@@ -91,8 +92,11 @@ pub mod runtime {
     pub const NODE: u8 = 4;
     /// A Java virtual thread. `execution` is its `Thread.threadId()`.
     pub const JAVA: u8 = 5;
+    /// No execution, but the trace that the thread says it works in (OTEP 4947): `execution` is the upper half of
+    /// its id, `origin` the lower one.
+    pub const PUBLISHED: u8 = 6;
     /// The highest value in use.
-    pub const LAST: u8 = JAVA;
+    pub const LAST: u8 = PUBLISHED;
 }
 
 /// Values of [`Take::how`].

@@ -85,6 +85,9 @@ pub enum ExecutionKind {
     NodeAsync,
     /// A Java virtual thread.
     VirtualThread,
+    /// No execution, but the trace that a thread publishes to work in (OTEP 4947): its id's halves are identity and
+    /// origin.
+    Published,
 }
 
 impl fmt::Display for ExecutionKind {
@@ -95,6 +98,7 @@ impl fmt::Display for ExecutionKind {
             Self::TokioTask => "task",
             Self::NodeAsync => "async id",
             Self::VirtualThread => "virtual thread",
+            Self::Published => "published context",
         })
     }
 }

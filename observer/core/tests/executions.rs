@@ -4,7 +4,7 @@
 
 mod world;
 
-use observer_abi::runtime::{GO, PYTHON};
+use observer_abi::runtime::{GO, PUBLISHED, PYTHON, TOKIO};
 use observer_core::judged::{Judged, Reason, SubjectId, Tier, Verdict};
 use world::{Socket, Told, World, request, response, tell_explaining, traceparent};
 
@@ -285,4 +285,72 @@ fn other_evidence_that_disagrees_with_trace_ids_is_no_longer_believed() {
             "{path}: {reason:?}"
         );
     }
+}
+
+/// The task of a connection writes a call for whoever handed it over and is handed the response.
+#[test]
+fn the_task_that_hands_a_call_over_and_is_answered_has_asked() {
+    let [a, b, connection] = [11, 12, 20];
+    for answered in [a, b] {
+        let mut s = shop();
+        s.w.run(LOOP, TOKIO, a);
+        s.w.read(LOOP, s.a, request("/a", &traceparent(1, 1)));
+        s.w.run(LOOP, TOKIO, b);
+        s.w.read(LOOP, s.b, request("/b", &traceparent(2, 2)));
+        s.w.nudge(SHOP, LOOP, TOKIO, b, connection);
+        s.w.run(LOOP, TOKIO, connection);
+        s.call();
+        s.w.nudge(SHOP, LOOP, TOKIO, connection, answered);
+        s.w.run(LOOP, TOKIO, b);
+        s.w.write(LOOP, s.b, response());
+        s.w.run(LOOP, TOKIO, a);
+        s.w.write(LOOP, s.a, response());
+        let (request, tier, _) = call_of(&s.told());
+        if answered == b {
+            assert_eq!((request, tier), (Some("/b"), Some(Tier::Execution)));
+        } else {
+            assert_eq!((request, tier), (None, None));
+        }
+    }
+}
+
+#[test]
+fn a_thread_that_publishes_its_trace_names_the_request() {
+    for (published, expected) in [(1, Some("/a")), (2, Some("/b")), (3, None)] {
+        let mut s = shop();
+        s.w.run(LOOP, PUBLISHED, 0);
+        s.w.read(LOOP, s.a, request("/a", &traceparent(1, 1)));
+        s.w.read(LOOP, s.b, request("/b", &traceparent(2, 2)));
+        s.w.run(LOOP, PUBLISHED, published);
+        s.call();
+        s.w.write(LOOP, s.b, response());
+        s.w.write(LOOP, s.a, response());
+        let (request, tier, _) = call_of(&s.told());
+        assert_eq!(request, expected);
+        assert_eq!(tier, expected.map(|_| Tier::Declared));
+    }
+}
+
+#[test]
+fn a_trace_that_two_requests_came_in_with_names_none() {
+    let mut s = shop();
+    s.w.read(LOOP, s.a, request("/a", &traceparent(1, 1)));
+    s.w.read(LOOP, s.b, request("/b", &traceparent(1, 2)));
+    s.w.run(LOOP, PUBLISHED, 1);
+    s.call();
+    s.w.write(LOOP, s.b, response());
+    s.w.write(LOOP, s.a, response());
+    assert_eq!(call_of(&s.told()).0, None);
+}
+
+#[test]
+fn a_context_that_nobody_detached_says_nothing_after_its_request() {
+    let mut s = shop();
+    s.w.run(LOOP, PUBLISHED, 1);
+    s.w.read(LOOP, s.a, request("/a", &traceparent(1, 1)));
+    s.w.read(LOOP, s.b, request("/b", &traceparent(2, 2)));
+    s.w.write(LOOP, s.a, response());
+    s.call();
+    s.w.write(LOOP, s.b, response());
+    assert_eq!(call_of(&s.told()).0, None);
 }

@@ -50,6 +50,17 @@ impl Mapped {
     }
 }
 
+impl Mapped {
+    /// Its file, opened to be read.
+    #[must_use]
+    pub fn open(&self, process: &Process) -> Option<File> {
+        // Not blocking: what lies there may have been replaced by a pipe meanwhile.
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_NONBLOCK);
+        options.open(self.file(process)).ok()
+    }
+}
+
 /// The files that `process` has mapped from their beginning; none if it is gone.
 #[must_use]
 pub fn mapped(process: &Process) -> Vec<Mapped> {
@@ -112,12 +123,7 @@ impl Image {
         mapped: &Mapped,
         names: [&str; N],
     ) -> Result<(Self, [Option<u64>; N]), ImageError> {
-        // Not blocking: what lies there may have been replaced by a pipe meanwhile.
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(mapped.file(process))
-            .map_err(|_| ImageError::NoFile)?;
+        let file = mapped.open(process).ok_or(ImageError::NoFile)?;
         let cache = ReadCache::new(file);
         let (bias, segments, found) =
             parse(&cache, mapped.start, names).ok_or(ImageError::Malformed)?;

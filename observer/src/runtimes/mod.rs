@@ -11,7 +11,9 @@ mod java;
 pub mod memory;
 #[cfg(target_arch = "x86_64")]
 mod node;
+mod published;
 mod python;
+mod tls;
 #[cfg(target_arch = "x86_64")]
 mod tokio;
 
@@ -68,20 +70,34 @@ pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavaila
     }
 }
 
-/// Whether there is something to be found in a process that was not there when it was `planned`: what it loads
-/// later, or executions that it begins to use.
-fn may_change(runtime: Runtime, planned: Option<&Result<Plan, Unavailable>>) -> bool {
-    match planned {
-        None => runtime == Runtime::Java,
-        Some(Ok(_)) => runtime == Runtime::Python,
-        Some(Err(_)) => !is_linked_in(runtime),
-    }
+/// What is read of a process that has no executions but threads, and whose threads publish the traces that they work in.
+fn published(process: &Process) -> Option<Plan> {
+    Some(Plan {
+        kind: ExecutionKind::Published,
+        layout: published::layout(process)?,
+        probes: Vec::new(),
+        missing: Vec::new(),
+        stepped: false,
+    })
 }
 
-/// Whether a process is looked at again for as long as it runs, if nothing was found: a service may use its first
-/// virtual thread at any time.
-fn looks_on(runtime: Runtime, planned: Option<&Result<Plan, Unavailable>>) -> bool {
-    runtime == Runtime::Java && planned.is_none()
+/// How long until a process is looked at again that was looked at so often, if it is: for what it loads
+/// later, or executions that it begins to use.
+fn pause(
+    runtime: Runtime,
+    planned: Option<&Result<Plan, Unavailable>>,
+    looks: usize,
+) -> Option<Duration> {
+    let pause = match planned {
+        // A service may use its first virtual thread at any time.
+        None if runtime == Runtime::Java => PAUSES.get(looks).or(PAUSES.last()),
+        // Libraries that publish are loaded by the service, later on.
+        None => PUBLISHING.get(looks),
+        Some(Ok(_)) if runtime == Runtime::Python => PAUSES.get(looks),
+        Some(Err(_)) if !is_linked_in(runtime) => PAUSES.get(looks),
+        Some(_) => None,
+    };
+    pause.copied()
 }
 
 /// Whether all that a plan rests on is in the executable, so that looking again finds nothing else.
@@ -102,6 +118,13 @@ const PAUSES: [Duration; 10] = [
     Duration::from_secs(5),
     Duration::from_secs(20),
     Duration::from_secs(60),
+];
+
+/// Pauses after which a process that publishes nothing is looked at again.
+const PUBLISHING: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(9),
+    Duration::from_secs(50),
 ];
 
 /// Why turns are not told apart unless that is asked for.
@@ -228,15 +251,10 @@ impl Followed {
             self.executions = Some(Executions::Unavailable(why.to_owned()));
             return;
         }
-        let planned = plan(process, runtime);
-        if may_change(runtime, planned.as_ref()) {
-            let last = PAUSES
-                .last()
-                .filter(|_| looks_on(runtime, planned.as_ref()));
-            let pause = PAUSES.get(self.looks).or(last);
-            self.again = pause.map(|pause| Instant::now() + *pause);
-            self.looks = self.looks.saturating_add(1);
-        }
+        let planned = plan(process, runtime).or_else(|| published(process).map(Ok));
+        let pause = pause(runtime, planned.as_ref(), self.looks);
+        self.again = pause.map(|pause| Instant::now() + pause);
+        self.looks = self.looks.saturating_add(1);
         let Some(planned) = planned else {
             return;
         };

@@ -12,6 +12,7 @@ mod probes;
 mod rate;
 mod replay;
 mod report;
+mod runtimes;
 mod syscalls;
 mod work;
 
@@ -49,6 +50,8 @@ struct Args {
 enum Part {
     /// Nanoseconds per run of each kernel program.
     Probes,
+    /// What each runtime's own probes take.
+    Runtimes,
     /// What a system call costs.
     Syscalls,
     /// Throughput and latency of nginx.
@@ -75,6 +78,7 @@ fn main() -> Result<()> {
     for part in parts {
         match part {
             Part::Probes => probes::run(&mut report)?,
+            Part::Runtimes => runtimes::run(&mut report)?,
             Part::Syscalls => syscalls::run(&mut report, &args.observer, args.rounds)?,
             Part::Nginx => nginx::run(&mut report, &args.observer, args.rounds)?,
             Part::Rate => rate::run(&mut report, &args.observer)?,

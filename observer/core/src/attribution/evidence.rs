@@ -38,7 +38,7 @@ impl Attributor {
         now: KernelNanos,
     ) -> [Found; KINDS] {
         [
-            ("correlation ids", declared(process, subject)),
+            ("what is declared", declared(process, subject)),
             ("executions", self.finer(process, subject, owned)),
             ("threads and messages", self.executed(process, subject)),
             (
@@ -222,10 +222,10 @@ pub(super) fn names(requests: &[Seq]) -> Vec<ExchangeId> {
 
 fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
     let Work::Call(call) = &subject.work else {
-        return Err(None);
+        return super::published::declared(process, subject);
     };
     let Some((header, requests)) = process.correlations.named_by(&call.begun.head.carrier) else {
-        return Err(None);
+        return super::published::declared(process, subject);
     };
     let mut latest = requests.latest_first();
     match (latest.next(), latest.next()) {

@@ -8,6 +8,7 @@
 //! | file | tier | evidence |
 //! |---|---|---|
 //! | `traces`, `named` | 1 | the trace-id that came in |
+//! | `published` | 2 | the trace that the thread publishes to work in |
 //! | `correlation` | 2 | a correlation id that came in |
 //! | `executions` | 3 | the execution, finer than a thread, that wrote the response, and those that it began |
 //! | `turns` | 3 | the turn of an event loop, one of those in which the request was read, worked for and answered |
@@ -42,6 +43,7 @@ mod named;
 mod pipes;
 mod pools;
 mod process;
+mod published;
 mod requests;
 mod served;
 mod story;
@@ -370,6 +372,7 @@ impl Attributor {
         };
         let watermark = process.next_request();
         let execution = ended.outcome.ok().and_then(|moved| moved.execution);
+        let execution = execution.filter(|e| !e.is_published());
         let turn = execution.filter(|_| is_turn(execution));
         self.turns
             .answered(tgid, ended.seq, turn, ended.time, watermark);
@@ -544,7 +547,7 @@ impl Attributor {
             Work::Line(line) => &line.line.moved,
             Work::Message(moved) => moved,
         };
-        let execution = moved.sole_execution()?;
+        let execution = moved.sole_execution().filter(|e| !e.is_published())?;
         if let Work::Call(call) = work
             && is_turn(Some(execution))
         {

@@ -67,7 +67,7 @@ impl Stages {
     fn data(&mut self, record: &Record<'_>, data: &Data<'_>) {
         self.attributor
             .acted(record.tgid, record.tid, data, record.time);
-        if let Some(execution) = data.execution {
+        if let Some(execution) = data.execution.filter(|e| !e.is_published()) {
             self.attributor
                 .execution_acted(record.tgid, execution, data, record.time);
         }

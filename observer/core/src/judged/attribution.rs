@@ -70,6 +70,8 @@ pub enum Evidence {
         /// Lower-case header name.
         header: Text,
     },
+    /// The thread published, as it did this, that it works in the trace which the request came in with.
+    PublishedContext,
     /// The thread read the request, did nothing else in between, and wrote the response.
     ServingThread(Tid),
     /// The thread answered the request and then went on with the same connection.
@@ -157,6 +159,9 @@ impl fmt::Display for Evidence {
         match self {
             Self::SameTrace => f.write_str("carries the request's trace-id"),
             Self::SameCorrelationId { header } => write!(f, "carries the request's {header}"),
+            Self::PublishedContext => {
+                f.write_str("its thread published the request's trace as the one it works in")
+            }
             Self::ServingThread(tid) => {
                 write!(
                     f,

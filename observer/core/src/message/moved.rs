@@ -54,7 +54,8 @@ impl Moved {
 
 /// Whether one execution, or none that is known, moved both parts.
 pub(super) fn same(a: Option<Execution>, b: Option<Execution>) -> bool {
-    a.map(|a| (a.kind, a.id)) == b.map(|b| (b.kind, b.id))
+    let identity = |e: Execution| (e.kind, e.id, e.published());
+    a.map(identity) == b.map(identity)
 }
 
 /// The chunks of one message so far.

@@ -68,6 +68,21 @@ pub struct Execution {
     pub origin: u64,
 }
 
+impl Execution {
+    /// Whether it is no execution, but the trace that a thread publishes.
+    #[must_use]
+    pub fn is_published(&self) -> bool {
+        self.kind == ExecutionKind::Published
+    }
+
+    /// The trace-id that a thread publishes.
+    #[must_use]
+    pub fn published(&self) -> Option<u128> {
+        self.is_published()
+            .then(|| u128::from(self.id) << 64 | u128::from(self.origin))
+    }
+}
+
 /// One event from a kernel probe.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {

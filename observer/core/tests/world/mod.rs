@@ -153,6 +153,21 @@ impl World {
         self.running.insert(tid, (runtime, execution));
     }
 
+    /// An execution has another one run again.
+    pub fn nudge(&mut self, tgid: u32, tid: u32, runtime: u8, waker: u64, woken: u64) {
+        let len = size_of::<abi::Nudge>();
+        let header = self.header(abi::kind::NUDGE, 0, tgid, tid, len);
+        let record = abi::Nudge {
+            header,
+            woken,
+            waker,
+            runtime,
+            again: 0,
+            reserved: [0; 6],
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
     /// An execution begins another one.
     pub fn branch(&mut self, tgid: u32, tid: u32, runtime: u8, parent: u64, child: u64) {
         let len = size_of::<abi::Branch>();
@@ -299,6 +314,11 @@ impl World {
         };
         let header = self.header(abi::kind::DATA, flags | nonblock, socket.tgid, tid, len);
         let (runtime, execution) = self.running.get(&tid).copied().unwrap_or_default();
+        // The world's trace-ids fit the lower half.
+        let (execution, origin) = match runtime {
+            abi::runtime::PUBLISHED => (0, execution),
+            _ => (execution, 0),
+        };
         let pos = self.positions.entry((socket.file, write)).or_default();
         let moved = u32::try_from(bytes.len()).unwrap();
         let record = abi::Data {
@@ -316,7 +336,7 @@ impl World {
             class: socket.class,
             runtime,
             execution,
-            origin: 0,
+            origin,
         };
         *pos += u64::from(moved);
         let mut raw = bytes_of(&record).to_vec();

@@ -15,7 +15,7 @@ use object::{
 };
 
 use crate::facts::Process;
-use crate::runtimes::image;
+use crate::runtimes::{image, tls::Tls};
 
 /// The largest section that is read, bytes: programs of a million functions have smaller tables of names.
 const LARGEST_TABLE: u64 = 64 << 20;
@@ -35,14 +35,6 @@ pub struct Program {
     pub stripped: bool,
     /// Whether a stripped program has messages of tokio's.
     pub mentions_tokio: bool,
-}
-
-/// Thread-local storage: where its image lies, and what it takes.
-#[derive(Clone, Copy)]
-struct Tls {
-    address: u64,
-    size: u64,
-    align: u64,
 }
 
 /// A symbol whose name speaks of tokio.
@@ -79,11 +71,7 @@ impl Program {
         let mut headers = elf.elf_program_headers().iter();
         let tls = headers
             .find(|header| header.p_type(LittleEndian) == PT_TLS)
-            .map(|header| Tls {
-                address: header.p_vaddr(LittleEndian),
-                size: header.p_memsz(LittleEndian),
-                align: header.p_align(LittleEndian).max(1),
-            });
+            .map(Tls::of);
         let section = |name| {
             let section = elf.section_by_name(name)?;
             (section.size() <= LARGEST_TABLE).then(|| section.data().ok())?
@@ -114,7 +102,8 @@ impl Program {
             return Ok(None);
         };
         let tls = self.tls.ok_or("it has no thread-local storage")?;
-        if !tls.align.is_power_of_two() || symbol.value.checked_add(symbol.size) > Some(tls.size) {
+        let end = symbol.value.checked_add(symbol.size);
+        if end.is_none_or(|end| end > tls.size) {
             return Err("its thread-local storage is damaged");
         }
         let start = tls.offset(symbol.value);
@@ -168,19 +157,6 @@ impl Program {
     }
 }
 
-impl Tls {
-    /// Where in the executable's block the byte at `value` lies, as counted from the thread pointer, which is the
-    /// block's end, aligned (ELF handling for thread-local storage, variant II).
-    fn offset(&self, value: u64) -> i64 {
-        let end = self.address.wrapping_add(self.size);
-        let padding = end.wrapping_neg() & (self.align - 1);
-        value
-            .wrapping_sub(self.size)
-            .wrapping_sub(padding)
-            .cast_signed()
-    }
-}
-
 /// The symbols of a table that have tokio in their names.
 fn of_tokio(table: &[u8], names: &[u8]) -> Vec<Symbol> {
     let tokio = Finder::new("tokio");
@@ -200,23 +176,4 @@ fn of_tokio(table: &[u8], names: &[u8]) -> Vec<Symbol> {
         })
     });
     named.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thread_locals_lie_below_the_thread_pointer() {
-        let tls = |address, size, align| Tls {
-            address,
-            size,
-            align,
-        };
-        // What compilers made of it: `fs:-0x1e8` for the word at 0x28 + 0x30, `fs:-0x340` for that at 0x78 + 0x28.
-        assert_eq!(tls(0x12a_b8d0, 0x240, 8).offset(0x58), -0x1e8);
-        assert_eq!(tls(0x141_5ad0, 0x3e0, 8).offset(0xa0), -0x340);
-        // An end that is not aligned.
-        assert_eq!(tls(0x1000, 0x3c, 0x20).offset(0), -0x40);
-    }
 }

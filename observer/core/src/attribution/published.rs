@@ -1,0 +1,50 @@
+//! Tier 2, contexts that threads publish for readers (OTEP 4947): what a thread did while it said that it works in a
+//! trace was done for the request that came in with that trace.
+//!
+//! It is the word of the service's own SDK. Where other evidence names another request, nothing is concluded.
+
+use super::evidence::{Link, MAX_CANDIDATES, names};
+use super::process::Process;
+use super::subject::{Subject, Work};
+use crate::context::TraceId;
+use crate::ids::Seq;
+use crate::judged::{Evidence, Reason, Tier};
+
+/// The request that came in with the trace which the thread published, or why none is named.
+pub(super) fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
+    let moved = match &subject.work {
+        Work::Call(call) => &call.begun.moved,
+        Work::Line(line) => &line.line.moved,
+        Work::Message(moved) => moved,
+    };
+    // A write of several events was made when the thread worked for the last of them.
+    let batched = matches!(&subject.work, Work::Line(line) if line.line.batched);
+    let published = moved.sole_execution().and_then(|e| e.published());
+    let Some(trace) = published.filter(|_| !batched).map(TraceId::Wide) else {
+        return Err(None);
+    };
+    // A context that nobody detached says nothing of what comes after its request.
+    let in_flight = |request: &Seq| {
+        let served = process.served(*request);
+        served.is_some_and(|s| {
+            let mut contexts = s.carrier.contexts.iter();
+            s.since <= subject.time
+                && s.until.is_none_or(|until| until >= subject.time)
+                && contexts.any(|c| c.trace_id.same_trace(&trace))
+        })
+    };
+    let candidates = process.traces.candidates(&trace).filter(in_flight);
+    let found: Vec<Seq> = candidates.take(MAX_CANDIDATES).collect();
+    match found[..] {
+        [] => Err(None),
+        [request] => Ok(Link {
+            request,
+            tier: Tier::Declared,
+            confidence: 0.995,
+            evidence: Evidence::PublishedContext,
+        }),
+        _ => Err(Some(Reason::SameIdTwice {
+            candidates: names(&found),
+        })),
+    }
+}
