@@ -10,7 +10,7 @@ use crate::{
     execution,
     file::{Direction, is_socket, observed, same},
     maps::{ANNOUNCED, FileState, PENDING, REGULAR, ThreadState, UNREPORTED},
-    mem, preempt,
+    mem,
     regs::Regs,
     report::{advance, position, refund, report, report_bare},
     ring::{self, cpu},
@@ -27,18 +27,10 @@ const MAX_MESSAGES: u64 = 1024;
 const MMSGHDR: u64 = 64;
 const MSG_LEN: u64 = 56;
 
-/// Looks at the return value `ret` of a system call of the current thread, whose registers are at
-/// `regs`.
+/// Looks at the return of a system call of the current `thread`, whose registers are at `regs`; it returned `ret`.
+/// Preemption is off.
 #[inline(always)]
-pub fn run(regs: u64, ret: i64) {
-    let Some(thread) = Thread::watched() else {
-        return;
-    };
-    preempt::held_off(|| watched(thread, regs, ret));
-}
-
-#[inline(always)]
-fn watched(thread: Thread, regs: u64, ret: i64) {
+pub fn watched(thread: Thread, regs: u64, ret: i64) {
     if let Some(state) = thread.known() {
         if state.bits & PENDING != 0 {
             if state.call == call::FUTEX {
@@ -76,7 +68,9 @@ fn unpaired(thread: Thread, regs: u64, ret: i64) {
 #[inline(never)]
 fn call_at(regs: u64) -> u8 {
     let mut words = Regs::room();
-    words.read(regs).map_or(call::NONE, |regs| call_of(regs.number()))
+    words
+        .read(regs)
+        .map_or(call::NONE, |regs| call_of(regs.number()))
 }
 
 /// Reports what `call` did, now that it returned `ret`.

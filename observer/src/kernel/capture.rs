@@ -54,7 +54,7 @@ impl Capture {
     ///
     /// See [`CaptureError`].
     pub fn start(config: CaptureConfig) -> Result<Self, CaptureError> {
-        let mut object = object::open(&config)?;
+        let (mut object, features) = object::open(&config)?;
         let policy = PolicyTable::open(&mut object, object::policy_bits(&config))?;
         // Before the probes are attached: this process must be excluded from the first call on.
         let watch = WatchTable::open(&mut object)?;
@@ -64,7 +64,7 @@ impl Capture {
             policy,
             runtimes: RuntimeTable::open(&mut object)?,
             counters: CpuCounters::open(&mut object)?,
-            status: attach(&mut object)?,
+            status: attach(&mut object, &features)?,
             misses: Misses::open(&object),
             object,
         })
