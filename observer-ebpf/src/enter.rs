@@ -242,14 +242,8 @@ fn begin(caller: Thread, regs: u64, thread: &mut ThreadState, state: &FileState)
     piece.time.set(ring::now());
     thread.pos = position(state, Direction::Write);
     advance(state, Direction::Write, offered as i64);
-    if !announce(
-        state,
-        thread.file,
-        thread.fd,
-        piece.pid_tgid.get(),
-        piece.time.get(),
-    ) {
-        ring::lose();
+    let when = (piece.pid_tgid.get(), piece.time.get());
+    if !announce(state, thread.file, thread.fd, when, Direction::Write) {
         thread.offered = offered | offered << 32;
         return;
     }

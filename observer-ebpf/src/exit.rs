@@ -207,10 +207,9 @@ fn splice(call: &ThreadState, from: &FileState, piece: &Piece) {
 fn bare(file: u64, fd: i32, state: &FileState, piece: &Piece, direction: Direction) {
     piece.pos.set(position(state, direction));
     advance(state, direction, piece.len.get() as i64);
-    if announce(state, file, fd, piece.pid_tgid.get(), piece.time.get()) {
+    let when = (piece.pid_tgid.get(), piece.time.get());
+    if announce(state, file, fd, when, direction) {
         report_bare(piece);
-    } else {
-        ring::lose();
     }
 }
 
@@ -302,20 +301,15 @@ fn message_len(message: u64) -> u64 {
     u64::from(mem::user::<u32>(message.wrapping_add(MSG_LEN)).unwrap_or(0))
 }
 
-/// Announces the description before its first data; counts the data as lost if that fails.
+/// Announces the description before its first data; false if that is not to be sent.
 #[inline(always)]
 fn introduce(call: &ThreadState, state: &FileState, piece: &Piece) -> bool {
-    let announced = announce(
-        state,
-        call.file,
-        call.fd,
-        piece.pid_tgid.get(),
-        piece.time.get(),
-    );
-    if !announced {
-        ring::lose();
-    }
-    announced
+    let direction = match piece.flags.get() & data_flag::WRITE {
+        0 => Direction::Read,
+        _ => Direction::Write,
+    };
+    let when = (piece.pid_tgid.get(), piece.time.get());
+    announce(state, call.file, call.fd, when, direction)
 }
 
 /// Whether a read that returned 0 asked for any bytes: otherwise that is not the end.
