@@ -60,6 +60,16 @@ pub(crate) fn count(value: u64, one: &str) -> String {
     format!("{} {one}{plural}", number(value))
 }
 
+/// What was not observed, and how much of it: `TLS, 3 connections`.
+pub(crate) fn unobserved(of: Protocol, number_of: u64) -> String {
+    let how_many = match of {
+        Protocol::IoUring if number_of == 1 => "1 process".to_owned(),
+        Protocol::IoUring => format!("{} processes", number(number_of)),
+        _ => count(number_of, "connection"),
+    };
+    format!("{}, {how_many}", protocol(of))
+}
+
 /// `12.5 % of 240 (95 % interval 8.9–17.3 %)`.
 pub(crate) fn rate(rate: Rate) -> String {
     format!(
