@@ -1,23 +1,36 @@
-//! `File` records: the addresses of a description, sent before its first data.
+//! `File` records: the addresses of a description, sent before its first data, and the decision whether it is
+//! observed at all.
 
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
-use observer_abi::{File, Header, UNIX_PATH, class, kind};
+use observer_abi::{File, Header, UNIX_PATH, class, file_flag, kind, lot};
 
 use crate::{
     config::offset,
-    file::OpenFile,
-    maps::{ANNOUNCED, FileState, REGULAR},
+    file::{Direction, OpenFile},
+    maps::{ANNOUNCED, CONTROL, FileState, IGNORED, REGULAR},
     mem, ring,
 };
 
-/// Makes sure that a `File` record of this description is in the ring before its data; false if
-/// that could not be done, so that its data must not be sent.
+/// Makes sure that a `File` record of this description is in the ring before its data, which moves in
+/// `direction`; false if that could not be done, which counts as a loss, or if the description is left out:
+/// its data must not be sent then.
 ///
 /// `address` is that of its `struct file`, which another thread may have closed by now.
 #[inline(always)]
-pub fn announce(state: &FileState, address: u64, fd: i32, pid_tgid: u64, time: u64) -> bool {
-    if state.bits.get() & ANNOUNCED != 0 {
+pub fn announce(
+    state: &FileState,
+    address: u64,
+    fd: i32,
+    (pid_tgid, time): (u64, u64),
+    direction: Direction,
+) -> bool {
+    let bits = state.bits.get();
+    if bits & ANNOUNCED != 0 {
         return true;
+    }
+    // Left out meanwhile, by another thread: that was told.
+    if bits & IGNORED != 0 {
+        return false;
     }
     let told = Told {
         address,
@@ -27,13 +40,30 @@ pub fn announce(state: &FileState, address: u64, fd: i32, pid_tgid: u64, time: u
         time,
         fd,
         class: state.class.get(),
+        reads: direction == Direction::Read,
     };
-    if describe(&told) != 0 {
-        return false;
+    match describe(&told) {
+        SENT => {
+            state.bits.set(bits | ANNOUNCED);
+            true
+        }
+        LEFT_OUT => {
+            state.bits.set(bits | IGNORED);
+            false
+        }
+        _ => {
+            ring::lose();
+            false
+        }
     }
-    state.bits.set(state.bits.get() | ANNOUNCED);
-    true
 }
+
+/// What became of a `File` record: it is in the ring.
+const SENT: i32 = 0;
+/// It is in the ring, and says that nothing will follow.
+const LEFT_OUT: i32 = 1;
+/// There is none.
+const LOST: i32 = -1;
 
 /// What is already known of the description to describe.
 struct Told {
@@ -44,16 +74,18 @@ struct Told {
     time: u64,
     fd: i32,
     class: u8,
+    /// Its first bytes come in.
+    reads: bool,
 }
 
-/// Sends the record; 0 if it is in the ring.
+/// Sends the record.
 #[inline(never)]
 fn describe(told: &Told) -> i32 {
     let Some(file) = OpenFile::at(told.address) else {
-        return -1;
+        return LOST;
     };
     let Some(mut entry) = ring::reserve::<File>() else {
-        return -1;
+        return LOST;
     };
     let record: *mut File = entry.as_mut_ptr();
     // SAFETY: the slot has room for one record; zeros are a valid one.
@@ -72,14 +104,31 @@ fn describe(told: &Told) -> i32 {
         class::UNIX => unix(&file, record),
         _ => {}
     }
+    let left_out = left_out(record);
     // The description may have been closed, and its memory used again, while it was read.
     if OpenFile::at(told.address).map(|file| file.ino) != Some(told.ino) {
         entry.discard(u64::from(BPF_RB_NO_WAKEUP));
-        return -1;
+        return LOST;
     }
     record.header = head(told);
+    if left_out {
+        record.header.flags = file_flag::LEFT_OUT | if told.reads { file_flag::READ } else { 0 };
+    }
     entry.submit(ring::wakeup());
-    0
+    if left_out { LEFT_OUT } else { SENT }
+}
+
+/// Whether the lot falls on the connection of `record`, which has lot 0 if it is none; notes what that was
+/// decided by.
+#[inline(always)]
+fn left_out(record: &mut File) -> bool {
+    let Some(control) = CONTROL.get_ptr(0) else {
+        return false;
+    };
+    // SAFETY: map element; userspace writes the word as a whole.
+    let left_out = unsafe { (&raw const (*control).left_out).read_volatile() };
+    record.left_out = left_out as u16;
+    u32::from(record.lot) + u32::from(record.left_out) >= 1 << 16
 }
 
 #[inline(always)]
@@ -109,6 +158,8 @@ fn tcp4(file: &OpenFile, record: &mut File) {
     record.local_addr[..4].copy_from_slice(&local);
     record.remote_addr[..4].copy_from_slice(&remote);
     ports(sock, record);
+    let half = |address| [0, lot::mapped(u32::from_le_bytes(address))];
+    draw(half(local), half(remote), record);
 }
 
 #[inline(always)]
@@ -117,6 +168,18 @@ fn tcp6(file: &OpenFile, record: &mut File) {
     record.local_addr = mem::kernel(sock, offset!(sock_v6_rcv_saddr)).unwrap_or([0; 16]);
     record.remote_addr = mem::kernel(sock, offset!(sock_v6_daddr)).unwrap_or([0; 16]);
     ports(sock, record);
+    let local: [u64; 2] = mem::kernel(sock, offset!(sock_v6_rcv_saddr)).unwrap_or([0; 2]);
+    let remote: [u64; 2] = mem::kernel(sock, offset!(sock_v6_daddr)).unwrap_or([0; 2]);
+    draw(local, remote, record);
+}
+
+/// The lot of a TCP connection, by its addresses and the ports that are noted already.
+#[inline(always)]
+fn draw(local: [u64; 2], remote: [u64; 2], record: &mut File) {
+    let le = u64::from_le;
+    let local = lot::end(le(local[0]), le(local[1]), record.local_port);
+    let remote = lot::end(le(remote[0]), le(remote[1]), record.remote_port);
+    record.lot = lot::between(local, remote);
 }
 
 /// The other end's inode, and the path that either end is bound to.
@@ -124,7 +187,8 @@ fn tcp6(file: &OpenFile, record: &mut File) {
 fn unix(file: &OpenFile, record: &mut File) {
     let sock = sock_of(file);
     let peer: u64 = mem::kernel(sock, offset!(unix_peer)).unwrap_or(0);
-    let mut address: u64 = mem::kernel(sock, offset!(unix_addr)).unwrap_or(0);
+    let own: u64 = mem::kernel(sock, offset!(unix_addr)).unwrap_or(0);
+    let mut others = 0;
     if peer != 0 {
         // Null while the connection waits to be accepted.
         let socket: u64 = mem::kernel(peer, offset!(sock_socket)).unwrap_or(0);
@@ -132,10 +196,22 @@ fn unix(file: &OpenFile, record: &mut File) {
             let inode = socket + u64::from(offset!(socket_inode));
             record.peer_ino = mem::kernel(inode, offset!(inode_ino)).unwrap_or(0);
         }
-        if address == 0 {
-            address = mem::kernel(peer, offset!(unix_addr)).unwrap_or(0);
-        }
+        others = mem::kernel(peer, offset!(unix_addr)).unwrap_or(0);
     }
+    // The client's inode is known at both ends from the beginning, the server's not before it was accepted. A socket
+    // that was accepted has the address of the one that listens (`net/unix/af_unix.c`: `unix_stream_connect`).
+    let named = match (own != 0, others != 0) {
+        (false, true) => record.ino,
+        (true, false) => record.peer_ino,
+        (false, false) => record.ino.min(record.peer_ino),
+        (true, true) => 0,
+    };
+    record.lot = match named {
+        // Its client is bound as well, or gone: where the two `struct sock` lie. That comes again soon.
+        0 => lot::between(lot::inner_end(sock), lot::inner_end(peer)),
+        inode => lot::between(lot::inner_end(inode), 0),
+    };
+    let address = if own != 0 { own } else { others };
     if address == 0 {
         return;
     }

@@ -14,7 +14,7 @@ use crate::{
     execution,
     file::{Direction, OpenFile, is_socket, observed},
     maps::{FileState, PENDING, ThreadState, UNREPORTED, VECTOR},
-    mem, preempt,
+    mem,
     regs::Regs,
     report::{advance, ignored, position, report},
     ring,
@@ -37,24 +37,21 @@ const SPLICE_F_NONBLOCK: u64 = 0x2;
 /// Bit of [`ThreadState::flags`] above the `data_flag`s: the call discards what it receives.
 pub const NO_PAYLOAD: u32 = 0x100;
 
-/// Looks at system call `number` of the current thread, whose registers are at `regs`.
+/// The current thread and what its system call `number` does, if that is to be looked at.
 #[inline(always)]
-pub fn run(regs: u64, number: u64) {
+pub fn wanted(number: u64) -> Option<(Thread, u8)> {
     let call = call_of(number);
     if call == call::NONE {
-        return;
+        return None;
     }
-    let Some(thread) = Thread::watched() else {
-        return;
-    };
-    if call == call::FUTEX && thread.cell & watch::WAKES == 0 {
-        return;
-    }
-    preempt::held_off(|| watched(thread, regs, call));
+    let thread = Thread::watched()?;
+    let looked_at = call != call::FUTEX || thread.cell & watch::WAKES != 0;
+    looked_at.then_some((thread, call))
 }
 
+/// Looks at the beginning of a `call` of the current `thread`, whose registers are at `regs`. Preemption is off.
 #[inline(always)]
-fn watched(thread: Thread, regs: u64, call: u8) {
+pub fn watched(thread: Thread, regs: u64, call: u8) {
     let Some(state) = thread.claim() else {
         return;
     };
@@ -250,14 +247,8 @@ fn begin(caller: Thread, regs: u64, thread: &mut ThreadState, state: &FileState)
     piece.time.set(ring::now());
     thread.pos = position(state, Direction::Write);
     advance(state, Direction::Write, offered as i64);
-    if !announce(
-        state,
-        thread.file,
-        thread.fd,
-        piece.pid_tgid.get(),
-        piece.time.get(),
-    ) {
-        ring::lose();
+    let when = (piece.pid_tgid.get(), piece.time.get());
+    if !announce(state, thread.file, thread.fd, when, Direction::Write) {
         thread.offered = offered | offered << 32;
         return;
     }

@@ -10,7 +10,7 @@ use crate::{
     execution,
     file::{Direction, is_socket, observed, same},
     maps::{ANNOUNCED, FileState, PENDING, REGULAR, ThreadState, UNREPORTED},
-    mem, preempt,
+    mem,
     regs::Regs,
     report::{advance, position, refund, report, report_bare},
     ring::{self, cpu},
@@ -27,18 +27,10 @@ const MAX_MESSAGES: u64 = 1024;
 const MMSGHDR: u64 = 64;
 const MSG_LEN: u64 = 56;
 
-/// Looks at the return value `ret` of a system call of the current thread, whose registers are at
-/// `regs`.
+/// Looks at the return of a system call of the current `thread`, whose registers are at `regs`; it returned `ret`.
+/// Preemption is off.
 #[inline(always)]
-pub fn run(regs: u64, ret: i64) {
-    let Some(thread) = Thread::watched() else {
-        return;
-    };
-    preempt::held_off(|| watched(thread, regs, ret));
-}
-
-#[inline(always)]
-fn watched(thread: Thread, regs: u64, ret: i64) {
+pub fn watched(thread: Thread, regs: u64, ret: i64) {
     if let Some(state) = thread.known() {
         if state.bits & PENDING != 0 {
             if state.call == call::FUTEX {
@@ -95,7 +87,9 @@ fn uses_ring(thread: Thread, state: &mut ThreadState, ret: i64) {
 #[inline(never)]
 fn call_at(regs: u64) -> u8 {
     let mut words = Regs::room();
-    words.read(regs).map_or(call::NONE, |regs| call_of(regs.number()))
+    words
+        .read(regs)
+        .map_or(call::NONE, |regs| call_of(regs.number()))
 }
 
 /// Reports what `call` did, now that it returned `ret`.
@@ -232,10 +226,9 @@ fn splice(call: &ThreadState, from: &FileState, piece: &Piece) {
 fn bare(file: u64, fd: i32, state: &FileState, piece: &Piece, direction: Direction) {
     piece.pos.set(position(state, direction));
     advance(state, direction, piece.len.get() as i64);
-    if announce(state, file, fd, piece.pid_tgid.get(), piece.time.get()) {
+    let when = (piece.pid_tgid.get(), piece.time.get());
+    if announce(state, file, fd, when, direction) {
         report_bare(piece);
-    } else {
-        ring::lose();
     }
 }
 
@@ -327,20 +320,15 @@ fn message_len(message: u64) -> u64 {
     u64::from(mem::user::<u32>(message.wrapping_add(MSG_LEN)).unwrap_or(0))
 }
 
-/// Announces the description before its first data; counts the data as lost if that fails.
+/// Announces the description before its first data; false if that is not to be sent.
 #[inline(always)]
 fn introduce(call: &ThreadState, state: &FileState, piece: &Piece) -> bool {
-    let announced = announce(
-        state,
-        call.file,
-        call.fd,
-        piece.pid_tgid.get(),
-        piece.time.get(),
-    );
-    if !announced {
-        ring::lose();
-    }
-    announced
+    let direction = match piece.flags.get() & data_flag::WRITE {
+        0 => Direction::Read,
+        _ => Direction::Write,
+    };
+    let when = (piece.pid_tgid.get(), piece.time.get());
+    announce(state, call.file, call.fd, when, direction)
 }
 
 /// Whether a read that returned 0 asked for any bytes: otherwise that is not the end.

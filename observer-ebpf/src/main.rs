@@ -8,6 +8,9 @@
 //! | `task_exec` | `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)` | 4.17 and later |
 //! | `task_exit` | `sched_process_exit(struct task_struct *p)` (a second argument from 6.16 is not read) | 4.17 and later |
 //!
+//! Where raw tracepoints may be preempted (from Linux 7.0 on), the same is asked of perf instead ([`perf`]): `sys_enter_perf` and
+//! so on, of which `task_fork_perf` is for `task_newtask`.
+//!
 //! Further programs are put into single processes whose runtime they are for (see [`execution`]).
 //!
 //! The ring buffer asks for 5.8. Nothing here needs a later kernel: loops are bounded, atomics do not
@@ -48,6 +51,7 @@ mod file;
 mod gather;
 mod maps;
 mod mem;
+mod perf;
 mod preempt;
 mod probe;
 mod regs;
@@ -61,21 +65,45 @@ mod wake;
 
 use aya_ebpf::{
     EbpfContext,
-    macros::{raw_tracepoint, uprobe, uretprobe},
-    programs::{ProbeContext, RawTracePointContext, RetProbeContext},
+    macros::{raw_tracepoint, tracepoint, uprobe, uretprobe},
+    programs::{ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext},
 };
+use thread::Thread;
 
 /// Kernel prototype: `sys_enter(struct pt_regs *regs, long id)`, since 4.17 as a raw tracepoint.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
-    enter::run(ctx.arg(0), ctx.arg(1));
+    if let Some((thread, call)) = enter::wanted(ctx.arg(1)) {
+        preempt::held_off(|| enter::watched(thread, ctx.arg(0), call));
+    }
+    0
+}
+
+/// Perf's record: `long id; unsigned long args[6]`.
+#[tracepoint]
+pub fn sys_enter_perf(ctx: TracePointContext) -> u32 {
+    if let Some((thread, call)) = enter::wanted(perf::word(&ctx, perf::FIRST)) {
+        enter::watched(thread, perf::registers(), call);
+    }
     0
 }
 
 /// Kernel prototype: `sys_exit(struct pt_regs *regs, long ret)`, since 4.17 as a raw tracepoint.
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn sys_exit(ctx: RawTracePointContext) -> i32 {
-    exit::run(ctx.arg(0), ctx.arg(1));
+    if let Some(thread) = Thread::watched() {
+        preempt::held_off(|| exit::watched(thread, ctx.arg(0), ctx.arg(1)));
+    }
+    0
+}
+
+/// Perf's record: `long id; long ret`.
+#[tracepoint]
+pub fn sys_exit_perf(ctx: TracePointContext) -> u32 {
+    if let Some(thread) = Thread::watched() {
+        let ret = perf::word(&ctx, perf::FIRST + 1);
+        exit::watched(thread, perf::registers(), ret as i64);
+    }
     0
 }
 
@@ -87,18 +115,43 @@ pub fn task_fork(ctx: RawTracePointContext) -> i32 {
     0
 }
 
+/// Perf's record of `task_newtask`, which comes just before `sched_process_fork` and tells of threads and processes
+/// apart: `pid_t pid; char comm[16]; unsigned long clone_flags; short oom_score_adj`.
+#[tracepoint]
+pub fn task_fork_perf(ctx: TracePointContext) -> u32 {
+    task::cloned(
+        perf::word(&ctx, perf::FIRST) as u32,
+        perf::word(&ctx, perf::FIRST + 3),
+    );
+    0
+}
+
 /// Kernel prototype: `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm
 /// *bprm)`, called by the task once its new program is in place.
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
-pub fn task_exec(ctx: RawTracePointContext) -> i32 {
-    preempt::held_off(|| task::exec(ctx.arg(0)));
+pub fn task_exec(_: RawTracePointContext) -> i32 {
+    preempt::held_off(task::exec);
+    0
+}
+
+/// Nothing of perf's record is used: the task is the current one.
+#[tracepoint]
+pub fn task_exec_perf(_: TracePointContext) -> u32 {
+    task::exec();
     0
 }
 
 /// Kernel prototype: `sched_process_exit(struct task_struct *p)`, called by every ending thread.
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
-pub fn task_exit(ctx: RawTracePointContext) -> i32 {
-    preempt::held_off(|| task::exit(ctx.arg(0)));
+pub fn task_exit(_: RawTracePointContext) -> i32 {
+    preempt::held_off(task::exit);
+    0
+}
+
+/// Nothing of perf's record is used: the task is the current one.
+#[tracepoint]
+pub fn task_exit_perf(_: TracePointContext) -> u32 {
+    task::exit();
     0
 }
 

@@ -53,7 +53,7 @@ pub const REGULAR: u8 = 0x80;
 
 /// [`FileState::bits`]: a `File` record is in the ring.
 pub const ANNOUNCED: u8 = 1;
-/// [`FileState::bits`]: userspace wants to hear no more of it.
+/// [`FileState::bits`]: userspace wants to hear no more of it, or it was left out by its lot.
 pub const IGNORED: u8 = 2;
 /// [`FileState::bits`]: a socket that was connected here, or first written to.
 pub const CLIENT: u8 = 4;

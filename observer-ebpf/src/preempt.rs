@@ -2,7 +2,8 @@
 //!
 //! Before Linux 7.0 programs at tracepoints ran with preemption off. Since then they may be preempted
 //! (`__bpf_trace_run` in `kernel/trace/bpf_trace.c`), by one that uses the same state. While one is, the same program
-//! does not run for others on that CPU: the kernel counts those runs, and so they are known to be lost.
+//! does not run for others on that CPU: the kernel counts those runs, and so they are known to be lost. Programs attached through
+//! perf need none of this ([`perf`](crate::perf)).
 
 use core::arch::asm;
 

@@ -1,6 +1,6 @@
 //! The life of processes and threads.
 
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid};
 use observer_abi::{Task, control::watch, kind};
 
 use crate::{
@@ -12,18 +12,36 @@ use crate::{
     thread::{cell, cell_at, is_watched, slot},
 };
 
-/// The current thread made the task at `child`, which has not run yet: a child of a watched process
-/// is watched, and one of an unwatched process is not, whoever had its id before.
+/// `CLONE_THREAD` of `include/uapi/linux/sched.h`.
+const CLONE_THREAD: u64 = 0x1_0000;
+
+/// The current thread made the task at `child`, which has not run yet.
 #[inline(always)]
 pub fn fork(child: u64) {
-    let pid_tgid = bpf_get_current_pid_tgid();
-    let parent = (pid_tgid >> 32) as u32;
-    let (Some(tgid), Some(tid)) = (
+    if let (Some(tgid), Some(tid)) = (
         mem::kernel::<u32>(child, offset!(task_tgid)),
         mem::kernel::<u32>(child, offset!(task_pid)),
-    ) else {
-        return;
+    ) {
+        born(tgid, tid);
+    }
+}
+
+/// The current thread made the task `tid`, which has not run yet, with the `CLONE_*` bits `flags`.
+#[inline(always)]
+pub fn cloned(tid: u32, flags: u64) {
+    let tgid = match flags & CLONE_THREAD {
+        0 => tid,
+        _ => (bpf_get_current_pid_tgid() >> 32) as u32,
     };
+    born(tgid, tid);
+}
+
+/// Thread `tid` of process `tgid` comes from the current one: a child of a watched process is watched, and one of
+/// an unwatched process is not, whoever had its id before.
+#[inline(always)]
+fn born(tgid: u32, tid: u32) {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let parent = (pid_tgid >> 32) as u32;
     let inherited = cell(parent) & !watch::EXCLUDED;
     if tgid != parent
         && let Some(at) = cell_at(tgid)
@@ -57,12 +75,12 @@ pub fn fork(child: u64) {
     } else {
         kind::FORK
     };
-    send(kind, pid_tgid, tgid, tid, child);
+    send(kind, pid_tgid, tgid, tid);
 }
 
 /// The current process has replaced its program.
 #[inline(always)]
-pub fn exec(task: u64) {
+pub fn exec() {
     let pid_tgid = bpf_get_current_pid_tgid();
     let tgid = (pid_tgid >> 32) as u32;
     let cell = cell(tgid);
@@ -79,13 +97,13 @@ pub fn exec(task: u64) {
         state.ring = 0;
     }
     if is_watched(cell) || (setting!(all_execs) != 0 && cell & watch::EXCLUDED == 0) {
-        send(kind::EXEC, pid_tgid, tgid, pid_tgid as u32, task);
+        send(kind::EXEC, pid_tgid, tgid, pid_tgid as u32);
     }
 }
 
 /// The current thread ends.
 #[inline(always)]
-pub fn exit(task: u64) {
+pub fn exit() {
     let pid_tgid = bpf_get_current_pid_tgid();
     let (tgid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
     if !is_watched(cell(tgid)) {
@@ -97,13 +115,14 @@ pub fn exit(task: u64) {
         state.tid = 0;
         state.bits = 0;
     }
-    send(kind::EXIT, pid_tgid, tgid, tid, task);
+    send(kind::EXIT, pid_tgid, tgid, tid);
     close::all();
 }
 
-/// Sends a record of what the thread `pid_tgid` did to the task at `address`.
+/// Sends a record of what the current thread, `pid_tgid`, did, and which thread it did it to: itself, or one that
+/// still has its name.
 #[inline(always)]
-fn send(kind: u8, pid_tgid: u64, tgid: u32, tid: u32, address: u64) {
+fn send(kind: u8, pid_tgid: u64, tgid: u32, tid: u32) {
     let Some(mut entry) = ring::reserve::<Task>() else {
         return;
     };
@@ -112,7 +131,7 @@ fn send(kind: u8, pid_tgid: u64, tgid: u32, tid: u32, address: u64) {
         header: ring::header(kind, len, pid_tgid, ring::now()),
         tgid,
         tid,
-        comm: mem::kernel(address, offset!(task_comm)).unwrap_or([0; 16]),
+        comm: bpf_get_current_comm().unwrap_or([0; 16]),
     });
     entry.submit(ring::wakeup());
 }

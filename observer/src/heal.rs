@@ -10,7 +10,7 @@ use observer_core::summary::Tally;
 
 use crate::cli::export::HealPlan;
 use crate::otlp::config::Config;
-use crate::otlp::{Exporter, FLUSH, StartError};
+use crate::otlp::{Exporter, FLUSH, Gauge, StartError};
 use crate::sink::Sink;
 
 /// The sink that `plan` asks for: `inner`, which is also told what healing makes; and the export.
@@ -22,8 +22,21 @@ pub fn around<'a>(
     plan: Option<&HealPlan>,
     inner: Box<dyn Sink + 'a>,
 ) -> Result<Box<dyn Sink + 'a>, StartError> {
+    let (sink, _) = around_with_gauge(plan, inner)?;
+    Ok(sink)
+}
+
+/// The same, with what tells how the export stands.
+///
+/// # Errors
+///
+/// As [`around`].
+pub fn around_with_gauge<'a>(
+    plan: Option<&HealPlan>,
+    inner: Box<dyn Sink + 'a>,
+) -> Result<(Box<dyn Sink + 'a>, Gauge), StartError> {
     let Some(plan) = plan else {
-        return Ok(inner);
+        return Ok((inner, Gauge::default()));
     };
     let exporter = match &plan.otlp {
         Some(otlp) => {
@@ -32,12 +45,14 @@ pub fn around<'a>(
         }
         None => None,
     };
-    Ok(Box::new(Healing {
+    let gauge = exporter.as_ref().map(Exporter::gauge).unwrap_or_default();
+    let healing = Box::new(Healing {
         healer: Healer::new(plan.settings),
         healed: Vec::new(),
         exporter,
         inner,
-    }))
+    });
+    Ok((healing, gauge))
 }
 
 /// Heals what passes through.

@@ -17,6 +17,7 @@
 #![no_std]
 
 pub mod control;
+pub mod lot;
 pub mod node;
 pub mod python;
 pub mod tokio;
@@ -144,6 +145,14 @@ pub mod data_flag {
     pub const LATE: u8 = 128;
 }
 
+/// Bits of [`Header::flags`] for [`kind::FILE`].
+pub mod file_flag {
+    /// The connection is left out, by its [`File::lot`]: no more will be told of it.
+    pub const LEFT_OUT: u8 = 1;
+    /// With [`LEFT_OUT`]: the first bytes came in; otherwise they went out.
+    pub const READ: u8 = 2;
+}
+
 /// Values of [`Data::class`] and [`File::class`]: what kind of open file description it is.
 pub mod class {
     /// Not observed.
@@ -269,8 +278,10 @@ pub struct File {
     pub path_len: u16,
     /// Unix socket: the address it or its peer is bound to (a leading NUL means abstract).
     pub path: [u8; UNIX_PATH],
-    /// Unused, zero.
-    pub tail: u32,
+    /// A socket: where it lies among all connections ([`lot`]); the same at both ends.
+    pub lot: u16,
+    /// Share of connections that were left out then ([`control::Control::left_out`]).
+    pub left_out: u16,
 }
 
 /// A watched process closed a descriptor of a known description.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use observer_core::judged::WallTime;
@@ -13,6 +13,7 @@ use observer_core::judged::counts::Counted;
 use tokio::sync::oneshot;
 
 use crate::kernel::{Counters, ProbeStatus};
+use crate::otlp::{Exported, Gauge};
 
 /// Questions that wait for the session, at most; each is a connection of the server.
 const MAX_ASKING: usize = 128;
@@ -51,6 +52,8 @@ pub struct Board {
     keep: AtomicU32,
     over: [AtomicU64; 2],
     reloads: [AtomicU64; 2],
+    /// What tells how the export stands.
+    export: OnceLock<Gauge>,
     /// What the operator should know now, in words.
     notes: Mutex<BTreeSet<String>>,
 }
@@ -80,6 +83,7 @@ impl Board {
             keep: AtomicU32::new(1 << 16),
             over: Default::default(),
             reloads: Default::default(),
+            export: OnceLock::new(),
             notes: Mutex::default(),
         }
     }
@@ -160,6 +164,16 @@ impl Board {
     /// Sets that share, in 65 536ths.
     pub fn set_keep(&self, keep: u32) {
         self.keep.store(keep, Relaxed);
+    }
+
+    /// Names what tells how the export stands; the first one stays.
+    pub fn set_export(&self, gauge: Gauge) {
+        self.export.get_or_init(|| gauge);
+    }
+
+    /// What became of what was to be exported, by signal; empty without an export.
+    pub fn exported(&self) -> Vec<Exported> {
+        self.export.get().map(Gauge::read).unwrap_or_default()
     }
 
     /// Counts a second above a ceiling.

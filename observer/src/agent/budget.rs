@@ -3,8 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use observer_core::engine::Input;
-
 use super::board::{Board, Ceiling};
 use super::usage::Usage;
 use crate::cli::agent::Budget;
@@ -18,8 +16,11 @@ const WEIGHT: f64 = 0.2;
 /// All connections.
 const ALL: u32 = 1 << 16;
 
+/// How often the share of connections may be halved.
+const LEAST_HALVES: u32 = 10;
+
 /// The smallest share of connections: 1 in 1024.
-const LEAST: u32 = ALL >> 10;
+const LEAST: u32 = ALL >> LEAST_HALVES;
 
 /// Share of the ceiling below which more is observed again, so that twice as much still fits.
 const CALM: f64 = 0.4;
@@ -73,11 +74,13 @@ impl Governor {
         Arc::clone(&self.limits)
     }
 
-    /// Looks, if it is time to; says through `into` what is to be observed.
-    pub fn look(&mut self, into: &mut dyn FnMut(Input<'_>)) {
+    /// Looks, if it is time to; gives the share of connections that is to be observed from now on, in 65 536ths,
+    /// if it is another one.
+    pub fn look(&mut self) -> Option<u32> {
         let elapsed = self.looked.elapsed();
         if elapsed < LOOK_EVERY {
-            return;
+            // What the configuration says holds at once.
+            return self.tell(self.limits.get());
         }
         let used = Usage::now();
         let cpu = used.cpu.saturating_sub(self.used.cpu).as_secs_f64() / elapsed.as_secs_f64();
@@ -87,40 +90,41 @@ impl Governor {
         for ceiling in over {
             self.board.over(ceiling);
         }
-        self.tell(budget, into);
+        self.tell(budget)
     }
 
-    fn tell(&mut self, budget: Budget, into: &mut dyn FnMut(Input<'_>)) {
-        let keep = self.regulator.keep.min(share(budget.sample.get()));
+    fn tell(&mut self, budget: Budget) -> Option<u32> {
+        let wanted = share(budget.sample.get());
+        let keep = self.regulator.keep.min(wanted);
         if keep == self.told {
-            return;
+            return None;
         }
         let fewer = keep < self.told;
         self.told = keep;
         self.board.set_keep(keep);
         self.board.note(SAMPLED, keep < ALL);
-        into(Input::Sampling { keep });
         let percent = f64::from(keep) / f64::from(ALL) * 100.0;
-        let why = if fewer {
+        let why = if keep == wanted && keep < ALL {
+            "as budget.sample says"
+        } else if fewer {
             "the budget is used up"
         } else {
             "there is room in the budget again"
         };
         eprintln!("observer: {why}: {percent:.1} % of new connections are observed");
+        Some(keep)
     }
 }
 
 /// Shown while not everything is observed.
-const SAMPLED: &str = "only a share of connections is observed: counts are of that share";
+const SAMPLED: &str = "only a share of connections is observed: counts are of that share, and of the rest there are estimates";
 
+/// The largest of all, a half, a quarter and so on that is not above `of_all`: an exchange then stands for a whole
+/// number of exchanges, and estimates are exact sums.
 fn share(of_all: f64) -> u32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a share is between 0 and 1"
-    )]
-    let share = (of_all.clamp(0.0, 1.0) * f64::from(ALL)).ceil() as u32;
-    share.max(LEAST)
+    let halves = (0..=LEAST_HALVES).map(|halves| ALL >> halves);
+    let mut fitting = halves.filter(|share| f64::from(*share) <= of_all * f64::from(ALL));
+    fitting.next().unwrap_or(LEAST)
 }
 
 /// Halves the share of connections each second above a ceiling, and doubles it after a calm while.
@@ -200,6 +204,15 @@ mod tests {
             regulator.look(cpu, 0, &budget());
         }
         assert_eq!(regulator.keep, ALL);
+    }
+
+    #[test]
+    fn a_share_that_was_asked_for_is_never_exceeded() {
+        assert_eq!(share(1.0), ALL);
+        assert_eq!(share(0.7), ALL / 2);
+        assert_eq!(share(0.5), ALL / 2);
+        assert_eq!(share(0.0), LEAST);
+        assert_eq!(share(f64::NAN), LEAST);
     }
 
     #[test]

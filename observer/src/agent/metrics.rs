@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::board::{Board, Snapshot};
 use super::usage::Usage;
 use crate::kernel::ProbeState;
+use crate::otlp::Exported;
 
 /// In which of Prometheus' notations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +162,7 @@ fn own(board: &Board, snapshot: &Snapshot, folded: Folded, usage: Usage) -> Regi
     identity(board, snapshot, &mut own);
     probes(snapshot, &mut own);
     state(board, folded, &mut own);
+    export(&board.exported(), &mut own);
     process(usage, &mut own);
     own.0
 }
@@ -191,6 +193,16 @@ fn identity(board: &Board, snapshot: &Snapshot, own: &mut Own) {
 
 fn probes(snapshot: &Snapshot, own: &mut Own) {
     let sum = &snapshot.kernel.probes;
+    own.value(
+        "observer_agent_ring_bytes",
+        "Size of the ring that records wait in",
+        float(snapshot.kernel.ring),
+    );
+    own.value(
+        "observer_agent_ring_waiting_bytes",
+        "The most that waited in it at one look since the last scrape",
+        float(snapshot.kernel.waited),
+    );
     for (name, help, n) in [
         (
             "observer_agent_ring_records",
@@ -294,6 +306,56 @@ fn state(board: &Board, folded: Folded, own: &mut Own) {
         "observer_agent_edges_folded",
         "Edges beyond metrics.edges, whose calls are counted for the peer other",
         float(folded.folded as u64),
+    );
+}
+
+/// One number of a signal.
+type Count = fn(&Exported) -> u64;
+
+fn export(signals: &[Exported], own: &mut Own) {
+    if signals.is_empty() {
+        return;
+    }
+    let label = |e: &Exported| ("signal", e.signal.name().to_owned());
+    let each = |of: Count| {
+        let row = move |e: &Exported| (vec![label(e)], float(of(e)));
+        signals.iter().map(row).collect::<Vec<_>>()
+    };
+    own.values(
+        "observer_agent_export_queue_items",
+        "Spans or log records that wait to be exported",
+        each(|e| e.waiting.items as u64),
+    );
+    own.values(
+        "observer_agent_export_queue_bytes",
+        "What they take, about",
+        each(|e| e.waiting.bytes as u64),
+    );
+    own.totals(
+        "observer_agent_export_items",
+        "Spans or log records that were to be exported",
+        each(|e| e.counted.offered),
+    );
+    own.totals(
+        "observer_agent_export_accepted_items",
+        "Those that the endpoint has taken",
+        each(|e| e.counted.accepted),
+    );
+    let reasons: [(&str, Count); 3] = [
+        ("queue-full", |e| e.counted.overflowed),
+        ("refused", |e| e.counted.refused),
+        ("rejected", |e| e.counted.rejected),
+    ];
+    own.totals(
+        "observer_agent_export_discarded_items",
+        "Those that were given up",
+        reasons.into_iter().flat_map(|(reason, of)| {
+            let row = move |e: &Exported| {
+                let labels = vec![label(e), ("reason", reason.to_owned())];
+                (labels, float(of(e)))
+            };
+            signals.iter().map(row)
+        }),
     );
 }
 

@@ -128,7 +128,9 @@ pub fn run(args: &AgentArgs) -> Result<Exit, Error> {
         plan.show_query,
         reopen,
     );
-    let sink = heal::around(plan.heal.as_ref(), Box::new(sink.map_err(Error::Json)?))?;
+    let sink = Box::new(sink.map_err(Error::Json)?);
+    let (sink, export) = heal::around_with_gauge(plan.heal.as_ref(), sink)?;
+    board.set_export(export);
     let directory = names.as_ref().map(|naming| Arc::clone(&naming.directory));
     let setup = Setup {
         capture: CaptureConfig {
@@ -164,7 +166,11 @@ fn pulse(board: Arc<Board>, mut governor: Governor, directory: Option<Arc<Direct
         for (at, peer) in directory.iter().flat_map(|d| d.take_changes()) {
             into(Input::Peer(peer_facts(at, peer)));
         }
-        governor.look(into);
+        if let Some(keep) = governor.look() {
+            // First the probes: what they decide by the new share says so itself.
+            capture.sample(keep);
+            into(Input::Sampling { keep });
+        }
     })
 }
 

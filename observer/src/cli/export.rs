@@ -57,6 +57,16 @@ pub enum Signal {
 impl Signal {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Spans, Self::Logs, Self::Metrics];
+
+    /// The word for it in configurations.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Spans => "spans",
+            Self::Logs => "logs",
+            Self::Metrics => "metrics",
+        }
+    }
 }
 
 /// Which spans to make.

@@ -12,7 +12,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 use super::{Check, CheckedProgram, State};
 use crate::facts::Proc;
 use crate::kernel::trial::{self, Trial};
-use crate::kernel::{Capture, CaptureConfig, CaptureError, ProbeState, Spawned, host};
+use crate::kernel::{Capture, CaptureConfig, CaptureError, ProbeState, ProbeStatus, Spawned, host};
 
 /// How long the test process has to be seen.
 const SOON: Duration = Duration::from_secs(3);
@@ -204,7 +204,10 @@ fn tracefs() -> Check {
     .into_iter()
     .find(|path| fs::metadata(path).is_ok());
     let Some(path) = mounted else {
-        return Check::ok(NAME, "not mounted; not needed, as raw tracepoints are used");
+        return Check::ok(
+            NAME,
+            "not mounted; needed from Linux 7.0 on, where perf is asked for tracepoints",
+        );
     };
     let calls = fs::metadata(format!("{path}/raw_syscalls/sys_enter")).is_ok();
     if calls {
@@ -254,16 +257,32 @@ fn probes(checks: &mut Vec<Check>) {
         }
         Err(error) => return checks.push(failed(error)),
     }
-    checks.push(match Capture::start(config) {
-        Ok(mut capture) => records(&mut capture),
-        Err(error) => failed(error),
-    });
+    match Capture::start(config) {
+        Ok(mut capture) => {
+            checks.extend(missed(capture.status()));
+            checks.push(records(&mut capture));
+        }
+        Err(error) => checks.push(failed(error)),
+    }
+}
+
+/// What a probe misses that perf refused, if it is so with one.
+fn missed(probes: &[ProbeStatus]) -> Option<Check> {
+    let why = probes.iter().find_map(|probe| probe.missed.as_ref())?;
+    Some(Check::bad(
+        "missed calls",
+        State::Degraded,
+        format!(
+            "probes may be preempted here, and perf refuses them ({why}): calls are missed, and counted as lost"
+        ),
+        "mount tracefs: mount -t tracefs tracefs /sys/kernel/tracing (containers need the host's)",
+    ))
 }
 
 fn probe(trial: Trial) -> Check {
     let place = trial
-        .tracepoint
-        .map_or_else(|| "observed programs".to_owned(), str::to_owned);
+        .place
+        .map_or_else(|| "observed programs".to_owned(), |place| place.to_string());
     let check = match trial.state {
         ProbeState::Ok => Check::ok(trial.name, format!("attached to {place}")),
         ProbeState::Unsupported(why) => Check::bad(

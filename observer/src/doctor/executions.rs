@@ -22,7 +22,9 @@ type Answer = Result<String, String>;
 pub(super) fn checks(proc: &Proc) -> Vec<Check> {
     let mut answers: BTreeMap<(&'static str, Answer), Vec<u32>> = BTreeMap::new();
     let mut looked_at = 0;
-    for found in proc.processes() {
+    // This one is never watched.
+    let others = |pid: u32| pid != std::process::id();
+    for found in proc.processes().filter(|found| others(found.pid)) {
         let Some(runtime) = process(proc, Tgid(found.pid)).runtime else {
             continue;
         };

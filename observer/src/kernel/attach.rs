@@ -1,40 +1,106 @@
 //! Loading and attaching single probes, and what became of each.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::{
+    fmt, io,
+    os::fd::{AsFd, AsRawFd},
+    path::Path,
+};
 
 use aya::{
     Ebpf,
-    programs::{ProgramError, RawTracePoint},
+    programs::{Program, ProgramError, RawTracePoint, TracePoint},
 };
 
-use super::{CaptureError, error::os_error, host, stats::ProgramStats};
+use super::{CaptureError, error::os_error, host, patch::Features, stats::ProgramStats};
 
-/// A program of the object, and the raw tracepoint that it is for.
-pub struct Probe {
-    /// Its name in the object.
-    pub name: &'static str,
-    /// What it is attached to.
+/// What a program is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The program's name in the object.
+    pub program: &'static str,
+    /// The group of the tracepoint, by which perf names it; nothing for a raw tracepoint.
+    pub group: Option<&'static str>,
+    /// The tracepoint.
     pub tracepoint: &'static str,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.group {
+            None => write!(f, "the raw tracepoint {}", self.tracepoint),
+            Some(group) => write!(f, "{group}:{}, through perf", self.tracepoint),
+        }
+    }
+}
+
+/// A program that every capture attaches, in one of two ways.
+pub struct Probe {
+    /// Its name.
+    pub name: &'static str,
+    /// Directly: costs less.
+    raw: Place,
+    /// Through perf, whose callbacks are not preempted.
+    perf: Place,
     /// Nothing works without it.
     essential: bool,
 }
 
 /// The programs that every capture attaches, in this order.
 pub const PROBES: [Probe; 5] = [
-    probe("task_fork", "sched_process_fork", false),
-    probe("task_exec", "sched_process_exec", false),
-    probe("task_exit", "sched_process_exit", false),
-    probe("sys_exit", "sys_exit", true),
+    probe(
+        ["task_fork", "sched_process_fork"],
+        ["task_fork_perf", "task", "task_newtask"],
+        false,
+    ),
+    probe(
+        ["task_exec", "sched_process_exec"],
+        ["task_exec_perf", "sched", "sched_process_exec"],
+        false,
+    ),
+    probe(
+        ["task_exit", "sched_process_exit"],
+        ["task_exit_perf", "sched", "sched_process_exit"],
+        false,
+    ),
+    probe(
+        ["sys_exit", "sys_exit"],
+        ["sys_exit_perf", "raw_syscalls", "sys_exit"],
+        true,
+    ),
     // Last: what begins is reported only once its return can be.
-    probe("sys_enter", "sys_enter", true),
+    probe(
+        ["sys_enter", "sys_enter"],
+        ["sys_enter_perf", "raw_syscalls", "sys_enter"],
+        true,
+    ),
 ];
 
-const fn probe(name: &'static str, tracepoint: &'static str, essential: bool) -> Probe {
+const fn probe(
+    [name, tracepoint]: [&'static str; 2],
+    [perf, group, event]: [&'static str; 3],
+    essential: bool,
+) -> Probe {
     Probe {
         name,
-        tracepoint,
+        raw: Place {
+            program: name,
+            group: None,
+            tracepoint,
+        },
+        perf: Place {
+            program: perf,
+            group: Some(group),
+            tracepoint: event,
+        },
         essential,
     }
+}
+
+/// Where the program called `name` belongs, and its rank among those that every capture may attach; nothing for
+/// those that are put into observed programs.
+pub fn place(name: &str) -> Option<(usize, Place)> {
+    let places = PROBES.iter().flat_map(|probe| [probe.raw, probe.perf]);
+    places.enumerate().find(|(_, place)| place.program == name)
 }
 
 /// What became of a probe. What is not measured never reads as zero.
@@ -51,46 +117,86 @@ pub enum ProbeState {
 /// A probe and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeStatus {
-    /// The program.
+    /// The probe, whichever of its programs was taken.
     pub name: &'static str,
-    /// The raw tracepoint that it is for.
-    pub tracepoint: &'static str,
+    /// Which program was attached last, and to what.
+    pub place: Place,
+    /// Why its runs may be missed while another waits for a CPU, where that is so: perf was asked first, and refused.
+    pub missed: Option<String>,
     /// What became of it.
     pub state: ProbeState,
 }
 
-/// Loads and attaches all probes. They are detached when `object` is dropped.
+/// Loads and attaches all probes, the way that suits the kernel best. They are detached when `object` is dropped.
 ///
 /// # Errors
 ///
 /// If one of the probes on system calls can't be attached; the others only lose their part.
-pub fn attach(object: &mut Ebpf) -> Result<Vec<ProbeStatus>, CaptureError> {
+pub fn attach(object: &mut Ebpf, features: &Features) -> Result<Vec<ProbeStatus>, CaptureError> {
     PROBES
         .iter()
         .map(|probe| {
-            let state = match attach_one(object, probe) {
+            let missed = match features.preempted {
+                true => try_place(object, probe.perf)
+                    .err()
+                    .map(|error| chain(&error)),
+                false => None,
+            };
+            let (place, result) = match features.preempted && missed.is_none() {
+                true => (probe.perf, Ok(())),
+                false => (probe.raw, try_place(object, probe.raw)),
+            };
+            let state = match result {
                 Ok(()) => ProbeState::Ok,
                 Err(error) if probe.essential => return Err(essential(probe.name, error)),
                 Err(error) => state(&error),
             };
             Ok(ProbeStatus {
                 name: probe.name,
-                tracepoint: probe.tracepoint,
+                place,
+                missed,
                 state,
             })
         })
         .collect()
 }
 
-fn attach_one(object: &mut Ebpf, probe: &Probe) -> Result<(), ProgramError> {
-    let program = object
-        .program_mut(probe.name)
-        .ok_or(ProgramError::NotLoaded)?;
-    let program: &mut RawTracePoint = program.try_into()?;
-    load(|| program.load())?;
-    program.attach(probe.tracepoint)?;
-    Ok(())
+fn try_place(object: &mut Ebpf, place: Place) -> Result<(), ProgramError> {
+    let program = object.program_mut(place.program);
+    put(program.ok_or(ProgramError::NotLoaded)?, place)
 }
+
+/// Loads `program` and attaches it at `place`.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn put(program: &mut Program, place: Place) -> Result<(), ProgramError> {
+    match place.group {
+        None => {
+            let program: &mut RawTracePoint = program.try_into()?;
+            load(|| program.load())?;
+            program.attach(place.tracepoint).map(drop)
+        }
+        Some(group) => {
+            // To verify a program takes long: not in vain.
+            if !TRACEFS
+                .into_iter()
+                .any(|at| Path::new(at).join("events").exists())
+            {
+                let why = format!("tracefs is not mounted at {}", TRACEFS[0]);
+                return Err(ProgramError::IOError(io::Error::other(why)));
+            }
+            let program: &mut TracePoint = program.try_into()?;
+            load(|| program.load())?;
+            program.attach(group, place.tracepoint).map(drop)
+        }
+    }
+}
+
+/// Where perf's numbers of tracepoints are read; the second one is of old. It is not mounted here where it is missing:
+/// under lockdown, Linux 7.2 crashes when such a mount ends (`tracefs_destroy_inode`).
+const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 /// How often the kernel is asked to load a program.
 const LOADS: usize = 16;
@@ -149,8 +255,9 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 /// How often each attached probe ran, as the kernel counts.
 pub fn run_stats(object: &Ebpf) -> Vec<ProgramStats> {
     let of = |probe: &Probe| {
-        let fd = object.program(probe.name)?.fd().ok()?;
-        ProgramStats::read(probe.name, fd.as_fd().as_raw_fd())
+        let places = [probe.raw.program, probe.perf.program].into_iter();
+        let mut loaded = places.filter_map(|name| object.program(name)?.fd().ok());
+        ProgramStats::read(probe.name, loaded.next()?.as_fd().as_raw_fd())
     };
     PROBES.iter().filter_map(of).collect()
 }
@@ -176,6 +283,19 @@ mod tests {
             }))
         });
         (result.err().and_then(|error| os_error(&error)), asked)
+    }
+
+    #[test]
+    fn every_place_has_its_program_in_the_object() {
+        use object::{Object, ObjectSymbol};
+        let file = object::File::parse(super::super::object::OBJECT).expect("an object");
+        let names: Vec<&str> = file.symbols().filter_map(|s| s.name().ok()).collect();
+        let places = PROBES.iter().flat_map(|probe| [probe.raw, probe.perf]);
+        for (rank, at) in places.enumerate() {
+            assert!(names.contains(&at.program), "{}", at.program);
+            assert_eq!(place(at.program), Some((rank, at)));
+        }
+        assert_eq!(place("go_take"), None);
     }
 
     #[test]

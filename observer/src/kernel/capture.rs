@@ -54,7 +54,7 @@ impl Capture {
     ///
     /// See [`CaptureError`].
     pub fn start(config: CaptureConfig) -> Result<Self, CaptureError> {
-        let mut object = object::open(&config)?;
+        let (mut object, features) = object::open(&config)?;
         let policy = PolicyTable::open(&mut object, object::policy_bits(&config))?;
         // Before the probes are attached: this process must be excluded from the first call on.
         let watch = WatchTable::open(&mut object)?;
@@ -64,7 +64,7 @@ impl Capture {
             policy,
             runtimes: RuntimeTable::open(&mut object)?,
             counters: CpuCounters::open(&mut object)?,
-            status: attach(&mut object)?,
+            status: attach(&mut object, &features)?,
             misses: Misses::open(&object),
             object,
         })
@@ -171,6 +171,14 @@ impl Capture {
         }
     }
 
+    /// Observes only a share of the connections that the probes have not seen yet, in 65 536ths: those with the
+    /// lowest lots ([`observer_abi::lot`]). Of the others, one record says that they are left out.
+    pub fn sample(&self, keep: u32) {
+        let left_out = (1_u32 << 16).saturating_sub(keep.max(1));
+        self.ring
+            .leave_out(u16::try_from(left_out).unwrap_or(u16::MAX));
+    }
+
     /// What was lost since the capture began: of [`counters`](Self::counters) what is cheap enough to
     /// be asked for at every drain. Records for which the ring had no room, and runs of the probes
     /// that the kernel left out because another was running on the same CPU: what they would have
@@ -186,6 +194,8 @@ impl Capture {
         Counters {
             programs: self.programs(),
             probes: self.counters.sum(),
+            ring: self.ring.size().into(),
+            waited: self.ring.take_waited(),
         }
     }
 

@@ -31,7 +31,7 @@ pub mod trial;
 mod user;
 mod watch;
 
-pub use attach::{ProbeState, ProbeStatus};
+pub use attach::{Place, ProbeState, ProbeStatus};
 pub use btf::BtfError;
 pub use capture::Capture;
 pub use config::CaptureConfig;

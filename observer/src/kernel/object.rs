@@ -21,12 +21,13 @@ pub static OBJECT: &[u8] = include_bytes_aligned!("observer-ebpf.bpf.o");
 /// From this one on, maps are not charged to `RLIMIT_MEMLOCK`.
 const NO_MEMLOCK: (u32, u32) = (5, 11);
 
-/// Checks the host, sets what the probes need to know, and creates the maps. No program is loaded.
+/// Checks the host, sets what the probes need to know, and creates the maps. No program is loaded. With the object comes what was
+/// chosen for this kernel.
 ///
 /// # Errors
 ///
 /// See [`CaptureError`].
-pub fn open(config: &CaptureConfig) -> Result<Ebpf, CaptureError> {
+pub fn open(config: &CaptureConfig) -> Result<(Ebpf, Features), CaptureError> {
     let release = host::release();
     if host::version(&release) < host::OLDEST {
         return Err(CaptureError::KernelTooOld { found: release });
@@ -45,7 +46,7 @@ pub fn open(config: &CaptureConfig) -> Result<Ebpf, CaptureError> {
     let (offsets, features) = kernel_facts(release)?;
     let mut sizes = sizes(config);
     sizes.config.fetches = features.fetches.into();
-    load(&sizes, &offsets, &features)
+    Ok((load(&sizes, &offsets, &features)?, features))
 }
 
 /// What of the running kernel the probes depend on, chosen by its version and type information.

@@ -7,7 +7,7 @@ use object::{Object, ObjectSection, SectionKind};
 
 use super::{btf::Btf, host};
 
-/// From this one on, preemption is held off: programs at tracepoints may be preempted since 7.0 at the latest.
+/// From this one on, programs at raw tracepoints may be preempted, since 7.0 at the latest.
 const PREEMPTED: (u32, u32) = (6, 19);
 /// From this one on, atomic additions can return what was there before (`BPF_FETCH`).
 const FETCHES: (u32, u32) = (5, 12);
@@ -32,6 +32,8 @@ const ADD_AND_FETCH: [u8; 4] = [1, 0, 0, 0];
 pub struct Features {
     /// Numbers of `bpf_preempt_disable` and `bpf_preempt_enable`, where they are to be called.
     preemption: Option<[u32; 2]>,
+    /// Whether programs at raw tracepoints may be preempted.
+    pub preempted: bool,
     /// Whether atomic additions can fetch.
     pub fetches: bool,
 }
@@ -42,8 +44,10 @@ impl Features {
         let version = host::version(release);
         let [off, on] = CALLS.map(|(_, name)| btf.function(name));
         // Without the compiler, functions of the kernel can't be called.
-        let calls = version >= PREEMPTED && host::jit();
+        let preempted = version >= PREEMPTED;
+        let calls = preempted && host::jit();
         Self {
+            preempted,
             preemption: off.zip(on).filter(|_| calls).map(Into::into),
             fetches: version >= FETCHES,
         }
@@ -51,17 +55,18 @@ impl Features {
 
     /// What was chosen, in words.
     pub fn told(&self) -> String {
-        let preemption = match self.preemption {
-            Some(_) => {
-                "held off by the probes (bpf_preempt_disable); calls that are missed while a probe waits count as lost"
+        let way = match self.preempted {
+            true => {
+                "through perf, with preemption off; where perf refuses, by raw tracepoints, which miss calls while one of \
+                 them waits for its CPU"
             }
-            None => "left to the kernel",
+            false => "by raw tracepoints, with preemption off",
         };
         let fetches = match self.fetches {
             true => "with atomic fetches",
             false => "without atomic fetches, as before Linux 5.12",
         };
-        format!("preemption is {preemption}; {fetches}")
+        format!("calls are seen {way}; {fetches}")
     }
 }
 
@@ -124,6 +129,7 @@ mod tests {
     fn marks_become_calls_or_nothing() {
         let new = Features {
             preemption: Some([0x0102, 7]),
+            preempted: true,
             fetches: true,
         };
         let called = [0x85, 0x20, 0, 0, 2, 1, 0, 0];
@@ -131,6 +137,7 @@ mod tests {
         assert_eq!(patched(FETCH, new), FETCH);
         let old = Features {
             preemption: None,
+            preempted: false,
             fetches: false,
         };
         assert_eq!(patched(OFF, old), NOTHING);
@@ -143,6 +150,7 @@ mod tests {
     fn no_mark_is_left_in_the_object() {
         let old = Features {
             preemption: None,
+            preempted: false,
             fetches: false,
         };
         let marks = |object: &[u8]| {

@@ -1,12 +1,21 @@
 //! The ring: waiting for records and handing them out.
 
-use std::{io, os::fd::AsFd, sync::atomic::Ordering::SeqCst, time::Duration};
+use std::{
+    io,
+    mem::offset_of,
+    os::fd::AsFd,
+    sync::atomic::{
+        AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+    },
+    time::Duration,
+};
 
 use aya::{
     Ebpf,
     maps::{MapData, RingBuf},
 };
-use observer_abi::Header;
+use observer_abi::{Header, control::Control};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, epoll, poll},
     fd::OwnedFd,
@@ -30,6 +39,8 @@ pub struct Ring {
     epoll: OwnedFd,
     size: u32,
     quiet: u32,
+    /// The most bytes of one drain since that was last asked for.
+    waited: AtomicU64,
 }
 
 impl Ring {
@@ -54,14 +65,11 @@ impl Ring {
             .map_err(|e| failed(e.into()))?;
         Ok(Self {
             ring,
-            control: Shared::of(
-                object,
-                "CONTROL",
-                size_of::<observer_abi::control::Control>(),
-            )?,
+            control: Shared::of(object, "CONTROL", size_of::<Control>())?,
             epoll,
             size,
             quiet: 0,
+            waited: AtomicU64::new(0),
         })
     }
 
@@ -99,6 +107,7 @@ impl Ring {
                 break;
             }
         }
+        self.waited.fetch_max(bytes as u64, Relaxed);
         self.quiet = if count > 0 {
             0
         } else {
@@ -107,16 +116,33 @@ impl Ring {
         count
     }
 
+    /// How many bytes fit in it.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// The most bytes that waited at one look since the last call.
+    pub fn take_waited(&self) -> u64 {
+        self.waited.swap(0, Relaxed)
+    }
+
     fn wake_at(&self, bytes: u32) {
-        if let Some(word) = self.control.word(0) {
+        if let Some(word) = self.control.word(offset_of!(Control, wake_at)) {
             word.store(bytes, SeqCst);
+        }
+    }
+
+    /// Has the probes leave out connections that are new to them, by their lots: of 65 536, so many.
+    pub fn leave_out(&self, share: u16) {
+        if let Some(word) = self.control.word(offset_of!(Control, left_out)) {
+            word.store(share.into(), SeqCst);
         }
     }
 }
 
 /// The valid part of a slot: its header says how long that is.
 fn valid(slot: &[u8]) -> Option<&[u8]> {
-    const LEN: usize = std::mem::offset_of!(Header, len);
+    const LEN: usize = offset_of!(Header, len);
     let len = slot.get(LEN..)?.first_chunk()?;
     slot.get(..u32::from_ne_bytes(*len) as usize)
 }

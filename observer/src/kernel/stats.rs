@@ -24,6 +24,10 @@ pub struct Counters {
     pub probes: CpuState,
     /// How often each probe ran.
     pub programs: Vec<ProgramStats>,
+    /// Size of the ring, bytes.
+    pub ring: u64,
+    /// The most that waited in it at one look since this was last asked for, bytes.
+    pub waited: u64,
 }
 
 /// What the kernel counted for one program.

@@ -12,7 +12,7 @@ use aya::{
 
 use super::{
     CaptureConfig, CaptureError, ProbeState,
-    attach::{PROBES, load, state},
+    attach::{Place, load, place, put, state},
     object,
 };
 
@@ -21,8 +21,8 @@ use super::{
 pub struct Trial {
     /// The program.
     pub name: String,
-    /// The raw tracepoint that it is for; absent for those that are put into observed programs.
-    pub tracepoint: Option<&'static str>,
+    /// What it is for; absent for those that are put into observed programs.
+    pub place: Option<Place>,
     /// What became of it.
     pub state: ProbeState,
     /// Whether the verifier accepted it; if so, a failure is one of attaching.
@@ -31,17 +31,20 @@ pub struct Trial {
     pub instructions: Option<u32>,
 }
 
-/// Loads and attaches every program for a moment. Those for observed programs are put into this one, at
-/// an instruction that never runs.
+/// Loads and attaches every program for a moment, but for those that only newer kernels need. Those for observed programs
+/// are put into this one, at an instruction that never runs.
 ///
 /// # Errors
 ///
 /// If not even the maps can be made; see [`CaptureError`].
 pub fn programs(config: &CaptureConfig) -> Result<Vec<Trial>, CaptureError> {
-    let mut object = object::open(config)?;
+    let (mut object, features) = object::open(config)?;
     let mut names: Vec<String> = object.programs().map(|(name, _)| name.to_owned()).collect();
-    let place = |name: &String| PROBES.iter().position(|probe| probe.name == name);
-    names.sort_by_key(|name| (place(name).unwrap_or(PROBES.len()), name.clone()));
+    names.retain(|name| {
+        features.preempted || place(name).is_none_or(|(_, place)| place.group.is_none())
+    });
+    let rank = |name: &str| place(name).map_or(usize::MAX, |(rank, _)| rank);
+    names.sort_by_key(|name| (rank(name), name.clone()));
     let trials = names.into_iter().map(|name| one(&mut object, name));
     Ok(trials.collect())
 }
@@ -53,28 +56,26 @@ pub fn choices() -> Option<String> {
 }
 
 fn one(object: &mut Ebpf, name: String) -> Trial {
-    let known = PROBES.iter().find(|probe| probe.name == name);
-    let tracepoint = known.map(|probe| probe.tracepoint);
+    let place = place(&name).map(|(_, place)| place);
     let Some(program) = object.program_mut(&name) else {
         unreachable!("the name was taken from the object");
     };
-    let result = attach(program, tracepoint);
+    let result = match place {
+        Some(place) => put(program, place),
+        None => put_here(program),
+    };
     let info = program.info().ok();
     Trial {
         name,
-        tracepoint,
+        place,
         state: result.map_or_else(|error| state(&error), |()| ProbeState::Ok),
         loaded: info.is_some(),
         instructions: info.and_then(|info| info.verified_instruction_count()),
     }
 }
 
-fn attach(program: &mut Program, tracepoint: Option<&str>) -> Result<(), ProgramError> {
+fn put_here(program: &mut Program) -> Result<(), ProgramError> {
     match program {
-        Program::RawTracePoint(program) => {
-            load(|| program.load())?;
-            program.attach(tracepoint.unwrap_or_default())?;
-        }
         Program::UProbe(program) => {
             load(|| program.load())?;
             let offset = idle_offset().ok_or_else(|| {

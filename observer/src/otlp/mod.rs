@@ -23,6 +23,7 @@ use metrics::Metrics;
 use observer_core::healing::{Healed, LogRecord, Span};
 use observer_core::judged::Judged;
 use queue::Queue;
+pub use queue::Waiting;
 pub use report::Counted;
 use report::{Complaints, Counts, Trouble, conclusion, plural};
 use tokio::runtime::{Builder, Runtime};
@@ -87,6 +88,47 @@ impl<T> Lane<T> {
                 format!("{signal}: more wait than there is room for; what is beyond is discarded and counted")
             });
         }
+    }
+}
+
+/// What became of a signal's items until now.
+#[derive(Clone, Copy, Debug)]
+pub struct Exported {
+    /// The signal.
+    pub signal: Signal,
+    /// What became of those that were made.
+    pub counted: Counted,
+    /// Those that wait to be sent.
+    pub waiting: Waiting,
+}
+
+/// Tells what becomes of exported items, from any thread.
+#[derive(Clone, Default)]
+pub struct Gauge(Vec<Arc<dyn Fn() -> Exported + Send + Sync>>);
+
+impl Gauge {
+    /// How it stands now, by signal; metrics have no items.
+    #[must_use]
+    pub fn read(&self) -> Vec<Exported> {
+        self.0.iter().map(|of| of()).collect()
+    }
+
+    fn add<T: Send + Sync + 'static>(&mut self, lane: Option<&Lane<T>>) {
+        let Some(lane) = lane else {
+            return;
+        };
+        let (signal, queue, counts) = (lane.signal, lane.queue.clone(), lane.counts.clone());
+        self.0.push(Arc::new(move || Exported {
+            signal,
+            counted: counts.now(),
+            waiting: queue.waiting(),
+        }));
+    }
+}
+
+impl std::fmt::Debug for Gauge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.read()).finish()
     }
 }
 
@@ -212,6 +254,15 @@ impl Exporter {
             }
         }
         Ok(tasks)
+    }
+
+    /// What becomes of items, for who tells it while the export runs.
+    #[must_use]
+    pub fn gauge(&self) -> Gauge {
+        let mut gauge = Gauge::default();
+        gauge.add(self.spans.as_ref());
+        gauge.add(self.logs.as_ref());
+        gauge
     }
 
     /// Takes what healing made. Never waits.

@@ -13,6 +13,15 @@ pub const MAX_ITEMS: usize = 65_536;
 /// Bytes that they take, at most.
 pub const MAX_BYTES: usize = 32 << 20;
 
+/// What waits in a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Items.
+    pub items: usize,
+    /// Bytes that they take, about.
+    pub bytes: usize,
+}
+
 #[derive(Debug)]
 struct State<T> {
     items: VecDeque<(T, usize)>,
@@ -57,6 +66,15 @@ impl<T> Queue<T> {
         drop(state);
         self.filled.notify_one();
         true
+    }
+
+    /// How many items wait, and how many bytes they take.
+    pub fn waiting(&self) -> Waiting {
+        let state = self.lock();
+        Waiting {
+            items: state.items.len(),
+            bytes: state.bytes,
+        }
     }
 
     /// Takes no more items; those that wait can still be taken.
@@ -124,6 +142,8 @@ mod tests {
     fn batches_are_bounded_and_keep_the_order() {
         let queue = Queue::default();
         assert!((0..5).all(|n| queue.push(n, 10)));
+        let waiting = queue.waiting();
+        assert_eq!((waiting.items, waiting.bytes), (5, 50));
         assert_eq!(take(&queue, 2, 1_000), [0, 1]);
         assert_eq!(take(&queue, 9, 15), [2, 3]);
         assert_eq!(take(&queue, 9, 1_000), [4]);

@@ -3,7 +3,7 @@
 use observer_core::facts::Runtime;
 use observer_core::judged::counts::{Name, Sample};
 use observer_core::judged::{
-    Cause, Counts, LogVerdict, LossKind, Rate, ReasonCount, Verdict, WallTime,
+    Cause, Counts, Estimate, LogVerdict, LossKind, Rate, ReasonCount, Verdict, WallTime,
 };
 use observer_core::message::Protocol;
 use serde::{Deserialize, Serialize};
@@ -154,8 +154,14 @@ pub struct Fleet {
     pub services: u64,
     /// Edges between them, and to what is not observed.
     pub edges: u64,
-    /// Requests served.
+    /// Requests served, that were observed.
     pub requests: u64,
+    /// All requests served, where sampling left some out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_estimated: Option<Estimate>,
+    /// All calls, where sampling left some out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_estimated: Option<Estimate>,
     /// Of these: with a valid context.
     pub requests_with_context: u64,
     /// Verdicts on calls.
@@ -179,8 +185,11 @@ pub struct Edge {
     pub peer: Name,
     /// Whether the peer is among the services.
     pub observed: bool,
-    /// Calls.
+    /// Calls that were observed.
     pub calls: u64,
+    /// All calls, where sampling left some out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_estimated: Option<Estimate>,
     /// Verdicts on them.
     pub verdicts: Counts<Verdict>,
     /// Calls that lost context, of those judged.
@@ -227,14 +236,20 @@ pub struct Service {
     pub name: Name,
     /// What it runs on.
     pub runtime: Option<Runtime>,
-    /// Requests that it served.
+    /// Requests that it served, and that were observed.
     pub requests: u64,
+    /// All requests that it served, where sampling left some out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_estimated: Option<Estimate>,
     /// Of these: with a valid context.
     pub requests_with_context: u64,
     /// Of these: with a context that breaks its format's rules.
     pub requests_with_invalid_context: u64,
-    /// Calls that it made.
+    /// Calls that it made, and that were observed.
     pub calls: u64,
+    /// All calls that it made, where sampling left some out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_estimated: Option<Estimate>,
     /// Verdicts on calls.
     pub call_verdicts: Counts<Verdict>,
     /// Calls that lost context, of those judged.

@@ -30,7 +30,12 @@ pub(super) fn joined(tally: Tally) -> Tally {
     };
     let mut renamed = Tally::default();
     for (mut cell, n) in tally.cells() {
-        if let Cell::Calls { peer, .. } | Cell::Routes { peer, .. } = &mut cell
+        let peer = match &mut cell {
+            Cell::Calls { peer, .. } | Cell::Routes { peer, .. } => Some(peer),
+            Cell::LeftOut { peer, .. } => peer.as_mut(),
+            _ => None,
+        };
+        if let Some(peer) = peer
             && let Some(name) = serving(peer)
         {
             *peer = name;

@@ -1,7 +1,7 @@
 //! Reports made by hand, for tests.
 
 use observer_core::facts::Runtime;
-use observer_core::judged::counts::{Carried, Cell, How, Inbound, Name, Sample};
+use observer_core::judged::counts::{Carried, Cell, How, Inbound, Measure, Name, Sample};
 use observer_core::judged::{LogVerdict, LossKind, Verdict, WallTime};
 use observer_core::message::Protocol;
 use observer_core::summary::Tally;
@@ -129,6 +129,17 @@ pub(super) fn tally(lost: u64) -> Tally {
     for service in [cart.clone(), shop("vault")] {
         let protocol = Protocol::Tls;
         tally.add(Cell::Unobserved { service, protocol }, 4);
+    }
+    for (measure, n) in [(Measure::Count, 800), (Measure::Variance, 1_600)] {
+        for (service, peer) in [(&cart, Some(&pay)), (&pay, None)] {
+            let (service, peer) = (service.clone(), peer.cloned());
+            let cell = Cell::LeftOut {
+                service,
+                peer,
+                measure,
+            };
+            tally.add(cell, n);
+        }
     }
     for service in [None, Some(cart)] {
         let kind = LossKind::Records;

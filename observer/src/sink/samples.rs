@@ -5,10 +5,10 @@ use observer_core::facts::{ExecutionKind, Runtime};
 use observer_core::ids::{Identity, Seq, Tgid, Tid};
 use observer_core::judged::counts::{Cell, Counted, How, Name, Sample, Series};
 use observer_core::judged::{
-    Address, Attribution, Candidate, Cause, Counts, EdgeSummary, Evidence, Exchange, ExchangeId,
-    ExecutionsCount, Explanation, Finding, Log, LogContext, LogId, LogSummary, LogVerdict, Loss,
-    LossKind, NotObserved, Rate, Reason, ReasonCount, Role, ServiceSummary, Summary, Tier, Verdict,
-    WallTime, Weighed, WhyCount,
+    Address, Attribution, Candidate, Cause, Counts, EdgeSummary, Estimate, Evidence, Exchange,
+    ExchangeId, ExecutionsCount, Explanation, Finding, Log, LogContext, LogId, LogSummary,
+    LogVerdict, Loss, LossKind, NotObserved, Rate, Reason, ReasonCount, Role, ServiceSummary,
+    Summary, Tier, Verdict, WallTime, Weighed, WhyCount,
 };
 use observer_core::message::Protocol;
 use observer_core::text::Text;
@@ -277,11 +277,18 @@ pub fn summary() -> Summary {
                 },
             ],
             served: 120,
+            served_estimated: Some(Estimate {
+                n: 240,
+                low: 205,
+                high: 275,
+            }),
+            calls_estimated: None,
             served_with_context: 118,
             edges: vec![EdgeSummary {
                 peer: "payments".into(),
                 peer_namespace: "shop".into(),
                 calls: 252,
+                calls_estimated: None,
                 verdicts: Counts(
                     [
                         (Verdict::Propagated, 210),

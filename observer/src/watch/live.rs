@@ -181,7 +181,7 @@ impl Live {
             };
             Some(format!(
                 "the probe {} on {} is missing, so what it reports is not seen: {why}",
-                status.name, status.tracepoint
+                status.name, status.place
             ))
         })
     }

@@ -18,6 +18,7 @@ mod identity;
 mod kinds;
 mod loss;
 mod policy;
+mod sampling;
 mod secrets;
 mod support;
 mod takes;

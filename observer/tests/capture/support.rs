@@ -32,7 +32,8 @@ pub fn observe(workload: fn()) -> Option<Seen> {
     observe_with(CaptureConfig::default(), workload, |_, _| {})
 }
 
-/// As [`observe`], with a configuration, and with a look at each batch of records as it comes.
+/// As [`observe`], with a configuration, and with a look at each batch of records as it comes: the first is empty, and
+/// comes before the workload begins.
 pub fn observe_with(
     config: CaptureConfig,
     workload: fn(),
@@ -40,6 +41,7 @@ pub fn observe_with(
 ) -> Option<Seen> {
     be_workload(workload);
     let mut capture = start(config)?;
+    batch(&capture, &[]);
     let mut child = Spawned::start(command(), &capture).expect("the test can be executed");
     let tgid = child.tgid();
     let mut records = Vec::new();

@@ -120,13 +120,17 @@ fn the_counts_of_each_service_are_those_of_its_workload() -> Result<()> {
     agent.end()
 }
 
-/// Calls of a report to `peer` by verdict.
-fn reported(source: &[&str], peer: SocketAddr) -> Result<BTreeMap<String, u64>> {
+fn report(source: &[&str]) -> Result<serde_json::Value> {
     let mut run = command(["report", "--format", "json"])?;
     run.args(source);
     let ended = Process::start("report", run)?.ended(LIMIT)?;
     ensure!(ended.status.success(), "{:?}", ended.err);
-    let report: serde_json::Value = serde_json::from_str(&ended.out.join("\n"))?;
+    Ok(serde_json::from_str(&ended.out.join("\n"))?)
+}
+
+/// Calls of a report to `peer` by verdict.
+fn reported(source: &[&str], peer: SocketAddr) -> Result<BTreeMap<String, u64>> {
+    let report = report(source)?;
     let edges = report["edges"].as_array().context("no edges")?;
     let edge = edges
         .iter()
@@ -348,4 +352,117 @@ fn above_its_budget_it_observes_less_says_so_and_accuses_nobody() -> Result<()> 
             .contains("only a share of connections is observed")
     );
     agent.end()
+}
+
+/// What a report says of the service that calls `peer`: requests and calls, each with the estimate of all.
+fn estimates(source: &[&str], peer: SocketAddr) -> Result<[serde_json::Value; 4]> {
+    let report = report(source)?;
+    let all = |what: &str| report[what].as_array().context("an array").cloned();
+    let is_peer = |edge: &serde_json::Value| edge["peer"]["name"] == peer.to_string();
+    let edge = all("edges")?.into_iter().find(is_peer).context("no edge")?;
+    let is_service = |service: &serde_json::Value| service["name"] == edge["service"]["name"];
+    let service = all("services")?.into_iter().find(is_service);
+    let service = service.context("no service")?;
+    Ok([
+        service["requests"].clone(),
+        service["requests_estimated"].clone(),
+        edge["calls"].clone(),
+        edge["calls_estimated"].clone(),
+    ])
+}
+
+/// One half of the connections is observed, and each request comes on a connection of its own.
+#[test]
+fn what_sampling_leaves_out_is_estimated_alike_by_all_sources() -> Result<()> {
+    const REQUESTS: u64 = 240;
+    let test = "estimates of what sampling leaves out";
+    let _turn = turn();
+    if let Some(why) = Prometheus::missing() {
+        skip(test, why);
+        return Ok(());
+    }
+    if !can_watch(App::THREADS, test) {
+        return Ok(());
+    }
+    let mut bed = Bed::start(App::THREADS, 5)?;
+    bed.plan = Mix::only(Mode::Propagate).plan("e", usize::try_from(REQUESTS)?, 5);
+    let (port, peer) = (bed.service.address.port(), bed.downstream.address());
+    let output = observer_e2e::app::root().join("target/agent-sampled.json");
+    let _ = std::fs::remove_file(&output);
+    let agent = Agent::start(
+        "sampled",
+        &format!(
+            "include: [{{port: {port}}}]\nbudget: {{sample: 0.5}}\njson: {{file: {}}}\n",
+            output.display()
+        ),
+    )?;
+    agent.said("as budget.sample says: 50.0 % of new connections are observed")?;
+    let prometheus = Prometheus::start("sampled", &[agent.address])?;
+    prometheus.has("count(observer_agent_info)", 1.0)?;
+    for one in bed.plan.chunks(1) {
+        Clients::new(1).drive(bed.service.address, one)?;
+    }
+    // Each was observed, or its connection left out.
+    let sum = |metric: &str, label: &str| -> Result<u64> {
+        let page = agent.get("/metrics", "text/plain")?;
+        let rows = page
+            .lines()
+            .filter(|l| l.starts_with(metric) && l.contains(label));
+        let counts =
+            rows.map(|row| Ok(row.rsplit_once(' ').context("no count")?.1.parse::<u64>()?));
+        counts.sum()
+    };
+    let requests = || sum("observer_requests_total{", "");
+    // A page is of one tick: what stays the same over some of them is all.
+    let (mut last, mut same) = ([0; 3], 0);
+    until("every request", || {
+        let names = ["requests", "calls", "records"];
+        let now = names.map(|name| sum(&format!("observer_{name}_total"), ""));
+        let [asked, called, records] = now;
+        let now = [asked?, called?, records?];
+        same = if now == last && now[1] > 0 {
+            same + 1
+        } else {
+            0
+        };
+        last = now;
+        Ok(same == 20)
+    })?;
+    let observed = requests()?;
+    ensure!(sum("observer_left_out_requests_total{", "")? == observed);
+    ensure!(sum("observer_left_out_requests_variance_total{", "")? == 2 * observed);
+    // Each had a chance of one half: a standard deviation of 8.
+    ensure!(
+        observed.abs_diff(REQUESTS / 2) < 50,
+        "{observed} of {REQUESTS}"
+    );
+    let address = agent.address.to_string();
+    let told = estimates(&["--agent", &address], peer)?;
+    ensure!(
+        told[0] == observed && told[1]["n"] == 2 * observed,
+        "{told:?}"
+    );
+    let (calls, all) = (&told[2], &told[3]["n"]);
+    ensure!(all.as_u64() > calls.as_u64(), "{told:?}");
+    #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
+    prometheus.has("sum(observer_requests_total)", observed as f64)?;
+    #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
+    prometheus.has(
+        "sum({__name__=~\"observer_(left_out_)?requests_total\"})",
+        2.0 * observed as f64,
+    )?;
+    let url = prometheus.url();
+    let kept = estimates(&["--prometheus", &url, "--since", "10m"], peer)?;
+    ensure!(
+        kept == told,
+        "{kept:?} from Prometheus, {told:?} from the agent"
+    );
+    agent.end()?;
+    let written = estimates(&[output.to_str().context("a path")?], peer)?;
+    ensure!(
+        written == told,
+        "{written:?} from the output, {told:?} from the agent"
+    );
+    std::fs::remove_file(&output)?;
+    Ok(())
 }

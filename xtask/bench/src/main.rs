@@ -21,6 +21,10 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use report::Report;
 
+/// The program's own: replay is measured here, in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures what watching costs.
 #[derive(Parser)]
 struct Args {

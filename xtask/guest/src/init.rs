@@ -22,12 +22,13 @@ use rustix::{
 use crate::output::Output;
 
 /// File systems: what, and where.
-const MOUNTS: [(&str, &str); 5] = [
+const MOUNTS: [(&str, &str); 6] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
     ("tmpfs", "/tmp"),
     ("securityfs", "/sys/kernel/security"),
+    ("tracefs", "/sys/kernel/tracing"),
 ];
 /// How long what a step has started may keep its output open after its end.
 const PATIENCE: Duration = Duration::from_secs(5);

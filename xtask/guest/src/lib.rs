@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Where a machine has the library that notes what verifying programs takes; an absent one is not loaded.
+pub const VERIFIED: &str = "/lib/verified.so";
 /// Where the [`Plan`] lies in the machine.
 pub const PLAN: &str = "/plan.json";
 

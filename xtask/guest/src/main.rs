@@ -7,7 +7,10 @@ mod restrict;
 mod service;
 mod workload;
 
-use std::process::ExitCode;
+use std::{
+    os::unix::process::CommandExt,
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -30,11 +33,22 @@ fn run(args: &[&str]) -> Result<()> {
         ["show", file] => show(file),
         ["service", name, next] => service::run(name, next.parse()?),
         ["restricted", how, command @ ..] => restrict::run(how, command),
+        ["verified", command @ ..] => verified(command),
         ["panic"] => init::panic(),
         ["hang"] => init::hang(),
         ["park"] => init::park(),
         _ => bail!("unknown arguments: {args:?}"),
     }
+}
+
+/// Runs a command, and has noted what verifying its BPF programs took.
+fn verified(command: &[&str]) -> Result<()> {
+    let (program, args) = command.split_first().context("no command")?;
+    let error = Command::new(program)
+        .args(args)
+        .env("LD_PRELOAD", observer_guest::VERIFIED)
+        .exec();
+    Err(error).with_context(|| format!("starting {program}"))
 }
 
 /// Prints a file.

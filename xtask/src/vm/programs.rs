@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use observer_guest::{PLAN, Plan};
+use observer_guest::{PLAN, Plan, VERIFIED};
 
 use super::{arm, initramfs::Archive, kernels::Arch};
 use crate::project::{PROGRAM_VARIABLE, cargo, root, run};
@@ -51,6 +51,7 @@ fn native(to: &Path) -> Result<Programs> {
     );
     let named = std::env::var_os(PROGRAM_VARIABLE).map(PathBuf::from);
     let mut build = cargo(["build", "--locked", "--quiet", "-p", "observer-guest"])?;
+    build.args(["-p", "observer-verified"]);
     if named.is_none() {
         build.args(["-p", "observer"]);
     }
@@ -63,6 +64,7 @@ fn native(to: &Path) -> Result<Programs> {
     libraries.extend(needed(&guest)?);
     libraries.sort();
     libraries.dedup();
+    libraries.push((VERIFIED.to_owned(), built.join("libobserver_verified.so")));
     Ok(Programs {
         observer: strip("strip", &observer, to)?,
         guest: strip("strip", &guest, to)?,

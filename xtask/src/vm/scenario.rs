@@ -15,6 +15,8 @@ const REQUESTS: &str = "12";
 pub(super) const OBSERVER: &str = "/bin/observer";
 pub(super) const GUEST: &str = "/bin/guest";
 const TRUTH: &str = "/tmp/truth";
+/// What `xtask/verified` notes.
+const VERIFIED: &str = "/tmp/verified";
 /// Programs that would run for ever watch for that long at most; in vain, they end at once.
 const SECONDS: u64 = 300;
 
@@ -67,7 +69,11 @@ pub const PLAIN: Scenario = Scenario {
     name: "plain",
     parameters: "",
     steps: &[
-        ("doctor", &DOCTOR),
+        (
+            "doctor",
+            &[GUEST, "verified", OBSERVER, "doctor", "--output", "json"],
+        ),
+        ("verified", &[GUEST, "show", VERIFIED]),
         (
             "smoke",
             &[
@@ -280,7 +286,9 @@ pub fn programs(run: &Run) -> Result<Vec<Program>> {
         Some(Program {
             name: check["name"].as_str()?.to_owned(),
             result: result.to_owned(),
-            instructions: program["instructions"].as_u64(),
+            instructions: program["instructions"]
+                .as_u64()
+                .or_else(|| noted(run, check["name"].as_str()?)),
             why: (!ok).then(|| found.to_owned()),
         })
     };
@@ -291,6 +299,14 @@ pub fn programs(run: &Run) -> Result<Vec<Program>> {
         doctor.bad().join("; ")
     );
     Ok(programs)
+}
+
+/// Instructions that the verifier processed for a program, as noted where the kernel told its log alone.
+fn noted(run: &Run, program: &str) -> Option<u64> {
+    let notes = &run.step("verified").ok()?.out;
+    let mut notes = notes.lines().filter_map(|line| line.split_once(' '));
+    let (_, count) = notes.find(|(name, _)| *name == program)?;
+    count.parse().ok()
 }
 
 /// Whether doctor says that watching can't work, for this reason, with this advice.

@@ -8,7 +8,7 @@ use lru::LruCache;
 use smol_str::format_smolstr;
 
 use crate::attribution::PipeKey;
-use crate::exchange::Endpoint;
+use crate::exchange::{Draw, Endpoint};
 use crate::facts::FileFacts;
 use crate::ids::FileId;
 use crate::judged::Address;
@@ -32,6 +32,7 @@ struct Named {
 pub(super) struct Description {
     pub(super) class: Class,
     pub(super) endpoint: Arc<Endpoint>,
+    pub(super) draw: Draw,
     /// Unix: neither end has a name, as with a socket pair.
     unnamed: bool,
     /// Opened for append: a pipe opened so (`/dev/stdout` by name, as nginx does) is a log.
@@ -89,6 +90,7 @@ impl Files {
         let description = Description {
             class: file.class,
             endpoint: Arc::new(endpoint),
+            draw: Draw::new(file.lot, file.keep),
             unnamed: file.path.is_empty(),
             append: file.append,
             ino: file.ino,

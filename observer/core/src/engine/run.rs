@@ -40,7 +40,12 @@ impl Stages {
         self.attributor
             .thread_acted(record.tgid, record.tid, record.waited);
         match &record.event {
-            Event::File(file) => self.files.describe(file),
+            Event::File(file) => match file.left_out {
+                None => self.files.describe(file),
+                Some(first) => {
+                    self.not_observed(record.tgid, Protocol::LeftOut, first == Direction::Read);
+                }
+            },
             Event::Data(data) => self.data(record, data),
             Event::Short(short) => self.corrected(short.file, record.time),
             Event::Close { file, last } => self.close(*file, *last, record),
@@ -115,6 +120,7 @@ impl Stages {
             file: data.file,
             tgid: record.tgid,
             endpoint: &description.endpoint,
+            draw: description.draw,
         };
         let mut events = std::mem::take(&mut self.events);
         let next = &mut self.next;
@@ -145,10 +151,7 @@ impl Stages {
                     tgid,
                     protocol,
                     served,
-                } => {
-                    self.attributor.blind(tgid, served, self.now);
-                    self.teller.not_observed(tgid, protocol);
-                }
+                } => self.not_observed(tgid, protocol, served),
                 ExchangeEvent::Evicted { tgid } => {
                     self.lost(LossKind::Evicted, 1, self.now, Some(tgid))
                 }
@@ -156,6 +159,12 @@ impl Stages {
             }
         }
         self.events = events;
+    }
+
+    /// A connection of a process is not observed; `served` if it is the other side that asks.
+    fn not_observed(&mut self, tgid: Tgid, protocol: Protocol, served: bool) {
+        self.attributor.blind(tgid, served, self.now);
+        self.teller.not_observed(tgid, protocol);
     }
 
     /// Takes in what is known of a process.

@@ -135,7 +135,10 @@ impl Teller {
         if begun.head.telemetry {
             findings.push(Finding::TelemetryExport);
         }
-        let circumstances = self.circumstances(begun.tgid);
+        let circumstances = Circumstances {
+            left_out: begun.left_out,
+            ..self.circumstances(begun.tgid)
+        };
         let mut exchange = self.exchange(begun, Some(ended));
         exchange.findings = findings;
         self.counter.exchange(&exchange, &circumstances);
@@ -211,6 +214,7 @@ impl Teller {
             same_execution,
             same_format,
             trace,
+            left_out: call.begun.left_out,
             ..self.circumstances(by.tgid)
         };
         let exchange = Exchange {

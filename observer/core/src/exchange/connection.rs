@@ -1,17 +1,14 @@
 //! One followed connection and its open exchanges.
 
 use std::collections::VecDeque;
-use std::hash::{Hash, Hasher};
-use std::net::SocketAddr;
 use std::sync::Arc;
-
-use siphasher::sip::SipHasher13;
 
 use super::links::Links;
 use super::sighting::Ends;
-use super::{Begun, Ended, ExchangeEvent, Sighting};
+use super::{Begun, Draw, Ended, ExchangeEvent, Sighting};
 use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
+use crate::judged::counts::LeftOut;
 use crate::judged::{Address, Role, Unfinished};
 use crate::message::conversation::Conversation;
 use crate::message::{HttpEvent, Moved, Protocol, RequestHead};
@@ -27,6 +24,8 @@ pub struct Source<'a> {
     pub tgid: Tgid,
     /// Its ends.
     pub endpoint: &'a Arc<Endpoint>,
+    /// Its lot, as it was when the connection was first seen.
+    pub draw: Draw,
 }
 
 /// Both ends of a connection, as one side sees them.
@@ -69,8 +68,7 @@ pub(super) struct Conn {
     side: Side,
     messages: Conversation,
     ignored: bool,
-    /// Where in the share of connections it lies, in 65 536ths.
-    lot: u32,
+    draw: Draw,
     /// The way that the first bytes went: those who ask mostly speak first.
     first: Option<Direction>,
     /// Positions up to which the probes were last told to skip, by direction.
@@ -86,25 +84,6 @@ struct Side {
     ends: Option<(Role, Ends)>,
 }
 
-/// A number below 65 536 that both ends of a connection share, as far as they can be known.
-fn lot(source: Source<'_>) -> u32 {
-    let endpoint = source.endpoint;
-    let mut hasher = SipHasher13::new();
-    let inodes = endpoint.unix_own.zip(endpoint.unix_peer);
-    match (&endpoint.local, &endpoint.peer, inodes) {
-        (Address::Tcp(local), Address::Tcp(peer), _) => {
-            let canonical = |a: &SocketAddr| SocketAddr::new(a.ip().to_canonical(), a.port());
-            let mut ends = [canonical(local), canonical(peer)];
-            ends.sort_unstable();
-            ends.hash(&mut hasher);
-        }
-        (_, _, Some((own, peer))) => [own.min(peer), own.max(peer)].hash(&mut hasher),
-        _ => source.file.0.hash(&mut hasher),
-    }
-    let [low, high, ..] = hasher.finish().to_le_bytes();
-    u32::from(u16::from_le_bytes([low, high]))
-}
-
 impl Conn {
     pub(super) fn new(source: Source<'_>) -> Self {
         Self {
@@ -117,7 +96,7 @@ impl Conn {
             },
             messages: Conversation::default(),
             ignored: false,
-            lot: lot(source),
+            draw: source.draw,
             first: None,
             skipped: [0; 2],
         }
@@ -140,6 +119,7 @@ impl Conn {
             open,
             side,
             ignored,
+            draw,
             ..
         } = self;
         let (tgid, time) = (self.tgid, chunk.time);
@@ -149,7 +129,10 @@ impl Conn {
                 head,
                 moved,
             } => {
-                let begun = side.begin(tgid, direction, head, moved, links, seq());
+                let begun = Begun {
+                    left_out: draw.exchange(),
+                    ..side.begin(tgid, direction, head, moved, links, seq())
+                };
                 open.push_back(Open {
                     seq: begun.seq,
                     moved,
@@ -185,19 +168,16 @@ impl Conn {
         }
     }
 
-    /// The same at both ends, and below 65 536: those above the share that is observed are left out.
-    pub(super) fn lot(&self) -> u32 {
-        self.lot
-    }
-
-    /// Observes it no longer, because only a share of connections is.
-    pub(super) fn leave_out(
+    /// Only the share `keep` of connections is observed now: if the lot falls on this one, it is left out for
+    /// good.
+    pub(super) fn draw(
         &mut self,
+        keep: u32,
         direction: Direction,
         time: KernelNanos,
         emit: &mut impl FnMut(ExchangeEvent),
     ) {
-        if self.ignored {
+        if self.draw.is_among(keep) || self.ignored {
             return;
         }
         self.ignored = true;
@@ -321,6 +301,7 @@ impl Side {
             endpoint: Arc::clone(&self.endpoint),
             other_end,
             sighting,
+            left_out: LeftOut::default(),
         }
     }
 

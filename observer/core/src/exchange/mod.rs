@@ -1,6 +1,7 @@
 //! Exchanges: requests with their responses, as one side of a connection sees them.
 
 mod connection;
+mod draw;
 mod links;
 mod sighting;
 
@@ -9,12 +10,14 @@ use std::sync::Arc;
 
 use connection::Conn;
 pub use connection::{Endpoint, Source};
+pub use draw::Draw;
 use links::Links;
 use lru::LruCache;
 pub use sighting::Sighting;
 
 use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
+use crate::judged::counts::LeftOut;
 use crate::judged::{Role, Unfinished};
 use crate::message::{Moved, Protocol, RequestHead};
 use crate::record::{Direction, End};
@@ -78,6 +81,8 @@ pub struct Begun {
     pub other_end: Option<Seq>,
     /// What its identity rests on; the same at both ends.
     pub sighting: Sighting,
+    /// What it stands for beside itself, where only a share of connections is observed.
+    pub left_out: LeftOut,
 }
 
 /// How an exchange ended.
@@ -94,9 +99,6 @@ pub struct Ended {
     /// The thread that ended an unfinished exchange by closing the connection.
     pub closed_by: Option<Tid>,
 }
-
-/// All connections, as a share in 65 536ths.
-const ALL: u32 = 1 << 16;
 
 /// All connections that are followed.
 #[derive(Debug)]
@@ -118,7 +120,7 @@ impl Default for Exchanges {
             links: Links::default(),
             feedback: Vec::new(),
             late_at: KernelNanos::default(),
-            keep: ALL,
+            keep: draw::ALL,
         }
     }
 }
@@ -138,9 +140,7 @@ impl Exchanges {
             return;
         };
         conn.tgid = source.tgid;
-        if conn.lot() >= self.keep {
-            conn.leave_out(direction, chunk.time, emit);
-        }
+        conn.draw(self.keep, direction, chunk.time, emit);
         conn.chunk(direction, chunk, &mut self.links, seq, emit);
         conn.feedback(source.file, direction, &mut self.feedback);
     }
@@ -294,6 +294,7 @@ mod tests {
             file: FileId(file),
             tgid: Tgid(1),
             endpoint: &endpoint,
+            draw: Draw::new(0, draw::ALL),
         };
         let chunk = Chunk {
             tid: Tid(1),

@@ -18,7 +18,7 @@ pub use explanation::{Candidate, Explanation, LogId, NotAnId, SubjectId, Weighed
 pub use loss::{Loss, LossKind};
 use serde::{Deserialize, Serialize, Serializer};
 pub use summary::{
-    Counts, EdgeSummary, ExecutionsCount, LogSummary, NotObserved, Rate, ReasonCount,
+    Counts, EdgeSummary, Estimate, ExecutionsCount, LogSummary, NotObserved, Rate, ReasonCount,
     ServiceSummary, Summary, WhyCount,
 };
 pub use time::{ClockAnchor, WallTime};

@@ -56,6 +56,17 @@ pub struct Rate {
     pub high: f64,
 }
 
+/// A number of which only a part was observed, with its 95 % interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The estimate.
+    pub n: u64,
+    /// Lower end of the interval; at least what was observed.
+    pub low: u64,
+    /// Upper end of the interval.
+    pub high: u64,
+}
+
 /// A cause with how many verdicts it explains.
 #[derive(Clone, Debug, Serialize)]
 pub struct WhyCount {
@@ -81,8 +92,11 @@ pub struct EdgeSummary {
     /// Namespace of the other side; empty where none is known.
     #[serde(skip_serializing_if = "Text::is_empty")]
     pub peer_namespace: Text,
-    /// Calls.
+    /// Calls that were observed.
     pub calls: u64,
+    /// All calls, where sampling left some out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_estimated: Option<Estimate>,
     /// Verdicts on them.
     pub verdicts: Counts<Verdict>,
     /// Share of the judged calls on which context was lost.
@@ -134,10 +148,16 @@ pub struct ServiceSummary {
     pub runtime: Option<Runtime>,
     /// Whether its executions can be told apart; empty if its runtime has none but threads.
     pub executions: Vec<ExecutionsCount>,
-    /// Requests that it served.
+    /// Requests that it served, and that were observed.
     pub served: u64,
+    /// All requests that it served, where sampling left some out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served_estimated: Option<Estimate>,
     /// Of these: how many came with a valid context.
     pub served_with_context: u64,
+    /// All calls that it made, where sampling left some out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_estimated: Option<Estimate>,
     /// Its calls, by peer.
     pub edges: Vec<EdgeSummary>,
     /// Its logged events.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use observer_abi::{self as abi, class, data_flag, kind};
+use observer_abi::{self as abi, class, data_flag, file_flag, kind};
 
 use super::{
     Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Nudge, Record, Short, Take,
@@ -374,7 +374,18 @@ fn file(body: &[u8]) -> Result<Event<'_>, DecodeError> {
         peer_ino: (peer_ino != 0).then_some(peer_ino),
         tcp: tcp_addresses(&f, raw_class),
         path: &body[path_at..path_at + path_len],
+        lot: f.u16(offset!(abi::File, lot)),
+        keep: (1 << 16) - u32::from(f.u16(offset!(abi::File, left_out))),
+        left_out: left_out(f.u8(offset!(abi::Header, flags))),
     }))
+}
+
+fn left_out(flags: u8) -> Option<Direction> {
+    let first = match flags & file_flag::READ {
+        0 => Direction::Write,
+        _ => Direction::Read,
+    };
+    (flags & file_flag::LEFT_OUT != 0).then_some(first)
 }
 
 fn tcp_addresses(f: &Fields<'_>, raw_class: u8) -> Option<TcpAddresses> {

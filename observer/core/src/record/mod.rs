@@ -260,6 +260,12 @@ pub struct File<'a> {
     pub tcp: Option<TcpAddresses>,
     /// Path of a Unix socket, of either side.
     pub path: &'a [u8],
+    /// Where a connection lies among all connections (`observer_abi::lot`); 0 if it is always observed.
+    pub lot: u16,
+    /// The share of connections that was observed then, in 65 536ths.
+    pub keep: u32,
+    /// It is left out by its lot, so that nothing more is told of it: which way its first bytes went.
+    pub left_out: Option<Direction>,
 }
 
 /// Both ends of a TCP connection, as one side sees them. IPv4-mapped addresses are shown as IPv4.

@@ -7,7 +7,7 @@ use smol_str::{ToSmolStr, format_smolstr};
 use super::tally::{Edge, Service, Tally};
 use crate::context::TraceId;
 use crate::facts::Runtime;
-use crate::judged::counts::{Carried, Cell, How, Inbound, Name, Sample};
+use crate::judged::counts::{Carried, Cell, How, Inbound, LeftOut, Name, Sample};
 use crate::judged::{
     Address, Attribution, Exchange, Finding, Log, LogVerdict, LossKind, Role, Verdict,
 };
@@ -54,6 +54,8 @@ pub struct Circumstances {
     pub same_format: bool,
     /// The trace that the request belongs to, for which the call or line was made.
     pub trace: Option<TraceId>,
+    /// What the exchange stands for beside itself.
+    pub left_out: LeftOut,
 }
 
 impl Counter {
@@ -63,6 +65,7 @@ impl Counter {
         match exchange.role {
             Role::Server => {
                 service.requests.add(inbound(exchange));
+                service.left_out.add(circumstances.left_out);
                 if let Some(address) = reachable(&exchange.local)
                     && (service.served.len() < MAX_ADDRESSES
                         || service.served.contains_key(&address))
@@ -158,6 +161,7 @@ impl Edge {
             exchange.request.is_some(),
         );
         self.calls.add((verdict, how));
+        self.left_out.add(circumstances.left_out);
         let carried = match verdict {
             Verdict::Dropped => Carried::Dropped,
             verdict if verdict.is_judged() => Carried::Carried,

@@ -1,11 +1,12 @@
 //! What is said of services: a function of the tally.
 
-use super::rate;
 use super::tally::{Edge, Service, Tally};
+use super::{estimate, rate};
 use crate::facts::Runtime;
-use crate::judged::counts::{Inbound, Name, Sample};
+use crate::judged::counts::{Inbound, LeftOut, Name, Sample};
 use crate::judged::{
-    Counts, LogSummary, LogVerdict, LossKind, NotObserved, ReasonCount, ServiceSummary, Verdict,
+    Counts, Estimate, LogSummary, LogVerdict, LossKind, NotObserved, ReasonCount, ServiceSummary,
+    Verdict,
 };
 use crate::text::Text;
 
@@ -16,6 +17,10 @@ pub struct Totals {
     pub calls: Counts<Verdict>,
     /// On all logged events.
     pub lines: Counts<LogVerdict>,
+    /// How many calls there were, where sampling left some out.
+    pub calls_estimated: Option<Estimate>,
+    /// How many requests were served, likewise.
+    pub requests_estimated: Option<Estimate>,
 }
 
 impl Tally {
@@ -33,8 +38,12 @@ impl Tally {
     #[must_use]
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
+        let (mut requests, mut served, mut calls) = (0_u64, LeftOut::default(), LeftOut::default());
         for service in self.services.values() {
+            requests = requests.saturating_add(service.requests.of(|_| true));
+            served.add(service.left_out);
             for edge in service.edges.values() {
+                calls.add(edge.left_out);
                 for ((verdict, _), n) in &edge.calls.0 {
                     totals.calls.add_many(*verdict, *n);
                 }
@@ -43,6 +52,8 @@ impl Tally {
                 totals.lines.add_many(*verdict, *n);
             }
         }
+        totals.calls_estimated = estimate(totals.calls.of(|_| true), calls);
+        totals.requests_estimated = estimate(requests, served);
         totals
     }
 
@@ -133,6 +144,11 @@ impl Service {
             let counts = edges.iter().map(|e| e.verdicts.of(which));
             counts.fold(0, u64::saturating_add)
         };
+        let mut left_out = LeftOut::default();
+        self.edges
+            .values()
+            .for_each(|edge| left_out.add(edge.left_out));
+        let served = self.requests.of(|_| true);
         let mut inconclusive: Vec<ReasonCount> = self
             .inconclusive
             .iter()
@@ -150,9 +166,11 @@ impl Service {
             namespace: name.namespace.clone(),
             runtime,
             executions: Vec::new(),
-            served: self.requests.of(|_| true),
+            served,
+            served_estimated: estimate(served, self.left_out),
             served_with_context: self.requests.of(|c| c == Inbound::Valid),
             loss: rate(all(Verdict::is_loss), all(Verdict::is_judged)),
+            calls_estimated: estimate(all(|_| true), left_out),
             edges,
             logs: LogSummary {
                 lines: self.lines.of(|_| true),

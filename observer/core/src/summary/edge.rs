@@ -1,8 +1,8 @@
 //! Calls from one service to one peer, and why context is lost on them.
 
 use super::counter::OTHER;
-use super::rate;
 use super::tally::Edge;
+use super::{estimate, rate};
 use crate::facts::Runtime;
 use crate::judged::counts::{Carried, How, Name};
 use crate::judged::{Cause, Counts, EdgeSummary, ExchangeId, Verdict, WhyCount};
@@ -85,6 +85,7 @@ impl Edge {
             peer: peer.name.to_string(),
             peer_namespace: peer.namespace.clone(),
             calls: verdicts.of(|_| true),
+            calls_estimated: estimate(verdicts.of(|_| true), self.left_out),
             loss: rate(
                 verdicts.of(Verdict::is_loss),
                 verdicts.of(Verdict::is_judged),

@@ -7,6 +7,7 @@
 mod counter;
 mod derive;
 mod edge;
+mod estimate;
 mod openmetrics;
 mod page;
 mod samples;
@@ -19,6 +20,7 @@ mod tests;
 pub use counter::{Circumstances, Counter, OTHER};
 pub use derive::Totals;
 pub use edge::verdicts_of;
+pub use estimate::estimate;
 pub use openmetrics::openmetrics;
 pub use page::{Page, PageError, VERSION};
 pub use tally::Tally;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::samples::Samples;
 use crate::facts::Runtime;
-use crate::judged::counts::{Carried, Cell, Counted, How, Inbound, Name, Sample, Series};
+use crate::judged::counts::{
+    Carried, Cell, Counted, How, Inbound, LeftOut, Measure, Name, Sample, Series,
+};
 use crate::judged::{Counts, LogVerdict, LossKind, Verdict};
 use crate::message::Protocol;
 use crate::text::Text;
@@ -26,6 +28,8 @@ pub(super) struct Service {
     pub(super) lines: Counts<LogVerdict>,
     pub(super) inconclusive: BTreeMap<Text, u64>,
     pub(super) unobserved: Counts<Protocol>,
+    /// Of requests.
+    pub(super) left_out: LeftOut,
     pub(super) samples: Samples,
 }
 
@@ -33,6 +37,8 @@ pub(super) struct Service {
 pub(super) struct Edge {
     pub(super) calls: Counts<(Verdict, How)>,
     pub(super) routes: BTreeMap<Text, Counts<Carried>>,
+    /// Of calls.
+    pub(super) left_out: LeftOut,
     pub(super) samples: Samples,
 }
 
@@ -71,6 +77,14 @@ impl Tally {
             Cell::Unobserved { service, protocol } => {
                 self.service(service).unobserved.add_many(protocol, n);
             }
+            Cell::LeftOut {
+                service,
+                peer,
+                measure,
+            } => match peer {
+                Some(peer) => self.edge(service, peer).left_out.add(measure.of(n)),
+                None => self.service(service).left_out.add(measure.of(n)),
+            },
             Cell::Losses { service, kind } => more(&mut self.losses, (service, kind), n),
             Cell::Records => self.records = self.records.saturating_add(n),
         }
@@ -178,6 +192,7 @@ impl Service {
             let (service, protocol) = (service(), *protocol);
             push(Cell::Unobserved { service, protocol }, n);
         }
+        left_out(self.left_out, name, None, cells);
     }
 }
 
@@ -203,6 +218,20 @@ impl Edge {
                 cells.push((cell, *n));
             }
         }
+        left_out(self.left_out, service, Some(peer), cells);
+    }
+}
+
+/// The cells of an estimate; none where everything was observed.
+fn left_out(of: LeftOut, service: &Name, peer: Option<&Name>, cells: &mut Vec<(Cell, u64)>) {
+    let both = [(Measure::Count, of.count), (Measure::Variance, of.variance)];
+    for (measure, n) in both.into_iter().filter(|(_, n)| *n > 0) {
+        let cell = Cell::LeftOut {
+            service: service.clone(),
+            peer: peer.cloned(),
+            measure,
+        };
+        cells.push((cell, n));
     }
 }
 

@@ -6,7 +6,7 @@ use super::*;
 use crate::context::{Context, Format, TraceId};
 use crate::facts::Runtime;
 use crate::ids::{Identity, Seq, Tgid, Tid};
-use crate::judged::counts::{Carried, Cell, Counted, How, Inbound, Name};
+use crate::judged::counts::{Carried, Cell, Counted, How, Inbound, LeftOut, Name};
 use crate::judged::{
     Address, Attribution, Cause, Exchange, ExchangeId, Finding, Log, LogId, LogVerdict, LossKind,
     Reason, Role, Verdict, WallTime,
@@ -99,13 +99,16 @@ fn name() -> impl Strategy<Value = Name> {
 }
 
 fn circumstances() -> impl Strategy<Value = Circumstances> {
-    (name(), any::<[bool; 2]>(), any::<bool>()).prop_map(|(name, same, known)| Circumstances {
+    let left_out = (0..3_u64, 0..9_u64).prop_map(|(count, variance)| LeftOut { count, variance });
+    let parts = (name(), any::<[bool; 2]>(), any::<bool>(), left_out);
+    parts.prop_map(|(name, same, known, left_out)| Circumstances {
         namespace: name.namespace.clone(),
         peer_namespace: name.namespace,
         runtime: known.then_some(Runtime::Python),
         same_execution: same[0],
         same_format: same[1],
         trace: Some(TraceId::Wide(9)),
+        left_out,
     })
 }
 

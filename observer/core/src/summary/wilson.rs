@@ -3,7 +3,7 @@
 use crate::judged::Rate;
 
 /// 97.5 % quantile of the standard normal distribution, for a two-sided 95 % interval.
-const Z: f64 = 1.959_963_984_540_054;
+pub(super) const Z: f64 = 1.959_963_984_540_054;
 
 /// `hits` of `n` with its Wilson score interval (Wilson 1927, without continuity correction).
 #[must_use]

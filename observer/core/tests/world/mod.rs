@@ -6,6 +6,8 @@
     reason = "each test binary uses a part; a test may panic"
 )]
 
+pub mod sampled;
+
 use observer_abi as abi;
 use observer_core::engine::{Config, Engine, Input};
 use observer_core::facts::{FileFacts, ProcessFacts, Runtime};
@@ -208,7 +210,8 @@ impl World {
             reserved: 0,
             path_len: 0,
             path: [0; abi::UNIX_PATH],
-            tail: 0,
+            lot: 0,
+            left_out: 0,
         };
         fill(&mut record);
         self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
@@ -222,6 +225,8 @@ impl World {
             f.local_addr[..4].copy_from_slice(&[127, 0, 0, 1]);
             f.remote_addr[..4].copy_from_slice(&[127, 0, 0, 1]);
             (f.local_port, f.remote_port) = (local, remote);
+            let end = |port| abi::lot::end(0, abi::lot::mapped(0x0100_007f), port);
+            f.lot = abi::lot::between(end(local), end(remote));
         });
         Socket {
             file,
@@ -240,10 +245,14 @@ impl World {
             f.path[..path.len()].copy_from_slice(path.as_bytes());
             f.path_len = u8::try_from(path.len() + 1).unwrap().into();
         };
-        let asking = self.describe(client, class, 7, named);
+        let lot = abi::lot::between(abi::lot::inner_end(self.next_file), 0);
+        let asking = self.describe(client, class, 7, |f| {
+            named(f);
+            f.lot = lot;
+        });
         let serving = self.describe(server, class, 7, |f| {
             named(f);
-            f.peer_ino = asking;
+            (f.peer_ino, f.lot) = (asking, lot);
         });
         let end = |file, tgid| Socket {
             file,

@@ -1,7 +1,7 @@
 //! For spreadsheets: one row per edge.
 
 use anyhow::Result;
-use observer_core::judged::Verdict;
+use observer_core::judged::{Estimate, Verdict};
 
 use super::super::model::{Edge, Report};
 
@@ -24,7 +24,9 @@ pub(in crate::report) fn csv(report: &Report) -> Result<String> {
         "cause",
         "fix",
     ];
-    table.write_record(fixed.into_iter().chain(Verdict::ALL.map(Verdict::name)))?;
+    let estimated = ["calls_estimated", "calls_low", "calls_high"];
+    let verdicts = Verdict::ALL.map(Verdict::name);
+    table.write_record(fixed.into_iter().chain(verdicts).chain(estimated))?;
     for edge in &report.edges {
         table.write_record(row(edge))?;
     }
@@ -49,6 +51,12 @@ fn row(edge: &Edge) -> Vec<String> {
     ];
     let counts = Verdict::ALL.map(|verdict| edge.verdicts.of(|v| v == verdict).to_string());
     row.extend(counts);
+    let all = edge.calls_estimated.unwrap_or(Estimate {
+        n: edge.calls,
+        low: edge.calls,
+        high: edge.calls,
+    });
+    row.extend([all.n, all.low, all.high].map(|n| n.to_string()));
     row
 }
 

@@ -56,7 +56,10 @@ fn head(report: &Report) -> Vec<Row> {
     let sums = [
         words::count(fleet.services, "service"),
         words::count(fleet.edges, "edge"),
-        words::count(fleet.requests, "request"),
+        words::estimated(
+            &words::count(fleet.requests, "request"),
+            fleet.requests_estimated,
+        ),
     ];
     let mut rows = vec![
         Row::new("── propagation report", Tone::Strong).then(&time, Tone::Plain),
@@ -111,6 +114,11 @@ fn edge(edge: &Edge, rows: &mut Vec<Row>) {
             .and(&format!("{} → {}", edge.service, edge.peer), Tone::Strong)
             .then(&format!("lost on {}", words::rate(edge.loss)), Tone::Bad),
     );
+    if edge.calls_estimated.is_some() {
+        let observed = words::count(edge.calls, "call");
+        let text = words::estimated(&observed, edge.calls_estimated);
+        rows.push(Row::new(&format!("    sampled: {text}"), Tone::Odd).wrapped(4));
+    }
     for why in edge.why.iter().filter(|why| why.loss) {
         self::why(why, rows);
     }
@@ -168,7 +176,7 @@ fn service(service: &Service, rows: &mut Vec<Row>) {
     let runtime = service.runtime.map_or("", words::runtime);
     let served = format!(
         "served {}, {} with a context",
-        words::number(service.requests),
+        words::estimated(&words::number(service.requests), service.requests_estimated),
         words::number(service.requests_with_context)
     );
     rows.push(
@@ -182,6 +190,11 @@ fn service(service: &Service, rows: &mut Vec<Row>) {
     );
     if service.calls > 0 {
         rows.push(calls(&service.call_verdicts));
+        if service.calls_estimated.is_some() {
+            let observed = words::count(service.calls, "call");
+            let text = words::estimated(&observed, service.calls_estimated);
+            rows.push(Row::new(&format!("  → sampled: {text}"), Tone::Odd).wrapped(4));
+        }
     }
     if service.lines > 0 {
         rows.push(lines(&service.line_verdicts));

@@ -3,7 +3,7 @@
 use observer_core::context::{Context, Format};
 use observer_core::facts::Runtime;
 use observer_core::judged::{
-    Attribution, Exchange, Finding, Loss, LossKind, Rate, Tier, Unfinished, WallTime,
+    Attribution, Estimate, Exchange, Finding, Loss, LossKind, Rate, Tier, Unfinished, WallTime,
 };
 use observer_core::message::Protocol;
 use observer_core::text::Text;
@@ -68,6 +68,19 @@ pub(crate) fn unobserved(of: Protocol, number_of: u64) -> String {
         _ => count(number_of, "connection"),
     };
     format!("{}, {how_many}", protocol(of))
+}
+
+/// `3 calls`, or where only a part was observed, `3 calls of an estimated 24 (95 % interval 9–39)`.
+pub(crate) fn estimated(observed: &str, all: Option<Estimate>) -> String {
+    match all {
+        None => observed.to_owned(),
+        Some(all) => format!(
+            "{observed} of an estimated {} (95 % interval {}–{})",
+            number(all.n),
+            number(all.low),
+            number(all.high)
+        ),
+    }
 }
 
 /// `12.5 % of 240 (95 % interval 8.9–17.3 %)`.
@@ -271,5 +284,17 @@ mod tests {
         assert_eq!(number(7), "7");
         assert_eq!(number(1_234_567), "1\u{a0}234\u{a0}567");
         assert_eq!(count(1, "call"), "1 call");
+    }
+
+    #[test]
+    fn estimates_are_told_with_what_was_observed() {
+        let all = Estimate {
+            n: 24,
+            low: 9,
+            high: 39,
+        };
+        let told = estimated("3 calls", Some(all));
+        assert_eq!(told, "3 calls of an estimated 24 (95 % interval 9–39)");
+        assert_eq!(estimated("3 calls", None), "3 calls");
     }
 }

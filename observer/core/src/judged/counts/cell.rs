@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Name;
+use super::{Measure, Name};
 use crate::facts::Runtime;
 use crate::judged::{LogVerdict, LossKind, Verdict};
 use crate::message::Protocol;
@@ -144,6 +144,16 @@ pub enum Cell {
         service: Name,
         /// What they carry.
         protocol: Protocol,
+    },
+    /// Calls of a service to a peer, or requests that it served, that are estimated to have been on connections
+    /// which sampling left out.
+    LeftOut {
+        /// Whose.
+        service: Name,
+        /// Who is called; absent of requests.
+        peer: Option<Name>,
+        /// Whether it is the estimate, or its variance.
+        measure: Measure,
     },
     /// What was lost on the way; whose it was is not known for every kind.
     Losses {

@@ -5,11 +5,13 @@
 //! [docs/metrics.md](../../../../../docs/metrics.md).
 
 mod cell;
+mod left_out;
 mod name;
 mod sample;
 mod series;
 
 pub use cell::{Carried, Cell, How, Inbound};
+pub use left_out::{LeftOut, Measure};
 pub use name::Name;
 pub use sample::Sample;
 use serde::{Deserialize, Serialize};

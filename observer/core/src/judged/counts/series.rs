@@ -6,7 +6,7 @@ use serde::de::value::{Error as WordError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, How, Name};
+use super::{Cell, How, Measure, Name};
 use crate::judged::Verdict;
 use crate::text::{Text, printable};
 
@@ -27,11 +27,15 @@ const LINES: &str = "observer_log_events_total";
 const ACTIVITY: &str = "observer_activity_total";
 const INCONCLUSIVE: &str = "observer_inconclusive_total";
 const UNOBSERVED: &str = "observer_unobserved_connections_total";
+const LEFT_OUT_CALLS: &str = "observer_left_out_calls_total";
+const LEFT_OUT_CALLS_VARIANCE: &str = "observer_left_out_calls_variance_total";
+const LEFT_OUT_REQUESTS: &str = "observer_left_out_requests_total";
+const LEFT_OUT_REQUESTS_VARIANCE: &str = "observer_left_out_requests_variance_total";
 const LOSSES: &str = "observer_losses_total";
 const RECORDS: &str = "observer_records_total";
 
 /// All families, in the order of cells.
-pub const FAMILIES: [Family; 10] = [
+pub const FAMILIES: [Family; 14] = [
     family(CALLS, "Calls, by verdict and what tells causes."),
     family(ROUTES, "Judged calls, by route."),
     family(
@@ -51,6 +55,22 @@ pub const FAMILIES: [Family; 10] = [
     family(
         UNOBSERVED,
         "Connections that are not observed, by what they carry.",
+    ),
+    family(
+        LEFT_OUT_CALLS,
+        "Calls on connections that were left out by sampling, by estimate.",
+    ),
+    family(
+        LEFT_OUT_CALLS_VARIANCE,
+        "Variance of the estimate of calls that were left out.",
+    ),
+    family(
+        LEFT_OUT_REQUESTS,
+        "Requests on connections that were left out by sampling, by estimate.",
+    ),
+    family(
+        LEFT_OUT_REQUESTS_VARIANCE,
+        "Variance of the estimate of requests that were left out.",
     ),
     family(LOSSES, "What was lost on the way, by kind."),
     family(RECORDS, "Records that the pipeline took in."),
@@ -147,6 +167,12 @@ impl Series {
                 self.service(service);
                 self.label("protocol", word(protocol));
             }
+            Cell::LeftOut { service, peer, .. } => {
+                self.service(service);
+                if let Some(peer) = peer {
+                    self.peer(peer);
+                }
+            }
             Cell::Losses { service, kind } => {
                 if let Some(service) = service {
                     self.service(service);
@@ -224,6 +250,16 @@ impl Series {
                 service: service()?,
                 protocol: get.word("protocol")?,
             },
+            LEFT_OUT_CALLS | LEFT_OUT_CALLS_VARIANCE => Cell::LeftOut {
+                service: service()?,
+                peer: Some(peer()?),
+                measure: measure(&self.metric),
+            },
+            LEFT_OUT_REQUESTS | LEFT_OUT_REQUESTS_VARIANCE => Cell::LeftOut {
+                service: service()?,
+                peer: None,
+                measure: measure(&self.metric),
+            },
             LOSSES => Cell::Losses {
                 service: service().ok(),
                 kind: get.word("kind")?,
@@ -244,8 +280,21 @@ fn metric(cell: &Cell) -> &'static str {
         Cell::Activity { .. } => ACTIVITY,
         Cell::Inconclusive { .. } => INCONCLUSIVE,
         Cell::Unobserved { .. } => UNOBSERVED,
+        Cell::LeftOut { peer, measure, .. } => match (peer, measure) {
+            (Some(_), Measure::Count) => LEFT_OUT_CALLS,
+            (Some(_), Measure::Variance) => LEFT_OUT_CALLS_VARIANCE,
+            (None, Measure::Count) => LEFT_OUT_REQUESTS,
+            (None, Measure::Variance) => LEFT_OUT_REQUESTS_VARIANCE,
+        },
         Cell::Losses { .. } => LOSSES,
         Cell::Records => RECORDS,
+    }
+}
+
+fn measure(metric: &str) -> Measure {
+    match metric {
+        LEFT_OUT_CALLS_VARIANCE | LEFT_OUT_REQUESTS_VARIANCE => Measure::Variance,
+        _ => Measure::Count,
     }
 }
 

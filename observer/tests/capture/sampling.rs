@@ -1,0 +1,116 @@
+//! Connections that are left out by their lots.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Read, Write},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    os::unix::net::{UnixListener, UnixStream},
+};
+
+use observer::kernel::CaptureConfig;
+use observer_core::record::{Class, Direction, Event, File};
+
+use crate::support::{Seen, observe_with};
+
+/// Connections of each kind.
+const N: usize = 200;
+
+/// One half, in 65 536ths.
+const HALF: u32 = 1 << 15;
+
+/// Each connection carries one byte there, then one back. It is written to before it is accepted.
+fn workload() {
+    let tcp = |address: SocketAddr| {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        for _ in 0..N {
+            let mut client = TcpStream::connect(address).unwrap();
+            client.write_all(b"a").unwrap();
+            answer(client, listener.accept().unwrap().0);
+        }
+    };
+    tcp((Ipv4Addr::LOCALHOST, 0).into());
+    tcp((Ipv6Addr::LOCALHOST, 0).into());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    for _ in 0..N {
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.write_all(b"a").unwrap();
+        answer(client, listener.accept().unwrap().0);
+    }
+}
+
+fn answer(mut client: impl Read + Write, mut server: impl Read + Write) {
+    let mut byte = [0];
+    server.read_exact(&mut byte).unwrap();
+    server.write_all(b"b").unwrap();
+    client.read_exact(&mut byte).unwrap();
+}
+
+/// Both ends of each connection, as they were told.
+fn connections(seen: &Seen) -> Vec<[File<'_>; 2]> {
+    let mut ends: BTreeMap<String, Vec<File<'_>>> = BTreeMap::new();
+    for file in [seen.files(Class::Tcp), seen.files(Class::Unix)].concat() {
+        let name = match file.tcp {
+            Some(tcp) => {
+                let both = BTreeSet::from([tcp.local, tcp.remote]);
+                format!("{both:?}")
+            }
+            // The client's socket: at the server's end, which has a peer from the beginning.
+            None => file.peer_ino.unwrap_or(file.ino).to_string(),
+        };
+        ends.entry(name).or_default().push(file);
+    }
+    let both = |ends: Vec<_>| ends.try_into().expect("both ends");
+    ends.into_values().map(both).collect()
+}
+
+#[test]
+fn both_ends_of_a_connection_are_observed_or_none() {
+    let half = |capture: &observer::kernel::Capture, _: &[Vec<u8>]| capture.sample(HALF);
+    let Some(seen) = observe_with(CaptureConfig::default(), workload, half) else {
+        return;
+    };
+    let moved: BTreeSet<_> = [Class::Tcp, Class::Unix]
+        .into_iter()
+        .flat_map(|class| [Direction::Read, Direction::Write].map(|way| seen.data(class, way)))
+        .flatten()
+        .map(|data| data.file)
+        .collect();
+    let closed = |record: observer_core::record::Record<'_>| match record.event {
+        Event::Close { file, .. } => Some(file),
+        _ => None,
+    };
+    let closed: BTreeSet<_> = seen.decoded().filter_map(closed).collect();
+    let connections = connections(&seen);
+    assert_eq!(connections.len(), 3 * N);
+    for ends in &connections {
+        assert_eq!(ends[0].lot, ends[1].lot, "{ends:?}");
+        for end in ends {
+            assert_eq!(end.keep, HALF);
+            let observed = u32::from(end.lot) < HALF;
+            assert_eq!(end.left_out.is_none(), observed, "{end:?}");
+            assert_eq!(moved.contains(&end.file), observed, "{end:?}");
+            assert_eq!(closed.contains(&end.file), observed, "{end:?}");
+        }
+        // The client wrote before the server read.
+        let first = ends.map(|end| end.left_out);
+        if first != [None, None] {
+            let ways = [Direction::Write, Direction::Read].map(Some);
+            assert!(ways.iter().all(|way| first.contains(way)), "{ends:?}");
+        }
+    }
+    for class in [Class::Tcp, Class::Unix] {
+        let of_class = connections.iter().filter(|ends| ends[0].class == class);
+        let (all, observed) = of_class.fold((0, 0), |(all, observed), ends| {
+            (all + 1, observed + usize::from(ends[0].left_out.is_none()))
+        });
+        // 100 or 200 of them, with a standard deviation of 7 or 10.
+        assert!(
+            observed > all / 3 && observed < all * 2 / 3,
+            "{class:?}: {observed} of {all}"
+        );
+    }
+    assert_eq!(seen.counters.probes.lost, 0);
+}
