@@ -13,7 +13,7 @@ fn record(chunk: &[u8]) -> Vec<u8> {
     let mut raw = chunk.to_vec();
     raw.resize(raw.len().max(size_of::<abi::Header>()), 0);
     let len = u32::try_from(raw.len()).unwrap_or(u32::MAX);
-    raw[offset_of!(abi::Header, kind)] %= abi::kind::BRANCH + 2;
+    raw[offset_of!(abi::Header, kind)] %= abi::kind::LAST + 2;
     raw[offset_of!(abi::Header, abi)] = abi::ABI_VERSION;
     raw[offset_of!(abi::Header, len)..][..4].copy_from_slice(&len.to_ne_bytes());
     for at in [offset_of!(abi::Header, tgid), offset_of!(abi::Header, tid)] {

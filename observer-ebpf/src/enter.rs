@@ -60,10 +60,15 @@ pub fn watched(thread: Thread, regs: u64, call: u8) {
     }
     if call & call::FAMILY == call::WAITS && call != call::POLL {
         state.waited |= match call {
-            call::EVENT_LOOP => waited::EVENT_LOOP,
+            call::EVENT_LOOP | call::RING_ENTER => waited::EVENT_LOOP,
             call::SELECT => waited::POLL_MANY,
-            _ => waited::ACCEPT,
+            call::ACCEPT => waited::ACCEPT,
+            _ => 0,
         };
+        if matches!(call, call::RING_ENTER | call::RING_SETUP) && state.ring == 0 {
+            state.call = call;
+            state.bits = PENDING;
+        }
         return;
     }
     match call & call::FAMILY {

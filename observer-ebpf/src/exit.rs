@@ -1,6 +1,6 @@
 //! The return of a system call: reads are reported, writes corrected.
 
-use observer_abi::{Short, control::call, data_flag, kind};
+use observer_abi::{Header, Short, control::call, data_flag, kind};
 
 use crate::{
     config::call_of,
@@ -36,6 +36,9 @@ pub fn watched(thread: Thread, regs: u64, ret: i64) {
             if state.call == call::FUTEX {
                 return wake::returns(thread, state, ret);
             }
+            if matches!(state.call, call::RING_ENTER | call::RING_SETUP) {
+                return uses_ring(thread, state, ret);
+            }
             finish(thread, regs, state, ret);
         }
         return;
@@ -62,6 +65,22 @@ fn unpaired(thread: Thread, regs: u64, ret: i64) {
     if moves && let Some(cpu) = cpu() {
         cpu.unpaired += 1;
     }
+}
+
+/// Tells that the thread uses an `io_uring`, if the call that says so did not fail.
+#[inline(always)]
+fn uses_ring(thread: Thread, state: &mut ThreadState, ret: i64) {
+    state.bits = 0;
+    if ret < 0 {
+        return;
+    }
+    let Some(mut entry) = ring::reserve::<Header>() else {
+        return;
+    };
+    state.ring = 1;
+    let len = size_of::<Header>() as u32;
+    entry.write(ring::header(kind::RING, len, thread.pid_tgid, ring::now()));
+    entry.submit(ring::wakeup());
 }
 
 /// What the call that returns is; its registers are at `regs`.

@@ -94,8 +94,8 @@ pub struct ThreadState {
     pub offered: u64,
     /// Reads from sockets that the thread began; wraps.
     pub reads: u32,
-    /// Unused, zero.
-    pub reserved: u32,
+    /// 1: it was told that the thread uses an `io_uring`.
+    pub ring: u32,
 }
 
 /// [`ThreadState::bits`]: a call whose return is to be looked at is in flight.

@@ -68,6 +68,7 @@ fn born(tgid: u32, tid: u32) {
         state.watch = cell(tgid);
         state.bits = 0;
         state.waited = 0;
+        state.ring = 0;
     }
     let kind = if tgid == parent {
         kind::SPAWN
@@ -88,6 +89,12 @@ pub fn exec() {
     {
         // SAFETY: map element. Userspace learns of the new program from the record sent below.
         unsafe { at.write_volatile(cell & !(watch::RUNTIME | watch::WAKES)) };
+    }
+    if let Some(state) = slot(pid_tgid as u32)
+        && state.tid == pid_tgid as u32
+    {
+        // Rings are closed, as are all descriptors that the kernel makes so.
+        state.ring = 0;
     }
     if is_watched(cell) || (setting!(all_execs) != 0 && cell & watch::EXCLUDED == 0) {
         send(kind::EXEC, pid_tgid, tgid, pid_tgid as u32);

@@ -43,6 +43,10 @@ impl Thread {
             }
             state.tid = self.tid();
             state.waited = 0;
+            state.ring = 0;
+        }
+        if !self.of_generation(state) {
+            state.ring = 0;
         }
         state.watch = self.cell;
         state.bits = 0;
@@ -53,8 +57,13 @@ impl Thread {
     #[inline(always)]
     pub fn known(self) -> Option<&'static mut ThreadState> {
         let state = slot(self.tid())?;
-        let same = (state.watch ^ self.cell) & !(watch::RUNTIME | watch::WAKES) == 0;
-        (state.tid == self.tid() && same).then_some(state)
+        (state.tid == self.tid() && self.of_generation(state)).then_some(state)
+    }
+
+    /// Whether its process was not selected anew since `state` was written.
+    #[inline(always)]
+    fn of_generation(self, state: &ThreadState) -> bool {
+        (state.watch ^ self.cell) & !(watch::RUNTIME | watch::WAKES) == 0
     }
 }
 

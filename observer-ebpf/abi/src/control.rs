@@ -67,7 +67,7 @@ pub mod call {
 
     /// Family: the thread waits.
     pub const WAITS: u8 = 0x50;
-    /// `epoll_wait`, `epoll_pwait`, `epoll_pwait2`, `io_uring_enter`.
+    /// `epoll_wait`, `epoll_pwait`, `epoll_pwait2`.
     pub const EVENT_LOOP: u8 = WAITS;
     /// `poll`, `ppoll` (the second argument counts descriptors).
     pub const POLL: u8 = WAITS | 1;
@@ -75,6 +75,10 @@ pub mod call {
     pub const SELECT: u8 = WAITS | 2;
     /// `accept`, `accept4`.
     pub const ACCEPT: u8 = WAITS | 3;
+    /// `io_uring_enter(fd, to_submit, min_complete, …)`.
+    pub const RING_ENTER: u8 = WAITS | 4;
+    /// `io_uring_setup(entries, params)`: waits for nothing, but is looked at like the one above.
+    pub const RING_SETUP: u8 = WAITS | 5;
 
     /// Family: a socket is connected.
     pub const CONNECTS: u8 = 0x60;

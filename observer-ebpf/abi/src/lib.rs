@@ -72,6 +72,11 @@ pub mod kind {
     pub const WOKE: u8 = 12;
     /// An execution had another one run again: [`Nudge`](super::Nudge).
     pub const NUDGE: u8 = 13;
+    /// A thread made or used an `io_uring`, for the first time since its process was watched: the
+    /// [`Header`](super::Header) alone. What is done through a ring makes no system call and is in no record.
+    pub const RING: u8 = 14;
+    /// The highest value in use.
+    pub const LAST: u8 = RING;
 }
 
 /// Values of [`Data::runtime`]: what kind of execution identity goes with a record.

@@ -30,7 +30,9 @@ pub(super) fn all() -> Vec<Check> {
         stats(),
     ];
     probes(&mut checks);
-    checks.extend(super::executions::checks(&Proc::default()));
+    let proc = Proc::default();
+    checks.push(super::rings::check(&proc));
+    checks.extend(super::executions::checks(&proc));
     checks
 }
 

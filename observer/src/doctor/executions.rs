@@ -70,13 +70,18 @@ fn name(runtime: Runtime) -> Option<&'static str> {
     }
 }
 
-fn check(name: &'static str, answer: Answer, pids: &[u32]) -> Check {
+/// Names processes, the first of many.
+pub(super) fn who(pids: &[u32]) -> String {
     let named: Vec<String> = pids.iter().take(MAX_NAMED).map(u32::to_string).collect();
     let more = match pids.len().saturating_sub(MAX_NAMED) {
         0 => String::new(),
         n => format!(" and {n} more"),
     };
-    let who = format!("process {}{more}", named.join(", "));
+    format!("process {}{more}", named.join(", "))
+}
+
+fn check(name: &'static str, answer: Answer, pids: &[u32]) -> Check {
+    let who = who(pids);
     match answer {
         Ok(kinds) => Check::ok(name, format!("{kinds} are told apart ({who})")),
         Err(why) => Check::bad(

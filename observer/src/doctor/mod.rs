@@ -2,6 +2,7 @@
 
 mod checks;
 mod executions;
+mod rings;
 mod show;
 
 use std::borrow::Cow;

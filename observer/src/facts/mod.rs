@@ -66,21 +66,17 @@ pub fn enriched(proc: &Proc, tgid: Tgid, more: Option<&dyn Enrich>) -> ProcessFa
     facts
 }
 
-/// Whether a process may drive sockets through an `io_uring`: it has one, and sockets. Node has rings too, for
-/// files and to change what it waits for (libuv's `uv__iou`), never for sockets.
-fn ring(process: &Process, runtime: Option<Runtime>) -> bool {
-    if runtime == Some(Runtime::Node) {
-        return false;
-    }
-    let (mut ring, mut socket) = (false, false);
-    for descriptor in process.descriptors() {
-        ring |= descriptor == RING;
-        socket |= descriptor.starts_with("socket:[");
-        if ring && socket {
-            return true;
-        }
-    }
-    false
+/// Whether a process may drive sockets through an `io_uring`: it has one. Its sockets need not be among its
+/// descriptors, as a ring may have a table of its own.
+#[must_use]
+pub fn ring(process: &Process, runtime: Option<Runtime>) -> bool {
+    drives_sockets(runtime) && process.descriptors().any(|descriptor| descriptor == RING)
+}
+
+/// Whether a runtime that has an `io_uring` may use it for sockets. Node has rings for files and to change what it
+/// waits for (libuv's `uv__iou`).
+fn drives_sockets(runtime: Option<Runtime>) -> bool {
+    runtime != Some(Runtime::Node)
 }
 
 /// What is known about the file behind a descriptor of a process, if it is one with a path.

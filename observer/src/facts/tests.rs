@@ -299,15 +299,39 @@ fn facts_come_before_the_first_record_and_after_changes() {
 }
 
 #[test]
-fn a_process_with_a_ring_and_sockets_is_known_by_its_descriptors() {
+fn a_process_with_a_ring_is_known_by_its_descriptors() {
     let fixture = Fixture::new("/usr/bin/service", &["service"], &[]);
     let ring = || process(&fixture.proc(), Tgid(7)).ring;
-    assert!(!ring(), "it has a socket only");
+    assert!(!ring());
     let fd = fixture.0.path().join("7/fd");
     symlink("anon_inode:[io_uring]", fd.join("7")).unwrap();
     assert!(ring());
-    fs::remove_file(fd.join("6")).unwrap();
-    assert!(!ring(), "what it does with files is no blindness");
+}
+
+/// What processes with and without a ring are told as, in the order of inputs.
+fn rings(exe: &str, kinds: &[u8]) -> Vec<bool> {
+    let fixture = Fixture::new(exe, &["x"], &[]);
+    let mut tracker = Tracker::new(fixture.proc(), KernelNanos(0));
+    let mut told = Vec::new();
+    let mut into = |input: Input<'_>| {
+        if let Input::Process(facts) = input {
+            told.push(facts.ring);
+        }
+    };
+    for kind in kinds {
+        tracker.record(&record(*kind, 7), &mut into);
+    }
+    tracker.tick(KernelNanos(10_000_000_000), &mut into);
+    told
+}
+
+/// However late it is made, and although no descriptor shows it.
+#[test]
+fn a_ring_that_is_used_is_known_until_another_program_is_executed() {
+    use observer_abi::kind::{EXEC, EXIT, RING};
+    assert_eq!(rings("/bin/x", &[EXIT, RING, RING]), [false, true]);
+    assert_eq!(rings("/bin/x", &[EXIT, RING, EXEC]), [false, true, false]);
+    assert_eq!(rings("/usr/bin/node", &[EXIT, RING]), [false]);
 }
 
 #[test]

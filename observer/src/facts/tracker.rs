@@ -80,6 +80,7 @@ impl Tracker {
         match record::decode(raw).map(|record| record.event) {
             Ok(Event::Exec) if !new => self.learn(tgid, Some(tgid), into),
             Ok(Event::Fork { child }) => self.learn(child, Some(tgid), into),
+            Ok(Event::Ring) => self.uses_ring(tgid, into),
             Ok(Event::File(file)) if file.class == Class::Log => {
                 if let Some(facts) = super::file(&self.proc, tgid, file.fd, file.file) {
                     into(Input::File(facts));
@@ -116,6 +117,11 @@ impl Tracker {
                 executions: known.facts.executions.clone(),
                 ..super::enriched(&self.proc, known.facts.tgid, more)
             };
+            let facts = ProcessFacts {
+                // A ring may be closed and still be in use.
+                ring: facts.ring || known.facts.ring,
+                ..facts
+            };
             if is_alive(&facts) && facts != known.facts {
                 known.facts = facts.clone();
                 into(Input::Process(facts));
@@ -134,6 +140,17 @@ impl Tracker {
             && known.facts.executions.as_ref() != Some(&executions)
         {
             known.facts.executions = Some(executions);
+            into(Input::Process(known.facts.clone()));
+        }
+    }
+
+    /// Takes note that a process uses an `io_uring`.
+    fn uses_ring(&mut self, tgid: Tgid, into: &mut impl FnMut(Input<'_>)) {
+        if let Some(known) = self.known.get_mut(&tgid)
+            && !known.facts.ring
+            && super::drives_sockets(known.facts.runtime)
+        {
+            known.facts.ring = true;
             into(Input::Process(known.facts.clone()));
         }
     }

@@ -29,15 +29,15 @@ impl Request {
 }
 
 /// The server's side of a connection.
-pub struct Connection {
-    stream: TcpStream,
+pub struct Connection<S = TcpStream> {
+    stream: S,
     buffer: Vec<u8>,
 }
 
-impl Connection {
+impl<S: Read + Write> Connection<S> {
     /// Takes an accepted connection.
     #[must_use]
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: S) -> Self {
         Self {
             stream,
             buffer: Vec::new(),

@@ -22,4 +22,5 @@ pub mod run;
 pub mod score;
 pub mod server;
 pub mod skip;
+pub mod uring;
 pub mod workload;

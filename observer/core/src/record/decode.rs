@@ -161,6 +161,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         kind::TURN => turn(body)?,
         kind::WOKE => woke(body)?,
         kind::NUDGE => nudge(body)?,
+        kind::RING => Event::Ring,
         other => return Err(DecodeError::Kind(other)),
     };
     Ok(Record {

@@ -142,6 +142,8 @@ pub enum Event<'a> {
     Woke(Woke),
     /// An execution had another one run again.
     Nudge(Nudge),
+    /// The thread uses an `io_uring`: what it does through that is in no record.
+    Ring,
 }
 
 /// An execution had another one run again, which waits for something (`observer_abi::Nudge`).

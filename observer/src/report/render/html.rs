@@ -295,10 +295,8 @@ fn cards(report: &Report) -> Vec<Card<'_>> {
 fn card<'a>(service: &'a Service, report: &'a Report) -> Card<'a> {
     let edges = report.edges.iter().filter(|e| e.service == service.name);
     let unjudged = |r: &'a ReasonCount| (words::number(r.count), r.reason.as_str());
-    let unobserved = service.unobserved.iter().map(|u| {
-        let connections = words::count(u.connections, "connection");
-        format!("{connections} of {}", words::protocol(u.protocol))
-    });
+    let unobserved = service.unobserved.iter();
+    let unobserved = unobserved.map(|u| words::unobserved(u.protocol, u.connections));
     let lost = service
         .losses
         .iter()

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::super::model::{Edge, Report};
+use super::super::model::{Edge, Report, Service};
 use super::{changed, index, source_kind, state, subject, way};
 use crate::sink::text::words;
 
@@ -121,6 +121,23 @@ fn services(report: &Report, out: &mut String) -> fmt::Result {
             rate(service.line_loss),
             words::number(doubt),
         )?;
+    }
+    writeln!(out)?;
+    unobserved(report, out)
+}
+
+fn unobserved(report: &Report, out: &mut String) -> fmt::Result {
+    let unseen = |service: &Service| !service.unobserved.is_empty();
+    if !report.services.iter().any(unseen) {
+        return Ok(());
+    }
+    writeln!(out, "## Not observed\n")?;
+    for service in &report.services {
+        let name = escaped(&service.name.to_string());
+        for other in &service.unobserved {
+            let unseen = words::unobserved(other.protocol, other.connections);
+            writeln!(out, "- {name}: {unseen}")?;
+        }
     }
     writeln!(out)
 }

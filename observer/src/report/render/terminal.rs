@@ -212,11 +212,8 @@ fn service(service: &Service, rows: &mut Vec<Row>) {
         );
     }
     for other in &service.unobserved {
-        let text = format!(
-            "  not observed: {}, {}",
-            words::protocol(other.protocol),
-            words::count(other.connections, "connection")
-        );
+        let unseen = words::unobserved(other.protocol, other.connections);
+        let text = format!("  not observed: {unseen}");
         rows.push(Row::new(&text, Tone::Odd));
     }
 }

@@ -5,8 +5,6 @@ use observer_core::judged::{
     EdgeSummary, ExecutionsCount, LogSummary, ReasonCount, ServiceSummary, Summary, WhyCount,
 };
 
-use observer_core::message::Protocol;
-
 use super::marks::{self, Mark};
 use super::words;
 use crate::sink::Canvas;
@@ -180,14 +178,9 @@ fn lost(hits: u64) -> Tone {
 fn not_seen(summary: &Summary, rows: &mut Vec<Row>) {
     rows.push(Row::default());
     for other in &summary.not_observed {
-        let unit = match other.protocol {
-            Protocol::IoUring => "process",
-            _ => "connection",
-        };
         let text = format!(
-            "not observed: {}, {} of {}",
-            words::protocol(other.protocol),
-            words::count(other.connections, unit),
+            "not observed: {} of {}",
+            words::unobserved(other.protocol, other.connections),
             words::named(&other.namespace, &other.service)
         );
         rows.push(Row::new("", Tone::Plain).and(&text, Tone::Odd).wrapped(2));

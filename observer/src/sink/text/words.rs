@@ -60,6 +60,16 @@ pub(crate) fn count(value: u64, one: &str) -> String {
     format!("{} {one}{plural}", number(value))
 }
 
+/// What was not observed, and how much of it: `TLS, 3 connections`.
+pub(crate) fn unobserved(of: Protocol, number_of: u64) -> String {
+    let how_many = match of {
+        Protocol::IoUring if number_of == 1 => "1 process".to_owned(),
+        Protocol::IoUring => format!("{} processes", number(number_of)),
+        _ => count(number_of, "connection"),
+    };
+    format!("{}, {how_many}", protocol(of))
+}
+
 /// `3 calls`, or where only a part was observed, `3 calls of an estimated 24 (95 % interval 9–39)`.
 pub(crate) fn estimated(observed: &str, all: Option<Estimate>) -> String {
     match all {

@@ -397,6 +397,14 @@ impl App {
     )
     .parallel();
 
+    /// A thread per connection; what its sockets carry goes through an `io_uring`. In no bench: nothing of it is seen.
+    pub const URING: Self = Self::new(
+        "uring",
+        "Rust",
+        "a thread per connection, with an io_uring for its sockets",
+        "{own}/service-uring",
+    );
+
     /// axum and reqwest on tokio.
     pub const AXUM: Self = Self::new(
         "axum",
