@@ -23,11 +23,12 @@
 //! | `wakes`, `tasks`, `words`, `pools` | 4 | threads of a pool, which those that serve wake and wait for |
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //!
-//! `trust` compares them with each other, process by process; `due` says when a subject can be decided, `evidence` asks each kind,
+//! `acts` hears what threads and executions do, `taking` takes subjects in. `trust` compares them with each other, process by process; `due` says when a subject can be decided, `evidence` asks each kind,
 //! `decide` weighs what they say, `story` tells it.
 //!
 //! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
 
+mod acts;
 mod asked;
 mod births;
 mod clients;
@@ -45,10 +46,12 @@ mod pools;
 mod process;
 mod published;
 mod requests;
+mod runtimes;
 mod served;
 mod story;
 mod subject;
 mod takes;
+mod taking;
 mod tasks;
 mod threads;
 mod traces;
@@ -59,13 +62,9 @@ mod words;
 mod workers;
 
 use std::collections::VecDeque;
-use std::num::NonZeroUsize;
 
-use clients::{Taken, Taker};
 pub use decide::{Decision, Owner};
-use executions::LifeId;
 use hashbrown::HashMap;
-use lru::LruCache;
 pub use named::SameTrace;
 pub use pipes::PipeKey;
 use process::Process;
@@ -74,15 +73,12 @@ pub use story::Story;
 pub use subject::{Call, Doer, Hold, Line, Subject, Work};
 
 use crate::exchange::{Begun, Ended};
-use crate::facts::{Executions, ProcessFacts, Runtime};
+use crate::facts::{Executions, ProcessFacts};
 use crate::feedback::Feedback;
-use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
+use crate::ids::{KernelNanos, Seq, Tgid};
 use crate::judged::Role;
 use crate::losses::Losses;
-use crate::message::{Moved, Version};
-use crate::record::{
-    Data, Direction, Execution, ExecutionKind, Nudge, Record, Take, TakeHow, Turn, Waited,
-};
+use crate::record::{Execution, ExecutionKind};
 
 /// How long an ended request's ids are remembered, nanoseconds: work done for it later is still
 /// recognised by its trace-id.
@@ -101,9 +97,6 @@ pub const PATIENCE: u64 = 30_000_000_000;
 /// can be believed, nanoseconds.
 const PROOF_PATIENCE: u64 = 5_000_000_000;
 
-/// Processes whose runtime is remembered.
-const MAX_PROCESSES: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
-
 /// Everything that attribution knows.
 #[derive(Debug, Default)]
 pub struct Attributor {
@@ -118,7 +111,7 @@ pub struct Attributor {
     wakes: wakes::Wakes,
     given: given::Given,
     feedback: Vec<Feedback>,
-    runtimes: Runtimes,
+    runtimes: runtimes::Runtimes,
     pipes: pipes::Pipes,
     /// By their numbers.
     waiting: Vec<Subject>,
@@ -131,40 +124,6 @@ pub struct Attributor {
     explain: Option<Seq>,
     /// The execution that did it, and the story of its decision, once it is made.
     story: Option<(Option<Doer>, Story)>,
-}
-
-/// What processes run on.
-#[derive(Debug)]
-struct Runtimes(LruCache<Tgid, Runtime>);
-
-impl Default for Runtimes {
-    fn default() -> Self {
-        Self(LruCache::new(MAX_PROCESSES))
-    }
-}
-
-impl Runtimes {
-    /// Whether servers on the runtime read without blocking and yet may give each request a thread
-    /// of its own.
-    fn has_workers(&self, tgid: Tgid) -> bool {
-        matches!(self.0.peek(&tgid), Some(Runtime::Java | Runtime::Ruby))
-    }
-
-    /// Whether a worker of PHP-FPM has read a request.
-    fn is_fpm(&self, begun: &Begun) -> bool {
-        begun.head.version == Version::FastCgi
-            && matches!(self.0.peek(&begun.tgid), Some(Runtime::Php))
-    }
-
-    /// Whether the runtime has pools that hand each task to an idle thread directly.
-    fn hands_over(&self, tgid: Tgid) -> bool {
-        matches!(self.0.peek(&tgid), Some(Runtime::Java))
-    }
-
-    /// Whether the runtime starts its threads for all that it runs, not for single requests.
-    fn shares_threads(&self, tgid: Tgid) -> bool {
-        matches!(self.0.peek(&tgid), Some(Runtime::Go | Runtime::Node))
-    }
 }
 
 impl Attributor {
@@ -199,140 +158,6 @@ impl Attributor {
             Some(Executions::Known { .. }) => self.executions.available(facts.tgid),
             None => {}
         }
-    }
-
-    /// A thread did something, after having waited for `waited`.
-    pub fn thread_acted(&mut self, tgid: Tgid, tid: Tid, waited: Waited) {
-        if waited == Waited::default() {
-            return;
-        }
-        if let Some(request) = self.threads.waited(tid, waited)
-            && let Some(process) = self.processes.get_mut(&tgid)
-        {
-            process.break_claim(request, served::Broken::Shared);
-        }
-    }
-
-    /// An execution moved bytes.
-    pub fn execution_acted(
-        &mut self,
-        tgid: Tgid,
-        execution: Execution,
-        data: &Data<'_>,
-        time: KernelNanos,
-    ) {
-        if execution.kind == ExecutionKind::NodeAsync {
-            let read = (data.direction == Direction::Read).then_some(data.file);
-            self.turns.acted(tgid, execution, read, !data.more);
-        } else {
-            self.executions.acted(tgid, execution, time);
-        }
-    }
-
-    /// A turn of an event loop ended.
-    pub fn turn_ended(&mut self, tgid: Tgid, turn: &Turn, time: KernelNanos) {
-        self.turns.ended(tgid, turn, time);
-    }
-
-    /// An execution began.
-    pub fn execution_began(&mut self, tgid: Tgid, child: Execution, time: KernelNanos) {
-        self.executions.begun(tgid, child, time);
-    }
-
-    /// An execution had another one run again.
-    pub fn nudged(&mut self, record: &Record<'_>, nudge: &Nudge) {
-        let Nudge {
-            woken,
-            waker,
-            again,
-        } = *nudge;
-        let asker = self
-            .asked
-            .nudged(record.tgid, waker, woken.id, again, record.time);
-        self.asked_by(record.tgid, asker);
-    }
-
-    /// Which task asked for a call that waits for its decision is known.
-    fn asked_by(&mut self, tgid: Tgid, asker: Option<asked::Asker>) {
-        let Some(asker) = asker else {
-            return;
-        };
-        let Some(at) = self.waiting_at(asker.call) else {
-            return;
-        };
-        let time = self.waiting[at].time;
-        let execution = Execution {
-            kind: ExecutionKind::TokioTask,
-            id: asker.task,
-            origin: 0,
-        };
-        self.waiting[at].doer = Some(Doer {
-            life: self.executions.acted(tgid, execution, time),
-            execution,
-            time,
-            took: true,
-        });
-    }
-
-    /// An execution, or a thread, takes a connection for its next exchange.
-    pub fn takes(&mut self, record: &Record<'_>, take: &Take) {
-        let (tgid, time) = (record.tgid, record.time);
-        let taker = take.execution.map(|execution| Doer {
-            life: self.life(tgid, execution, time),
-            execution,
-            time,
-            took: true,
-        });
-        let (by, hold) = match taker {
-            Some(taker) if taker.execution.kind != ExecutionKind::VirtualThread => {
-                return self.takes.took(take.file, taker);
-            }
-            Some(taker) => (Taker::Execution(taker.life), Hold::Running(taker)),
-            None => {
-                let hold = self.threads.hands_on(record.tid);
-                (Taker::Thread(record.tid), hold)
-            }
-        };
-        let taken = Taken {
-            by,
-            tid: record.tid,
-            time,
-            hold,
-            how: take.how,
-            eager: take.how == TakeHow::Connect && take.nonblocking,
-        };
-        self.clients.taken(take.file, taken);
-        if self.wakes.follows(tgid) {
-            self.given.acted(record.tid, time);
-        }
-    }
-
-    /// A thread, or an execution on it, moved bytes on a connection.
-    pub fn moved(&mut self, record: &Record<'_>, data: &Data<'_>) {
-        let (tid, time) = (record.tid, record.time);
-        let by = self.taker(record.tgid, tid, data.execution, time);
-        self.clients.moved(by, data.file);
-        if let Some(birth) = self.threads.birth(tid) {
-            self.births.moved(birth, time);
-        }
-    }
-
-    fn taker(
-        &mut self,
-        tgid: Tgid,
-        tid: Tid,
-        execution: Option<Execution>,
-        time: KernelNanos,
-    ) -> Taker {
-        match execution.filter(|e| e.kind == ExecutionKind::VirtualThread) {
-            Some(execution) => Taker::Execution(self.life(tgid, execution, time)),
-            None => Taker::Thread(tid),
-        }
-    }
-
-    /// A connection was closed.
-    pub fn closed(&mut self, file: FileId) {
-        self.clients.closed(file);
     }
 
     /// An exchange's request is known.
@@ -418,185 +243,6 @@ impl Attributor {
         self.blind(tgid, true, now);
         if let Some(process) = self.processes.get_mut(&tgid) {
             process.ring = true;
-        }
-    }
-
-    /// A thread read from a connection, or closed it: if it had answered a request on it, it has
-    /// stayed with the connection, and what it did since belongs to that request. Any other
-    /// connection that it serves ends its stay.
-    pub fn touched(&mut self, tid: Tid, file: FileId) {
-        for seq in self.threads.stayed(tid, file) {
-            if let Some(at) = self.waiting_at(seq) {
-                self.waiting[at].stayed();
-            }
-        }
-    }
-
-    fn stay_ended(&mut self, tid: Tid, file: FileId) {
-        self.touched(tid, file);
-        self.threads.left(tid);
-    }
-
-    /// A thread was started by the one that caused the record.
-    pub fn thread_began(&mut self, record: &Record<'_>, child: Tid) {
-        if self.runtimes.shares_threads(record.tgid) {
-            return;
-        }
-        let hold = self.threads.hands_on(record.tid);
-        let birth = self
-            .births
-            .began(record.tgid, record.tid, child, hold, record.time);
-        self.threads.began(child, birth);
-    }
-
-    /// A thread ended.
-    pub fn thread_ended(&mut self, tid: Tid, time: KernelNanos) {
-        self.wakes.happened(time, wakes::Event::Ended { tid });
-        self.clients.thread_ended(tid);
-        if let Some(birth) = self.threads.remove(tid) {
-            self.births.ended(birth, time);
-        }
-    }
-
-    /// A process ended or replaced its program; what it did is still judged.
-    pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
-        self.births.process_ended(tgid, now);
-        self.wakes.process_ended(tgid);
-        self.given.process_ended(tgid);
-        self.pipes.process_ended(tgid);
-        self.executions.process_ended(tgid);
-        self.turns.process_ended(tgid);
-        self.asked.process_ended(tgid);
-        self.gone.push_back((now, tgid));
-    }
-
-    /// A process began; whatever is known under its number belonged to another.
-    pub fn process_began(&mut self, tgid: Tgid) {
-        self.processes.remove(&tgid);
-        self.wakes.process_ended(tgid);
-        self.given.process_ended(tgid);
-        self.pipes.process_ended(tgid);
-        self.executions.process_ended(tgid);
-        self.turns.process_ended(tgid);
-        self.asked.process_ended(tgid);
-    }
-
-    /// Takes in something that was done for a request, or for none.
-    pub fn take(&mut self, seq: Seq, tgid: Tgid, tid: Tid, time: KernelNanos, work: Work) {
-        let process = self
-            .processes
-            .entry(tgid)
-            .or_insert_with(|| Process::new(time));
-        let (in_flight, sole) = process.in_flight();
-        let afterwork = process.just_ended(time);
-        let template = work.template();
-        if let Some(template) = template {
-            process.exclusive.saw(template, in_flight > 0);
-        }
-        let hold = self.threads.hold(tid, seq);
-        let doer = self.doer(tgid, &work);
-        let by = Taker::of(doer, tid);
-        let taken = match &work {
-            Work::Call(call) => {
-                if let Some((reader, since)) = self.clients.unseen(call.begun.file) {
-                    self.given.unseen(reader, seq, since, time);
-                }
-                let taken = self.clients.call(call.begun.file, by, tid);
-                self.given_call((tgid, seq), &hold, taken.as_ref(), time);
-                taken
-            }
-            Work::Line(_) | Work::Message(_) => None,
-        };
-        // Who writes the call itself makes it, whoever has the connection from before.
-        let virtually = doer.is_some_and(|doer| doer.is_virtual());
-        let taken = taken.filter(|t| t.by != by && !virtually);
-        let subject = Subject {
-            seq,
-            tgid,
-            tid,
-            time,
-            in_flight,
-            sole,
-            afterwork,
-            template,
-            hold,
-            taken: taken.map(Box::new),
-            doer,
-            work,
-        };
-        self.pooled(&subject);
-        // The engine numbers in the order of taking in, so that this is nearly always the end.
-        let at = match self.waiting.last() {
-            Some(last) if last.seq >= seq => self.waiting.partition_point(|s| s.seq < seq),
-            _ => self.waiting.len(),
-        };
-        self.waiting.insert(at, subject);
-    }
-
-    /// The execution that does some work: that which took the connection for it, else that which
-    /// moved the bytes.
-    fn doer(&mut self, tgid: Tgid, work: &Work) -> Option<Doer> {
-        let moved = match work {
-            Work::Call(call) => {
-                let moved = &call.begun.moved;
-                if let Some(taker) = self.takes.taken(call.begun.file, moved.since) {
-                    return Some(taker);
-                }
-                moved
-            }
-            Work::Line(line) => &line.line.moved,
-            Work::Message(moved) => moved,
-        };
-        let execution = moved.sole_execution().filter(|e| !e.is_published())?;
-        if let Work::Call(call) = work
-            && is_turn(Some(execution))
-        {
-            self.turns.called(tgid, call.begun.file, execution);
-        }
-        if let Work::Call(call) = work
-            && is_task(&execution)
-        {
-            self.asked.wrote(tgid, execution.id, call.begun.seq);
-        }
-        Some(Doer {
-            life: self.life(tgid, execution, moved.since),
-            execution,
-            time: moved.since,
-            took: false,
-        })
-    }
-
-    fn life(&mut self, tgid: Tgid, execution: Execution, time: KernelNanos) -> LifeId {
-        if execution.kind == ExecutionKind::NodeAsync {
-            return LifeId::NONE;
-        }
-        self.executions.acted(tgid, execution, time)
-    }
-
-    /// Takes in bytes that moved through a pipe, or through a socket pair that carries no HTTP.
-    pub fn pipe(
-        &mut self,
-        key: PipeKey,
-        tgid: Tgid,
-        moved: Moved,
-        data: &Data<'_>,
-        seq: &mut impl FnMut() -> Seq,
-    ) {
-        match data.direction {
-            Direction::Write => {
-                if self.pipes.is_message(data.len) {
-                    let message = seq();
-                    self.pipes.written(key, tgid, message, data);
-                    self.take(message, tgid, moved.tid, moved.time, Work::Message(moved));
-                } else {
-                    self.pipes.wake_up(key, tgid, data);
-                }
-            }
-            Direction::Read => {
-                if let Some(carried) = self.pipes.read(key, tgid, data) {
-                    self.threads.carries(moved.tid, carried);
-                }
-            }
         }
     }
 

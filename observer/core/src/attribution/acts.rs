@@ -1,0 +1,204 @@
+//! What threads, executions and processes are seen to do, between the exchanges.
+
+use super::clients::{Taken, Taker};
+use super::{Attributor, Doer, Hold, asked, served, wakes};
+use crate::ids::{FileId, KernelNanos, Tgid, Tid};
+use crate::record::{
+    Data, Direction, Execution, ExecutionKind, Nudge, Record, Take, TakeHow, Turn, Waited,
+};
+
+impl Attributor {
+    /// A thread did something, after having waited for `waited`.
+    pub fn thread_acted(&mut self, tgid: Tgid, tid: Tid, waited: Waited) {
+        if waited == Waited::default() {
+            return;
+        }
+        if let Some(request) = self.threads.waited(tid, waited)
+            && let Some(process) = self.processes.get_mut(&tgid)
+        {
+            process.break_claim(request, served::Broken::Shared);
+        }
+    }
+
+    /// An execution moved bytes.
+    pub fn execution_acted(
+        &mut self,
+        tgid: Tgid,
+        execution: Execution,
+        data: &Data<'_>,
+        time: KernelNanos,
+    ) {
+        if execution.kind == ExecutionKind::NodeAsync {
+            let read = (data.direction == Direction::Read).then_some(data.file);
+            self.turns.acted(tgid, execution, read, !data.more);
+        } else {
+            self.executions.acted(tgid, execution, time);
+        }
+    }
+
+    /// A turn of an event loop ended.
+    pub fn turn_ended(&mut self, tgid: Tgid, turn: &Turn, time: KernelNanos) {
+        self.turns.ended(tgid, turn, time);
+    }
+
+    /// An execution began.
+    pub fn execution_began(&mut self, tgid: Tgid, child: Execution, time: KernelNanos) {
+        self.executions.begun(tgid, child, time);
+    }
+
+    /// An execution had another one run again.
+    pub fn nudged(&mut self, record: &Record<'_>, nudge: &Nudge) {
+        let Nudge {
+            woken,
+            waker,
+            again,
+        } = *nudge;
+        let asker = self
+            .asked
+            .nudged(record.tgid, waker, woken.id, again, record.time);
+        self.asked_by(record.tgid, asker);
+    }
+
+    /// Which task asked for a call that waits for its decision is known.
+    pub(super) fn asked_by(&mut self, tgid: Tgid, asker: Option<asked::Asker>) {
+        let Some(asker) = asker else {
+            return;
+        };
+        let Some(at) = self.waiting_at(asker.call) else {
+            return;
+        };
+        let time = self.waiting[at].time;
+        let execution = Execution {
+            kind: ExecutionKind::TokioTask,
+            id: asker.task,
+            origin: 0,
+        };
+        self.waiting[at].doer = Some(Doer {
+            life: self.executions.acted(tgid, execution, time),
+            execution,
+            time,
+            took: true,
+        });
+    }
+
+    /// An execution, or a thread, takes a connection for its next exchange.
+    pub fn takes(&mut self, record: &Record<'_>, take: &Take) {
+        let (tgid, time) = (record.tgid, record.time);
+        let taker = take.execution.map(|execution| Doer {
+            life: self.life(tgid, execution, time),
+            execution,
+            time,
+            took: true,
+        });
+        let (by, hold) = match taker {
+            Some(taker) if taker.execution.kind != ExecutionKind::VirtualThread => {
+                return self.takes.took(take.file, taker);
+            }
+            Some(taker) => (Taker::Execution(taker.life), Hold::Running(taker)),
+            None => {
+                let hold = self.threads.hands_on(record.tid);
+                (Taker::Thread(record.tid), hold)
+            }
+        };
+        let taken = Taken {
+            by,
+            tid: record.tid,
+            time,
+            hold,
+            how: take.how,
+            eager: take.how == TakeHow::Connect && take.nonblocking,
+        };
+        self.clients.taken(take.file, taken);
+        if self.wakes.follows(tgid) {
+            self.given.acted(record.tid, time);
+        }
+    }
+
+    /// A thread, or an execution on it, moved bytes on a connection.
+    pub fn moved(&mut self, record: &Record<'_>, data: &Data<'_>) {
+        let (tid, time) = (record.tid, record.time);
+        let by = self.taker(record.tgid, tid, data.execution, time);
+        self.clients.moved(by, data.file);
+        if let Some(birth) = self.threads.birth(tid) {
+            self.births.moved(birth, time);
+        }
+    }
+
+    fn taker(
+        &mut self,
+        tgid: Tgid,
+        tid: Tid,
+        execution: Option<Execution>,
+        time: KernelNanos,
+    ) -> Taker {
+        match execution.filter(|e| e.kind == ExecutionKind::VirtualThread) {
+            Some(execution) => Taker::Execution(self.life(tgid, execution, time)),
+            None => Taker::Thread(tid),
+        }
+    }
+
+    /// A connection was closed.
+    pub fn closed(&mut self, file: FileId) {
+        self.clients.closed(file);
+    }
+
+    /// A thread read from a connection, or closed it: if it had answered a request on it, it has
+    /// stayed with the connection, and what it did since belongs to that request. Any other
+    /// connection that it serves ends its stay.
+    pub fn touched(&mut self, tid: Tid, file: FileId) {
+        for seq in self.threads.stayed(tid, file) {
+            if let Some(at) = self.waiting_at(seq) {
+                self.waiting[at].stayed();
+            }
+        }
+    }
+
+    pub(super) fn stay_ended(&mut self, tid: Tid, file: FileId) {
+        self.touched(tid, file);
+        self.threads.left(tid);
+    }
+
+    /// A thread was started by the one that caused the record.
+    pub fn thread_began(&mut self, record: &Record<'_>, child: Tid) {
+        if self.runtimes.shares_threads(record.tgid) {
+            return;
+        }
+        let hold = self.threads.hands_on(record.tid);
+        let birth = self
+            .births
+            .began(record.tgid, record.tid, child, hold, record.time);
+        self.threads.began(child, birth);
+    }
+
+    /// A thread ended.
+    pub fn thread_ended(&mut self, tid: Tid, time: KernelNanos) {
+        self.wakes.happened(time, wakes::Event::Ended { tid });
+        self.clients.thread_ended(tid);
+        if let Some(birth) = self.threads.remove(tid) {
+            self.births.ended(birth, time);
+        }
+    }
+
+    /// A process ended or replaced its program; what it did is still judged.
+    pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
+        self.births.process_ended(tgid, now);
+        self.wakes.process_ended(tgid);
+        self.given.process_ended(tgid);
+        self.pipes.process_ended(tgid);
+        self.executions.process_ended(tgid);
+        self.turns.process_ended(tgid);
+        self.asked.process_ended(tgid);
+        self.gone.push_back((now, tgid));
+    }
+
+    /// A process began; whatever is known under its number belonged to another.
+    pub fn process_began(&mut self, tgid: Tgid) {
+        self.processes.remove(&tgid);
+        self.wakes.process_ended(tgid);
+        self.given.process_ended(tgid);
+        self.pipes.process_ended(tgid);
+        self.executions.process_ended(tgid);
+        self.turns.process_ended(tgid);
+        self.asked.process_ended(tgid);
+    }
+}

@@ -1,0 +1,130 @@
+//! Taking in subjects as they happen, with what is known then of whoever did them.
+
+use super::clients::Taker;
+use super::executions::LifeId;
+use super::process::Process;
+use super::{Attributor, Doer, PipeKey, Subject, Work, is_task, is_turn};
+use crate::ids::{KernelNanos, Seq, Tgid, Tid};
+use crate::message::Moved;
+use crate::record::{Data, Direction, Execution, ExecutionKind};
+
+impl Attributor {
+    /// Takes in something that was done for a request, or for none.
+    pub fn take(&mut self, seq: Seq, tgid: Tgid, tid: Tid, time: KernelNanos, work: Work) {
+        let process = self
+            .processes
+            .entry(tgid)
+            .or_insert_with(|| Process::new(time));
+        let (in_flight, sole) = process.in_flight();
+        let afterwork = process.just_ended(time);
+        let template = work.template();
+        if let Some(template) = template {
+            process.exclusive.saw(template, in_flight > 0);
+        }
+        let hold = self.threads.hold(tid, seq);
+        let doer = self.doer(tgid, &work);
+        let by = Taker::of(doer, tid);
+        let taken = match &work {
+            Work::Call(call) => {
+                if let Some((reader, since)) = self.clients.unseen(call.begun.file) {
+                    self.given.unseen(reader, seq, since, time);
+                }
+                let taken = self.clients.call(call.begun.file, by, tid);
+                self.given_call((tgid, seq), &hold, taken.as_ref(), time);
+                taken
+            }
+            Work::Line(_) | Work::Message(_) => None,
+        };
+        // Who writes the call itself makes it, whoever has the connection from before.
+        let virtually = doer.is_some_and(|doer| doer.is_virtual());
+        let taken = taken.filter(|t| t.by != by && !virtually);
+        let subject = Subject {
+            seq,
+            tgid,
+            tid,
+            time,
+            in_flight,
+            sole,
+            afterwork,
+            template,
+            hold,
+            taken: taken.map(Box::new),
+            doer,
+            work,
+        };
+        self.pooled(&subject);
+        // The engine numbers in the order of taking in, so that this is nearly always the end.
+        let at = match self.waiting.last() {
+            Some(last) if last.seq >= seq => self.waiting.partition_point(|s| s.seq < seq),
+            _ => self.waiting.len(),
+        };
+        self.waiting.insert(at, subject);
+    }
+
+    /// The execution that does some work: that which took the connection for it, else that which
+    /// moved the bytes.
+    fn doer(&mut self, tgid: Tgid, work: &Work) -> Option<Doer> {
+        let moved = match work {
+            Work::Call(call) => {
+                let moved = &call.begun.moved;
+                if let Some(taker) = self.takes.taken(call.begun.file, moved.since) {
+                    return Some(taker);
+                }
+                moved
+            }
+            Work::Line(line) => &line.line.moved,
+            Work::Message(moved) => moved,
+        };
+        let execution = moved.sole_execution().filter(|e| !e.is_published())?;
+        if let Work::Call(call) = work
+            && is_turn(Some(execution))
+        {
+            self.turns.called(tgid, call.begun.file, execution);
+        }
+        if let Work::Call(call) = work
+            && is_task(&execution)
+        {
+            self.asked.wrote(tgid, execution.id, call.begun.seq);
+        }
+        Some(Doer {
+            life: self.life(tgid, execution, moved.since),
+            execution,
+            time: moved.since,
+            took: false,
+        })
+    }
+
+    pub(super) fn life(&mut self, tgid: Tgid, execution: Execution, time: KernelNanos) -> LifeId {
+        if execution.kind == ExecutionKind::NodeAsync {
+            return LifeId::NONE;
+        }
+        self.executions.acted(tgid, execution, time)
+    }
+
+    /// Takes in bytes that moved through a pipe, or through a socket pair that carries no HTTP.
+    pub fn pipe(
+        &mut self,
+        key: PipeKey,
+        tgid: Tgid,
+        moved: Moved,
+        data: &Data<'_>,
+        seq: &mut impl FnMut() -> Seq,
+    ) {
+        match data.direction {
+            Direction::Write => {
+                if self.pipes.is_message(data.len) {
+                    let message = seq();
+                    self.pipes.written(key, tgid, message, data);
+                    self.take(message, tgid, moved.tid, moved.time, Work::Message(moved));
+                } else {
+                    self.pipes.wake_up(key, tgid, data);
+                }
+            }
+            Direction::Read => {
+                if let Some(carried) = self.pipes.read(key, tgid, data) {
+                    self.threads.carries(moved.tid, carried);
+                }
+            }
+        }
+    }
+}
