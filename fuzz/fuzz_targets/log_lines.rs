@@ -12,10 +12,10 @@ fuzz_target!(|line: &[u8]| {
     match &found.id {
         LineId::Id { trace, field } => {
             assert!(trace.raw().len() <= 128 && field.len() <= 64);
-            for candidate in trace.candidates() {
+            trace.each_candidate(|candidate| {
                 assert!(!matches!(candidate, TraceId::Wide(0) | TraceId::Narrow(0)));
-                let _ = relation(trace, &candidate);
-            }
+                let _ = relation(trace, candidate);
+            });
         }
         LineId::Malformed { raw, field } => assert!(raw.len() <= 128 && field.len() <= 64),
         LineId::Zero { field } => assert!(field.len() <= 64),
