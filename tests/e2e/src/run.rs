@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
-use crate::app::{App, root};
+use crate::app::{App, Service, root};
 use crate::driver::Clients;
 use crate::observer::{Observer, unavailable};
 use crate::plan::{Mix, Planned};
-use crate::score::truth::{LINES, Truth, check_service};
+use crate::score::truth::{LINES, Truth, check_service, line_id};
 use crate::score::{Demand, Score, score, told};
 use crate::server::{Delay, Downstream};
 use crate::skip::skip;
@@ -82,6 +82,7 @@ impl Case {
         let service = self.app.start(downstream.address(), self.clients)?;
         let plan = self.plan();
         let took = Clients::new(self.clients).drive(service.address, &plan)?;
+        self.await_lines(&service, plan.len());
         let printed = service.process.stop(Signal::TERM, ENDING)?.out;
         let received = downstream.take();
         eprintln!("{}: {} requests in {took:?}", self.name(), plan.len());
@@ -91,6 +92,16 @@ impl Case {
             .count();
         ensure!(ticks > 0, "{}: no background call", self.name());
         check_service(&plan, &received, &printed, LINES).context(self.name())
+    }
+
+    /// Waits until the service has printed what `requests` requests make it print: a logger's queue may lag
+    /// behind the answers, and dies with its process.
+    fn await_lines(&self, service: &Service, requests: usize) {
+        if self.app.works_by_itself() {
+            let _ = service
+                .process
+                .lines(requests * LINES, ENDING, |line| line_id(line).is_some());
+        }
     }
 
     /// Runs the service under load, watched, and scores what the observer told.
@@ -109,6 +120,7 @@ impl Case {
         let observer = Observer::watch(args)?;
         let plan = self.plan();
         let took = Clients::new(self.clients).drive(service.address, &plan)?;
+        self.await_lines(&service, plan.len());
         let told = observer.stop()?;
         ensure!(
             told.status.success(),
