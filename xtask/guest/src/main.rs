@@ -1,5 +1,6 @@
 //! The first process of a virtual machine, and the workload that is observed in it.
 
+mod host;
 mod http;
 mod init;
 mod output;
@@ -33,6 +34,8 @@ fn run(args: &[&str]) -> Result<()> {
         ["show", file] => show(file),
         ["service", name, next] => service::run(name, next.parse()?),
         ["restricted", how, command @ ..] => restrict::run(how, command),
+        ["host"] => host::mount_all(),
+        ["in-host", command @ ..] => host::run(command),
         ["verified", command @ ..] => verified(command),
         ["panic"] => init::panic(),
         ["hang"] => init::hang(),
