@@ -10,6 +10,7 @@ mod modules;
 mod programs;
 mod scenario;
 mod table;
+mod verdicts;
 
 use std::{
     fs,

@@ -34,6 +34,7 @@ fn run(args: &[&str]) -> Result<()> {
         ["show", file] => show(file),
         ["service", name, next] => service::run(name, next.parse()?),
         ["restricted", how, command @ ..] => restrict::run(how, command),
+        ["keep-types", at] => restrict::keep_types(at.as_ref()),
         ["host"] => host::mount_all(),
         ["in-host", command @ ..] => host::run(command),
         ["verified", command @ ..] => verified(command),
