@@ -128,6 +128,7 @@ fn a_task_of_an_event_loop_gives_work_for_its_request() {
     two.w.run(A, PYTHON, 21);
     two.w.write(A, two.a, response());
     two.w.sleep(3 * SECOND);
+    two.w.tick();
     let told = two.w.told();
     given(&told, "/1", "/a");
     given(&told, "/2", "/b");
