@@ -40,6 +40,7 @@
 )]
 
 mod atomic;
+mod barrier;
 mod close;
 mod config;
 mod describe;

@@ -127,6 +127,7 @@ fn a_task_of_an_event_loop_gives_work_for_its_request() {
     two.w.write(A, two.b, response());
     two.w.run(A, PYTHON, 21);
     two.w.write(A, two.a, response());
+    two.w.tick();
     two.w.sleep(3 * SECOND);
     two.w.tick();
     let told = two.w.told();
