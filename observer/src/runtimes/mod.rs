@@ -93,7 +93,15 @@ fn pause(
         None if runtime == Runtime::Java => PAUSES.get(looks).or(PAUSES.last()),
         // Libraries that publish are loaded by the service, later on.
         None => PUBLISHING.get(looks),
-        Some(Ok(_)) if runtime == Runtime::Python => PAUSES.get(looks),
+        Some(Ok(plan)) if runtime == Runtime::Python => {
+            // A service may give its first work to a pool at any time.
+            let pools = plan
+                .probes
+                .iter()
+                .any(|probe| probe.program == "python_given");
+            let last = (!pools).then_some(PAUSES.last()).flatten();
+            PAUSES.get(looks).or(last)
+        }
         Some(Err(_)) if !is_linked_in(runtime) => PAUSES.get(looks),
         Some(_) => None,
     };
