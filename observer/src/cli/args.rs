@@ -318,7 +318,7 @@ pub struct ReplayArgs {
 #[derive(Debug, Args)]
 pub struct DecodeArgs {
     /// Header values, or `Name: value`; `-` reads one per line from standard input
-    #[arg(value_name = "HEADER", required = true, allow_hyphen_values = true)]
+    #[arg(value_name = "HEADER", required = true)]
     pub headers: Vec<String>,
     /// For people, or one JSON object
     #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t)]

@@ -5,6 +5,7 @@ mod attribution;
 mod cause;
 pub mod counts;
 mod explanation;
+mod line_cause;
 mod loss;
 mod summary;
 mod time;
