@@ -50,6 +50,7 @@ impl Attributor {
                 self.awaited(process, subject),
             ),
             ("threads that woke workers", self.given(process, subject)),
+            ("threads that made tasks", self.made(process, subject)),
         ]
         .map(|(of, says)| Found { of, says })
     }
