@@ -73,7 +73,7 @@ fn read(pid_tgid: u64, regs: u64) -> Execution {
 
 /// `pthread_self()` of the current thread, which on x86-64 is the base of its `fs` segment.
 #[inline(always)]
-fn thread_pointer() -> Option<u64> {
+pub fn thread_pointer() -> Option<u64> {
     // SAFETY: the helper has no preconditions.
     let task = unsafe { bpf_get_current_task() };
     mem::kernel(task, offset!(task_thread_pointer)).filter(|pointer| *pointer != 0)

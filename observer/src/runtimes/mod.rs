@@ -70,6 +70,12 @@ pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavaila
     }
 }
 
+/// Where the threads of a process that runs on Java make objects, and name their tasks; `None` if that can't be had.
+#[must_use]
+pub fn heap(process: &Process) -> Option<Layout> {
+    java::heap(process).ok()
+}
+
 /// What is read of a process that has no executions but threads, and whose threads publish the traces that they work in.
 fn published(process: &Process) -> Option<Plan> {
     Some(Plan {

@@ -188,6 +188,7 @@ impl Attributor {
         self.births.process_ended(tgid, now);
         self.wakes.process_ended(tgid);
         self.given.process_ended(tgid);
+        self.made.process_ended(tgid);
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);

@@ -6,7 +6,7 @@ use super::executions::Owner as Owned;
 use super::named::{SameTrace, by_trace, same_trace};
 use super::process::Process;
 use super::subject::{Hold, Subject, Work};
-use super::trust::{AWAITED, Compared, GIVEN, KINDS};
+use super::trust::{AWAITED, Compared, GIVEN, KINDS, MADE};
 use super::{Attributor, PATIENCE, RETENTION, before};
 use crate::ids::{KernelNanos, Seq};
 use crate::judged::{Attribution, Evidence, Reason, Tier};
@@ -112,6 +112,7 @@ impl Attributor {
             let wakes = match kind {
                 AWAITED => Some(self.believes_wakes(process, subject)),
                 GIVEN => Some(self.believes_given(process, subject.tgid)),
+                MADE => Some(process.trust.proven(MADE) != Some(false)),
                 _ => None,
             };
             if let Ok(link) = &says

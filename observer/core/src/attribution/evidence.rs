@@ -53,6 +53,7 @@ impl Attributor {
                 "threads that woke workers",
                 self.given(process, subject, now),
             ),
+            ("threads that made tasks", self.made(process, subject)),
         ]
         .map(|(of, says)| Found { of, says })
     }

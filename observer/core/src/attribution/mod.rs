@@ -20,6 +20,7 @@
 //! | `clients` | 4 | the thread that took the connection last before another one wrote the call |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
 //! | `items` | 4 | work that was given to an executor, and taken from its queue |
+//! | `made` | 4 | a thread of a pool whose task the thread of the request had made |
 //! | `given` | 4 | a thread that is woken for a task, and makes the call for the thread that woke it |
 //! | `wakes`, `tasks`, `words`, `pools` | 4 | threads of a pool, which those that serve wake and wait for |
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
@@ -42,6 +43,7 @@ mod executions;
 mod given;
 mod handed;
 mod items;
+mod made;
 mod named;
 mod pipes;
 mod pools;
@@ -113,6 +115,7 @@ pub struct Attributor {
     wakes: wakes::Wakes,
     given: given::Given,
     items: items::Items,
+    made: made::Made,
     feedback: Vec<Feedback>,
     runtimes: runtimes::Runtimes,
     pipes: pipes::Pipes,

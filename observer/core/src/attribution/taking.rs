@@ -53,6 +53,12 @@ impl Attributor {
             work,
         };
         self.pooled(&subject);
+        let (done_by, done_at) = match (&subject.taken, &subject.work) {
+            (Some(taken), _) => (taken.tid, taken.time),
+            (None, Work::Line(line)) => (tid, line.line.moved.since),
+            (None, _) => (tid, time),
+        };
+        self.made.did(seq, done_by, done_at);
         // The engine numbers in the order of taking in, so that this is nearly always the end.
         let at = match self.waiting.last() {
             Some(last) if last.seq >= seq => self.waiting.partition_point(|s| s.seq < seq),

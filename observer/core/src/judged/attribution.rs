@@ -140,6 +140,11 @@ pub enum Evidence {
         /// The thread that woke the other.
         by: Tid,
     },
+    /// The thread ran a task of its pool that a thread which served the request had made meanwhile.
+    Made {
+        /// The thread that made it.
+        by: Tid,
+    },
     /// No other request was in flight, and work of this kind was never seen without one.
     OnlyRequest {
         /// How often such work was seen.
@@ -232,6 +237,10 @@ impl fmt::Display for Evidence {
             Self::Given { by } => write!(
                 f,
                 "thread {by}, which worked for the request, woke the idle thread that made the call, and waited for it"
+            ),
+            Self::Made { by } => write!(
+                f,
+                "thread {by}, which served the request, made the task that its thread ran"
             ),
             Self::OnlyRequest { seen } => write!(
                 f,
