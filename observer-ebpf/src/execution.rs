@@ -63,7 +63,7 @@ fn read(pid_tgid: u64, regs: u64) -> Execution {
     match layout.runtime as u8 {
         runtime::GO => go::current(layout, regs),
         runtime::PYTHON => python::current(layout, pid_tgid),
-        runtime::NODE => node::current(pid_tgid),
+        runtime::NODE => node::current(layout, pid_tgid),
         runtime::JAVA => java::current(layout, pid_tgid),
         runtime::PUBLISHED => published::current(layout),
         runtime::TOKIO => tokio::current(layout),

@@ -247,10 +247,10 @@ pub struct ShowArgs {
 /// Whether turns of Node's event loop are told apart, which takes a probe inside the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum NodeTurns {
-    /// Where the probe is cheap: not in builds where it takes up to a quarter of the service's CPU time (Node 20).
+    /// For as large a share of the time as takes at most a tenth of the service's CPU time; always where the probe is cheap (Node 22 and later).
     #[default]
     Auto,
-    /// Wherever it is possible.
+    /// Always, wherever it is possible.
     Precise,
     /// Nowhere.
     Off,

@@ -134,6 +134,19 @@ impl Capture {
         self.heaps.remove(process);
     }
 
+    /// What a word of the layout of `process` is now: the probes count in some.
+    #[must_use]
+    pub fn layout_word(&self, process: Tgid, word: usize) -> Option<u64> {
+        self.runtimes.word(process, word)
+    }
+
+    /// What running into `program` takes inside a process, at an instruction that is `stepped` over or at a jump;
+    /// measured here, as it depends on the machine. `None` if it can't be.
+    #[cfg(target_arch = "x86_64")]
+    pub fn toll(&mut self, program: &'static str, stepped: bool) -> Option<Duration> {
+        super::toll::toll(&mut self.object, program, stepped)
+    }
+
     /// Puts a probe into `process`, which stays until the link is dropped.
     ///
     /// # Errors

@@ -46,6 +46,12 @@ impl RuntimeTable {
         self.0.insert(process.0, words, 0)
     }
 
+    /// What a word of the layout of `process` is now; a probe may count in it.
+    pub fn word(&self, process: Tgid, word: usize) -> Option<u64> {
+        let words = self.0.get(&process.0, 0).ok()?;
+        words.get(1 + word).copied()
+    }
+
     /// Forgets the layout of `process`, if it has one.
     pub fn remove(&mut self, process: Tgid) {
         // Not there is as good as removed.

@@ -17,7 +17,7 @@ use observer_core::engine::Config;
 use observer_core::recording::{ByteOrder, ProbeState, Startup};
 use rustix::system::uname;
 
-use crate::cli::args::Output;
+use crate::cli::args::{NodeTurns, Output};
 use crate::cli::exit::Exit;
 use crate::cli::plan::{ShowPlan, WatchPlan};
 use crate::facts::{Enrich, Proc};
@@ -171,6 +171,8 @@ pub struct Setup {
     pub pulse: Option<Pulse>,
     /// Whether values of query parameters are shown.
     pub show_query: bool,
+    /// When turns of Node's event loop are told apart.
+    pub node: NodeTurns,
 }
 
 /// Observes until `stop` is raised. Calls `ready` once everything chosen is watched.
@@ -194,6 +196,7 @@ pub fn observe(
         anchor.monotonic,
     );
     live.enrich(setup.names);
+    live.follow_turns(setup.node);
     live.on_pulse(setup.pulse);
     live.watch_chosen();
     ready(&Ready {

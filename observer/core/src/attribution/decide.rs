@@ -208,6 +208,9 @@ impl Attributor {
             }
             _ if subject.in_flight > 1 => match self.executions.why_unavailable(subject.tgid) {
                 Some(why) => Reason::ExecutionsUnavailable { why },
+                None if subject.doer.is_none() && self.turns.is_sampled(subject.tgid) => {
+                    Reason::NotWatched
+                }
                 None => Reason::ManyInFlight {
                     requests: subject.in_flight,
                 },
@@ -227,6 +230,7 @@ fn tells_more(reason: &Reason) -> bool {
         reason,
         Reason::SharedExecution
             | Reason::OutlivedRequest
+            | Reason::NotWatched
             | Reason::StillOpen
             | Reason::UnprovenWorker
             | Reason::HandedOver

@@ -95,6 +95,7 @@ impl Attributor {
             }
             Owned::Shared => return Err(Some(Reason::SharedExecution)),
             Owned::Outlived => return Err(Some(Reason::OutlivedRequest)),
+            Owned::Unwatched => return Err(Some(Reason::NotWatched)),
             Owned::Unknown => return Err(None),
         };
         self.check(process, subject, request, wait)?;

@@ -161,7 +161,12 @@ impl Attributor {
             Some(Executions::Unavailable(why)) => {
                 self.executions.unavailable(facts.tgid, why);
             }
-            Some(Executions::Known { .. }) => self.executions.available(facts.tgid),
+            Some(Executions::Known { kind, paused, .. }) => {
+                self.executions.available(facts.tgid);
+                if *kind == ExecutionKind::NodeAsync {
+                    self.turns.watched(facts.tgid, !paused);
+                }
+            }
             None => {}
         }
     }
@@ -181,6 +186,8 @@ impl Attributor {
             self.stay_ended(begun.moved.tid, begun.file);
             if is_turn(begun.moved.execution) {
                 self.turns.began(begun.tgid, begun.file, begun.seq);
+            } else {
+                self.turns.unseen(begun.file);
             }
             let process = self
                 .processes

@@ -81,12 +81,14 @@ impl Attributor {
             Work::Line(line) => &line.line.moved,
             Work::Message(moved) => moved,
         };
-        let execution = moved.sole_execution().filter(|e| !e.is_published())?;
-        if let Work::Call(call) = work
-            && is_turn(Some(execution))
-        {
-            self.turns.called(tgid, call.begun.file, execution);
+        let execution = moved.sole_execution().filter(|e| !e.is_published());
+        if let Work::Call(call) = work {
+            match execution.filter(|e| is_turn(Some(*e))) {
+                Some(turn) => self.turns.called(tgid, call.begun.file, turn),
+                None => self.turns.unseen(call.begun.file),
+            }
         }
+        let execution = execution?;
         if let Work::Call(call) = work
             && is_task(&execution)
         {
