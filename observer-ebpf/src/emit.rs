@@ -5,6 +5,7 @@ use core::{cell::Cell, mem::MaybeUninit};
 use observer_abi::{Data, MAX_PAYLOAD, data_flag, kind};
 
 use crate::{
+    barrier,
     execution::Execution,
     maps::{FileState, PIECES, REGULAR, RING, ThreadState},
     mem,
@@ -238,12 +239,6 @@ pub fn data(piece: &Piece, captured: u64) -> Data {
 /// knows that the caller has checked, and drops the comparison.
 #[inline(always)]
 fn bounded<const N: usize>(want: u64) -> u64 {
-    let mut want = want;
-    // One instruction, that does nothing: without any, two places in the source could have the same one
-    // in the program, which the kernel refuses (`Invalid line_info`).
-    // SAFETY: the value may have changed as far as the compiler knows.
-    unsafe {
-        core::arch::asm!("{0} = {0}", inout(reg) want, options(nomem, nostack, preserves_flags))
-    };
+    let want = barrier::unknown(want);
     if want > N as u64 { N as u64 } else { want }
 }

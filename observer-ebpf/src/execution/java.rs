@@ -11,7 +11,7 @@ use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
 use observer_abi::{control::Layout, java as word, runtime};
 
 use super::{Execution, thread_pointer};
-use crate::{maps::RUNTIMES, mem, ring};
+use crate::{barrier, maps::RUNTIMES, mem, ring};
 
 /// Where the machine keeps what it knows of a thread, by thread id.
 #[map]
@@ -123,7 +123,9 @@ extern "C" fn find_java_thread(tgid: u32, pointer: u64) -> u64 {
         return 0;
     };
     for index in 0..THREADS {
-        if index >= u64::from(length) {
+        // The barrier keeps the compiler from counting down from the smaller of both, whose value the
+        // verifier of Linux 5.10 does not follow down to zero.
+        if barrier::unknown(index) >= u64::from(length) {
             return 0;
         }
         let thread = java_thread_at(tgid, threads.wrapping_add(index * 8), pointer);
