@@ -236,6 +236,12 @@ pub struct ShowArgs {
     /// chosen or none. A replay gives the same ids as the watch that made the recording.
     #[arg(long, value_name = "ID")]
     pub explain: Option<SubjectId>,
+    /// Show the likeliest request of what no evidence links to one, marked as inferred
+    ///
+    /// By timing, and by what is usually done for such requests; only where that could be checked and was
+    /// right. It changes no verdict and no count, and nothing is exported of it.
+    #[arg(long)]
+    pub infer: bool,
     /// Show only the summary
     #[arg(long, short)]
     pub quiet: bool,

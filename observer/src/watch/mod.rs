@@ -153,6 +153,7 @@ pub fn watch(
         anchor,
         explain: plan.show.explain,
         show_query: plan.show.show_query,
+        infer: plan.show.infer,
     };
     let watched = to_end(&mut live, config, sink, recorder)?;
     live.end_command();
@@ -205,8 +206,8 @@ pub fn observe(
     })?;
     let config = Config {
         anchor,
-        explain: None,
         show_query: setup.show_query,
+        ..Config::default()
     };
     to_end(&mut live, config, sink, None)
 }

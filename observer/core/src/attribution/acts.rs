@@ -193,6 +193,7 @@ impl Attributor {
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
         self.asked.process_ended(tgid);
+        self.forget_habits(tgid);
         self.gone.push_back((now, tgid));
     }
 
@@ -205,5 +206,6 @@ impl Attributor {
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
         self.asked.process_ended(tgid);
+        self.forget_habits(tgid);
     }
 }

@@ -9,7 +9,7 @@ use super::subject::{Hold, Subject, Work};
 use super::trust::{AWAITED, Compared, GIVEN, KINDS, MADE};
 use super::{Attributor, PATIENCE, RETENTION, before};
 use crate::ids::{KernelNanos, Seq};
-use crate::judged::{Attribution, Evidence, Reason, Tier};
+use crate::judged::{Attribution, Evidence, Inferred, Reason, Tier};
 
 /// What was decided about a subject.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Decision {
     pub(super) compared: Compared,
     /// The decision in the output's words.
     pub attribution: Attribution,
+    /// The likeliest request, where no evidence names one and it is asked for. Nothing is decided by it.
+    pub inferred: Option<Inferred>,
 }
 
 /// A request that something belongs to.
@@ -94,6 +96,7 @@ impl Attributor {
             ids_certain,
             compared,
             attribution,
+            inferred: None,
         }
     }
 
@@ -246,6 +249,7 @@ fn undecided(reason: Reason) -> Decision {
         ids_certain: false,
         compared: Compared::default(),
         attribution: Attribution::none(reason),
+        inferred: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::clients::Taker;
 use super::executions::LifeId;
+use super::inference::Act;
 use super::process::Process;
 use super::{Attributor, Doer, PipeKey, Subject, Work, is_task, is_turn};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
@@ -21,6 +22,17 @@ impl Attributor {
         if let Some(template) = template {
             process.exclusive.saw(template, in_flight > 0);
         }
+        let guess = self.inference.as_mut().zip(template);
+        let guess = guess.map(|(inference, kind)| {
+            let tell = self.explain == Some(seq);
+            let act = Act {
+                tgid,
+                kind,
+                time,
+                tell,
+            };
+            inference.guess(process, act)
+        });
         let hold = self.threads.hold(tid, seq);
         let doer = self.doer(tgid, &work);
         let by = Taker::of(doer, tid);
@@ -50,6 +62,7 @@ impl Attributor {
             hold,
             taken: taken.map(Box::new),
             doer,
+            guess,
             work,
         };
         self.pooled(&subject);
