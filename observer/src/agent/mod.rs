@@ -135,6 +135,7 @@ pub fn run(args: &AgentArgs) -> Result<Exit, Error> {
     let setup = Setup {
         capture: CaptureConfig {
             all_execs: true,
+            types: plan.btf.clone(),
             ..CaptureConfig::default()
         },
         chooser: Box::new(ByRules::new(current, directory.clone())),

@@ -142,6 +142,9 @@ pub struct WatchArgs {
     /// Whether turns of Node's event loop are told apart
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     pub node: NodeTurns,
+    #[command(flatten)]
+    /// What is said of the kernel.
+    pub kernel: KernelArgs,
     /// Start this command and watch it from its first instruction; ends when it ends
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
@@ -162,9 +165,20 @@ pub struct LogsArgs {
     /// Whether turns of Node's event loop are told apart
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     pub node: NodeTurns,
+    #[command(flatten)]
+    /// What is said of the kernel.
+    pub kernel: KernelArgs,
     /// Start this command and watch it from its first instruction; ends when it ends
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
+}
+
+/// What is said of the kernel; the same for all that put probes into it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct KernelArgs {
+    /// The types of this kernel, if it does not tell them itself: BTF, or a vmlinux with it
+    #[arg(long, value_name = "FILE", env = "OBSERVER_BTF")]
+    pub btf: Option<PathBuf>,
 }
 
 /// What to watch. Several selections add up.
@@ -320,6 +334,9 @@ pub struct DoctorArgs {
     /// When to use colours
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub color: Color,
+    #[command(flatten)]
+    /// What is said of the kernel.
+    pub kernel: KernelArgs,
 }
 
 /// Arguments of `demo`.
@@ -331,6 +348,9 @@ pub struct DemoArgs {
     /// When to use colours
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub color: Color,
+    #[command(flatten)]
+    /// What is said of the kernel.
+    pub kernel: KernelArgs,
 }
 
 /// Arguments of `completions`.

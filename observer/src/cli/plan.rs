@@ -68,6 +68,8 @@ pub struct WatchPlan {
     pub node: NodeTurns,
     /// Where to record to.
     pub record: Option<PathBuf>,
+    /// The file that tells the kernel's types.
+    pub types: Option<PathBuf>,
     /// How to show it.
     pub show: ShowPlan,
     /// What to heal, and where to export to.
@@ -205,6 +207,7 @@ pub fn watch(args: WatchArgs) -> Result<WatchPlan, PlanError> {
         duration: args.duration,
         node: args.node,
         record: args.record,
+        types: args.kernel.btf,
         show: show(args.show)?,
         heal: export::plan(args.heal)?,
     })
@@ -232,6 +235,7 @@ pub fn logs(args: LogsArgs) -> Result<WatchPlan, PlanError> {
         duration: args.duration,
         node: args.node,
         record: None,
+        types: args.kernel.btf,
         show: ShowPlan {
             show_query: true,
             color: Color::Never,

@@ -28,6 +28,7 @@ mod shared;
 mod spawn;
 mod stats;
 pub mod trial;
+mod types;
 mod user;
 mod watch;
 
@@ -40,5 +41,6 @@ pub use offsets::OffsetError;
 pub use select::{SelectError, Selector, processes};
 pub use spawn::{SpawnError, Spawned};
 pub use stats::{Counters, ProgramStats};
+pub use types::{TypeSource, TypesError, UnfitError};
 pub use user::{UserLink, UserProbe};
 pub use watch::WatchError;

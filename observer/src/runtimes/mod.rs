@@ -145,7 +145,7 @@ struct Followed {
     /// What is in place; `None` if nothing is.
     plan: Option<Plan>,
     /// Held for as long as the probes are to stay.
-    links: Vec<UserLink>,
+    links: Vec<(UserProbe, UserLink)>,
     /// When to look again, and how often that was done.
     again: Option<Instant>,
     looks: usize,
@@ -276,21 +276,40 @@ impl Followed {
             self.executions = Some(Executions::Unavailable(why));
             return;
         }
-        let attached = self.plan.as_ref().map(|plan| &plan.probes);
-        if attached != Some(&plan.probes) {
+        if self.plan.as_ref().map(|plan| &plan.probes) != Some(&plan.probes) {
             let mut missing = plan.missing.clone();
-            self.links.clear();
-            for probe in &plan.probes {
-                match capture.attach_user(process, probe) {
-                    Ok(link) => self.links.push(link),
-                    Err(error) => missing.push(format!("{}: {error}", probe.program)),
-                }
-            }
+            missing.extend(self.attach(capture, process, &plan.probes));
             self.executions = Some(Executions::Known {
                 kind: plan.kind,
                 missing,
             });
         }
         self.plan = Some(plan);
+    }
+
+    /// Puts `probes` in place, and takes out what is in place beside them; tells what can't be put in place, and why.
+    /// What is in place already stays: nothing goes by unseen meanwhile.
+    fn attach(
+        &mut self,
+        capture: &mut Capture,
+        process: Tgid,
+        probes: &[UserProbe],
+    ) -> Vec<String> {
+        let mut failed: Vec<(&str, String)> = Vec::new();
+        self.links.retain(|(probe, _)| probes.contains(probe));
+        for probe in probes {
+            let needed = probe.needs();
+            if self.links.iter().any(|(there, _)| there == probe)
+                || failed.iter().any(|(program, _)| Some(*program) == needed)
+            {
+                continue;
+            }
+            match capture.attach_user(process, probe) {
+                Ok(link) => self.links.push((probe.clone(), link)),
+                Err(error) => failed.push((probe.program, error.to_string())),
+            }
+        }
+        let tell = |(program, error)| format!("{program}: {error}");
+        failed.into_iter().map(tell).collect()
     }
 }

@@ -123,7 +123,7 @@ pub fn watch(
     // Before the probes are loaded: a process that ends meanwhile is noticed then.
     let pinned = select::pin(&proc, &plan.selection)?;
     let config = capture_config(plan);
-    let capture = Capture::start(config)?;
+    let capture = Capture::start(config.clone())?;
     let anchor = clock::anchor();
     let recorder = plan
         .record
@@ -254,6 +254,7 @@ fn capture_config(plan: &WatchPlan) -> CaptureConfig {
     CaptureConfig {
         all: plan.selection.all,
         all_execs: plan.selection.has_rules(),
+        types: plan.types.clone(),
         ..CaptureConfig::default()
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use observer_core::record::{Class, Direction, End, Event};
 
-use crate::support::{check, observe};
+use crate::support::{check, observe, readable};
 
 fn pair() -> (UnixStream, UnixStream) {
     UnixStream::pair().unwrap()
@@ -326,6 +326,7 @@ fn a_reset_is_the_end_of_a_stream_and_a_retry_is_not() {
         assert_eq!(again.raw_os_error(), Some(libc::EAGAIN));
         client.write_all(b"unread").unwrap();
         client.set_nonblocking(false).unwrap();
+        readable(server.as_raw_fd());
         // Closing a socket with unread bytes resets the connection.
         drop(server);
         let reset = client.read(&mut [0; 8]).unwrap_err();

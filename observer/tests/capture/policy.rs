@@ -3,68 +3,14 @@
 use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
-    process::Stdio,
 };
 
-use observer::kernel::{Capture, CaptureConfig, Spawned};
 use observer_core::{
     engine::Feedback,
-    ids::FileId,
-    record::{Class, Direction, Event, decode},
+    record::{Class, Direction, Event},
 };
 
-use crate::{
-    common::start,
-    support::{Seen, be_workload, command, observe},
-};
-
-/// A workload in two steps, with feedback on its first Unix stream in between.
-fn in_steps(workload: fn(), feedback: impl Fn(&Capture, FileId)) -> Option<Seen> {
-    be_workload(workload);
-    let mut capture = start(CaptureConfig::default())?;
-    let mut command = command();
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = Spawned::start(command, &capture).expect("the test can be executed");
-    let tgid = child.tgid();
-    let mut records: Vec<Vec<u8>> = Vec::new();
-    let mut told = false;
-    let status = loop {
-        let status = child.try_wait().unwrap();
-        capture.wait(std::time::Duration::from_millis(50)).unwrap();
-        capture.drain(|record| records.push(record.to_vec()));
-        let first = records
-            .iter()
-            .find_map(|record| match decode(record).unwrap().event {
-                Event::Data(data) if data.class == Class::Unix => Some(data.file),
-                _ => None,
-            });
-        if let Some(file) = first.filter(|_| !told) {
-            feedback(&capture, file);
-            drop(child.take_stdin());
-            told = true;
-        }
-        if let Some(status) = status {
-            break status;
-        }
-    };
-    assert!(status.success(), "{status}");
-    Some(Seen {
-        records,
-        counters: capture.counters(),
-        tgid,
-    })
-}
-
-/// In the workload: waits until the feedback is given, which closes standard input.
-fn wait_for_feedback() {
-    let mut fds = [libc::pollfd {
-        fd: 0,
-        events: libc::POLLIN,
-        revents: 0,
-    }];
-    // SAFETY: one element. Polled, not read: that would be a record.
-    assert_eq!(unsafe { libc::poll(fds.as_mut_ptr(), 1, 30_000) }, 1);
-}
+use crate::support::{in_steps, observe, wait_for_feedback};
 
 fn two_steps(first: &[u8], second: &[u8]) {
     let (mut one, mut other) = UnixStream::pair().unwrap();
@@ -78,9 +24,7 @@ fn two_steps(first: &[u8], second: &[u8]) {
 #[test]
 fn an_ignored_description_is_silent_until_it_is_closed() {
     let workload = || two_steps(b"first", b"second");
-    let Some(seen) = in_steps(workload, |capture, file| {
-        capture.apply(Feedback::Ignore(file))
-    }) else {
+    let Some(seen) = in_steps(workload, Class::Unix, |_, file| Feedback::Ignore(file)) else {
         return;
     };
     assert_eq!(seen.bytes(Class::Unix, Direction::Write), [b"first"]);
@@ -100,12 +44,10 @@ fn an_ignored_description_is_silent_until_it_is_closed() {
 #[test]
 fn skipped_bytes_are_counted_and_what_follows_is_captured() {
     let workload = || two_steps(b"first", b"bodybody|next head");
-    let Some(seen) = in_steps(workload, |capture, file| {
-        capture.apply(Feedback::SkipUntil {
-            file,
-            direction: Direction::Write,
-            pos: 5 + 8,
-        });
+    let Some(seen) = in_steps(workload, Class::Unix, |_, file| Feedback::SkipUntil {
+        file,
+        direction: Direction::Write,
+        pos: 5 + 8,
     }) else {
         return;
     };
@@ -126,12 +68,10 @@ fn skipping_beyond_a_write_and_into_the_next_one() {
             one.write_all(part.as_bytes()).unwrap();
         }
     }
-    let Some(seen) = in_steps(workload, |capture, file| {
-        capture.apply(Feedback::SkipUntil {
-            file,
-            direction: Direction::Write,
-            pos: 5 + 10,
-        });
+    let Some(seen) = in_steps(workload, Class::Unix, |_, file| Feedback::SkipUntil {
+        file,
+        direction: Direction::Write,
+        pos: 5 + 10,
     }) else {
         return;
     };

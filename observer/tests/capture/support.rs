@@ -5,12 +5,14 @@
 
 use std::{
     collections::BTreeMap,
+    os::fd::RawFd,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use observer::kernel::{Capture, CaptureConfig, Counters, Spawned};
 use observer_core::{
+    engine::Feedback,
     ids::{FileId, Tgid},
     record::{Class, Data, Direction, End, Event, File, Record, decode},
 };
@@ -63,6 +65,64 @@ pub fn observe_with(
         counters: capture.counters(),
         tgid,
     })
+}
+
+/// A workload in two steps: with the feedback that `feedback` gives, of a process and a description, on the first
+/// data of `class`. The workload waits for it with [`wait_for_feedback`].
+pub fn in_steps(
+    workload: fn(),
+    class: Class,
+    feedback: impl Fn(Tgid, FileId) -> Feedback,
+) -> Option<Seen> {
+    be_workload(workload);
+    let mut capture = start(CaptureConfig::default())?;
+    let mut command = command();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = Spawned::start(command, &capture).expect("the test can be executed");
+    let tgid = child.tgid();
+    let mut records: Vec<Vec<u8>> = Vec::new();
+    let mut told = false;
+    let status = loop {
+        let status = child.try_wait().expect("a child");
+        capture.wait(Duration::from_millis(50)).expect("a ring");
+        capture.drain(|record| records.push(record.to_vec()));
+        let mut decoded = records.iter().map(|record| decode(record).expect("whole"));
+        let first = decoded.find_map(|record| match record.event {
+            Event::Data(data) if data.class == class => Some((record.tgid, data.file)),
+            _ => None,
+        });
+        if let Some((tgid, file)) = first.filter(|_| !told) {
+            capture.apply(feedback(tgid, file));
+            drop(child.take_stdin());
+            told = true;
+        }
+        if let Some(status) = status {
+            break status;
+        }
+    };
+    assert!(status.success(), "{status}");
+    Some(Seen {
+        records,
+        counters: capture.counters(),
+        tgid,
+    })
+}
+
+/// In the workload: waits until the feedback is given, which closes standard input.
+pub fn wait_for_feedback() {
+    readable(0);
+}
+
+/// Waits until there is something to be read, or the end.
+pub fn readable(fd: RawFd) {
+    let mut fds = [libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    }];
+    let limit = i32::try_from(DEADLINE.as_millis()).expect("a minute");
+    // SAFETY: one element. Polled, not read: that would be a record.
+    assert_eq!(unsafe { libc::poll(fds.as_mut_ptr(), 1, limit) }, 1);
 }
 
 /// Becomes the workload, if this process was started to be one.

@@ -8,23 +8,18 @@ use std::{
     },
 };
 
-use observer::kernel::CaptureConfig;
 use observer_core::{
     engine::Feedback,
-    record::{Event, Record, Woke},
+    record::{Class, Event, Record, Woke},
 };
 
-use crate::support::{Seen, observe_with};
+use crate::support::{Seen, in_steps, observe, wait_for_feedback};
 
-/// Rounds of the workload: they go on until the probes were told, and some more.
+/// Rounds of the workload, after the probes were told.
 const ROUNDS: u32 = 2_000;
 
-/// What the workload writes first: then it is known to the capture.
-const HELLO: &[u8] = b"hello\n";
-
 /// Two threads wake each other in turn at futexes of their own, and three contend for one lock.
-fn workload() {
-    let (mut reader, mut writer) = std::io::pipe().unwrap();
+fn wake_each_other() {
     let words = Arc::new([const { AtomicU32::new(0) }; 2]);
     let other = {
         let words = Arc::clone(&words);
@@ -35,13 +30,7 @@ fn workload() {
             })
         })
     };
-    for round in 0..ROUNDS {
-        if round % 100 == 0 {
-            writer.write_all(HELLO).unwrap();
-            let mut hello = [0; HELLO.len()];
-            std::io::Read::read_exact(&mut reader, &mut hello).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+    for _ in 0..ROUNDS {
         wake(&words[0]);
         wait(&words[1]);
     }
@@ -54,6 +43,14 @@ fn workload() {
     for thread in [contend(), contend(), contend()] {
         thread.join().unwrap();
     }
+}
+
+/// The same, after the probes were told to tell of it.
+fn after_feedback() {
+    let (_reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(b"hello").unwrap();
+    wait_for_feedback();
+    wake_each_other();
 }
 
 /// Waits until the word is not 0, and makes it 0.
@@ -96,17 +93,7 @@ fn wakes(seen: &Seen) -> Vec<(Record<'_>, Woke)> {
 
 #[test]
 fn who_woke_whom_is_told_of_processes_that_are_asked_for_it() {
-    let config = CaptureConfig::default();
-    let seen = observe_with(config, workload, |capture, batch| {
-        for record in batch
-            .iter()
-            .filter_map(|raw| observer_core::record::decode(raw).ok())
-        {
-            if matches!(record.event, Event::Data(_)) {
-                capture.apply(Feedback::Wakes(record.tgid));
-            }
-        }
-    });
+    let seen = in_steps(after_feedback, Class::Pipe, |tgid, _| Feedback::Wakes(tgid));
     let Some(seen) = seen else {
         return;
     };
@@ -125,6 +112,6 @@ fn who_woke_whom_is_told_of_processes_that_are_asked_for_it() {
 
 #[test]
 fn nothing_is_told_of_processes_that_are_not() {
-    let seen = observe_with(CaptureConfig::default(), workload, |_, _| {});
+    let seen = observe(wake_each_other);
     assert!(seen.is_none_or(|seen| wakes(&seen).is_empty()));
 }

@@ -49,7 +49,10 @@ impl Attributor {
                 "threads that were waited for",
                 self.awaited(process, subject),
             ),
-            ("threads that woke workers", self.given(process, subject)),
+            (
+                "threads that woke workers",
+                self.given(process, subject, now),
+            ),
         ]
         .map(|(of, says)| Found { of, says })
     }
@@ -162,7 +165,7 @@ impl Attributor {
                 }
             }
             // Of its own it says nothing: what it was started for does.
-            Hold::Born(_) | Hold::Running(_) => return Err(None),
+            Hold::Born(_) | Hold::Item(_) | Hold::Running(_) => return Err(None),
             Hold::Nothing(reason) => return Err(reason.clone()),
         };
         Ok(link)

@@ -19,6 +19,7 @@
 //! | `births` | 3, 4 | a thread that was started for the request, and ended with it |
 //! | `clients` | 4 | the thread that took the connection last before another one wrote the call |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
+//! | `items` | 4 | work that was given to an executor, and taken from its queue |
 //! | `given` | 4 | a thread that is woken for a task, and makes the call for the thread that woke it |
 //! | `wakes`, `tasks`, `words`, `pools` | 4 | threads of a pool, which those that serve wake and wait for |
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
@@ -40,6 +41,7 @@ mod exclusive;
 mod executions;
 mod given;
 mod handed;
+mod items;
 mod named;
 mod pipes;
 mod pools;
@@ -110,6 +112,7 @@ pub struct Attributor {
     births: births::Births,
     wakes: wakes::Wakes,
     given: given::Given,
+    items: items::Items,
     feedback: Vec<Feedback>,
     runtimes: runtimes::Runtimes,
     pipes: pipes::Pipes,

@@ -27,6 +27,7 @@ impl Attributor {
             self.wakes.acted(tid, time, read);
             self.given.acted(tid, time);
         }
+        self.item_moved(tid, time);
     }
 
     /// A thread waited for a futex and was woken.
@@ -233,9 +234,10 @@ impl Attributor {
         &self,
         process: &Process,
         subject: &Subject,
+        now: KernelNanos,
     ) -> Result<Link, Option<Reason>> {
         let other = self.given.by(subject.seq).ok_or(None)?;
-        let link = self.worked_for(process, &other.hold)?;
+        let link = self.worked_for(process, subject, &other.hold, now)?;
         let served = process.served(link.request).ok_or(None)?;
         if served.since > subject.time || served.until.is_none_or(|until| until < subject.time) {
             return Err(None);

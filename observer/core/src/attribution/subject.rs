@@ -3,6 +3,7 @@
 use super::births::BirthId;
 use super::clients::Taken;
 use super::executions::LifeId;
+use super::items::ItemId;
 use crate::context::line::LineContext;
 use crate::exchange::{Begun, Ended};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
@@ -86,6 +87,8 @@ pub enum Hold {
     Messages(Vec<Seq>),
     /// What the thread was started for, if its life shows that.
     Born(BirthId),
+    /// What the work was given for that the thread took from its executor's queue last.
+    Item(ItemId),
     /// What the virtual thread does that ran on the thread.
     Running(Doer),
     /// Nothing; the thread says why, if it knows.

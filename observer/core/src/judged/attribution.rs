@@ -129,6 +129,11 @@ pub enum Evidence {
         /// The thread that waited.
         waiter: Tid,
     },
+    /// A thread that worked for the request gave its executor the work that another thread then did.
+    Submitted {
+        /// The thread that gave it.
+        by: Tid,
+    },
     /// A thread that worked for the request woke an idle thread, which made the call at once, and waited until
     /// the response had come.
     Given {
@@ -219,6 +224,10 @@ impl fmt::Display for Evidence {
             Self::Awaited { waiter } => write!(
                 f,
                 "thread {waiter}, which served the request, waited until its thread was done"
+            ),
+            Self::Submitted { by } => write!(
+                f,
+                "thread {by}, which worked for the request, gave the work to the pool whose thread did it"
             ),
             Self::Given { by } => write!(
                 f,

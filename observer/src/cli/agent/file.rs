@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::ValueEnum;
@@ -40,6 +41,8 @@ pub struct File {
     /// What is hidden in request targets.
     #[serde(deserialize_with = "named")]
     pub redact: Option<Redact>,
+    /// The file that tells the kernel's types.
+    pub btf: Option<PathBuf>,
     /// JSON Lines.
     pub json: Json,
     /// Export.

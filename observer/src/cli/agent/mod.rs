@@ -58,6 +58,9 @@ pub struct AgentArgs {
     /// What to hide in request targets (query)
     #[arg(long, value_name = "WHAT", value_enum, env = "OBSERVER_REDACT")]
     pub redact: Option<Redact>,
+    /// The types of this kernel, if it does not tell them itself: BTF, or a vmlinux with it (looked for)
+    #[arg(long, value_name = "FILE", env = "OBSERVER_BTF")]
+    pub btf: Option<PathBuf>,
     /// Write JSON Lines to this file; - is standard output (not written)
     #[arg(long, value_name = "FILE", env = "OBSERVER_JSON_FILE")]
     pub json_file: Option<String>,

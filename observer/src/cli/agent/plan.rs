@@ -69,6 +69,8 @@ pub struct AgentPlan {
     pub system: bool,
     /// Whether values of query parameters are shown.
     pub show_query: bool,
+    /// The file that tells the kernel's types, if it does not itself.
+    pub btf: Option<PathBuf>,
     /// JSON Lines, if they are written.
     pub json: Option<JsonPlan>,
     /// What is healed and exported.
@@ -212,6 +214,7 @@ fn merge(args: AgentArgs, file: File) -> Result<AgentPlan, ReadError> {
         exclude,
         system: args.system.or(file.system).unwrap_or(false),
         show_query: args.redact.or(file.redact).unwrap_or_default() == Redact::Off,
+        btf: args.btf.or(file.btf),
         json: args.json_file.or(file.json.file).map(|file| JsonPlan {
             target: target(&file),
             logs,
