@@ -40,11 +40,24 @@ pub fn watched(thread: Thread, regs: u64, ret: i64) {
             if matches!(state.call, call::RING_ENTER | call::RING_SETUP) {
                 return uses_ring(thread, state, ret);
             }
+            if wrote_as_reported(state, ret) {
+                state.bits = 0;
+                return;
+            }
             finish(thread, regs, state, ret);
         }
         return;
     }
     unpaired(thread, regs, ret);
+}
+
+/// Whether the call is a write that moved exactly what its beginning offered and reported, as nearly all do: then
+/// there is nothing to add or to correct.
+#[inline(always)]
+fn wrote_as_reported(state: &ThreadState, ret: i64) -> bool {
+    state.call & call::FAMILY == call::WRITES
+        && state.bits == PENDING
+        && state.offered == (ret as u64) << 32 | ret as u64 & 0xffff_ffff
 }
 
 /// The call began before its process was watched, or its thread's place was taken: nothing was
