@@ -9,6 +9,7 @@ use crate::{
     enter::{NO_PAYLOAD, Stage, message_vector, prepare},
     execution,
     file::{Direction, is_socket, observed, same},
+    heap,
     maps::{ANNOUNCED, FileState, PENDING, REGULAR, ThreadState, UNREPORTED},
     mem,
     regs::Regs,
@@ -39,11 +40,24 @@ pub fn watched(thread: Thread, regs: u64, ret: i64) {
             if matches!(state.call, call::RING_ENTER | call::RING_SETUP) {
                 return uses_ring(thread, state, ret);
             }
+            if wrote_as_reported(state, ret) {
+                state.bits = 0;
+                return;
+            }
             finish(thread, regs, state, ret);
         }
         return;
     }
     unpaired(thread, regs, ret);
+}
+
+/// Whether the call is a write that moved exactly what its beginning offered and reported, as nearly all do: then
+/// there is nothing to add or to correct.
+#[inline(always)]
+fn wrote_as_reported(state: &ThreadState, ret: i64) -> bool {
+    state.call & call::FAMILY == call::WRITES
+        && state.bits == PENDING
+        && state.offered == (ret as u64) << 32 | ret as u64 & 0xffff_ffff
 }
 
 /// The call began before its process was watched, or its thread's place was taken: nothing was
@@ -116,6 +130,9 @@ fn finish(caller: Thread, regs: u64, call: &mut ThreadState, ret: i64) {
         piece.executed_by(execution::current(caller, regs));
     }
     piece.time.set(ring::now());
+    if family == call::READS && ret > 0 {
+        heap::tell(caller, piece.time.get());
+    }
     piece.describe(call, state);
     match family {
         call::READS => read(call, state, piece, ret),

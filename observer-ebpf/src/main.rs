@@ -17,7 +17,7 @@
 //! fetch, and structures are read at offsets that userspace takes from the kernel's BTF
 //! ([`config`]), so that one object serves every kernel and architecture of the same byte order.
 //!
-//! Besides, `go_branch`, `go_take`, `tokio_branch` and `tokio_wake` are put into single processes as uprobes (3.5 and later; what they
+//! Besides, `go_branch`, `go_take`, `python_given`, `python_taken`, `tokio_branch` and `tokio_wake` are put into single processes as uprobes (3.5 and later; what they
 //! use is newer: 5.12).
 //!
 //! # Order of the checks
@@ -50,6 +50,7 @@ mod execution;
 mod exit;
 mod file;
 mod gather;
+mod heap;
 mod maps;
 mod mem;
 mod perf;
@@ -178,6 +179,23 @@ pub fn python_ended(ctx: ProbeContext) -> u32 {
     if let Some(address) = ctx.arg(0) {
         execution::python::ended(address);
     }
+    0
+}
+
+/// At the beginning of `PyObject *_queue_SimpleQueue_put(simplequeueobject *self, PyObject *const *args, Py_ssize_t nargs,
+/// PyObject *kwnames)`, CPython 3.7 and later.
+#[uprobe]
+pub fn python_given(ctx: ProbeContext) -> u32 {
+    if let (Some(arguments), Some(count)) = (ctx.arg(1), ctx.arg(2)) {
+        execution::python::work::given(arguments, count);
+    }
+    0
+}
+
+/// At the return of `_queue_SimpleQueue_get` and `_queue_SimpleQueue_get_nowait`, CPython 3.7 and later.
+#[uretprobe]
+pub fn python_taken(ctx: RetProbeContext) -> u32 {
+    execution::python::work::taken(ctx.ret());
     0
 }
 

@@ -17,7 +17,7 @@ use crate::{
 /// Where `tests/setup.sh` builds, and tests keep what they write, from the root of the project.
 const SERVICES: &str = "target/e2e";
 /// What `tests/setup.sh` builds: a file of that name with `.stamp` says that it has.
-const BUILT: [&str; 9] = [
+const BUILT: [&str; 11] = [
     "python",
     "node",
     "browser",
@@ -26,6 +26,8 @@ const BUILT: [&str; 9] = [
     "java-25",
     "go",
     "fleet",
+    "helm",
+    "kubernetes-validate",
     "collector",
 ];
 /// The crate of the end-to-end tests.

@@ -1,13 +1,16 @@
 //! `cargo xtask vm`: boots kernels of distributions under QEMU, and sees that the probes work there.
 
 mod arm;
+mod full;
 mod hard;
 mod initramfs;
 mod kernels;
 mod machine;
+mod modules;
 mod programs;
 mod scenario;
 mod table;
+mod verdicts;
 
 use std::{
     fs,
@@ -16,8 +19,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use full::LIVE;
 use hard::HARD;
-use kernels::{Arch, SERIES, Series};
+use kernels::{Arch, Flavour, SERIES, Series};
 use machine::{Machine, Run};
 use programs::Programs;
 use scenario::{CONFIDENTIALITY, INTEGRITY, PLAIN, Scenario};
@@ -25,11 +29,11 @@ use table::{Row, Table};
 
 use crate::{project::root, skips::Skips};
 
-const USAGE: &str = "usage: cargo xtask vm [--kernel 5.10,6.1,…] [--arch x86_64,aarch64] [--write]
+const USAGE: &str = "usage: cargo xtask vm [--kernel 5.10,6.1,…] [--arch x86_64,aarch64] [--full] [--write]
 
 Boots each kernel, has every program of the object loaded and attached there, and compares what the observer
 says of a workload with what the workload did. Fails if something no longer works that docs/kernels.json says
-did. --write keeps what was found there, and in docs/kernels.md.
+did. --full runs real services as well, of Python and Node, on x86-64. --write keeps what was found there, and in docs/kernels.md.
 ";
 /// What was found last, from the root of the project.
 const DATA: &str = "docs/kernels.json";
@@ -37,7 +41,7 @@ const PAGE: &str = "docs/kernels.md";
 /// Where packages are kept and machines leave their consoles.
 const FOLDER: &str = "target/vm";
 /// How long a machine may run.
-const LIMIT: Duration = Duration::from_secs(900);
+const LIMIT: Duration = Duration::from_secs(3600);
 /// How much longer than its limit a step may take until the machine is taken to hang.
 const GRACE: Duration = Duration::from_secs(60);
 /// Kernels that are tested on arm64, if none is named.
@@ -50,6 +54,8 @@ pub struct Options {
     pub kernels: Vec<String>,
     /// Architectures.
     pub archs: Vec<String>,
+    /// Whether real services are run as well.
+    pub full: bool,
     /// Whether to keep what was found.
     pub write: bool,
 }
@@ -72,6 +78,7 @@ impl Options {
             match *arg {
                 "--kernel" => options.kernels = list(args.next()?),
                 "--arch" => options.archs = list(args.next()?),
+                "--full" => options.full = true,
                 "--write" => options.write = true,
                 _ => return None,
             }
@@ -167,7 +174,7 @@ pub fn boot(options: &Options, skips: &Skips) -> Result<()> {
             },
         };
         for series in series {
-            let image = match kernels::image(&folder, arch, series) {
+            let image = match kernels::image(&folder, arch, series, Flavour::Cloud) {
                 Ok(image) => image,
                 Err(error) => {
                     skips.note(&format!("vm: Linux {series} on {}: {error:#}", arch.name()))?;
@@ -180,7 +187,24 @@ pub fn boot(options: &Options, skips: &Skips) -> Result<()> {
                 true => &[PLAIN, INTEGRITY, CONFIDENTIALITY, HARD],
                 false => &[PLAIN],
             };
-            let row = one(&folder, arch, series, &image, &programs, scenarios)?;
+            let place = Place {
+                folder: &folder,
+                arch,
+                series,
+                programs: &programs,
+            };
+            let mut row = place.row();
+            for scenario in scenarios {
+                place.run(&image, scenario, &[], &mut row)?;
+            }
+            if arch == Arch::X86_64 {
+                if options.full {
+                    live(&place, &mut row, skips)?;
+                }
+                for kept in full::CHECKS {
+                    row.keep(kept, table.find(arch.name(), series.version));
+                }
+            }
             let failed = row.failed();
             for failed in &failed {
                 println!("    {failed}");
@@ -220,31 +244,61 @@ fn available(arch: Arch) -> Result<()> {
         .with_context(|| format!("{program} can't be started: {}", arch.remedy()))
 }
 
-/// Boots a kernel in each scenario.
-fn one(
-    folder: &Path,
+/// Boots a generic kernel that sees this machine's file system, and runs real services there.
+fn live(place: &Place<'_>, row: &mut Row, skips: &Skips) -> Result<()> {
+    let had = kernels::image(place.folder, place.arch, place.series, Flavour::Generic);
+    let files = had.and_then(|image| {
+        let mut files = modules::beside(&image)?;
+        let bench = programs::bench(place.folder)?;
+        full::installed(&bench.1)?;
+        files.push(bench);
+        Ok((image, files))
+    });
+    match files {
+        Ok((image, files)) => place.run(&image, &LIVE, &files, row),
+        Err(error) => {
+            let series = place.series;
+            skips.note(&format!("vm: live services on Linux {series}: {error:#}"))
+        }
+    }
+}
+
+/// What is booted, and with which programs.
+struct Place<'a> {
+    folder: &'a Path,
     arch: Arch,
     series: Series,
-    image: &Path,
-    programs: &Programs,
-    scenarios: &[Scenario],
-) -> Result<Row> {
-    let mut row = Row {
-        arch: arch.name().to_owned(),
-        kernel: series.version.to_owned(),
-        release: String::new(),
-        date: today(),
-        programs: Vec::new(),
-        checks: Default::default(),
-    };
-    for scenario in scenarios {
+    programs: &'a Programs,
+}
+
+impl Place<'_> {
+    /// A row in which nothing was found yet.
+    fn row(&self) -> Row {
+        Row {
+            arch: self.arch.name().to_owned(),
+            kernel: self.series.version.to_owned(),
+            release: String::new(),
+            date: today(),
+            programs: Vec::new(),
+            checks: Default::default(),
+        }
+    }
+
+    /// Boots an image in a scenario, with `more` files, and adds what is found to a row.
+    fn run(
+        &self,
+        image: &Path,
+        scenario: &Scenario,
+        more: &[(String, PathBuf)],
+        row: &mut Row,
+    ) -> Result<()> {
         let began = Instant::now();
-        print!("Linux {series} on {}, {}: ", arch.name(), scenario.name);
-        let boot = || machine(folder, arch, series, image, programs, scenario);
-        let mut run = boot()?;
+        let (series, arch) = (self.series, self.arch.name());
+        print!("Linux {series} on {arch}, {}: ", scenario.name);
+        let mut run = self.boot(image, scenario, more)?;
         if run.emulated_badly() {
             print!("the emulator has run code that was being patched; once more: ");
-            run = boot()?;
+            run = self.boot(image, scenario, more)?;
         }
         let ended = scenario
             .ended(&run)
@@ -272,36 +326,32 @@ fn one(
         let checks = scenario.check(&run).into_iter();
         row.checks
             .extend(checks.map(|(name, why)| (name.to_owned(), why.unwrap_or_default())));
+        Ok(())
     }
-    Ok(row)
-}
 
-fn machine(
-    folder: &Path,
-    arch: Arch,
-    series: Series,
-    image: &Path,
-    programs: &Programs,
-    scenario: &Scenario,
-) -> Result<Run> {
-    let name = format!("{}-{series}-{}", arch.name(), scenario.name);
-    let folder: PathBuf = folder.join("runs").join(name);
-    fs::create_dir_all(&folder)?;
-    let initramfs = folder.join("initramfs.cpio");
-    programs.image(&scenario.plan(arch), &initramfs)?;
-    let run = Machine {
-        arch,
-        image,
-        initramfs: &initramfs,
-        parameters: scenario.parameters,
-        limit: LIMIT,
-        silence: Duration::from_secs(scenario.seconds) + GRACE,
-        folder,
+    fn boot(&self, image: &Path, scenario: &Scenario, more: &[(String, PathBuf)]) -> Result<Run> {
+        let (arch, series) = (self.arch, self.series);
+        let name = format!("{}-{series}-{}", arch.name(), scenario.name);
+        let folder: PathBuf = self.folder.join("runs").join(name);
+        fs::create_dir_all(&folder)?;
+        let initramfs = folder.join("initramfs.cpio");
+        self.programs
+            .image(&scenario.plan(arch), more, &initramfs)?;
+        let run = Machine {
+            arch,
+            image,
+            initramfs: &initramfs,
+            parameters: scenario.parameters,
+            host: scenario.host,
+            limit: LIMIT.max(Duration::from_secs(2 * scenario.seconds)),
+            silence: Duration::from_secs(scenario.seconds) + GRACE,
+            folder,
+        }
+        .run();
+        // It is large, and made again each time.
+        fs::remove_file(&initramfs)?;
+        run
     }
-    .run();
-    // It is large, and made again each time.
-    fs::remove_file(&initramfs)?;
-    run
 }
 
 /// Today's date of UTC.
@@ -324,6 +374,7 @@ mod tests {
             parse(&["--arch", "x86_64,aarch64", "--kernel", "6.1"]),
             Some(2)
         );
+        assert_eq!(parse(&["--full", "--kernel", "6.12"]), Some(1));
         assert_eq!(parse(&["--kernel", "4.4"]), None);
         assert_eq!(parse(&["--kernel"]), None);
         assert_eq!(parse(&["--fast"]), None);

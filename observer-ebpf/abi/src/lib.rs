@@ -17,6 +17,7 @@
 #![no_std]
 
 pub mod control;
+pub mod heap;
 pub mod java;
 pub mod lot;
 pub mod node;
@@ -75,8 +76,23 @@ pub mod kind {
     /// A thread made or used an `io_uring`, for the first time since its process was watched: the
     /// [`Header`](super::Header) alone. What is done through a ring makes no system call and is in no record.
     pub const RING: u8 = 14;
+    /// A piece of work was put into a queue, or taken out of it: [`Item`](super::Item).
+    pub const ITEM: u8 = 15;
+    /// What the runtime of a process keeps of the thread that moves bytes or takes a connection, just before that:
+    /// [`Heap`](super::Heap).
+    pub const HEAP: u8 = 16;
     /// The highest value in use.
-    pub const LAST: u8 = RING;
+    pub const LAST: u8 = HEAP;
+}
+
+/// Values of [`Item::how`].
+pub mod item {
+    /// The thread is about to put it into the queue.
+    pub const GIVEN: u8 = 1;
+    /// The thread has taken it out, and does it from now on until it takes the next one.
+    pub const TAKEN: u8 = 2;
+    /// The highest value in use.
+    pub const LAST: u8 = TAKEN;
 }
 
 /// Values of [`Data::runtime`]: what kind of execution identity goes with a record.
@@ -402,6 +418,51 @@ pub struct Nudge {
     pub reserved: [u8; 6],
 }
 
+/// A piece of work was put into a queue of a runtime's executor, or taken out of it (CPython: a `_WorkItem` of
+/// `concurrent.futures.ThreadPoolExecutor`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Item {
+    /// Start of the record: the thread that gives or takes it.
+    pub header: Header,
+    /// Its identity in its process, never used again; 0 when it was taken and its giving not seen.
+    pub item: u64,
+    /// [`item::GIVEN`]: the execution that gives it, as in [`Data::execution`].
+    pub execution: u64,
+    /// As in [`Data::origin`].
+    pub origin: u64,
+    /// One of [`runtime`]: with [`runtime::NONE`] the thread is all that is known.
+    pub runtime: u8,
+    /// One of [`item`].
+    pub how: u8,
+    /// Unused, zero.
+    pub reserved: [u8; 6],
+}
+
+/// Where a thread of Java makes objects, and which object is the task that it has taken from the queue of its pool.
+///
+/// Each thread makes its objects in a buffer of its own, one after the other, so the address of one that was not moved
+/// since says who made it, and between which two of these records. Told of processes that are asked for it
+/// ([`control::watch::WAKES`]), with the time of the record that follows.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heap {
+    /// Start of the record.
+    pub header: Header,
+    /// Address of the task; 0 if the thread has none, or none that is known.
+    pub task: u64,
+    /// Beginning of the thread's buffer; 0 if it has none since the last collection.
+    pub start: u64,
+    /// Where in it the next object will be made.
+    pub top: u64,
+    /// The buffer's end.
+    pub end: u64,
+    /// Collections that have begun: objects may have been moved by each.
+    pub collections: u32,
+    /// What tells the class of the task from others; 0 for none.
+    pub class: u32,
+}
+
 /// Something that happened to a thread or process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -428,4 +489,6 @@ const _: () = {
     assert!(size_of::<Turn>() == 64);
     assert!(size_of::<Woke>() == 64);
     assert!(size_of::<Nudge>() == 56);
+    assert!(size_of::<Item>() == 64);
+    assert!(size_of::<Heap>() == 72);
 };

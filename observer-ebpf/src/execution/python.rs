@@ -13,6 +13,8 @@
 //! The memory of a context is soon used again. What ends is counted at each address, whatever
 //! began there, so that no two contexts have the same identity.
 
+pub mod work;
+
 use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
 use observer_abi::{Branch, control::Layout, kind, python as word, runtime};
 

@@ -135,12 +135,14 @@ pub fn run(args: &AgentArgs) -> Result<Exit, Error> {
     let setup = Setup {
         capture: CaptureConfig {
             all_execs: true,
+            types: plan.btf.clone(),
             ..CaptureConfig::default()
         },
         chooser: Box::new(ByRules::new(current, directory.clone())),
         names: names.map(|naming| Arc::new(naming) as Arc<dyn Enrich>),
         pulse: Some(pulse(Arc::clone(&board), governor, directory)),
         show_query: plan.show_query,
+        node: plan.node,
     };
     let watched = watch::observe(setup, sink, stop, |ready| {
         if plan.privileges.drop && !plan.privileges.attach {

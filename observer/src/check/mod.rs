@@ -98,6 +98,7 @@ fn watched(plan: &CheckPlan) -> Result<(Report, Option<u8>), Error> {
         selection,
         command,
         duration,
+        types,
     } = &plan.from
     else {
         return Ok((report::of_files(&[])?, None));
@@ -108,6 +109,7 @@ fn watched(plan: &CheckPlan) -> Result<(Report, Option<u8>), Error> {
         duration: *duration,
         node: NodeTurns::default(),
         record: None,
+        types: types.clone(),
         show: ShowPlan {
             quiet: true,
             color: plan.color,

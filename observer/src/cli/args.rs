@@ -142,6 +142,9 @@ pub struct WatchArgs {
     /// Whether turns of Node's event loop are told apart
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     pub node: NodeTurns,
+    #[command(flatten)]
+    /// What is said of the kernel.
+    pub kernel: KernelArgs,
     /// Start this command and watch it from its first instruction; ends when it ends
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
@@ -162,9 +165,20 @@ pub struct LogsArgs {
     /// Whether turns of Node's event loop are told apart
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     pub node: NodeTurns,
+    #[command(flatten)]
+    /// What is said of the kernel.
+    pub kernel: KernelArgs,
     /// Start this command and watch it from its first instruction; ends when it ends
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
+}
+
+/// What is said of the kernel; the same for all that put probes into it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct KernelArgs {
+    /// The types of this kernel, if it does not tell them itself: BTF, or a vmlinux with it
+    #[arg(long, value_name = "FILE", env = "OBSERVER_BTF")]
+    pub btf: Option<PathBuf>,
 }
 
 /// What to watch. Several selections add up.
@@ -222,6 +236,12 @@ pub struct ShowArgs {
     /// chosen or none. A replay gives the same ids as the watch that made the recording.
     #[arg(long, value_name = "ID")]
     pub explain: Option<SubjectId>,
+    /// Show the likeliest request of what no evidence links to one, marked as inferred
+    ///
+    /// By timing, and by what is usually done for such requests; only where that could be checked and was
+    /// right. It changes no verdict and no count, and nothing is exported of it.
+    #[arg(long)]
+    pub infer: bool,
     /// Show only the summary
     #[arg(long, short)]
     pub quiet: bool,
@@ -233,10 +253,10 @@ pub struct ShowArgs {
 /// Whether turns of Node's event loop are told apart, which takes a probe inside the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum NodeTurns {
-    /// Where the probe is cheap: not in builds where it takes up to a quarter of the service's CPU time (Node 20).
+    /// For as large a share of the time as takes at most a tenth of the service's CPU time; always where the probe is cheap (Node 22 and later).
     #[default]
     Auto,
-    /// Wherever it is possible.
+    /// Always, wherever it is possible.
     Precise,
     /// Nowhere.
     Off,
@@ -320,6 +340,9 @@ pub struct DoctorArgs {
     /// When to use colours
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub color: Color,
+    #[command(flatten)]
+    /// What is said of the kernel.
+    pub kernel: KernelArgs,
 }
 
 /// Arguments of `demo`.
@@ -331,6 +354,9 @@ pub struct DemoArgs {
     /// When to use colours
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub color: Color,
+    #[command(flatten)]
+    /// What is said of the kernel.
+    pub kernel: KernelArgs,
 }
 
 /// Arguments of `completions`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::args::{Color, SelectArgs};
+use super::args::{Color, KernelArgs, SelectArgs};
 use super::plan::{self, Command, PlanError, Selection};
 
 /// Arguments of `check`.
@@ -30,6 +30,9 @@ pub struct CheckArgs {
     /// When to use colours
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub color: Color,
+    #[command(flatten)]
+    /// What is said of the kernel.
+    pub kernel: KernelArgs,
     /// Start this command and watch it and its children; the check is made when it ends
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
@@ -82,6 +85,8 @@ pub enum From {
         command: Option<Command>,
         /// When to stop.
         duration: Option<Duration>,
+        /// The file that tells the kernel's types.
+        types: Option<PathBuf>,
     },
 }
 
@@ -112,6 +117,7 @@ pub fn plan(args: CheckArgs) -> Result<CheckPlan, PlanError> {
             selection: plan::selection(args.select, command.is_some())?,
             command,
             duration: args.duration,
+            types: args.kernel.btf,
         }
     } else {
         From::Files(args.files)

@@ -68,6 +68,8 @@ pub struct WatchPlan {
     pub node: NodeTurns,
     /// Where to record to.
     pub record: Option<PathBuf>,
+    /// The file that tells the kernel's types.
+    pub types: Option<PathBuf>,
     /// How to show it.
     pub show: ShowPlan,
     /// What to heal, and where to export to.
@@ -157,6 +159,8 @@ pub struct ShowPlan {
     pub filter: Filter,
     /// The call or line whose attribution is to be explained, and nothing else shown.
     pub explain: Option<SubjectId>,
+    /// Whether the likeliest requests of what no evidence links to one are shown.
+    pub infer: bool,
     /// Whether values of query parameters are shown.
     pub show_query: bool,
     /// Which log lines to show.
@@ -205,6 +209,7 @@ pub fn watch(args: WatchArgs) -> Result<WatchPlan, PlanError> {
         duration: args.duration,
         node: args.node,
         record: args.record,
+        types: args.kernel.btf,
         show: show(args.show)?,
         heal: export::plan(args.heal)?,
     })
@@ -232,6 +237,7 @@ pub fn logs(args: LogsArgs) -> Result<WatchPlan, PlanError> {
         duration: args.duration,
         node: args.node,
         record: None,
+        types: args.kernel.btf,
         show: ShowPlan {
             show_query: true,
             color: Color::Never,
@@ -322,6 +328,7 @@ fn show(args: ShowArgs) -> Result<ShowPlan, PlanError> {
             (!args.only.is_empty(), "--only"),
             (!args.path.is_empty(), "--path"),
             (!args.peer.is_empty(), "--peer"),
+            (args.infer, "--infer"),
         ] {
             if set {
                 return Err(PlanError::QuietAndFilter(flag));
@@ -340,6 +347,7 @@ fn show(args: ShowArgs) -> Result<ShowPlan, PlanError> {
         output: args.output,
         filter,
         explain: args.explain,
+        infer: args.infer,
         show_query: args.redact == Redact::Off,
         logs: args.logs,
         quiet: args.quiet,

@@ -87,6 +87,7 @@ fn plan(shop: &Shop, args: &DemoArgs) -> WatchPlan {
         duration: None,
         node: NodeTurns::default(),
         record: None,
+        types: args.kernel.btf.clone(),
         show: ShowPlan {
             color: args.color,
             at_most: Some(SHOWN),

@@ -1,6 +1,7 @@
 //! The checks, from the ground up: what stands on something else comes after it.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,10 +18,16 @@ use crate::kernel::{Capture, CaptureConfig, CaptureError, ProbeState, ProbeStatu
 /// How long the test process has to be seen.
 const SOON: Duration = Duration::from_secs(3);
 
-pub(super) fn all() -> Vec<Check> {
-    let mut checks = vec![
-        kernel(),
-        btf(),
+/// All of them; `types` is the file that is to tell the kernel's types, if one was named.
+pub(super) fn all(types: Option<PathBuf>) -> Vec<Check> {
+    let config = CaptureConfig {
+        ring_bytes: 1 << 20,
+        types,
+        ..CaptureConfig::default()
+    };
+    let mut checks = vec![kernel()];
+    checks.extend(super::types::checks(&config));
+    checks.extend([
         capabilities_check(),
         lockdown(),
         pid_namespace(),
@@ -28,8 +35,8 @@ pub(super) fn all() -> Vec<Check> {
         jit(),
         tracefs(),
         stats(),
-    ];
-    probes(&mut checks);
+    ]);
+    probes(config, &mut checks);
     let proc = Proc::default();
     checks.push(super::rings::check(&proc));
     checks.extend(super::executions::checks(&proc));
@@ -48,22 +55,6 @@ fn kernel() -> Check {
     }
     let advice = "use Linux 5.8 or later: the probes need the BPF ring buffer";
     Check::bad("kernel", State::Missing, found, advice)
-}
-
-fn btf() -> Check {
-    const PATH: &str = "/sys/kernel/btf/vmlinux";
-    match fs::metadata(PATH) {
-        Ok(data) => Check::ok(
-            "type information",
-            format!("{PATH}, {} KiB", data.len() / 1024),
-        ),
-        Err(error) => Check::bad(
-            "type information",
-            State::Missing,
-            format!("{PATH}: {error}"),
-            "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (all large distributions since 2021), and mount /sys",
-        ),
-    }
 }
 
 /// A capability and what goes without it.
@@ -236,11 +227,7 @@ fn stats() -> Check {
 }
 
 /// Loads and attaches the probes for real, and has them see a test process.
-fn probes(checks: &mut Vec<Check>) {
-    let config = CaptureConfig {
-        ring_bytes: 1 << 20,
-        ..CaptureConfig::default()
-    };
+fn probes(config: CaptureConfig, checks: &mut Vec<Check>) {
     let failed = |error: CaptureError| {
         let advice = "solve what is marked above first; if nothing is, please report this";
         Check::bad("probes", State::Missing, error.to_string(), advice)
@@ -248,11 +235,6 @@ fn probes(checks: &mut Vec<Check>) {
     match trial::programs(&config) {
         Ok(trials) => {
             checks.push(Check::ok("ring buffer", "made"));
-            checks.extend(
-                trial::choices()
-                    .into_iter()
-                    .map(|words| Check::ok("chosen", words)),
-            );
             checks.extend(trials.into_iter().map(probe));
         }
         Err(error) => return checks.push(failed(error)),

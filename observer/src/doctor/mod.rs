@@ -4,6 +4,7 @@ mod checks;
 mod executions;
 mod rings;
 mod show;
+mod types;
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -129,7 +130,7 @@ impl Report {
 ///
 /// If standard output can't be written.
 pub fn run(args: &DoctorArgs) -> io::Result<Exit> {
-    let report = Report::new(checks::all());
+    let report = Report::new(checks::all(args.kernel.btf.clone()));
     let text = match args.output {
         Output::Text => show::text(&report, crate::output::canvas(args.color)),
         Output::Json => serde_json::to_string(&report)? + "\n",

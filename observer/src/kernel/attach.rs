@@ -131,7 +131,8 @@ pub struct ProbeStatus {
 ///
 /// # Errors
 ///
-/// If one of the probes on system calls can't be attached; the others only lose their part.
+/// If one of the probes on system calls can't be attached, while the others only lose their part; or if probes would
+/// disturb each other.
 pub fn attach(object: &mut Ebpf, features: &Features) -> Result<Vec<ProbeStatus>, CaptureError> {
     PROBES
         .iter()
@@ -142,6 +143,9 @@ pub fn attach(object: &mut Ebpf, features: &Features) -> Result<Vec<ProbeStatus>
                     .map(|error| chain(&error)),
                 false => None,
             };
+            if let Some(why) = missed.as_ref().filter(|_| !features.undisturbed()) {
+                return Err(CaptureError::Disturbed { why: why.clone() });
+            }
             let (place, result) = match features.preempted && missed.is_none() {
                 true => (probe.perf, Ok(())),
                 false => (probe.raw, try_place(object, probe.raw)),

@@ -5,9 +5,6 @@
 
 use std::collections::HashMap;
 
-/// The type information of the running kernel.
-pub const PATH: &str = "/sys/kernel/btf/vmlinux";
-
 /// `BTF_MAGIC`.
 const MAGIC: u16 = 0xeb9f;
 /// Kinds of types.
@@ -209,11 +206,11 @@ fn u32_at(bytes: &[u8], at: usize) -> Result<u32, BtfError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Type information with `struct file { int a; struct { union { long b; int c; }; }; int d:3; }`.
-    fn sample() -> Vec<u8> {
+    pub(in super::super) fn sample() -> Vec<u8> {
         let strings = b"\0file\0a\0b\0c\0d\0";
         let mut types: Vec<u32> = Vec::new();
         let composite = |kind: u32, members: u32, flag: u32| flag << 31 | kind << 24 | members;

@@ -1,7 +1,9 @@
 //! What a capture is started with.
 
+use std::path::PathBuf;
+
 /// Sizes and limits of a capture. The default suits a host with some thousand connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureConfig {
     /// Size of the ring in bytes; rounded up to a power of two of at least one page. Twice as much
     /// counts as this process's resident memory, since the ring is mapped twice in a row.
@@ -23,6 +25,9 @@ pub struct CaptureConfig {
     pub all: bool,
     /// Report programs executed by unwatched processes too, so that they can be selected by name.
     pub all_execs: bool,
+    /// The file that tells the kernel's types, BTF or ELF with a section of it; without it, the kernel does, or a file of
+    /// its build that lies where such do.
+    pub types: Option<PathBuf>,
 }
 
 impl Default for CaptureConfig {
@@ -36,6 +41,7 @@ impl Default for CaptureConfig {
             pipe_read_bytes: 256,
             all: false,
             all_execs: false,
+            types: None,
         }
     }
 }

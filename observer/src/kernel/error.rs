@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::offsets::OffsetError;
+use super::types::TypesError;
 
 /// Why a capture could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -30,26 +30,9 @@ pub enum CaptureError {
         /// The running release.
         found: String,
     },
-    /// The kernel does not describe its structures.
-    #[error(
-        "{path} can't be read: the kernel must be built with CONFIG_DEBUG_INFO_BTF=y, and /sys be mounted"
-    )]
-    NoBtf {
-        /// Where it should be.
-        path: &'static str,
-        /// Why it can't be read.
-        source: io::Error,
-    },
-    /// The kernel's structures are not as expected.
-    #[error(
-        "the kernel's type information does not fit ({source}): please report kernel {release}"
-    )]
-    Offsets {
-        /// The running release.
-        release: String,
-        /// What is missing.
-        source: OffsetError,
-    },
+    /// The kernel's structures are not known, or not as expected.
+    #[error(transparent)]
+    Types(#[from] TypesError),
     /// Process ids would not mean what the kernel means.
     #[error(
         "this process runs in a pid namespace of its own, but the kernel reports the host's ids: run on \
@@ -73,6 +56,16 @@ pub enum CaptureError {
         name: &'static str,
         /// Why, as the kernel or the verifier said.
         reason: String,
+    },
+    /// One probe could run amid another one, and mix up what both are about.
+    #[error(
+        "this kernel may preempt probes: perf, whose probes are not, refuses them ({why}), and without the kernel's own types \
+         (/sys/kernel/btf/vmlinux) or its BPF compiler (net.core.bpf_jit_enable) they can't hold it off: mount tracefs \
+         (mount -t tracefs tracefs /sys/kernel/tracing)"
+    )]
+    Disturbed {
+        /// Why perf refuses.
+        why: String,
     },
     /// Anything else that went wrong while loading.
     #[error("the probes could not be loaded: {0}")]

@@ -27,7 +27,10 @@ mod select;
 mod shared;
 mod spawn;
 mod stats;
+#[cfg(target_arch = "x86_64")]
+mod toll;
 pub mod trial;
+mod types;
 mod user;
 mod watch;
 
@@ -40,5 +43,6 @@ pub use offsets::OffsetError;
 pub use select::{SelectError, Selector, processes};
 pub use spawn::{SpawnError, Spawned};
 pub use stats::{Counters, ProgramStats};
+pub use types::{TypeSource, TypesError, UnfitError};
 pub use user::{UserLink, UserProbe};
 pub use watch::WatchError;

@@ -1,6 +1,6 @@
 //! The object file with the probes: constants and sizes set, maps created.
 
-use std::{fs, slice};
+use std::{fs, path::Path, slice};
 
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned};
 use observer_abi::control::{CALLS, Config, Offsets, Registers, WATCH_CELLS};
@@ -9,10 +9,11 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use super::{
     CaptureConfig, CaptureError,
     arch::{REGISTERS, calls},
-    btf::{self, Btf},
+    btf::Btf,
     host,
     offsets::offsets,
-    patch::{Features, patch},
+    patch::{Features, Functions, functions, patch},
+    types::{self, From, OWN, TypeSource, TypesError},
 };
 
 /// The probes, built by `cargo xtask build-ebpf` from `observer-ebpf/`.
@@ -43,31 +44,47 @@ pub fn open(config: &CaptureConfig) -> Result<(Ebpf, Features), CaptureError> {
         };
         let _ = setrlimit(Resource::Memlock, unlimited);
     }
-    let (offsets, features) = kernel_facts(release)?;
+    let Facts {
+        offsets, features, ..
+    } = facts(config.types.as_deref(), &release)?;
     let mut sizes = sizes(config);
     sizes.config.fetches = features.fetches.into();
     Ok((load(&sizes, &offsets, &features)?, features))
 }
 
-/// What of the running kernel the probes depend on, chosen by its version and type information.
+/// What of the running kernel the probes depend on.
+pub struct Facts {
+    /// Where its types are told.
+    pub source: TypeSource,
+    /// Where fields lie.
+    offsets: Offsets,
+    /// Chosen by its version and types.
+    pub features: Features,
+}
+
+/// Reads what of the kernel of this `release` the probes depend on, from `given` type information if there is.
 ///
 /// # Errors
 ///
-/// If that can't be read, or is not as expected.
-pub fn features() -> Result<Features, CaptureError> {
-    kernel_facts(host::release()).map(|(_, features)| features)
+/// If it can't be read, or is not as expected.
+pub fn facts(given: Option<&Path>, release: &str) -> Result<Facts, TypesError> {
+    let take = |btf: &Btf<'_>| Ok((offsets(btf)?, functions(btf)));
+    let (source, (offsets, theirs)) = types::find(given, release, take)?;
+    let functions = match source.from {
+        From::Kernel => theirs,
+        From::Given | From::Found => own_functions(),
+    };
+    Ok(Facts {
+        source,
+        offsets,
+        features: Features::of(release, functions),
+    })
 }
 
-fn kernel_facts(release: String) -> Result<(Offsets, Features), CaptureError> {
-    let bytes = fs::read(btf::PATH).map_err(|source| CaptureError::NoBtf {
-        path: btf::PATH,
-        source,
-    })?;
-    let facts = |btf: Btf<'_>| Ok((offsets(&btf)?, Features::of(&release, &btf)));
-    Btf::parse(&bytes)
-        .map_err(super::OffsetError::from)
-        .and_then(facts)
-        .map_err(|source| CaptureError::Offsets { release, source })
+/// The kernel's own numbers of functions, if it tells them.
+fn own_functions() -> Functions {
+    let own = fs::read(OWN).unwrap_or_default();
+    Btf::parse(&own).map_or_else(|_| Functions::default(), |btf| functions(&btf))
 }
 
 /// Base-2 logarithm of the number of policies that a capture with this `config` has.

@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_running_kernel_has_everything() {
-        let Ok(bytes) = std::fs::read(super::super::btf::PATH) else {
+        let Ok(bytes) = std::fs::read(super::super::types::OWN) else {
             eprintln!("skipped: this kernel has no type information");
             return;
         };

@@ -27,6 +27,15 @@ const CALLS: [([u8; 4], &str); 2] = [
 const ATOMIC: u8 = 0xdb;
 const ADD_AND_FETCH: [u8; 4] = [1, 0, 0, 0];
 
+/// Numbers of the functions that are called, where the kernel has them.
+pub type Functions = [Option<u32>; 2];
+
+/// The numbers in a kernel's own type information: those in other files are others, and a kernel without its own knows
+/// none.
+pub fn functions(own: &Btf<'_>) -> Functions {
+    CALLS.map(|(_, name)| own.function(name))
+}
+
 /// What the running kernel can do that the object's instructions depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
@@ -39,10 +48,9 @@ pub struct Features {
 }
 
 impl Features {
-    /// Those of the kernel with this `release` and type information.
-    pub fn of(release: &str, btf: &Btf<'_>) -> Self {
+    /// Those of the kernel with this `release`, which calls its functions by these numbers, if it does.
+    pub fn of(release: &str, [off, on]: Functions) -> Self {
         let version = host::version(release);
-        let [off, on] = CALLS.map(|(_, name)| btf.function(name));
         // Without the compiler, functions of the kernel can't be called.
         let preempted = version >= PREEMPTED;
         let calls = preempted && host::jit();
@@ -51,6 +59,11 @@ impl Features {
             preemption: off.zip(on).filter(|_| calls).map(Into::into),
             fetches: version >= FETCHES,
         }
+    }
+
+    /// Whether programs at raw tracepoints run from their beginning to their end without another one meanwhile.
+    pub fn undisturbed(&self) -> bool {
+        !self.preempted || self.preemption.is_some()
     }
 
     /// What was chosen, in words.
@@ -144,6 +157,14 @@ mod tests {
         assert_eq!(patched(FETCH, old), [0xdb, 0x21, 0, 0, 0, 0, 0, 0]);
         let helper = [0x85, 0, 0, 0, 4, 0, 0, 0];
         assert_eq!(patched(helper, old), helper);
+    }
+
+    #[test]
+    fn where_preemption_can_not_be_held_off_raw_tracepoints_are_disturbed() {
+        let of = |release, functions| Features::of(release, functions).undisturbed();
+        assert!(of("6.12.1", Functions::default()));
+        assert!(!of("7.2.1", Functions::default()));
+        assert_eq!(of("7.2.1", [Some(1), Some(2)]), host::jit());
     }
 
     #[test]

@@ -11,9 +11,9 @@ use aya::{
 };
 
 use super::{
-    CaptureConfig, CaptureError, ProbeState,
+    CaptureConfig, CaptureError, ProbeState, TypeSource, TypesError,
     attach::{Place, load, place, put, state},
-    object,
+    host, object,
 };
 
 /// A program of the object, and what this kernel does with it.
@@ -49,10 +49,14 @@ pub fn programs(config: &CaptureConfig) -> Result<Vec<Trial>, CaptureError> {
     Ok(trials.collect())
 }
 
-/// What was chosen for this kernel among what the probes can do, in words; nothing where they can't be used.
-#[must_use]
-pub fn choices() -> Option<String> {
-    object::features().ok().map(|features| features.told())
+/// Where this kernel's types are told, and what was chosen for it among what the probes can do, in words.
+///
+/// # Errors
+///
+/// If its types are told nowhere, or are not as expected.
+pub fn choices(config: &CaptureConfig) -> Result<(TypeSource, String), TypesError> {
+    let facts = object::facts(config.types.as_deref(), &host::release())?;
+    Ok((facts.source, facts.features.told()))
 }
 
 fn one(object: &mut Ebpf, name: String) -> Trial {
@@ -109,7 +113,7 @@ fn idle_offset() -> Option<u64> {
 }
 
 /// Where `address` lies in the file that is mapped there, according to `/proc/PID/maps`.
-fn offset_in_file(maps: &str, address: u64) -> Option<u64> {
+pub(super) fn offset_in_file(maps: &str, address: u64) -> Option<u64> {
     maps.lines().find_map(|line| {
         let mut words = line.split_ascii_whitespace();
         let (start, end) = words.next()?.split_once('-')?;

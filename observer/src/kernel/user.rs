@@ -25,6 +25,15 @@ pub struct UserProbe {
     pub offset: u64,
 }
 
+impl UserProbe {
+    /// The program without which, wherever that is planned, this one would mislead: work that is seen to be given
+    /// has to be seen to be taken.
+    #[must_use]
+    pub fn needs(&self) -> Option<&'static str> {
+        (self.program == "python_given").then_some("python_taken")
+    }
+}
+
 /// A probe in place; it is taken out when this is dropped.
 #[derive(Debug)]
 pub struct UserLink(#[expect(dead_code, reason = "held for its destructor")] UProbeLink);

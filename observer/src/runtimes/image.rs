@@ -9,8 +9,8 @@ use std::{
 };
 
 use object::{
-    LittleEndian, Object, ObjectSection, ObjectSegment, ReadCache, ReadRef,
-    elf::{FileHeader64, SHN_UNDEF, Sym64},
+    LittleEndian, Object, ObjectSection, ObjectSegment, ReadCache, ReadRef, SegmentFlags,
+    elf::{FileHeader64, PF_W, SHN_UNDEF, Sym64},
     read::elf::{ElfFile, Sym as _},
 };
 use procfs::process::MMapPath;
@@ -109,6 +109,7 @@ struct Segment {
     address: u64,
     offset: u64,
     len: u64,
+    writable: bool,
 }
 
 impl Image {
@@ -148,6 +149,13 @@ impl Image {
         Some(bytes)
     }
 
+    /// Where the parts of it lie in memory that the loader or the program may write, and how many bytes of
+    /// each the file holds.
+    pub fn writable(&self) -> impl Iterator<Item = (u64, u64)> {
+        let writable = self.segments.iter().filter(|segment| segment.writable);
+        writable.map(|segment| (segment.address.wrapping_add(self.bias), segment.len))
+    }
+
     /// Where the file holds what is in memory at `address`; `None` if it does not.
     #[must_use]
     pub fn offset(&self, address: u64) -> Option<u64> {
@@ -175,6 +183,7 @@ fn parse<const N: usize>(
             address,
             offset,
             len,
+            writable: matches!(segment.flags(), SegmentFlags::Elf { p_flags } if p_flags & PF_W != 0),
         }
     });
     let segments: Vec<Segment> = segments.collect();

@@ -26,6 +26,15 @@ impl Memory {
         Some(bytes)
     }
 
+    /// `len` bytes at an address, of at most 16 MiB; `None` if not all of them can be read.
+    #[must_use]
+    pub fn read(&self, address: u64, len: usize) -> Option<Vec<u8>> {
+        const MOST: usize = 16 << 20;
+        let mut bytes = vec![0; Some(len).filter(|len| *len <= MOST)?];
+        self.0.read_exact_at(&mut bytes, address).ok()?;
+        Some(bytes)
+    }
+
     /// The word at an address.
     #[must_use]
     pub fn word(&self, address: u64) -> Option<u64> {

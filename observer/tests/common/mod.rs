@@ -11,7 +11,7 @@ pub fn start(config: CaptureConfig) -> Option<Capture> {
         Ok(capture) => Some(capture),
         Err(
             error @ (CaptureError::Privileges { .. }
-            | CaptureError::NoBtf { .. }
+            | CaptureError::Types(_)
             | CaptureError::Lockdown
             | CaptureError::PidNamespace
             | CaptureError::KernelTooOld { .. }),

@@ -75,13 +75,21 @@ def work():
     return "done\n"
 
 
+def tick(n):
+    http.get(workload.background_url(n), timeout=TIMEOUT)
+    log(workload.background_line(n))
+
+
 def background():
     n = 0
     while True:
         time.sleep(workload.BACKGROUND_SECONDS)
         n += 1
-        http.get(workload.background_url(n), timeout=TIMEOUT)
-        log(workload.background_line(n))
+        # Every other time by the same threads that work for requests, if there are any.
+        if POOL and n % 2:
+            POOL.submit(tick, n).result()
+        else:
+            tick(n)
 
 
 def start_background():

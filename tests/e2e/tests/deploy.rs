@@ -1,56 +1,16 @@
 //! What is in `deploy/`, checked with the tools that read it.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use observer_e2e::app::root;
+use observer_e2e::deploy::{CHART, file, fine, helm, run};
 use observer_e2e::nginx::missing;
 use observer_e2e::skip::skip;
 
-/// Where `tests/setup.sh` puts helm.
-fn helm() -> Option<PathBuf> {
-    let own = root().join("target/e2e/helm/helm");
-    own.is_file().then_some(own)
-}
-
-fn run(command: &mut Command) -> Result<Output> {
-    command
-        .current_dir(root())
-        .output()
-        .with_context(|| format!("{command:?}"))
-}
-
-fn fine(command: &mut Command) -> Result<String> {
-    let output = run(command)?;
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    ensure!(output.status.success(), "{command:?}: {out}{err}");
-    Ok(out.into_owned())
-}
-
-fn deploy(file: &str) -> Result<String> {
-    std::fs::read_to_string(root().join("deploy").join(file)).with_context(|| file.to_owned())
-}
-
-const CHART: &str = "deploy/helm/observer";
-
+/// The chart for the version of which `deploy/kubernetes.yaml` is made.
 fn template(more: &[&str]) -> Option<Command> {
-    let mut command = Command::new(helm()?);
-    command
-        .args([
-            "template",
-            "observer",
-            CHART,
-            "--namespace",
-            "observer",
-            "--kube-version",
-            "1.33.0",
-        ])
-        .args(more);
-    Some(command)
+    observer_e2e::deploy::template("1.33.0", more)
 }
 
 #[test]
@@ -61,7 +21,7 @@ fn the_chart_is_right_and_its_manifests_are_those_that_lie_beside_it() -> Result
     };
     fine(Command::new(helm().context("helm")?).args(["lint", "--strict", CHART]))?;
     let made = fine(&mut plain)?;
-    let kept = deploy("kubernetes.yaml")?;
+    let kept = file("kubernetes.yaml")?;
     ensure!(
         kept.ends_with(&made),
         "deploy/kubernetes.yaml is not what the chart makes: its head says how to make it"
@@ -141,7 +101,7 @@ fn every_optional_object_can_be_made() -> Result<()> {
     }
     ensure!(made.contains("alert: TraceContextLost"));
     ensure!(
-        deploy("helm/observer/files/alerts.yaml")? == deploy("prometheus/alerts.yaml")?,
+        file("helm/observer/files/alerts.yaml")? == file("prometheus/alerts.yaml")?,
         "the chart's copy of the alerts differs"
     );
     Ok(())
@@ -177,7 +137,7 @@ fn systemd_takes_the_unit() -> Result<()> {
 
 #[test]
 fn the_dashboard_asks_for_metrics_that_there_are() -> Result<()> {
-    let dashboard: serde_json::Value = serde_json::from_str(&deploy("grafana/dashboard.json")?)?;
+    let dashboard: serde_json::Value = serde_json::from_str(&file("grafana/dashboard.json")?)?;
     let known = format!(
         "{}\n{}",
         std::fs::read_to_string(root().join("docs/metrics.md"))?,
@@ -200,7 +160,7 @@ fn the_dashboard_asks_for_metrics_that_there_are() -> Result<()> {
 
 #[test]
 fn the_seccomp_profile_is_one_and_forbids_what_is_not_named() -> Result<()> {
-    let profile: serde_json::Value = serde_json::from_str(&deploy("seccomp.json")?)?;
+    let profile: serde_json::Value = serde_json::from_str(&file("seccomp.json")?)?;
     ensure!(profile["defaultAction"] == "SCMP_ACT_ERRNO");
     let names = profile["syscalls"][0]["names"]
         .as_array()

@@ -1,5 +1,6 @@
 //! The first process of a virtual machine, and the workload that is observed in it.
 
+mod host;
 mod http;
 mod init;
 mod output;
@@ -33,6 +34,9 @@ fn run(args: &[&str]) -> Result<()> {
         ["show", file] => show(file),
         ["service", name, next] => service::run(name, next.parse()?),
         ["restricted", how, command @ ..] => restrict::run(how, command),
+        ["keep-types", at] => restrict::keep_types(at.as_ref()),
+        ["host"] => host::mount_all(),
+        ["in-host", command @ ..] => host::run(command),
         ["verified", command @ ..] => verified(command),
         ["panic"] => init::panic(),
         ["hang"] => init::hang(),

@@ -1,11 +1,12 @@
 //! Runs a command with less than a root process has.
 
-use std::{os::unix::process::CommandExt, process::Command};
+use std::{fs, os::unix::process::CommandExt, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 use rustix::{
     mount::{MountFlags, MountPropagationFlags, mount, mount_change},
     process::{Gid, Uid},
+    system::uname,
     thread::{
         CapabilitySet, CapabilitySets, UnshareFlags, remove_capability_from_bounding_set,
         set_capabilities, set_thread_gid, set_thread_uid, unshare_unsafe,
@@ -69,18 +70,29 @@ fn container() -> Result<()> {
     Ok(())
 }
 
+/// Where the kernel tells its types.
+const TYPES: &str = "/sys/kernel/btf";
+
+/// Keeps the kernel's type information in a file, and where files of its build lie.
+///
+/// # Errors
+///
+/// If it can't be copied.
+pub fn keep_types(at: &Path) -> Result<()> {
+    let types = fs::read(format!("{TYPES}/vmlinux")).context("reading the kernel's types")?;
+    fs::write(at, &types).with_context(|| format!("writing {}", at.display()))?;
+    fs::create_dir_all("/boot")?;
+    let release = uname().release().to_string_lossy().into_owned();
+    fs::write(format!("/boot/vmlinux-{release}"), &types).context("writing them to /boot")?;
+    Ok(())
+}
+
 /// Hides the kernel's type information, as on a kernel that was built without.
 fn without_btf() -> Result<()> {
     // SAFETY: of a process with a single thread, and no memory or descriptors are unshared.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private)?;
-    mount(
-        "tmpfs",
-        "/sys/kernel/btf",
-        "tmpfs",
-        MountFlags::empty(),
-        None,
-    )?;
+    mount("tmpfs", TYPES, "tmpfs", MountFlags::empty(), None)?;
     Ok(())
 }

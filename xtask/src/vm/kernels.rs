@@ -12,6 +12,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::modules;
+
 /// An architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Arch {
@@ -54,6 +56,15 @@ impl Arch {
     }
 }
 
+/// For what a kernel is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// Virtual machines: small.
+    Cloud,
+    /// Any machine, with drivers in modules.
+    Generic,
+}
+
 /// A kernel series of the distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Series {
@@ -92,24 +103,30 @@ impl fmt::Display for Series {
 /// Packages tried of a suite, newest first: one that is listed can be gone.
 const TRIED: usize = 3;
 
-/// The kernel image of a series, fetched if it was not before; `folder` keeps it.
+/// The kernel image of a series, fetched if it was not before; `folder` keeps it. With a generic one the
+/// [`modules`] that are wanted lie beside it.
 ///
 /// # Errors
 ///
 /// If it can't be had: without a network, or without apt.
-pub fn image(folder: &Path, arch: Arch, series: Series) -> Result<PathBuf> {
-    let kept = folder.join(format!("kernels/{}-{}", arch.name(), series.version));
+pub fn image(folder: &Path, arch: Arch, series: Series, flavour: Flavour) -> Result<PathBuf> {
+    let suffix = match flavour {
+        Flavour::Cloud => "",
+        Flavour::Generic => "-generic",
+    };
+    let kept = format!("kernels/{}-{}{suffix}", arch.name(), series.version);
+    let kept = folder.join(kept);
     let image = kept.join("vmlinuz");
     if image.exists() {
         return Ok(image);
     }
+    fs::create_dir_all(&kept)?;
     let mirrors = mirrors()?;
     let mut why = Vec::new();
     for suite in series.suites {
-        match from_suite(folder, arch, series, suite, &mirrors) {
-            Ok(found) => {
-                fs::create_dir_all(&kept)?;
-                fs::copy(&found, &image).with_context(|| format!("copying {}", found.display()))?;
+        match from_suite(folder, arch, (series, flavour), suite, &mirrors, &kept) {
+            Ok(fetched) => {
+                fs::rename(&fetched, &image)?;
                 return Ok(image);
             }
             Err(error) => why.push(format!("{suite}: {error:#}")),
@@ -185,25 +202,41 @@ pub fn package(folder: &Path, arch: Arch, suite: &str, name: &str) -> Result<Pat
     apt.unpack(name)
 }
 
+/// Puts a kernel of a suite into the folder `kept`; where its image lies.
 fn from_suite(
     folder: &Path,
     arch: Arch,
-    series: Series,
+    (series, flavour): (Series, Flavour),
     suite: &str,
     mirrors: &Mirrors,
+    kept: &Path,
 ) -> Result<PathBuf> {
     let apt = Apt::open(folder, arch, suite, mirrors)?;
     apt.update()?;
-    let packages = apt.packages(series)?;
+    let packages = apt.packages(series, arch, flavour)?;
     ensure!(!packages.is_empty(), "has no kernel package");
     let mut why = String::new();
     for package in packages.iter().take(TRIED) {
-        match apt.unpack(package) {
-            Ok(to) => return vmlinuz(&to).with_context(|| format!("looking into {package}")),
+        match fetch(&apt, package, flavour, kept) {
+            Ok(image) => return Ok(image),
             Err(error) => why = format!("{package}: {error:#}"),
         }
     }
     bail!("{why}")
+}
+
+fn fetch(apt: &Apt, package: &str, flavour: Flavour, kept: &Path) -> Result<PathBuf> {
+    let image = kept.join("fetched");
+    let mut unpacked = apt.unpack(package)?;
+    fs::copy(vmlinuz(&unpacked)?, &image)?;
+    if flavour == Flavour::Generic {
+        // From 6.19 on the modules are in a package of their own.
+        if let Some(release) = package.strip_prefix("linux-binary-") {
+            unpacked = apt.unpack(&format!("linux-modules-{release}"))?;
+        }
+        modules::keep(&unpacked, &kept.join(modules::FOLDER))?;
+    }
+    Ok(image)
 }
 
 /// apt's client, with lists of one suite alone.
@@ -270,11 +303,11 @@ impl Apt {
     }
 
     /// Packages of a series with a kernel image in them, newest first.
-    fn packages(&self, series: Series) -> Result<Vec<String>> {
+    fn packages(&self, series: Series, arch: Arch, flavour: Flavour) -> Result<Vec<String>> {
         let version = series.version.replace('.', "\\.");
-        let pattern = format!("^linux-(image|binary)-{version}\\..*-cloud-");
+        let pattern = format!("^linux-(image|binary)-{version}\\..*-{}$", arch.debian());
         let found = self.run("apt-cache", &["search", "--names-only", &pattern])?;
-        Ok(newest_first(&found))
+        Ok(newest_first(&found, flavour))
     }
 
     /// Fetches a package and unpacks it; where to.
@@ -301,13 +334,14 @@ impl Apt {
 }
 
 /// Names of packages in the output of `apt-cache search` that hold a kernel image, newest first.
-fn newest_first(found: &str) -> Vec<String> {
+fn newest_first(found: &str, flavour: Flavour) -> Vec<String> {
     let names = found.lines().filter_map(|line| line.split(' ').next());
     let mut names: Vec<&str> = names
         .filter(|name| {
             !["-unsigned", "-dbg", "-rt-"]
                 .iter()
                 .any(|no| name.contains(no))
+                && name.contains("-cloud-") == (flavour == Flavour::Cloud)
         })
         .collect();
     // From 6.19 on the image is in the binary package, and the image package is empty.
@@ -385,13 +419,16 @@ mod tests {
     #[test]
     fn the_newest_package_with_an_image_comes_first() {
         let old = "linux-image-5.10.0-9-cloud-amd64 - x\nlinux-image-5.10.0-46-cloud-amd64 - x\n\
-             linux-image-5.10.0-46-cloud-amd64-dbg - x\n";
-        assert_eq!(newest_first(old)[0], "linux-image-5.10.0-46-cloud-amd64");
+             linux-image-5.10.0-46-cloud-amd64-dbg - x\nlinux-image-5.10.0-45-amd64 - x\n";
+        let cloud = newest_first(old, Flavour::Cloud);
+        assert_eq!(cloud[0], "linux-image-5.10.0-46-cloud-amd64");
+        let generic = newest_first(old, Flavour::Generic);
+        assert_eq!(generic, ["linux-image-5.10.0-45-amd64"]);
         let new = "linux-binary-7.2.9+deb13-cloud-amd64 - x\n\
              linux-binary-unsigned-7.2.13+deb13-cloud-amd64 - x\n\
              linux-image-7.2.12+deb13-cloud-amd64 - x\n\
              linux-binary-7.2.12+deb13-cloud-amd64 - x\n";
-        let names = newest_first(new);
+        let names = newest_first(new, Flavour::Cloud);
         assert_eq!(names[0], "linux-binary-7.2.12+deb13-cloud-amd64");
         assert_eq!(names.len(), 2);
     }
@@ -402,7 +439,9 @@ mod tests {
         let mirrors = Mirrors::parse("http://127.0.0.1:1/debian/ trixie\n").expect("has one");
         let series = Series::find("7.2").expect("is one");
         let suite = "trixie-backports";
-        let error = from_suite(folder.path(), Arch::X86_64, series, suite, &mirrors)
+        let kernel = (series, Flavour::Cloud);
+        let kept = folder.path();
+        let error = from_suite(kept, Arch::X86_64, kernel, suite, &mirrors, kept)
             .expect_err("nobody listens there");
         assert!(format!("{error:#}").contains("127.0.0.1"), "{error:#}");
     }

@@ -18,6 +18,8 @@ use super::kernels::Arch;
 const BOOT: Duration = Duration::from_secs(240);
 /// How often it is looked how far the machine is.
 const LOOK: Duration = Duration::from_millis(100);
+/// This machine's file system, as the device that a guest mounts.
+const HOST: &str = "-fsdev local,id=host,path=/,security_model=none,readonly=on,multidevs=remap -device virtio-9p-pci,fsdev=host,mount_tag=host";
 /// What the kernel prints when it gives up (`kernel/panic.c`).
 const PANIC: &str = "Kernel panic - not syncing";
 
@@ -35,6 +37,8 @@ pub struct Machine<'a> {
     pub initramfs: &'a Path,
     /// Further parameters of the kernel.
     pub parameters: &'a str,
+    /// Whether it sees the file system of this machine, read-only.
+    pub host: bool,
     /// How long it may run, from boot to end.
     pub limit: Duration,
     /// How long it may take from one thing that it tells to the next.
@@ -152,6 +156,9 @@ impl Machine<'_> {
             Arch::X86_64 => ["-serial".into(), "chardev:report".into()],
             Arch::Aarch64 => ["-device".into(), "pci-serial,chardev=report".into()],
         });
+        if self.host {
+            args.extend(HOST.split(' ').map(Into::into));
+        }
         args.extend(["-kernel".into(), self.image.into()]);
         args.extend(["-initrd".into(), self.initramfs.into()]);
         let parameters = format!("console={console} panic=-1 {}", self.parameters);
@@ -255,6 +262,7 @@ mod tests {
             image: Path::new("/none"),
             initramfs: Path::new("/none"),
             parameters: "",
+            host: false,
             limit,
             silence,
             folder: folder.path().to_owned(),
@@ -347,6 +355,7 @@ mod tests {
             image: Path::new("/none"),
             initramfs: Path::new("/none"),
             parameters: "",
+            host: false,
             limit: LONG,
             silence: LONG,
             folder: folder.path().to_owned(),

@@ -56,8 +56,7 @@ fn native(to: &Path) -> Result<Programs> {
         build.args(["-p", "observer"]);
     }
     run(build)?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let built = root()?.join(target).join("debug");
+    let built = built()?;
     let observer = named.unwrap_or_else(|| built.join("observer"));
     let guest = built.join("guest");
     let mut libraries = needed(&observer)?;
@@ -100,19 +99,39 @@ fn needed(program: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(paths.map(|path| (path.to_owned(), path.into())).collect())
 }
 
+/// Builds the truth bench for this machine's architecture; where it goes in a machine, and where it lies here.
+///
+/// # Errors
+///
+/// If it can't be built.
+pub fn bench(folder: &Path) -> Result<(String, PathBuf)> {
+    let to = folder.join(format!("programs/{}", Arch::X86_64.name()));
+    let package = ["-p", "observer-e2e", "--bin", "truth"];
+    let build = ["build", "--locked", "--quiet"];
+    run(cargo([&build[..], &package].concat())?)?;
+    let bench = strip("strip", &built()?.join("truth"), &to)?;
+    Ok(("/bin/truth".to_owned(), bench))
+}
+
+/// Where cargo puts programs.
+fn built() -> Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    Ok(root()?.join(target).join("debug"))
+}
+
 impl Programs {
-    /// Writes a file system with the programs and a `plan`.
+    /// Writes a file system with the programs, a `plan`, and `more` files: where they go, and where they lie.
     ///
     /// # Errors
     ///
     /// If it can't be written.
-    pub fn image(&self, plan: &Plan, to: &Path) -> Result<()> {
+    pub fn image(&self, plan: &Plan, more: &[(String, PathBuf)], to: &Path) -> Result<()> {
         let file = File::create(to).with_context(|| format!("making {}", to.display()))?;
         let mut archive = Archive::new(BufWriter::new(file))?;
         archive.copy("/init", &self.guest)?;
         archive.copy("/bin/guest", &self.guest)?;
         archive.copy("/bin/observer", &self.observer)?;
-        for (path, from) in &self.libraries {
+        for (path, from) in self.libraries.iter().chain(more) {
             archive.copy(path, from)?;
         }
         archive.file(PLAN, &serde_json::to_vec(plan)?)?;

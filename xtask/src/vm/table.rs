@@ -48,6 +48,16 @@ impl Row {
             .collect()
     }
 
+    /// Takes over the checks whose names begin so, and which were not made this time, from an earlier row.
+    pub fn keep(&mut self, beginning: &str, before: Option<&Self>) {
+        let before = before.into_iter().flat_map(|row| &row.checks);
+        let kept = before.filter(|(name, _)| name.starts_with(beginning));
+        for (name, why) in kept {
+            let entry = self.checks.entry(name.clone());
+            entry.or_insert_with(|| why.clone());
+        }
+    }
+
     /// What fails, and did not in `before`: what worked, or was not there.
     pub fn worse_than(&self, before: &Self) -> Vec<String> {
         let names = |row: &Self| -> Vec<String> {
@@ -216,6 +226,17 @@ mod tests {
         assert_eq!(bad.worse_than(&good), ["sys_enter", "smoke"]);
         assert!(bad.worse_than(&bad).is_empty() && good.worse_than(&bad).is_empty());
         assert_eq!(bad.failed().len(), 2);
+    }
+
+    #[test]
+    fn checks_that_were_not_made_are_kept_by_their_beginning() {
+        let before = row("ok", "failed");
+        let mut now = row("ok", "");
+        now.checks.clear();
+        now.keep("live: ", Some(&before));
+        assert!(now.checks.is_empty());
+        now.keep("smo", Some(&before));
+        assert_eq!(now.checks, before.checks);
     }
 
     #[test]

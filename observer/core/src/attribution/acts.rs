@@ -164,6 +164,7 @@ impl Attributor {
             return;
         }
         let hold = self.threads.hands_on(record.tid);
+        let hold = self.within_generations(hold);
         let birth = self
             .births
             .began(record.tgid, record.tid, child, hold, record.time);
@@ -174,6 +175,9 @@ impl Attributor {
     pub fn thread_ended(&mut self, tid: Tid, time: KernelNanos) {
         self.wakes.happened(time, wakes::Event::Ended { tid });
         self.clients.thread_ended(tid);
+        if let Some(item) = self.threads.item(tid) {
+            self.items.over(item);
+        }
         if let Some(birth) = self.threads.remove(tid) {
             self.births.ended(birth, time);
         }
@@ -184,10 +188,12 @@ impl Attributor {
         self.births.process_ended(tgid, now);
         self.wakes.process_ended(tgid);
         self.given.process_ended(tgid);
+        self.made.process_ended(tgid);
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
         self.asked.process_ended(tgid);
+        self.forget_habits(tgid);
         self.gone.push_back((now, tgid));
     }
 
@@ -200,5 +206,6 @@ impl Attributor {
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
         self.asked.process_ended(tgid);
+        self.forget_habits(tgid);
     }
 }

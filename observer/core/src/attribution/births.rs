@@ -26,9 +26,6 @@ const MAX_BIRTHS: usize = 65_536;
 /// How long a thread that has ended is remembered, nanoseconds.
 const RETENTION: u64 = 60_000_000_000;
 
-/// Generations that are followed.
-const MAX_GENERATIONS: usize = 8;
-
 /// Number of a thread's birth: thread ids are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BirthId(u64);
@@ -90,10 +87,6 @@ impl Births {
         self.forget(time);
         let id = BirthId(self.next);
         self.next += 1;
-        let hold = match hold {
-            Hold::Born(parent) if self.generation(parent) >= MAX_GENERATIONS => Hold::Nothing(None),
-            hold => hold,
-        };
         let birth = Birth {
             tgid,
             tid: child,
@@ -149,19 +142,6 @@ impl Births {
 
     pub(super) fn get(&self, id: BirthId) -> Option<&Birth> {
         self.births.get(&id)
-    }
-
-    fn generation(&self, id: BirthId) -> usize {
-        let mut generation = 0;
-        let mut at = Some(id);
-        while let Some(birth) = at.and_then(|id| self.births.get(&id)) {
-            generation += 1;
-            at = match birth.hold {
-                Hold::Born(parent) => Some(parent),
-                _ => None,
-            };
-        }
-        generation
     }
 
     fn forget(&mut self, now: KernelNanos) {

@@ -33,6 +33,7 @@ impl Attributor {
             Hold::Serving(request) => self.is_served(subject.tgid, *request, now),
             Hold::After(_) => now.since(subject.time) > subject::STAY_PATIENCE,
             Hold::Messages(messages) => !messages.iter().any(|m| self.waiting_at(*m).is_some()),
+            Hold::Item(item) => self.is_item_settled(subject, *item, now),
             Hold::Born(birth) => self.is_grown(subject.tgid, *birth, now),
             Hold::Running(doer) => self.is_owned(subject, doer, now),
             Hold::Stayed(_) | Hold::Nothing(_) => true,
@@ -57,7 +58,7 @@ impl Attributor {
     }
 
     /// Whether nothing is to come that says more about what an execution was doing.
-    fn is_owned(&self, subject: &Subject, doer: &Doer, now: KernelNanos) -> bool {
+    pub(super) fn is_owned(&self, subject: &Subject, doer: &Doer, now: KernelNanos) -> bool {
         let found = self.owner_of(subject.tgid, doer, now);
         let unknown = found.owner == Owned::Unknown;
         let now = self.now(subject.tgid, now);

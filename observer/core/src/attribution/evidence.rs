@@ -49,7 +49,11 @@ impl Attributor {
                 "threads that were waited for",
                 self.awaited(process, subject),
             ),
-            ("threads that woke workers", self.given(process, subject)),
+            (
+                "threads that woke workers",
+                self.given(process, subject, now),
+            ),
+            ("threads that made tasks", self.made(process, subject)),
         ]
         .map(|(of, says)| Found { of, says })
     }
@@ -91,6 +95,7 @@ impl Attributor {
             }
             Owned::Shared => return Err(Some(Reason::SharedExecution)),
             Owned::Outlived => return Err(Some(Reason::OutlivedRequest)),
+            Owned::Unwatched => return Err(Some(Reason::NotWatched)),
             Owned::Unknown => return Err(None),
         };
         self.check(process, subject, request, wait)?;
@@ -162,7 +167,7 @@ impl Attributor {
                 }
             }
             // Of its own it says nothing: what it was started for does.
-            Hold::Born(_) | Hold::Running(_) => return Err(None),
+            Hold::Born(_) | Hold::Item(_) | Hold::Running(_) => return Err(None),
             Hold::Nothing(reason) => return Err(reason.clone()),
         };
         Ok(link)

@@ -9,6 +9,9 @@ use crate::ids::{KernelNanos, Seq, Tgid};
 use crate::judged::{Evidence, ExchangeId, Reason, Tier};
 use crate::record::{Execution, TakeHow};
 
+/// Hand-offs that are followed: threads that start threads, and give work to executors.
+const MAX_GENERATIONS: usize = 8;
+
 impl Attributor {
     /// Evidence of threads that worked for others, or why there is none.
     pub(super) fn handed(
@@ -18,7 +21,7 @@ impl Attributor {
         now: KernelNanos,
     ) -> Result<Link, Option<Reason>> {
         let born = match &subject.hold {
-            Hold::Born(birth) => self.by_birth(process, *birth),
+            hold @ (Hold::Born(_) | Hold::Item(_)) => self.worked_for(process, subject, hold, now),
             _ => Err(None),
         };
         let link = match (self.by_taker(process, subject, now), born) {
@@ -34,14 +37,17 @@ impl Attributor {
         Ok(link)
     }
 
-    /// The request that a thread worked for, itself or by its birth.
+    /// The request that a thread worked for, itself, by its birth, or by the work that it took.
     pub(super) fn worked_for(
         &self,
         process: &Process,
+        subject: &Subject,
         hold: &Hold,
+        now: KernelNanos,
     ) -> Result<Link, Option<Reason>> {
         match hold {
-            Hold::Born(birth) => self.by_birth(process, *birth),
+            Hold::Born(birth) => self.by_birth(process, subject, *birth, now),
+            Hold::Item(item) => self.by_item(process, subject, *item, now),
             hold => self.held(process, hold),
         }
     }
@@ -69,7 +75,7 @@ impl Attributor {
             hold => {
                 let taker = taken.tid;
                 let evidence = Evidence::Taken { taker, connected };
-                (self.worked_for(process, hold)?, evidence)
+                (self.worked_for(process, subject, hold, now)?, evidence)
             }
         };
         if !self.clients.believes(taken, subject.tid) {
@@ -84,7 +90,13 @@ impl Attributor {
     }
 
     /// The request for which the thread with this birth was started.
-    fn by_birth(&self, process: &Process, id: BirthId) -> Result<Link, Option<Reason>> {
+    fn by_birth(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        id: BirthId,
+        now: KernelNanos,
+    ) -> Result<Link, Option<Reason>> {
         let birth = self.births.get(id).ok_or(None)?;
         let ended = |request: Seq| -> Result<(&Served, KernelNanos), Option<Reason>> {
             let served = process.served(request).ok_or(None)?;
@@ -107,7 +119,7 @@ impl Attributor {
                 })
             }
             Some(Origin::Parent { tid, hold }) => {
-                let link = self.worked_for(process, &hold)?;
+                let link = self.worked_for(process, subject, &hold, now)?;
                 let (_, until) = ended(link.request)?;
                 if !birth.ended_with(until) || !birth.was_quiet_after(until) {
                     return Err(Some(Reason::OutlivedRequest));
@@ -160,12 +172,35 @@ impl Attributor {
     fn root(&self, id: BirthId) -> Option<Seq> {
         let mut birth = self.births.get(id)?;
         loop {
-            match (birth.answered, &birth.hold) {
-                (Answered::One(request), _) => return Some(request),
-                (_, Hold::Serving(request)) => return Some(*request),
-                (_, Hold::Born(parent)) => birth = self.births.get(*parent)?,
+            if let Answered::One(request) = birth.answered {
+                return Some(request);
+            }
+            let mut hold = &birth.hold;
+            while let Hold::Item(item) = hold {
+                hold = &self.items.get(*item)?.hold;
+            }
+            birth = match hold {
+                Hold::Serving(request) => return Some(*request),
+                Hold::Born(parent) => self.births.get(*parent)?,
                 _ => return None,
+            };
+        }
+    }
+
+    /// What a thread was doing, unless that was handed on too often to be followed.
+    pub(super) fn within_generations(&self, hold: Hold) -> Hold {
+        let mut at = &hold;
+        for _ in 0..MAX_GENERATIONS {
+            let next = match at {
+                Hold::Born(birth) => self.births.get(*birth).map(|birth| &birth.hold),
+                Hold::Item(item) => self.items.get(*item).map(|item| &item.hold),
+                _ => None,
+            };
+            match next {
+                Some(next) => at = next,
+                None => return hold,
             }
         }
+        Hold::Nothing(None)
     }
 }

@@ -27,6 +27,7 @@ impl Attributor {
             self.wakes.acted(tid, time, read);
             self.given.acted(tid, time);
         }
+        self.item_moved(tid, time);
     }
 
     /// A thread waited for a futex and was woken.
@@ -194,8 +195,9 @@ impl Attributor {
         }
         let awaited = self.wakes.awaited(subject.seq);
         let given = self.given.by(subject.seq);
-        let mut others = awaited.into_iter().chain(given);
-        if others.any(|other| !self.is_settled(subject, &other.hold, now))
+        let others = awaited.into_iter().chain(given).map(|other| &other.hold);
+        let mut others = others.chain(self.made_by(subject));
+        if others.any(|hold| !self.is_settled(subject, hold, now))
             || self.given.is_open(subject.seq)
         {
             return false;
@@ -233,9 +235,10 @@ impl Attributor {
         &self,
         process: &Process,
         subject: &Subject,
+        now: KernelNanos,
     ) -> Result<Link, Option<Reason>> {
         let other = self.given.by(subject.seq).ok_or(None)?;
-        let link = self.worked_for(process, &other.hold)?;
+        let link = self.worked_for(process, subject, &other.hold, now)?;
         let served = process.served(link.request).ok_or(None)?;
         if served.since > subject.time || served.until.is_none_or(|until| until < subject.time) {
             return Err(None);

@@ -3,6 +3,8 @@
 use super::births::BirthId;
 use super::clients::Taken;
 use super::executions::LifeId;
+use super::inference::{Guess, Silence};
+use super::items::ItemId;
 use crate::context::line::LineContext;
 use crate::exchange::{Begun, Ended};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
@@ -39,6 +41,8 @@ pub struct Subject {
     pub taken: Option<Box<Taken>>,
     /// The execution that did it, where the runtime has finer ones than threads.
     pub doer: Option<Doer>,
+    /// Its likeliest request, as it looked when it began; absent unless inference is asked for.
+    pub(super) guess: Option<Result<Box<Guess>, Silence>>,
     /// What it is.
     pub work: Work,
 }
@@ -86,6 +90,8 @@ pub enum Hold {
     Messages(Vec<Seq>),
     /// What the thread was started for, if its life shows that.
     Born(BirthId),
+    /// What the work was given for that the thread took from its executor's queue last.
+    Item(ItemId),
     /// What the virtual thread does that ran on the thread.
     Running(Doer),
     /// Nothing; the thread says why, if it knows.

@@ -16,6 +16,7 @@
 use hashbrown::HashMap;
 
 use super::births::BirthId;
+use super::items::ItemId;
 use super::pipes::Carried;
 use super::served::{Broken, Claim};
 use super::subject::Hold;
@@ -39,6 +40,8 @@ pub(super) struct Threads {
 struct Thread {
     doing: Doing,
     carries: Option<Carried>,
+    /// The work that it took from its executor's queue last.
+    item: Option<ItemId>,
     /// Its birth, if that was seen.
     birth: Option<BirthId>,
 }
@@ -89,6 +92,7 @@ impl Threads {
             };
         };
         thread.carries = None;
+        thread.item = None;
         let interrupted = match thread.doing {
             Doing::Serving { request, .. } => Some(request),
             _ => None,
@@ -245,6 +249,18 @@ impl Threads {
         }
     }
 
+    /// A thread has taken work from its executor's queue, unknown work if `None`. Returns what it took before.
+    pub(super) fn takes_item(&mut self, tid: Tid, item: Option<ItemId>) -> Option<ItemId> {
+        let thread = self.thread(tid)?;
+        thread.carries = None;
+        std::mem::replace(&mut thread.item, item)
+    }
+
+    /// The work that a thread took from its executor's queue last.
+    pub(super) fn item(&self, tid: Tid) -> Option<ItemId> {
+        self.threads.get(&tid)?.item
+    }
+
     /// A thread ended. Returns its birth, if that was seen.
     pub(super) fn remove(&mut self, tid: Tid) -> Option<BirthId> {
         self.threads.remove(&tid)?.birth
@@ -261,10 +277,11 @@ impl Threads {
 impl Thread {
     /// What it works on if it serves no request.
     fn otherwise(&self) -> Hold {
-        match (&self.carries, self.birth) {
-            (Some(carried), _) => Hold::Messages(carried.messages.clone()),
-            (None, Some(birth)) => Hold::Born(birth),
-            (None, None) => Hold::Nothing(None),
+        match (&self.carries, self.item, self.birth) {
+            (Some(carried), _, _) => Hold::Messages(carried.messages.clone()),
+            (None, Some(item), _) => Hold::Item(item),
+            (None, None, Some(birth)) => Hold::Born(birth),
+            (None, None, None) => Hold::Nothing(None),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use observer_abi::{self as abi, class, data_flag, file_flag, kind};
 
 use super::{
-    Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Nudge, Record, Short, Take,
-    TakeHow, TcpAddresses, Turn, Waited, Woke, canonical,
+    Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Heap, Item, ItemHow, Nudge,
+    Record, Short, Take, TakeHow, TcpAddresses, Turn, Waited, Woke, canonical,
 };
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
 
@@ -161,6 +161,8 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         kind::TURN => turn(body)?,
         kind::WOKE => woke(body)?,
         kind::NUDGE => nudge(body)?,
+        kind::ITEM => item(body)?,
+        kind::HEAP => heap(body)?,
         kind::RING => Event::Ring,
         other => return Err(DecodeError::Kind(other)),
     };
@@ -214,6 +216,18 @@ fn execution(code: u8, id: u64, origin: u64) -> Result<Option<Execution>, Decode
         kind: runtime,
         id,
         origin,
+    }))
+}
+
+fn heap(body: &[u8]) -> Result<Event<'_>, DecodeError> {
+    let f = Fields::need(body, size_of::<abi::Heap>())?;
+    Ok(Event::Heap(Heap {
+        task: f.u64(offset!(abi::Heap, task)),
+        class: f.u32(offset!(abi::Heap, class)),
+        start: f.u64(offset!(abi::Heap, start)),
+        top: f.u64(offset!(abi::Heap, top)),
+        end: f.u64(offset!(abi::Heap, end)),
+        collections: f.u32(offset!(abi::Heap, collections)),
     }))
 }
 
@@ -285,6 +299,24 @@ fn nudge(body: &[u8]) -> Result<Event<'_>, DecodeError> {
         woken: woken.ok_or(DecodeError::Field("runtime"))?,
         waker: f.u64(offset!(abi::Nudge, waker)),
         again: f.u8(offset!(abi::Nudge, again)) != 0,
+    }))
+}
+
+fn item(body: &[u8]) -> Result<Event<'_>, DecodeError> {
+    let f = Fields::need(body, size_of::<abi::Item>())?;
+    let how = match f.u8(offset!(abi::Item, how)) {
+        abi::item::GIVEN => ItemHow::Given,
+        abi::item::TAKEN => ItemHow::Taken,
+        _ => return Err(DecodeError::Field("how")),
+    };
+    Ok(Event::Item(Item {
+        id: f.u64(offset!(abi::Item, item)),
+        how,
+        execution: execution(
+            f.u8(offset!(abi::Item, runtime)),
+            f.u64(offset!(abi::Item, execution)),
+            f.u64(offset!(abi::Item, origin)),
+        )?,
     }))
 }
 

@@ -142,6 +142,10 @@ pub enum Event<'a> {
     Woke(Woke),
     /// An execution had another one run again.
     Nudge(Nudge),
+    /// Work was given to an executor, or taken from it.
+    Item(Item),
+    /// What the runtime keeps of the thread, just before it moves bytes or takes a connection.
+    Heap(Heap),
     /// The thread uses an `io_uring`: what it does through that is in no record.
     Ring,
 }
@@ -155,6 +159,43 @@ pub struct Nudge {
     pub waker: u64,
     /// It was to run already, so that others may have seen to it before.
     pub again: bool,
+}
+
+/// Work was given to an executor, or taken from it (`observer_abi::Item`).
+#[derive(Clone, Copy, Debug)]
+pub struct Item {
+    /// Its identity in its process, never used again; 0 if it was taken and its giving not seen.
+    pub id: u64,
+    /// What happened to it.
+    pub how: ItemHow,
+    /// The execution that gave it; none if the thread is all that is known.
+    pub execution: Option<Execution>,
+}
+
+/// What happens to an executor's work (`observer_abi::item`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemHow {
+    /// The thread puts it into the executor's queue.
+    Given,
+    /// The thread has taken it from there, and does it until it takes the next one.
+    Taken,
+}
+
+/// Where a thread of Java makes objects, and which one is its task (`observer_abi::Heap`).
+#[derive(Clone, Copy, Debug)]
+pub struct Heap {
+    /// Address of the task; 0 for none that is known.
+    pub task: u64,
+    /// What tells the task's class from others.
+    pub class: u32,
+    /// Beginning of the thread's buffer; 0 for none.
+    pub start: u64,
+    /// Where the next object will be made.
+    pub top: u64,
+    /// The buffer's end.
+    pub end: u64,
+    /// Collections that have begun.
+    pub collections: u32,
 }
 
 /// A thread waited for a futex and was woken by another thread of its process (`observer_abi::Woke`).

@@ -15,7 +15,7 @@ use observer_core::facts::{FileFacts, ProcessFacts, Runtime};
 use observer_core::ids::{FileId, Tgid};
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
-pub use told::{Told, tell, tell_explaining};
+pub use told::{Told, tell, tell_explaining, tell_inferring};
 
 pub const STEP: u64 = 10_000;
 

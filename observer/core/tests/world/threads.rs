@@ -30,6 +30,22 @@ impl World {
         self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
+    /// A thread, and what runs on it, gives an executor work, or takes work from it (`abi::item`).
+    pub fn item(&mut self, tgid: u32, tid: u32, how: u8, item: u64) {
+        let header = self.header(abi::kind::ITEM, 0, tgid, tid, size_of::<abi::Item>());
+        let (runtime, execution) = self.running.get(&tid).copied().unwrap_or_default();
+        let record = abi::Item {
+            header,
+            item,
+            execution,
+            origin: 0,
+            runtime,
+            how,
+            reserved: [0; 6],
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
     /// An execution begins another one.
     pub fn branch(&mut self, tgid: u32, tid: u32, runtime: u8, parent: u64, child: u64) {
         let len = size_of::<abi::Branch>();

@@ -13,15 +13,28 @@ pub fn tell(inputs: &[Fed], lost: u64) -> Told {
 
 /// The same, with the explanation of one attribution.
 pub fn tell_explaining(inputs: &[Fed], lost: u64, explain: Option<SubjectId>) -> Told {
+    told_by(engine(explain, false), inputs, lost)
+}
+
+/// The same, with what is likely where nothing is certain.
+pub fn tell_inferring(inputs: &[Fed], lost: u64, explain: Option<SubjectId>) -> Told {
+    told_by(engine(explain, true), inputs, lost)
+}
+
+fn engine(explain: Option<SubjectId>, infer: bool) -> Engine {
     let anchor = ClockAnchor {
         monotonic: KernelNanos(1_000_000_000),
         wall: 1_700_000_000_000_000_000,
     };
-    let mut engine = Engine::new(Config {
+    Engine::new(Config {
         anchor,
         explain,
         show_query: true,
-    });
+        infer,
+    })
+}
+
+fn told_by(mut engine: Engine, inputs: &[Fed], lost: u64) -> Told {
     let mut out = Vec::new();
     for input in inputs {
         let input = match input {

@@ -7,6 +7,7 @@
 
 mod entry;
 mod offsets;
+mod queue;
 mod walk;
 
 use observer_abi::{control::Layout, python as word, runtime};
@@ -54,17 +55,54 @@ pub fn plan(process: &Process) -> Result<Plan, Unavailable> {
     if version.has_thread_contexts() {
         layout.words[word::FLAGS] |= word::THREAD_CONTEXTS;
     }
+    let mut probes = interpreter.probes(process, &memory)?;
+    let mut missing = Vec::new();
+    match executors(process, &memory, &interpreter, &files) {
+        Ok(more) => probes.extend(more),
+        Err(why) => missing.push(format!("for whom pools of threads work: {why}")),
+    }
     Ok(Plan {
         stepped: false,
         kind: ExecutionKind::PythonContext,
         layout,
-        probes: interpreter.probes(process, &memory)?,
-        missing: Vec::new(),
+        probes,
+        missing,
     })
 }
 
 fn because(reason: &str) -> Unavailable {
     Unavailable(reason.to_owned())
+}
+
+/// Probes where work is given to the threads of an executor and where they take it; none if the module that has
+/// their queues is not there (yet).
+fn executors(
+    process: &Process,
+    memory: &Memory,
+    interpreter: &Interpreter,
+    files: &[Mapped],
+) -> Result<Vec<UserProbe>, Unavailable> {
+    let library = files.iter().find(|file| file.name().starts_with("_queue."));
+    let file = library.unwrap_or(&interpreter.file);
+    let (image, [module]) = Image::read(process, file, ["PyInit__queue"])
+        .map_err(|error| Unavailable(format!("{}: {error}", file.path)))?;
+    if module.is_none() {
+        return Ok(Vec::new());
+    }
+    let functions = queue::find(&image, memory)
+        .ok_or_else(|| because("where its queues are used can't be told"))?;
+    // First whatever takes: what is given unseen is given by nobody, what is taken unseen would be taken for the work before.
+    let [nowait, get] = functions.takes.map(|take| ("python_taken", take));
+    let places = [nowait, get, ("python_given", functions.gives)];
+    let probe = |(program, address): (&'static str, u64)| {
+        Some(UserProbe {
+            program,
+            file: file.file(process),
+            offset: image.offset(entry::of(&image, address))?,
+        })
+    };
+    let probes: Option<Vec<_>> = places.into_iter().map(probe).collect();
+    probes.ok_or_else(|| because("its queues are not in their module"))
 }
 
 /// Whether the process has loaded gevent. Whoever else uses greenlets does so inside a task.
