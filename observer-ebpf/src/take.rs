@@ -8,6 +8,7 @@ use crate::{
     emit::Piece,
     execution,
     file::{Direction, is_socket},
+    heap,
     maps::{CLIENT, FileState, ThreadState},
     ring,
     thread::Thread,
@@ -60,11 +61,13 @@ fn send(caller: Thread, regs: u64, call: &mut ThreadState, state: &FileState) {
     if !matches!(execution.runtime, runtime::NONE | runtime::JAVA) {
         return;
     }
+    let now = ring::now();
+    heap::tell(caller, now);
     let Some(mut entry) = ring::reserve::<Take>() else {
         return;
     };
     let len = size_of::<Take>() as u32;
-    let mut header = ring::header(kind::TAKE, len, caller.pid_tgid, ring::now());
+    let mut header = ring::header(kind::TAKE, len, caller.pid_tgid, now);
     header.flags = call.flags as u8 & data_flag::NONBLOCK;
     header.waited = call.waited;
     call.waited = 0;

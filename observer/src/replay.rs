@@ -48,6 +48,7 @@ pub fn run(plan: &ReplayPlan) -> Result<Exit, Error> {
         anchor: startup.anchor,
         show_query: show.show_query,
         explain: show.explain,
+        infer: show.infer,
     };
     match session::run(&mut replay, config, sink, None) {
         Ok(_) => Ok(Exit::Ok),

@@ -96,10 +96,16 @@ fn headers_are_decoded() {
 #[test]
 fn headers_are_decoded_to_json() {
     for (header, status) in [(GOOD, 0), (BAD, 1)] {
-        let ran = run(&["decode", "--output", "json", header]);
-        assert_eq!(ran.status, status);
-        let value: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
-        assert_eq!(value["valid"], serde_json::json!(status == 0));
+        // Options may stand before the header and after it.
+        for args in [
+            ["decode", "--output", "json", header],
+            ["decode", header, "--output", "json"],
+        ] {
+            let ran = run(&args);
+            assert_eq!(ran.status, status);
+            let value: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+            assert_eq!(value["valid"], serde_json::json!(status == 0));
+        }
     }
 }
 

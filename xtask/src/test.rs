@@ -91,6 +91,8 @@ pub fn run(part: &Part) -> Result<()> {
 
 fn unit(steps: &mut Steps, skips: &Skips) {
     steps.cargo("formatting", &["fmt", "--all", "--check"], &[]);
+    let fuzzing = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
+    steps.cargo("formatting of the fuzz targets", &fuzzing, &[]);
     let lints = [
         "clippy",
         "--workspace",

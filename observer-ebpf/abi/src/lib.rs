@@ -17,6 +17,7 @@
 #![no_std]
 
 pub mod control;
+pub mod heap;
 pub mod java;
 pub mod lot;
 pub mod node;
@@ -77,8 +78,11 @@ pub mod kind {
     pub const RING: u8 = 14;
     /// A piece of work was put into a queue, or taken out of it: [`Item`](super::Item).
     pub const ITEM: u8 = 15;
+    /// What the runtime of a process keeps of the thread that moves bytes or takes a connection, just before that:
+    /// [`Heap`](super::Heap).
+    pub const HEAP: u8 = 16;
     /// The highest value in use.
-    pub const LAST: u8 = ITEM;
+    pub const LAST: u8 = HEAP;
 }
 
 /// Values of [`Item::how`].
@@ -435,6 +439,30 @@ pub struct Item {
     pub reserved: [u8; 6],
 }
 
+/// Where a thread of Java makes objects, and which object is the task that it has taken from the queue of its pool.
+///
+/// Each thread makes its objects in a buffer of its own, one after the other, so the address of one that was not moved
+/// since says who made it, and between which two of these records. Told of processes that are asked for it
+/// ([`control::watch::WAKES`]), with the time of the record that follows.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heap {
+    /// Start of the record.
+    pub header: Header,
+    /// Address of the task; 0 if the thread has none, or none that is known.
+    pub task: u64,
+    /// Beginning of the thread's buffer; 0 if it has none since the last collection.
+    pub start: u64,
+    /// Where in it the next object will be made.
+    pub top: u64,
+    /// The buffer's end.
+    pub end: u64,
+    /// Collections that have begun: objects may have been moved by each.
+    pub collections: u32,
+    /// What tells the class of the task from others; 0 for none.
+    pub class: u32,
+}
+
 /// Something that happened to a thread or process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -462,4 +490,5 @@ const _: () = {
     assert!(size_of::<Woke>() == 64);
     assert!(size_of::<Nudge>() == 56);
     assert!(size_of::<Item>() == 64);
+    assert!(size_of::<Heap>() == 72);
 };

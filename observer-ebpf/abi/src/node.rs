@@ -52,9 +52,9 @@ impl Node {
             runtime: u64::from(runtime::NODE),
             ..Layout::default()
         };
-        layout.words[0] = u64::from(self.depth);
-        layout.words[1] = u64::from(self.ids);
-        for (word, end) in layout.words[2..].iter_mut().zip(&self.ends) {
+        layout.words[DEPTH] = u64::from(self.depth);
+        layout.words[IDS] = u64::from(self.ids);
+        for (word, end) in layout.words[FIRST_END..].iter_mut().zip(&self.ends) {
             *word = end.word();
         }
         layout
@@ -95,6 +95,11 @@ pub const DEPTH: usize = 0;
 pub const IDS: usize = 1;
 /// The first word of `layout` that holds an end.
 pub const FIRST_END: usize = 2;
+/// The word of `layout` that holds the number of the window of time in which the process is watched. What
+/// began in another one is not known.
+pub const WINDOW: usize = FIRST_END + ENDS;
+/// The word of `layout` in which the probe at the ends of scopes counts its runs.
+pub const RUNS: usize = WINDOW + 1;
 
 /// The whole number that the bits of a double stand for; `None` if it is negative, broken or above 2^53.
 #[must_use]

@@ -11,7 +11,7 @@ use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
 use observer_abi::{control::Layout, java as word, runtime};
 
 use super::{Execution, thread_pointer};
-use crate::{barrier, maps::RUNTIMES, mem, ring};
+use crate::{barrier, heap::HEAPS, maps::RUNTIMES, mem, ring};
 
 /// Where the machine keeps what it knows of a thread, by thread id.
 #[map]
@@ -70,7 +70,7 @@ fn java_thread(layout: &Layout, pid_tgid: u64) -> Option<Known> {
             return Some(known);
         }
     }
-    let thread = find_java_thread((pid_tgid >> 32) as u32, pointer);
+    let thread = find_java_thread((pid_tgid >> 32) as u32, EXECUTIONS, pointer);
     let own = if thread == 0 { 0 } else { own(layout, thread) };
     let known = Known {
         thread,
@@ -84,7 +84,7 @@ fn java_thread(layout: &Layout, pid_tgid: u64) -> Option<Known> {
 
 /// Whether the `JavaThread` at `thread` is that of the thread with this thread pointer.
 #[inline(always)]
-fn names(layout: &Layout, thread: u64, pointer: u64) -> bool {
+pub fn names(layout: &Layout, thread: u64, pointer: u64) -> bool {
     let os: Option<u64> = mem::user(thread.wrapping_add(layout.words[word::OSTHREAD]));
     os.is_some_and(|os| mem::user(os.wrapping_add(layout.words[word::PTHREAD])) == Some(pointer))
 }
@@ -105,14 +105,32 @@ fn own(layout: &Layout, thread: u64) -> u64 {
     read().unwrap_or(0)
 }
 
-/// Looks through the threads of process `tgid` for the one with this thread pointer; 0 if it is not there.
+/// The entry of process `tgid` in [`RUNTIMES`] is meant.
+const EXECUTIONS: u32 = 0;
+/// That in [`HEAPS`].
+pub const HEAP: u32 = 1;
+
+/// The entry of process `tgid` in the map that `of` names.
+#[inline(always)]
+fn layout(tgid: u32, of: u32) -> Option<&'static Layout> {
+    // SAFETY: as in `execution::read`; both maps live as long as the program.
+    unsafe {
+        if of == HEAP {
+            HEAPS.get(tgid)
+        } else {
+            RUNTIMES.get(tgid)
+        }
+    }
+}
+
+/// Looks through the threads of process `tgid` for the one with this thread pointer, as the layout that `of` names
+/// says; 0 if it is not there.
 ///
 /// A global function with numbers for arguments: see [`send`](crate::emit::send).
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn find_java_thread(tgid: u32, pointer: u64) -> u64 {
-    // SAFETY: as in `execution::read`.
-    let Some(layout) = (unsafe { RUNTIMES.get(tgid) }) else {
+pub extern "C" fn find_java_thread(tgid: u32, of: u32, pointer: u64) -> u64 {
+    let Some(layout) = layout(tgid, of) else {
         return 0;
     };
     let Some(list) = mem::user::<u64>(layout.words[word::LIST]) else {
@@ -128,7 +146,7 @@ extern "C" fn find_java_thread(tgid: u32, pointer: u64) -> u64 {
         if barrier::unknown(index) >= u64::from(length) {
             return 0;
         }
-        let thread = java_thread_at(tgid, threads.wrapping_add(index * 8), pointer);
+        let thread = java_thread_at(tgid, of, threads.wrapping_add(index * 8), pointer);
         if thread != 0 {
             return thread;
         }
@@ -140,9 +158,8 @@ extern "C" fn find_java_thread(tgid: u32, pointer: u64) -> u64 {
 /// pointer; else 0.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn java_thread_at(tgid: u32, entry: u64, pointer: u64) -> u64 {
-    // SAFETY: as in `execution::read`.
-    let Some(layout) = (unsafe { RUNTIMES.get(tgid) }) else {
+extern "C" fn java_thread_at(tgid: u32, of: u32, entry: u64, pointer: u64) -> u64 {
+    let Some(layout) = layout(tgid, of) else {
         return 0;
     };
     match mem::user(entry) {

@@ -9,7 +9,7 @@ use observer_abi::{
     Turn,
     control::Layout,
     kind,
-    node::{DEPTH, ENDS, End, FIRST_END, IDS, page_offset, whole},
+    node::{DEPTH, ENDS, End, FIRST_END, IDS, RUNS, WINDOW, page_offset, whole},
     runtime,
 };
 
@@ -36,6 +36,8 @@ struct Loop {
     newest: u64,
     /// Something was reported as done in the current turn.
     used: u64,
+    /// The window of time in which the current turn began.
+    window: u64,
 }
 
 /// Threads that run event loops, by thread id.
@@ -51,14 +53,15 @@ const NO_TRIGGER: u64 = 0xbff0_0000_0000_0000;
 
 /// The turn that runs on the current thread, and where in it the thread is.
 #[inline(always)]
-pub fn current(pid_tgid: u64) -> Execution {
+pub fn current(layout: &Layout, pid_tgid: u64) -> Execution {
     let tid = pid_tgid as u32;
     let Some(state) = LOOPS.get_ptr_mut(tid) else {
         return Execution::NONE;
     };
     // SAFETY: map element; only the thread itself writes to its own.
     let state = unsafe { &mut *state };
-    if state.tgid != (pid_tgid >> 32) as u32 {
+    // What ended between two windows was not seen: the turn is another one by now.
+    if state.tgid != (pid_tgid >> 32) as u32 || state.window != layout.words[WINDOW] {
         return Execution::NONE;
     }
     let Some([current, trigger]) = mem::user::<[u64; 2]>(state.ids) else {
@@ -89,15 +92,18 @@ pub fn scope_ended(ctx: &ProbeContext) {
     if !is_watched(cell(tgid)) {
         return;
     }
-    // SAFETY: the value is a map element; userspace replaces it as a whole.
-    let Some(layout) = (unsafe { RUNTIMES.get(tgid) }) else {
+    let Some(layout) = RUNTIMES.get_ptr_mut(tgid) else {
         return;
     };
+    // SAFETY: map element; userspace replaces it as a whole, and reads this one word. Threads of one process that
+    // count at once may lose a run.
+    let layout = unsafe { &mut *layout };
     if layout.runtime as u8 != runtime::NODE {
         return;
     }
+    layout.words[RUNS] += 1;
     if let Some(turn) = outermost(ctx, layout) {
-        ended(pid_tgid, &turn);
+        ended(pid_tgid, &turn, layout.words[WINDOW]);
     }
 }
 
@@ -148,7 +154,7 @@ fn scope(ctx: &ProbeContext, layout: &Layout) -> Option<(u64, u64)> {
 
 /// Counts a turn and reports it, if anything that was reported or may be later rests on it.
 #[inline(always)]
-fn ended(pid_tgid: u64, turn: &Ending) {
+fn ended(pid_tgid: u64, turn: &Ending, window: u64) {
     let tid = pid_tgid as u32;
     let tgid = (pid_tgid >> 32) as u32;
     let begun = slot(tid)
@@ -162,6 +168,7 @@ fn ended(pid_tgid: u64, turn: &Ending) {
             ids: turn.ids,
             newest: turn.newest,
             used: 0,
+            window,
         };
         // Without room the thread's turns are not known.
         let _ = LOOPS.insert(tid, fresh, 0);
@@ -171,11 +178,12 @@ fn ended(pid_tgid: u64, turn: &Ending) {
     let state = unsafe { &mut *state };
     let reads = begun.wrapping_sub(state.reads);
     let idle = state.used == 0 && turn.newest == state.newest && reads == 0;
-    if state.tgid == tgid && idle {
+    // Where the beginning was not seen, the turn is not told: its number is missing then.
+    let known = state.tgid == tgid && state.window == window;
+    if known && idle {
         return;
     }
     let execution = number(tid, state.turns);
-    let known = state.tgid == tgid;
     *state = Loop {
         tgid,
         reads: begun,
@@ -183,6 +191,7 @@ fn ended(pid_tgid: u64, turn: &Ending) {
         ids: turn.ids,
         newest: turn.newest,
         used: 0,
+        window,
     };
     if !known {
         return;

@@ -66,6 +66,9 @@ pub enum Executions {
         /// Probes that could not be put in place, and why.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         missing: Vec<String>,
+        /// They are not looked at for now, to save the process's time; what they do meanwhile stays unseen.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        paused: bool,
     },
     /// They can't, for this reason.
     Unavailable(String),

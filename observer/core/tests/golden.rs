@@ -19,10 +19,15 @@ fn folder() -> PathBuf {
 
 /// Everything that is told about a recording; one that is cut short is replayed as far as it goes.
 fn replay(recording: &[u8]) -> Vec<Judged> {
+    replay_with(recording, false)
+}
+
+fn replay_with(recording: &[u8], infer: bool) -> Vec<Judged> {
     let (startup, mut reader) = Reader::new(recording).unwrap();
     let mut engine = Engine::new(Config {
         anchor: startup.anchor,
         show_query: true,
+        infer,
         ..Config::default()
     });
     let mut out = Vec::new();
@@ -79,8 +84,7 @@ fn told(judged: &[Judged]) -> String {
     text
 }
 
-#[test]
-fn recordings_are_judged_as_before() {
+fn recordings() -> Vec<PathBuf> {
     let mut names: Vec<PathBuf> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -88,7 +92,12 @@ fn recordings_are_judged_as_before() {
         .collect();
     names.sort();
     assert!(names.len() >= 8, "recordings are missing");
-    for path in names {
+    names
+}
+
+#[test]
+fn recordings_are_judged_as_before() {
+    for path in recordings() {
         let told = told(&replay(&std::fs::read(&path).unwrap()));
         let expected = path.with_extension("txt");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -105,6 +114,42 @@ fn recordings_are_judged_as_before() {
             expected.display()
         );
     }
+}
+
+/// Takes what was inferred out of it, in words.
+fn take_inferred(judged: &mut [Judged]) -> String {
+    let mut text = String::new();
+    for item in judged {
+        let (what, inferred) = match item {
+            Judged::Exchange(x) => (x.target.to_string(), x.inferred.take()),
+            Judged::Log(l) => (l.line.clone(), l.inferred.take()),
+            _ => continue,
+        };
+        if let Some(inferred) = inferred {
+            let (request, confidence) = (inferred.request, inferred.confidence);
+            writeln!(text, "{what:?} for {request} {confidence:.2}: {inferred}").unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn inference_tells_more_and_changes_nothing() {
+    let mut told = String::new();
+    for path in recordings() {
+        let recording = std::fs::read(&path).unwrap();
+        let mut with = replay_with(&recording, true);
+        let inferred = take_inferred(&mut with);
+        let name = path.file_stem().unwrap().to_string_lossy();
+        write!(told, "{name}: {}\n{inferred}", inferred.lines().count()).unwrap();
+        let json = |judged: &[Judged]| serde_json::to_string(judged).unwrap();
+        assert!(json(&with) == json(&replay(&recording)), "{name}");
+    }
+    let expected = folder().join("inferred.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&expected, &told).unwrap();
+    }
+    assert_eq!(told, std::fs::read_to_string(&expected).unwrap());
 }
 
 #[test]

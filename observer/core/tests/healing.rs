@@ -101,7 +101,7 @@ fn heal(inputs: &[Fed], lost: u64, settings: Settings) -> Vec<Healed> {
     let mut engine = Engine::new(Config {
         anchor,
         show_query: true,
-        explain: None,
+        ..Config::default()
     });
     let mut healer = Healer::new(settings);
     let (mut judged, mut out) = (Vec::new(), Vec::new());

@@ -6,6 +6,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
+use observer_abi::item::{GIVEN, TAKEN};
 use observer_abi::runtime::{GO, NONE, PYTHON};
 use observer_core::judged::{Judged, Role};
 use proptest::prelude::*;
@@ -13,6 +14,7 @@ use world::sampled::by_the_probes;
 use world::{Fed, Told, World, request, response, tell, traceparent};
 
 const SHOP: u32 = 10;
+const WORKER: u32 = 40;
 
 /// What one thread does for one request.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ enum By {
     Context,
     /// A context that the answering one began; its identity was another's before.
     ChildContext,
+    /// An executor's only thread, which takes what a thread of its own gives it.
+    Worker,
     /// A goroutine, by way of the writer of a pooled connection.
     Goroutine,
 }
@@ -45,6 +49,7 @@ fn work() -> impl Strategy<Value = Work> {
         Just(By::SharedThread),
         Just(By::Context),
         Just(By::ChildContext),
+        Just(By::Worker),
         Just(By::Goroutine),
     ];
     (0..4_u8, any::<bool>(), by).prop_map(|(call, logs_id, by)| Work { call, logs_id, by })
@@ -76,7 +81,7 @@ fn story(works: &[Work]) -> World {
         for (i, work) in works.iter().enumerate() {
             let (_, tid) = place(&lanes, work, i);
             let n = with(i);
-            act(&mut w, work, i, tid, n, lanes[i].2);
+            let tid = act(&mut w, work, i, tid, n, lanes[i].2);
             let headers = match work.call {
                 0 => traceparent(n, 1000 + n),
                 1 => String::new(),
@@ -110,7 +115,7 @@ fn story(works: &[Work]) -> World {
 type Lane = (world::Socket, world::Socket, world::Socket);
 
 fn place(lanes: &[Lane], work: &Work, i: usize) -> (world::Socket, u32) {
-    if work.by == By::Thread {
+    if matches!(work.by, By::Thread | By::Worker) {
         (lanes[i].0, 20 + u32::try_from(i).unwrap())
     } else {
         (lanes[i].1, SHOP)
@@ -119,14 +124,14 @@ fn place(lanes: &[Lane], work: &Work, i: usize) -> (world::Socket, u32) {
 
 fn runtime_of(work: &Work) -> u8 {
     match work.by {
-        By::Thread | By::SharedThread => NONE,
+        By::Thread | By::SharedThread | By::Worker => NONE,
         By::Context | By::ChildContext => PYTHON,
         By::Goroutine => GO,
     }
 }
 
-/// What is going to call for request `n` comes to run on its thread.
-fn act(w: &mut World, work: &Work, i: usize, tid: u32, n: u64, client: world::Socket) {
+/// What is going to call for request `n` comes to run on the thread that is returned.
+fn act(w: &mut World, work: &Work, i: usize, tid: u32, n: u64, client: world::Socket) -> u32 {
     let again = 900 + i as u64;
     match work.by {
         By::Thread | By::SharedThread => {}
@@ -140,7 +145,13 @@ fn act(w: &mut World, work: &Work, i: usize, tid: u32, n: u64, client: world::So
             w.take(tid, client);
             w.run(tid, GO, again);
         }
+        By::Worker => {
+            w.item(SHOP, tid, GIVEN, n);
+            w.item(SHOP, WORKER, TAKEN, n);
+            return WORKER;
+        }
     }
+    tid
 }
 
 /// Calls and lines that are accused, with the accusation.

@@ -93,6 +93,7 @@ fn needs_start(old: &AgentPlan, new: &AgentPlan) -> Vec<&'static str> {
     [
         ("redact", old.show_query != new.show_query),
         ("btf", old.btf != new.btf),
+        ("node", old.node != new.node),
         ("json", old.json != new.json),
         ("otlp and heal", old.heal != new.heal),
         ("metrics", old.metrics != new.metrics),

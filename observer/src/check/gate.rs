@@ -38,7 +38,15 @@ pub(super) struct Verdict {
     pub state: State,
     /// What was measured, or why nothing could be.
     pub says: String,
-    pub why: Vec<Why>,
+    pub why: Vec<Cause>,
+}
+
+/// Why something was lost, and what mends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cause {
+    /// How often, and why.
+    pub why: String,
+    pub fix: String,
 }
 
 /// All that was checked.
@@ -121,7 +129,18 @@ fn calls(edge: &Edge, limits: &Limits, known: bool) -> Verdict {
         what: What::Calls(edge.peer.clone()),
         state,
         says: format!("context lost on {says}"),
-        why: edge.why.iter().filter(|w| w.loss).cloned().collect(),
+        why: edge.why.iter().filter(|w| w.loss).map(cause).collect(),
+    }
+}
+
+fn cause(why: &Why) -> Cause {
+    let mut text = format!("{} × {}", words::number(why.count), why.explanation);
+    if !why.routes.is_empty() {
+        text.push_str(&format!(": {}", why.routes.join(", ")));
+    }
+    Cause {
+        why: text,
+        fix: why.fix.clone(),
     }
 }
 
@@ -132,7 +151,14 @@ fn lines(service: &Service, limits: &Limits, known: bool) -> Verdict {
         what: What::Lines,
         state,
         says: format!("request's id lost on {says}"),
-        why: Vec::new(),
+        why: service
+            .line_why
+            .iter()
+            .map(|why| Cause {
+                why: format!("{} × {}", words::number(why.count), why.explanation),
+                fix: why.fix.clone(),
+            })
+            .collect(),
     }
 }
 
@@ -196,7 +222,10 @@ fn too_little(services: &[&Service], least: u64) -> Option<String> {
     let sum = |of: fn(&Service) -> u64| services.iter().map(|s| of(s)).fold(0, u64::saturating_add);
     let (requests, with) = (sum(|s| s.requests), sum(|s| s.requests_with_context));
     if requests == 0 && sum(|s| s.calls) == 0 && sum(|s| s.lines) == 0 {
-        return Some("nothing was seen of it: was it among what is watched, and was it asked over plain HTTP/1?".to_owned());
+        return Some("nothing was seen of it: was it among what is watched (what does not run below the command is selected with --all, --comm, --port), and was it asked over plain HTTP/1?".to_owned());
+    }
+    if requests == 0 {
+        return Some("no request was seen to be served: services that do not run below the command are selected with --all, --comm, --port".to_owned());
     }
     if with < least.max(1) {
         return Some(format!(
@@ -282,6 +311,22 @@ mod tests {
         let cart = cart.unwrap();
         assert_eq!(cart.state, State::Broken);
         assert!(!cart.why[0].fix.is_empty());
+        let strict = Limits {
+            unlinked: 0.0,
+            ..limits()
+        };
+        let outcome = judge(&report(0), None, &strict);
+        let log = outcome.verdicts.iter().find(|v| v.what == What::Lines);
+        let log = log.unwrap();
+        assert_eq!(
+            (log.state, log.service.as_str()),
+            (State::Broken, "shop/cart")
+        );
+        assert!(log.why[0].why.starts_with("9 × no id"), "{log:?}");
+        assert!(
+            log.why[0].fix.contains("OTEL_PYTHON_LOG_CORRELATION"),
+            "{log:?}"
+        );
     }
 
     #[test]

@@ -25,7 +25,7 @@ fn case(verdict: &Verdict) -> TestCase {
     }
     if verdict.state == State::Broken {
         let why = verdict.why.iter();
-        let lines = why.map(|w| format!("why: {} × {}\nfix: {}", w.count, w.explanation, w.fix));
+        let lines = why.map(|w| format!("why: {}\nfix: {}", w.why, w.fix));
         status.set_description(lines.collect::<Vec<_>>().join("\n"));
     }
     let name = match &verdict.what {

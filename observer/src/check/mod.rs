@@ -47,6 +47,10 @@ pub enum Error {
 pub fn run(plan: &CheckPlan) -> Result<Exit, Error> {
     let baseline = plan.limits.baseline.as_deref();
     let baseline = baseline.map(report::read_baseline).transpose()?;
+    if let Some(path) = &plan.junit {
+        // Before the tests run, not after.
+        report::writable(path)?;
+    }
     let (found, status) = match &plan.from {
         From::Files(files) => (read(files)?, None),
         From::Watch { .. } => watched(plan)?,

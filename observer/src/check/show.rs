@@ -62,11 +62,7 @@ fn verdict(verdict: &Verdict, rows: &mut Vec<Row>) {
             .wrapped(4),
     );
     for why in &verdict.why {
-        let mut cause = format!("{} × {}", words::number(why.count), why.explanation);
-        if !why.routes.is_empty() {
-            cause.push_str(&format!(": {}", why.routes.join(", ")));
-        }
-        for (label, text) in [("why", &cause), ("fix", &why.fix)] {
+        for (label, text) in [("why", &why.why), ("fix", &why.fix)] {
             let row = Row::new("    ", Tone::Plain).and(label, Tone::Strong);
             rows.push(row.then(text, Tone::Plain).wrapped(9));
         }

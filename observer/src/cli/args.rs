@@ -236,6 +236,12 @@ pub struct ShowArgs {
     /// chosen or none. A replay gives the same ids as the watch that made the recording.
     #[arg(long, value_name = "ID")]
     pub explain: Option<SubjectId>,
+    /// Show the likeliest request of what no evidence links to one, marked as inferred
+    ///
+    /// By timing, and by what is usually done for such requests; only where that could be checked and was
+    /// right. It changes no verdict and no count, and nothing is exported of it.
+    #[arg(long)]
+    pub infer: bool,
     /// Show only the summary
     #[arg(long, short)]
     pub quiet: bool,
@@ -247,10 +253,10 @@ pub struct ShowArgs {
 /// Whether turns of Node's event loop are told apart, which takes a probe inside the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum NodeTurns {
-    /// Where the probe is cheap: not in builds where it takes up to a quarter of the service's CPU time (Node 20).
+    /// For as large a share of the time as takes at most a tenth of the service's CPU time; always where the probe is cheap (Node 22 and later).
     #[default]
     Auto,
-    /// Wherever it is possible.
+    /// Always, wherever it is possible.
     Precise,
     /// Nowhere.
     Off,
@@ -318,7 +324,7 @@ pub struct ReplayArgs {
 #[derive(Debug, Args)]
 pub struct DecodeArgs {
     /// Header values, or `Name: value`; `-` reads one per line from standard input
-    #[arg(value_name = "HEADER", required = true, allow_hyphen_values = true)]
+    #[arg(value_name = "HEADER", required = true)]
     pub headers: Vec<String>,
     /// For people, or one JSON object
     #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t)]

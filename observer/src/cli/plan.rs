@@ -159,6 +159,8 @@ pub struct ShowPlan {
     pub filter: Filter,
     /// The call or line whose attribution is to be explained, and nothing else shown.
     pub explain: Option<SubjectId>,
+    /// Whether the likeliest requests of what no evidence links to one are shown.
+    pub infer: bool,
     /// Whether values of query parameters are shown.
     pub show_query: bool,
     /// Which log lines to show.
@@ -326,6 +328,7 @@ fn show(args: ShowArgs) -> Result<ShowPlan, PlanError> {
             (!args.only.is_empty(), "--only"),
             (!args.path.is_empty(), "--path"),
             (!args.peer.is_empty(), "--peer"),
+            (args.infer, "--infer"),
         ] {
             if set {
                 return Err(PlanError::QuietAndFilter(flag));
@@ -344,6 +347,7 @@ fn show(args: ShowArgs) -> Result<ShowPlan, PlanError> {
         output: args.output,
         filter,
         explain: args.explain,
+        infer: args.infer,
         show_query: args.redact == Redact::Off,
         logs: args.logs,
         quiet: args.quiet,

@@ -34,7 +34,7 @@ pub(super) fn checks(proc: &Proc) -> Vec<Check> {
         if let Some(planned) = plan(&found, runtime) {
             let answer = match planned {
                 Ok(plan) if plan.stepped => Err(format!(
-                    "{}s: only with --node precise, at a high cost",
+                    "{}s, for as large a share of the time as takes a tenth of the CPU time; always with --node precise",
                     plan.kind
                 )),
                 Ok(plan) if plan.missing.is_empty() => Ok(format!("{}s", plan.kind)),

@@ -20,6 +20,8 @@ use crate::cli::exit::Exit;
 pub enum State {
     /// As it should be.
     Ok,
+    /// Worth knowing of some processes; the host is as it should be.
+    Note,
     /// Watching works, but not all of it.
     Degraded,
     /// Watching does not work.
@@ -63,6 +65,15 @@ impl Check {
         }
     }
 
+    /// What concerns single processes, not what the host can do.
+    fn note(
+        name: impl Into<Cow<'static, str>>,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self::bad(name, State::Note, found, advice)
+    }
+
     fn bad(
         name: impl Into<Cow<'static, str>>,
         state: State,
@@ -84,7 +95,7 @@ impl Check {
 pub struct Report {
     /// Always `doctor`, to tell it from other output.
     pub kind: &'static str,
-    /// The worst state of all checks.
+    /// The worst state of all checks; notes are none of the host.
     pub result: State,
     /// The checks.
     pub checks: Vec<Check>,
@@ -94,14 +105,19 @@ impl Report {
     fn new(checks: Vec<Check>) -> Self {
         Self {
             kind: "doctor",
-            result: checks.iter().map(|c| c.state).max().unwrap_or(State::Ok),
+            result: checks
+                .iter()
+                .map(|check| check.state)
+                .filter(|state| *state != State::Note)
+                .max()
+                .unwrap_or(State::Ok),
             checks,
         }
     }
 
     fn exit(&self) -> Exit {
         match self.result {
-            State::Ok => Exit::Ok,
+            State::Ok | State::Note => Exit::Ok,
             State::Degraded => Exit::Partly,
             State::Missing => Exit::Cannot,
         }
@@ -135,6 +151,8 @@ mod tests {
         let ok = Check::ok("a", "fine");
         let bad = |state| Check::bad("b", state, "not fine", "do this");
         assert_eq!(Report::new(vec![ok.clone()]).exit(), Exit::Ok);
+        let noted = Report::new(vec![Check::note("c", "a process", "know it"), ok.clone()]);
+        assert_eq!((noted.result, noted.exit()), (State::Ok, Exit::Ok));
         let report = Report::new(vec![ok.clone(), bad(State::Degraded)]);
         assert_eq!(report.exit(), Exit::Partly);
         let report = Report::new(vec![bad(State::Missing), bad(State::Degraded), ok]);

@@ -12,6 +12,7 @@ pub(super) fn text(report: &Report, canvas: Canvas) -> String {
     for check in &report.checks {
         let (sign, tone) = match check.state {
             State::Ok => ('✓', Tone::Good),
+            State::Note => ('·', Tone::Plain),
             State::Degraded => ('!', Tone::Odd),
             State::Missing => ('✗', Tone::Bad),
         };
@@ -28,7 +29,7 @@ pub(super) fn text(report: &Report, canvas: Canvas) -> String {
         }
     }
     let (words, tone) = match report.result {
-        State::Ok => ("This host can watch. Try `observer demo`.", Tone::Good),
+        State::Ok | State::Note => ("This host can watch. Try `observer demo`.", Tone::Good),
         State::Degraded => (
             "This host can watch, but not everything; see the lines marked with !.",
             Tone::Odd,

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use observer_core::text::printable_bytes;
 
@@ -147,6 +148,20 @@ impl Process {
         // The name, in parentheses, may hold anything; field 22 is the twentieth after it.
         let (_, fields) = text.rsplit_once(')')?;
         fields.split_whitespace().nth(19)?.parse().ok()
+    }
+
+    /// The CPU time that its threads have taken, also those that ended.
+    #[must_use]
+    pub fn cpu(&self) -> Option<Duration> {
+        let bytes = self.read("stat")?;
+        let text = String::from_utf8_lossy(&bytes);
+        // Fields 14 and 15: in user space and in the kernel, clock ticks.
+        let (_, fields) = text.rsplit_once(')')?;
+        let mut fields = fields.split_whitespace().skip(11);
+        let mut ticks = || fields.next()?.parse::<u64>().ok();
+        let ticks = ticks()?.saturating_add(ticks()?);
+        let hertz = rustix::param::clock_ticks_per_second().max(1);
+        Some(Duration::from_millis(ticks.saturating_mul(1_000) / hertz))
     }
 
     /// What a descriptor refers to, printable.

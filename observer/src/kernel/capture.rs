@@ -40,6 +40,7 @@ pub struct Capture {
     watch: WatchTable,
     policy: PolicyTable,
     runtimes: RuntimeTable,
+    heaps: RuntimeTable,
     counters: CpuCounters,
     misses: Misses,
     status: Vec<ProbeStatus>,
@@ -63,6 +64,7 @@ impl Capture {
             watch,
             policy,
             runtimes: RuntimeTable::open(&mut object)?,
+            heaps: RuntimeTable::heaps(&mut object)?,
             counters: CpuCounters::open(&mut object)?,
             status: attach(&mut object, &features)?,
             misses: Misses::open(&object),
@@ -120,10 +122,29 @@ impl Capture {
         Ok(())
     }
 
-    /// Ends what [`set_layout`](Self::set_layout) began: `process` has ended.
+    /// Has it read, as `layout` says, where the threads of `process` make objects. Without room in the kernel that stays unknown.
+    pub fn set_heap(&mut self, process: Tgid, layout: &Layout) {
+        let _ = self.heaps.insert(process, layout);
+    }
+
+    /// Ends what [`set_layout`](Self::set_layout) and [`set_heap`](Self::set_heap) began: `process` has ended.
     pub fn clear_layout(&mut self, process: Tgid) {
         self.watch.set_runtime(process, false);
         self.runtimes.remove(process);
+        self.heaps.remove(process);
+    }
+
+    /// What a word of the layout of `process` is now: the probes count in some.
+    #[must_use]
+    pub fn layout_word(&self, process: Tgid, word: usize) -> Option<u64> {
+        self.runtimes.word(process, word)
+    }
+
+    /// What running into `program` takes inside a process, at an instruction that is `stepped` over or at a jump;
+    /// measured here, as it depends on the machine. `None` if it can't be.
+    #[cfg(target_arch = "x86_64")]
+    pub fn toll(&mut self, program: &'static str, stepped: bool) -> Option<Duration> {
+        super::toll::toll(&mut self.object, program, stepped)
     }
 
     /// Puts a probe into `process`, which stays until the link is dropped.

@@ -27,6 +27,8 @@ mod select;
 mod shared;
 mod spawn;
 mod stats;
+#[cfg(target_arch = "x86_64")]
+mod toll;
 pub mod trial;
 mod types;
 mod user;

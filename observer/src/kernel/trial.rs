@@ -113,7 +113,7 @@ fn idle_offset() -> Option<u64> {
 }
 
 /// Where `address` lies in the file that is mapped there, according to `/proc/PID/maps`.
-fn offset_in_file(maps: &str, address: u64) -> Option<u64> {
+pub(super) fn offset_in_file(maps: &str, address: u64) -> Option<u64> {
     maps.lines().find_map(|line| {
         let mut words = line.split_ascii_whitespace();
         let (start, end) = words.next()?.split_once('-')?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use observer_core::facts::Runtime;
 use observer_core::judged::counts::{Name, Sample};
 use observer_core::judged::{
     Cause, Counts, EdgeSummary, LogVerdict, NotObserved, ServiceSummary, Verdict, WallTime,
@@ -11,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::index::index;
 use super::model::{
-    Edge, Example, Fleet, Lost, Report, Service, SourceLine, Unobserved, VERSION, Why,
+    Edge, Example, Fleet, LineWhy, Lost, Report, Service, SourceLine, Unobserved, VERSION, Why,
 };
 use super::peers::joined;
 use super::rules::rules;
@@ -156,6 +157,7 @@ fn blank(name: Name) -> Service {
         lines: 0,
         line_verdicts: Counts::default(),
         line_loss: rate(0, 0),
+        line_why: Vec::new(),
         line_examples: Vec::new(),
         index: None,
         rules: Vec::new(),
@@ -188,6 +190,7 @@ fn service(
         lines: summary.logs.lines,
         line_verdicts: summary.logs.verdicts.clone(),
         line_loss: summary.logs.loss,
+        line_why: line_why(&summary.logs.verdicts, summary.runtime),
         line_examples: links.examples(tally.line_samples(&name)),
         index: index(&verdicts, &summary.logs.verdicts),
         rules: rules(&verdicts, summary),
@@ -197,6 +200,24 @@ fn service(
         call_verdicts: verdicts,
         ..blank(name)
     }
+}
+
+/// What is wrong with logged events, most frequent first.
+fn line_why(verdicts: &Counts<LogVerdict>, runtime: Option<Runtime>) -> Vec<LineWhy> {
+    let mut why: Vec<LineWhy> = LogVerdict::ALL
+        .into_iter()
+        .filter_map(|verdict| {
+            let count = verdicts.of(|v| v == verdict);
+            Some(LineWhy {
+                verdict,
+                count: (count > 0).then_some(count)?,
+                explanation: verdict.explanation()?.to_owned(),
+                fix: verdict.fix(runtime)?.to_owned(),
+            })
+        })
+        .collect();
+    why.sort_by_key(|why| std::cmp::Reverse(why.count));
+    why
 }
 
 fn add<K: Ord + Copy>(sum: &mut Counts<K>, more: &Counts<K>) {

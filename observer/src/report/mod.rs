@@ -146,6 +146,22 @@ pub(crate) fn read_baseline(path: &Path) -> Result<Report, Error> {
     Ok(report)
 }
 
+/// Fails if a file can't be written there.
+pub(crate) fn writable(path: &Path) -> Result<(), Error> {
+    beside(path).map(drop).map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// A file that takes the place of `path` when it is whole.
+fn beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
+}
+
 /// Writes to standard output, or to a file: whole or not at all.
 pub(crate) fn write(text: &str, path: Option<&Path>) -> Result<(), Error> {
     let Some(path) = path else {
@@ -155,10 +171,7 @@ pub(crate) fn write(text: &str, path: Option<&Path>) -> Result<(), Error> {
         };
     };
     let written = || -> io::Result<()> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-        let mut file = tempfile::Builder::new()
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        let mut file = beside(path)?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(path)?;

@@ -217,6 +217,19 @@ pub struct Why {
     pub examples: Vec<Example>,
 }
 
+/// What is wrong with logged events, how often, and what mends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineWhy {
+    /// The verdict on them.
+    pub verdict: LogVerdict,
+    /// Logged events of this verdict.
+    pub count: u64,
+    /// What is wrong, in a sentence.
+    pub explanation: String,
+    /// What mends it, in words of the service's runtime.
+    pub fix: String,
+}
+
 /// A call or logged event that shows something.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Example {
@@ -260,6 +273,9 @@ pub struct Service {
     pub line_verdicts: Counts<LogVerdict>,
     /// Logged events that lost their request's id, of those judged.
     pub line_loss: Rate,
+    /// Why, most frequent first.
+    #[serde(default)]
+    pub line_why: Vec<LineWhy>,
     /// Logged events that lost it.
     pub line_examples: Vec<Example>,
     /// Its index; absent if nothing could be judged.

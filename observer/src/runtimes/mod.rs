@@ -16,11 +16,13 @@ mod python;
 mod tls;
 #[cfg(target_arch = "x86_64")]
 mod tokio;
+pub mod windows;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use observer_abi::control::Layout;
+use observer_abi::node::{RUNS, WINDOW};
 use observer_core::facts::{Executions, ProcessFacts, Runtime};
 use observer_core::ids::Tgid;
 use observer_core::record::ExecutionKind;
@@ -28,6 +30,7 @@ use observer_core::record::ExecutionKind;
 use crate::cli::args::NodeTurns;
 use crate::facts::{Proc, Process};
 use crate::kernel::{Capture, UserLink, UserProbe};
+use windows::{Account, Turnover, Windows};
 
 /// How the executions of one process are told apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +73,12 @@ pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavaila
     }
 }
 
+/// Where the threads of a process that runs on Java make objects, and name their tasks; `None` if that can't be had.
+#[must_use]
+pub fn heap(process: &Process) -> Option<Layout> {
+    java::heap(process).ok()
+}
+
 /// What is read of a process that has no executions but threads, and whose threads publish the traces that they work in.
 fn published(process: &Process) -> Option<Plan> {
     Some(Plan {
@@ -93,7 +102,15 @@ fn pause(
         None if runtime == Runtime::Java => PAUSES.get(looks).or(PAUSES.last()),
         // Libraries that publish are loaded by the service, later on.
         None => PUBLISHING.get(looks),
-        Some(Ok(_)) if runtime == Runtime::Python => PAUSES.get(looks),
+        Some(Ok(plan)) if runtime == Runtime::Python => {
+            // A service may give its first work to a pool at any time.
+            let pools = plan
+                .probes
+                .iter()
+                .any(|probe| probe.program == "python_given");
+            let last = (!pools).then_some(PAUSES.last()).flatten();
+            PAUSES.get(looks).or(last)
+        }
         Some(Err(_)) if !is_linked_in(runtime) => PAUSES.get(looks),
         Some(_) => None,
     };
@@ -127,9 +144,6 @@ const PUBLISHING: [Duration; 3] = [
     Duration::from_secs(50),
 ];
 
-/// Why turns are not told apart unless that is asked for.
-const STEPPED: &str = "telling turns apart would take up to a quarter of the CPU time of this build of Node; --node precise does it all the same";
-
 /// Keeps the probes in step with the processes that are watched.
 #[derive(Debug, Default)]
 pub struct Follower {
@@ -146,6 +160,10 @@ struct Followed {
     plan: Option<Plan>,
     /// Held for as long as the probes are to stay.
     links: Vec<(UserProbe, UserLink)>,
+    /// What can't be had whenever it is watched, and why.
+    lacking: Vec<String>,
+    /// When it is watched, if not always.
+    windows: Option<Windows>,
     /// When to look again, and how often that was done.
     again: Option<Instant>,
     looks: usize,
@@ -194,6 +212,8 @@ impl Follower {
             executions: None,
             plan: None,
             links: Vec::new(),
+            lacking: Vec::new(),
+            windows: None,
             again: None,
             looks: 0,
         };
@@ -208,11 +228,20 @@ impl Follower {
         let now = Instant::now();
         let mut told = Vec::new();
         for (tgid, followed) in &mut self.followed {
-            if followed.again.is_none_or(|again| again > now) {
+            let look = followed.again.is_some_and(|again| again <= now);
+            let windows = followed.windows.as_ref();
+            let turn_over = windows.is_some_and(|windows| windows.is_due(now));
+            if !look && !turn_over {
                 continue;
             }
             let before = followed.executions.clone();
-            followed.look(capture, &proc.process(tgid.0), self.node);
+            let process = proc.process(tgid.0);
+            if look {
+                followed.look(capture, &process, self.node);
+            }
+            if turn_over {
+                followed.turn_over(capture, &process, now);
+            }
             if let Some(executions) = &followed.executions
                 && before.as_ref() != Some(executions)
             {
@@ -259,19 +288,58 @@ impl Followed {
             return;
         };
         match planned {
-            Ok(plan) if plan.stepped && node == NodeTurns::Auto => {
-                self.executions = Some(Executions::Unavailable(STEPPED.to_owned()));
-            }
             // What was in place may still be right, and is checked at each reading.
             Err(_) if self.plan.is_some() => {}
             Err(why) => self.executions = Some(Executions::Unavailable(why.to_string())),
             Ok(plan) if self.plan.as_ref() == Some(&plan) => {}
-            Ok(plan) => self.arrange(capture, Tgid(process.pid), plan),
+            Ok(plan) => {
+                if runtime == Runtime::Node && node == NodeTurns::Auto {
+                    let trap = trap(capture, &plan);
+                    let account = Account {
+                        cpu: process.cpu().unwrap_or_default(),
+                        runs: 0,
+                    };
+                    self.windows = Some(Windows::new(trap, account, Instant::now()));
+                }
+                self.arrange(capture, Tgid(process.pid), plan);
+            }
         }
     }
 
+    /// Opens or closes a window, if it is time.
+    fn turn_over(&mut self, capture: &mut Capture, process: &Process, now: Instant) {
+        let Some((windows, plan)) = self.windows.as_mut().zip(self.plan.as_ref()) else {
+            return;
+        };
+        let tgid = Tgid(process.pid);
+        let account = Account {
+            cpu: process.cpu().unwrap_or_default(),
+            runs: capture.layout_word(tgid, RUNS).unwrap_or(0),
+        };
+        match windows.turn_over(account, now) {
+            Some(Turnover::Close) => {
+                // First, so that nothing is taken for part of the last turn that the probes see.
+                capture.clear_layout(tgid);
+                self.links.clear();
+            }
+            Some(Turnover::Open) => {
+                let plan = plan.clone();
+                self.plan = None;
+                self.arrange(capture, tgid, plan);
+                return;
+            }
+            None => {}
+        }
+        let kind = plan.kind;
+        self.told(kind);
+    }
+
     fn arrange(&mut self, capture: &mut Capture, process: Tgid, plan: Plan) {
-        if let Err(error) = capture.set_layout(process, &plan.layout) {
+        let mut layout = plan.layout;
+        if let Some(windows) = &self.windows {
+            layout.words[WINDOW] = windows.number();
+        }
+        if let Err(error) = capture.set_layout(process, &layout) {
             let why = format!("the kernel refuses the entry of the process: {error}");
             self.executions = Some(Executions::Unavailable(why));
             return;
@@ -279,10 +347,8 @@ impl Followed {
         if self.plan.as_ref().map(|plan| &plan.probes) != Some(&plan.probes) {
             let mut missing = plan.missing.clone();
             missing.extend(self.attach(capture, process, &plan.probes));
-            self.executions = Some(Executions::Known {
-                kind: plan.kind,
-                missing,
-            });
+            self.lacking = missing;
+            self.told(plan.kind);
         }
         self.plan = Some(plan);
     }
@@ -312,4 +378,27 @@ impl Followed {
         let tell = |(program, error)| format!("{program}: {error}");
         failed.into_iter().map(tell).collect()
     }
+
+    /// Says what can be had, and when.
+    fn told(&mut self, kind: ExecutionKind) {
+        let windows = self.windows.as_ref();
+        let mut missing = self.lacking.clone();
+        missing.extend(windows.and_then(Windows::missing));
+        self.executions = Some(Executions::Known {
+            kind,
+            missing,
+            paused: windows.is_some_and(|windows| !windows.is_open()),
+        });
+    }
+}
+
+/// What running into a probe of `plan` takes on this machine.
+#[cfg(target_arch = "x86_64")]
+fn trap(capture: &mut Capture, plan: &Plan) -> Option<Duration> {
+    capture.toll(plan.probes.first()?.program, plan.stepped)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn trap(_: &mut Capture, _: &Plan) -> Option<Duration> {
+    None
 }

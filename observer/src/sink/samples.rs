@@ -6,9 +6,9 @@ use observer_core::ids::{Identity, Seq, Tgid, Tid};
 use observer_core::judged::counts::{Cell, Counted, How, Name, Sample, Series};
 use observer_core::judged::{
     Address, Attribution, Candidate, Cause, Counts, EdgeSummary, Estimate, Evidence, Exchange,
-    ExchangeId, ExecutionsCount, Explanation, Finding, Log, LogContext, LogId, LogSummary,
-    LogVerdict, Loss, LossKind, NotObserved, Rate, Reason, ReasonCount, Role, ServiceSummary,
-    Summary, Tier, Verdict, WallTime, Weighed, WhyCount,
+    ExchangeId, ExecutionsCount, Explanation, Finding, Inferred, Log, LogContext, LogId,
+    LogSummary, LogVerdict, Loss, LossKind, NotObserved, Rate, Reason, ReasonCount, Role,
+    ServiceSummary, Summary, Tier, Verdict, WallTime, Weighed, WhyCount,
 };
 use observer_core::message::Protocol;
 use observer_core::text::Text;
@@ -83,6 +83,7 @@ pub fn server() -> Exchange {
         request: None,
         parent: Some(id(9)),
         attribution: None,
+        inferred: None,
         verdict: None,
         findings: Vec::new(),
         unfinished: None,
@@ -173,6 +174,7 @@ pub fn log(verdict: LogVerdict) -> Log {
         }),
         request: Some(id(1)),
         attribution: by_thread(),
+        inferred: None,
         verdict,
     }
 }
@@ -187,6 +189,20 @@ pub fn abstained() -> Exchange {
         request: None,
         attribution: Some(Attribution::none(Reason::ManyInFlight { requests: 3 })),
         ..client(Verdict::Inconclusive)
+    }
+}
+
+/// The same with its likeliest request.
+pub fn inferred() -> Exchange {
+    Exchange {
+        inferred: Some(Inferred {
+            request: id(1),
+            confidence: 0.826,
+            candidates: 3,
+            right: 90,
+            checked: 100,
+        }),
+        ..abstained()
     }
 }
 

@@ -57,7 +57,7 @@ fn exchange(exchange: Exchange) -> Judged {
 #[test]
 fn exchanges_are_as_the_schema_says() {
     check(samples::tree().into_judged());
-    check([exchange(samples::abstained())]);
+    check([samples::abstained(), samples::inferred()].map(exchange));
     check(Verdict::ALL.map(|verdict| exchange(samples::client(verdict))));
     let unfinished = [
         Unfinished::Closed,
@@ -136,6 +136,7 @@ fn attributions_are_as_the_schema_says() {
     let mut line = samples::log(LogVerdict::Inconclusive);
     line.attribution = Attribution::none(reason);
     line.request = None;
+    line.inferred = samples::inferred().inferred;
     check([Judged::Log(Box::new(line))]);
 }
 

@@ -19,7 +19,7 @@ use super::{SpawnError, Spawned, WatchError, clock};
 use crate::cli::args::NodeTurns;
 use crate::facts::{Enrich, Proc, Tracker};
 use crate::kernel::{Capture, ProbeState};
-use crate::runtimes::Follower;
+use crate::runtimes::{self, Follower};
 use crate::session::{Flow, Source};
 
 /// The longest time between two ticks.
@@ -393,6 +393,11 @@ impl Source for Live {
 
     fn apply(&mut self, feedback: Vec<Feedback>) {
         for wish in feedback {
+            if let Feedback::Wakes(process) = wish
+                && let Some(layout) = runtimes::heap(&self.proc.process(process.0))
+            {
+                self.capture.set_heap(process, &layout);
+            }
             self.capture.apply(wish);
         }
     }

@@ -17,7 +17,7 @@ use observer_core::engine::Config;
 use observer_core::recording::{ByteOrder, ProbeState, Startup};
 use rustix::system::uname;
 
-use crate::cli::args::Output;
+use crate::cli::args::{NodeTurns, Output};
 use crate::cli::exit::Exit;
 use crate::cli::plan::{ShowPlan, WatchPlan};
 use crate::facts::{Enrich, Proc};
@@ -153,6 +153,7 @@ pub fn watch(
         anchor,
         explain: plan.show.explain,
         show_query: plan.show.show_query,
+        infer: plan.show.infer,
     };
     let watched = to_end(&mut live, config, sink, recorder)?;
     live.end_command();
@@ -171,6 +172,8 @@ pub struct Setup {
     pub pulse: Option<Pulse>,
     /// Whether values of query parameters are shown.
     pub show_query: bool,
+    /// When turns of Node's event loop are told apart.
+    pub node: NodeTurns,
 }
 
 /// Observes until `stop` is raised. Calls `ready` once everything chosen is watched.
@@ -194,6 +197,7 @@ pub fn observe(
         anchor.monotonic,
     );
     live.enrich(setup.names);
+    live.follow_turns(setup.node);
     live.on_pulse(setup.pulse);
     live.watch_chosen();
     ready(&Ready {
@@ -202,8 +206,8 @@ pub fn observe(
     })?;
     let config = Config {
         anchor,
-        explain: None,
         show_query: setup.show_query,
+        ..Config::default()
     };
     to_end(&mut live, config, sink, None)
 }

@@ -118,10 +118,11 @@ fn a_thread_that_was_given_a_copy_runs_in_a_descendant() {
 }
 
 #[test]
-fn what_runs_in_an_executor_has_no_context() {
+fn what_runs_in_an_executor_has_no_context_and_was_given_by_one() {
     each("executor", |seen| {
         for (number, work) in &seen.work {
             assert_eq!(*work, [0; 6], "{number}");
+            assert_eq!(seen.given[number], [seen.answered[number]; 6], "{number}");
         }
     });
 }

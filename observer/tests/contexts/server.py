@@ -5,6 +5,7 @@ Path of a request: /MODE/NUMBER. A request makes three calls to the port DOWNSTR
 """
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 - what it imports is looked for at the start
 import contextvars
 import os
 import socket

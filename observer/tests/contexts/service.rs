@@ -15,8 +15,8 @@ use observer::{
 };
 use observer_core::{
     facts::Executions,
-    ids::Tgid,
-    record::{Class, Direction, Event, decode},
+    ids::{Tgid, Tid},
+    record::{Class, Direction, Event, ItemHow, decode},
 };
 
 use crate::common::start;
@@ -36,10 +36,15 @@ pub struct Seen {
     pub work: BTreeMap<usize, Vec<u64>>,
     /// The execution that wrote its response.
     pub answered: BTreeMap<usize, u64>,
+    /// The executions that gave that work to an executor; 0 for work that was not given to one.
+    pub given: BTreeMap<usize, Vec<u64>>,
     /// What was said of the process.
     pub executions: Option<Executions>,
     /// For each piece of work, the executions from its own to the first.
     lineage: HashMap<u64, u64>,
+    /// By item of an executor, the execution that gave it; by thread, that of the item that it took last.
+    items: HashMap<u64, u64>,
+    taken: HashMap<Tid, u64>,
     /// How many executions began.
     pub branches: usize,
 }
@@ -110,16 +115,25 @@ impl Seen {
                 self.branches += 1;
                 self.lineage.insert(child.id, child.origin);
             }
+            Event::Item(item) if item.how == ItemHow::Given => {
+                let by = item.execution.map_or(0, |execution| execution.id);
+                assert_eq!(self.items.insert(item.id, by), None, "given twice");
+            }
+            Event::Item(item) => {
+                let by = self.items.remove(&item.id).expect("given before");
+                self.taken.insert(record.tid, by);
+            }
             Event::Data(data) if data.direction == Direction::Write => {
                 let text = String::from_utf8_lossy(data.payload).into_owned();
                 let execution = data.execution.map_or(0, |execution| execution.id);
-                self.told(&text, data.class, execution);
+                let given = self.taken.get(&record.tid).copied().unwrap_or(0);
+                self.told(&text, data.class, execution, given);
             }
             _ => {}
         }
     }
 
-    fn told(&mut self, text: &str, class: Class, execution: u64) {
+    fn told(&mut self, text: &str, class: Class, execution: u64, given: u64) {
         let number = |text: &str| -> usize {
             let end = text
                 .find(|c: char| !c.is_ascii_digit())
@@ -127,15 +141,20 @@ impl Seen {
             text[..end].parse().unwrap()
         };
         if let Some(rest) = text.strip_prefix("GET /") {
-            self.work.entry(number(rest)).or_default().push(execution);
+            self.did(number(rest), execution, given);
         } else if let Some((_, rest)) = text.split_once("X-Number: ") {
             let before = self.answered.insert(number(rest), execution);
             assert_eq!(before, None, "answered twice");
         } else if class == Class::Pipe
             && let Some(rest) = text.strip_prefix("line ")
         {
-            self.work.entry(number(rest)).or_default().push(execution);
+            self.did(number(rest), execution, given);
         }
+    }
+
+    fn did(&mut self, number: usize, execution: u64, given: u64) {
+        self.work.entry(number).or_default().push(execution);
+        self.given.entry(number).or_default().push(given);
     }
 }
 

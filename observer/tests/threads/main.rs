@@ -82,7 +82,15 @@ fn observe(program: &Path, args: &[PathBuf]) -> Option<Vec<(char, Option<u128>)>
     let told = follower.follow(&mut capture, &proc, &facts::process(&proc, tgid));
     let kind = ExecutionKind::Published;
     let missing = Vec::new();
-    assert_eq!(told, Some(Executions::Known { kind, missing }));
+    let paused = false;
+    assert_eq!(
+        told,
+        Some(Executions::Known {
+            kind,
+            missing,
+            paused
+        })
+    );
     let input = publisher.0.stdin.as_mut().unwrap();
     input.write_all(b"g").unwrap();
     input.flush().unwrap();

@@ -10,6 +10,8 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
 use crate::app::root;
+use crate::cluster::Cluster;
+use crate::deploy::RELEASE;
 use crate::hosts::Host;
 use crate::observer::command;
 use crate::process::{Process, Stream};
@@ -32,7 +34,25 @@ impl Agent {
     /// # Errors
     /// When it does not.
     pub fn start(name: &str, configuration: &str) -> Result<Self> {
-        Self::run(name, configuration, Ipv4Addr::LOCALHOST, |command| command)
+        Self::run(name, configuration, Ipv4Addr::LOCALHOST, |command| {
+            Ok(without_kubernetes(command))
+        })
+    }
+
+    /// The same in a pod of a cluster, as an account of its own: with names from its API.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_in(
+        cluster: &Cluster,
+        account: &str,
+        name: &str,
+        configuration: &str,
+    ) -> Result<Self> {
+        Self::run(name, configuration, Ipv4Addr::LOCALHOST, |mut command| {
+            command.env("NODE_NAME", name);
+            cluster.inside(account, RELEASE, &command)
+        })
     }
 
     /// The same on a host, under the name `name`.
@@ -42,7 +62,7 @@ impl Agent {
     pub fn start_on(host: &Host, name: &str, configuration: &str) -> Result<Self> {
         Self::run(name, configuration, host.address, |mut command| {
             command.env("NODE_NAME", name);
-            host.on(&command)
+            Ok(host.on(&without_kubernetes(command)))
         })
     }
 
@@ -50,16 +70,16 @@ impl Agent {
         name: &str,
         configuration: &str,
         address: Ipv4Addr,
-        adjust: impl FnOnce(Command) -> Command,
+        adjust: impl FnOnce(Command) -> Result<Command>,
     ) -> Result<Self> {
         let folder = root().join(format!("target/agent-{name}"));
         std::fs::create_dir_all(&folder)?;
         let file = folder.join("agent.yaml");
         std::fs::write(&file, configuration)?;
         let listen = format!("{address}:0");
-        let mut run = command(["agent", "--kubernetes-mode", "off", "--metrics-listen"])?;
+        let mut run = command(["agent", "--metrics-listen"])?;
         run.arg(listen).arg("--config").arg(file);
-        let process = Process::start("agent", adjust(run))?;
+        let process = Process::start("agent", adjust(run)?)?;
         let address = process.wait_for(Stream::Err, LIMIT, |line| {
             line.split_once("http://")?
                 .1
@@ -154,6 +174,11 @@ impl Agent {
         );
         Ok(())
     }
+}
+
+fn without_kubernetes(mut command: Command) -> Command {
+    command.args(["--kubernetes-mode", "off"]);
+    command
 }
 
 /// The sum of a metric on a page, over all series that have `part` among their labels.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::plan::Planned;
+use crate::process::patience;
 
 /// Longest time that an answer may take: beyond it the service is broken.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -20,7 +21,7 @@ impl Clients {
     #[must_use]
     pub fn new(count: usize) -> Self {
         let config = ureq::Agent::config_builder()
-            .timeout_global(Some(ANSWER))
+            .timeout_global(Some(ANSWER * patience()))
             .http_status_as_error(false)
             .build();
         Self((0..count).map(|_| config.new_agent()).collect())

@@ -22,6 +22,7 @@ pub fn unusable() -> Option<String> {
 /// Some hosts. Dropping them takes them away.
 pub struct Hosts {
     bridge: String,
+    address: Ipv4Addr,
     hosts: Vec<Host>,
 }
 
@@ -44,10 +45,11 @@ impl Hosts {
         let [.., third] = pid.to_be_bytes();
         let mut hosts = Self {
             bridge: format!("obs{pid}"),
+            address: Ipv4Addr::new(198, 18, third, 254),
             hosts: Vec::new(),
         };
         let bridge = hosts.bridge.clone();
-        let own = format!("198.18.{third}.254/24");
+        let own = format!("{}/24", hosts.address);
         ip(&["link", "add", &bridge, "type", "bridge"])?;
         ip(&["addr", "add", &own, "dev", &bridge])?;
         ip(&["link", "set", &bridge, "up"])?;
@@ -61,6 +63,12 @@ impl Hosts {
             host.join(&bridge, n)?;
         }
         Ok(hosts)
+    }
+
+    /// The test's own address on their network.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
     }
 
     /// The host with this number, from 0.

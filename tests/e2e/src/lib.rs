@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod app;
 pub mod bench;
+pub mod cluster;
 pub mod deploy;
 pub mod driver;
 pub mod fleet;

@@ -12,6 +12,19 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 /// How long a child may take to end after it was asked to, before it is killed.
 const ENDING: Duration = Duration::from_secs(5);
 
+/// How many times longer than usual everything may take: a number in `OBSERVER_PATIENCE`, for machines that are emulated.
+#[must_use]
+pub fn patience() -> u32 {
+    let named = std::env::var("OBSERVER_PATIENCE").ok();
+    let times = named.and_then(|times| times.parse().ok());
+    times.unwrap_or(1).clamp(1, 100)
+}
+
+/// When something that usually takes `limit` at most has taken too long.
+fn deadline(limit: Duration) -> Instant {
+    Instant::now() + limit * patience()
+}
+
 /// Standard output or standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
@@ -127,7 +140,7 @@ impl Process {
         mut test: impl FnMut(&str) -> Option<T>,
     ) -> Result<T> {
         let mut tested = 0;
-        let found = self.shared.wait(Instant::now() + limit, |state| {
+        let found = self.shared.wait(deadline(limit), |state| {
             let lines = match stream {
                 Stream::Out => &state.out,
                 Stream::Err => &state.err,
@@ -157,7 +170,7 @@ impl Process {
     pub fn lines(&self, count: usize, limit: Duration, test: impl Fn(&str) -> bool) -> Vec<String> {
         let passing = |lines: &[String]| lines.iter().filter(|line| test(line)).count();
         let (mut tested, mut passed) = ((0, 0), 0);
-        let _ = self.shared.wait(Instant::now() + limit, |state| {
+        let _ = self.shared.wait(deadline(limit), |state| {
             passed += passing(&state.out[tested.0..]) + passing(&state.err[tested.1..]);
             tested = (state.out.len(), state.err.len());
             (passed >= count).then_some(())
@@ -169,8 +182,7 @@ impl Process {
     /// The status that it ended with, waiting at most `limit` for it.
     #[must_use]
     pub fn wait(&self, limit: Duration) -> Option<ExitStatus> {
-        self.shared
-            .wait(Instant::now() + limit, |state| state.status)
+        self.shared.wait(deadline(limit), |state| state.status)
     }
 
     /// Sends a signal, unless it has ended.
@@ -202,7 +214,7 @@ impl Process {
     /// When it does not end in time.
     pub fn ended(&self, limit: Duration) -> Result<Ended> {
         // A grandchild may hold the outputs open: they get the same limit, and then do without.
-        let deadline = Instant::now() + limit;
+        let deadline = deadline(limit);
         let Some(status) = self.shared.wait(deadline, |state| state.status) else {
             bail!(
                 "{} did not end within {limit:?}:\n{}",

@@ -1,7 +1,7 @@
 //! The downstream that every service calls: it answers after a delay and remembers what it was sent.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -99,7 +99,15 @@ impl Downstream {
     /// # Errors
     /// When the socket can't be opened.
     pub fn start(delay: Delay) -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::start_at(Ipv4Addr::LOCALHOST, delay)
+    }
+
+    /// The same at another address of this machine.
+    ///
+    /// # Errors
+    /// When the socket can't be opened.
+    pub fn start_at(address: Ipv4Addr, delay: Delay) -> io::Result<Self> {
+        let listener = TcpListener::bind((address, 0))?;
         let address = listener.local_addr()?;
         let received = Arc::default();
         let shared = Arc::clone(&received);

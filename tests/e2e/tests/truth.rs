@@ -74,8 +74,16 @@ fn bench_of(apps: &[App], concurrency: usize, loads: Vec<Load>, requests: usize)
         ensure!(!row.errors(), "{row}\n{}", row.samples.join("\n"));
         ensure!(row.losses == 0, "{row}");
         ensure!(complete(row), "{row}");
+        ensure!(likely(row), "{row}: {:?}", row.guesses);
     }
     Ok(())
+}
+
+/// Whether what is inferred is right as often as stated, 0.8 at least; a few may be wrong by chance.
+fn likely(row: &Row) -> bool {
+    let guesses = row.guesses;
+    let wrong = guesses.told - guesses.right + guesses.background;
+    wrong <= 3 + guesses.told / 5
 }
 
 /// Whether everything is attributed that a thread or an id tells of.

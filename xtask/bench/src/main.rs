@@ -14,6 +14,7 @@ mod replay;
 mod report;
 mod runtimes;
 mod syscalls;
+mod turns;
 mod work;
 
 use std::path::PathBuf;
@@ -78,7 +79,10 @@ fn main() -> Result<()> {
     for part in parts {
         match part {
             Part::Probes => probes::run(&mut report)?,
-            Part::Runtimes => runtimes::run(&mut report)?,
+            Part::Runtimes => {
+                runtimes::run(&mut report)?;
+                turns::run(&mut report)?;
+            }
             Part::Syscalls => syscalls::run(&mut report, &args.observer, args.rounds)?,
             Part::Nginx => nginx::run(&mut report, &args.observer, args.rounds)?,
             Part::Rate => rate::run(&mut report, &args.observer)?,

@@ -95,7 +95,7 @@ pub fn run(report: &mut Report) -> Result<()> {
 
 /// Nanoseconds of programs, runs and records per request.
 #[derive(Clone, Copy, Default)]
-struct Cost {
+pub struct Cost {
     /// Of those at system calls.
     shared: f64,
     /// Of those inside the program.
@@ -134,7 +134,7 @@ fn measure(app: App, extra: Extra) -> Result<(Cost, Cost)> {
 }
 
 /// Sends the requests of `plan` while the records are read.
-fn driven(
+pub fn driven(
     capture: &mut Capture,
     clients: &Clients,
     service: std::net::SocketAddr,

@@ -23,6 +23,8 @@ const TAG: &str = "host";
 const BELOW: &str = "/below";
 const ABOVE: &str = "/above";
 const ROOT: &str = "/root";
+/// How many times longer than outside what is run there may take.
+const PATIENCE: &str = "10";
 /// Programs of this machine that are wanted there as well: in `/tmp`.
 const PROGRAMS: [&str; 2] = ["observer", "truth"];
 
@@ -89,6 +91,7 @@ pub fn run(command: &[&str]) -> Result<()> {
         .args(args)
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .env("OBSERVER_BIN", "/tmp/observer")
+        .env("OBSERVER_PATIENCE", PATIENCE)
         .exec();
     Err(error).with_context(|| format!("starting {program}"))
 }

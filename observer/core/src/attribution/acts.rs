@@ -188,10 +188,12 @@ impl Attributor {
         self.births.process_ended(tgid, now);
         self.wakes.process_ended(tgid);
         self.given.process_ended(tgid);
+        self.made.process_ended(tgid);
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
         self.asked.process_ended(tgid);
+        self.forget_habits(tgid);
         self.gone.push_back((now, tgid));
     }
 
@@ -204,5 +206,6 @@ impl Attributor {
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
         self.asked.process_ended(tgid);
+        self.forget_habits(tgid);
     }
 }

@@ -6,10 +6,10 @@ use super::executions::Owner as Owned;
 use super::named::{SameTrace, by_trace, same_trace};
 use super::process::Process;
 use super::subject::{Hold, Subject, Work};
-use super::trust::{AWAITED, Compared, GIVEN, KINDS};
+use super::trust::{AWAITED, Compared, GIVEN, KINDS, MADE};
 use super::{Attributor, PATIENCE, RETENTION, before};
 use crate::ids::{KernelNanos, Seq};
-use crate::judged::{Attribution, Evidence, Reason, Tier};
+use crate::judged::{Attribution, Evidence, Inferred, Reason, Tier};
 
 /// What was decided about a subject.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Decision {
     pub(super) compared: Compared,
     /// The decision in the output's words.
     pub attribution: Attribution,
+    /// The likeliest request, where no evidence names one and it is asked for. Nothing is decided by it.
+    pub inferred: Option<Inferred>,
 }
 
 /// A request that something belongs to.
@@ -94,6 +96,7 @@ impl Attributor {
             ids_certain,
             compared,
             attribution,
+            inferred: None,
         }
     }
 
@@ -112,6 +115,7 @@ impl Attributor {
             let wakes = match kind {
                 AWAITED => Some(self.believes_wakes(process, subject)),
                 GIVEN => Some(self.believes_given(process, subject.tgid)),
+                MADE => Some(process.trust.proven(MADE) != Some(false)),
                 _ => None,
             };
             if let Ok(link) = &says
@@ -207,6 +211,9 @@ impl Attributor {
             }
             _ if subject.in_flight > 1 => match self.executions.why_unavailable(subject.tgid) {
                 Some(why) => Reason::ExecutionsUnavailable { why },
+                None if subject.doer.is_none() && self.turns.is_sampled(subject.tgid) => {
+                    Reason::NotWatched
+                }
                 None => Reason::ManyInFlight {
                     requests: subject.in_flight,
                 },
@@ -226,6 +233,7 @@ fn tells_more(reason: &Reason) -> bool {
         reason,
         Reason::SharedExecution
             | Reason::OutlivedRequest
+            | Reason::NotWatched
             | Reason::StillOpen
             | Reason::UnprovenWorker
             | Reason::HandedOver
@@ -241,6 +249,7 @@ fn undecided(reason: Reason) -> Decision {
         ids_certain: false,
         compared: Compared::default(),
         attribution: Attribution::none(reason),
+        inferred: None,
     }
 }
 

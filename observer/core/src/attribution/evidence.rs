@@ -53,6 +53,7 @@ impl Attributor {
                 "threads that woke workers",
                 self.given(process, subject, now),
             ),
+            ("threads that made tasks", self.made(process, subject)),
         ]
         .map(|(of, says)| Found { of, says })
     }
@@ -94,6 +95,7 @@ impl Attributor {
             }
             Owned::Shared => return Err(Some(Reason::SharedExecution)),
             Owned::Outlived => return Err(Some(Reason::OutlivedRequest)),
+            Owned::Unwatched => return Err(Some(Reason::NotWatched)),
             Owned::Unknown => return Err(None),
         };
         self.check(process, subject, request, wait)?;

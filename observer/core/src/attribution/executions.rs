@@ -99,6 +99,8 @@ pub(super) enum Owner {
     Shared,
     /// It went on after the request that it was begun for.
     Outlived,
+    /// It was not watched, or what would confirm its request was not.
+    Unwatched,
     /// Nothing is known.
     Unknown,
 }
@@ -264,7 +266,7 @@ impl Executions {
         let (request, by) = match found.owner {
             Owner::Answered(request) => (request, None),
             Owner::Begun { request, by } => (request, Some(by)),
-            Owner::Shared | Owner::Outlived | Owner::Unknown => return found,
+            Owner::Shared | Owner::Outlived | Owner::Unwatched | Owner::Unknown => return found,
         };
         let Some((answerer, until)) = self.answer_of(life, request) else {
             return Finding {

@@ -20,9 +20,11 @@
 //! | `clients` | 4 | the thread that took the connection last before another one wrote the call |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
 //! | `items` | 4 | work that was given to an executor, and taken from its queue |
+//! | `made` | 4 | a thread of a pool whose task the thread of the request had made |
 //! | `given` | 4 | a thread that is woken for a task, and makes the call for the thread that woke it |
 //! | `wakes`, `tasks`, `words`, `pools` | 4 | threads of a pool, which those that serve wake and wait for |
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
+//! | `inference` | 7 | what requests usually have done, and when; told beside an abstention, and decides nothing |
 //!
 //! `acts` hears what threads and executions do, `taking` takes subjects in. `trust` compares them with each other, process by process; `due` says when a subject can be decided, `evidence` asks each kind,
 //! `decide` weighs what they say, `story` tells it.
@@ -41,7 +43,9 @@ mod exclusive;
 mod executions;
 mod given;
 mod handed;
+mod inference;
 mod items;
+mod made;
 mod named;
 mod pipes;
 mod pools;
@@ -78,7 +82,7 @@ use crate::exchange::{Begun, Ended};
 use crate::facts::{Executions, ProcessFacts};
 use crate::feedback::Feedback;
 use crate::ids::{KernelNanos, Seq, Tgid};
-use crate::judged::Role;
+use crate::judged::{Inferred, Role};
 use crate::losses::Losses;
 use crate::record::{Execution, ExecutionKind};
 
@@ -113,6 +117,7 @@ pub struct Attributor {
     wakes: wakes::Wakes,
     given: given::Given,
     items: items::Items,
+    made: made::Made,
     feedback: Vec<Feedback>,
     runtimes: runtimes::Runtimes,
     pipes: pipes::Pipes,
@@ -123,6 +128,8 @@ pub struct Attributor {
     /// Processes in the order in which they ended, for forgetting them.
     gone: VecDeque<(KernelNanos, Tgid)>,
     losses: Losses,
+    /// What is likely where nothing is certain, if that is asked for.
+    inference: Option<Box<inference::Inference>>,
     /// The subject whose decision is to be explained.
     explain: Option<Seq>,
     /// The execution that did it, and the story of its decision, once it is made.
@@ -130,11 +137,13 @@ pub struct Attributor {
 }
 
 impl Attributor {
-    /// One that keeps the story of one decision.
+    /// One that keeps the story of one decision, and infers what is likely where nothing is certain if
+    /// `infer` says so.
     #[must_use]
-    pub fn new(explain: Option<Seq>) -> Self {
+    pub fn new(explain: Option<Seq>, infer: bool) -> Self {
         Self {
             explain,
+            inference: infer.then(|| Box::new(inference::Inference::new())),
             ..Self::default()
         }
     }
@@ -158,7 +167,12 @@ impl Attributor {
             Some(Executions::Unavailable(why)) => {
                 self.executions.unavailable(facts.tgid, why);
             }
-            Some(Executions::Known { .. }) => self.executions.available(facts.tgid),
+            Some(Executions::Known { kind, paused, .. }) => {
+                self.executions.available(facts.tgid);
+                if *kind == ExecutionKind::NodeAsync {
+                    self.turns.watched(facts.tgid, !paused);
+                }
+            }
             None => {}
         }
     }
@@ -178,6 +192,8 @@ impl Attributor {
             self.stay_ended(begun.moved.tid, begun.file);
             if is_turn(begun.moved.execution) {
                 self.turns.began(begun.tgid, begun.file, begun.seq);
+            } else {
+                self.turns.unseen(begun.file);
             }
             let process = self
                 .processes
@@ -270,13 +286,16 @@ impl Attributor {
         }
         let mut decided = Vec::with_capacity(subjects.len());
         for subject in subjects {
-            let decision = self.decision(&subject, now);
+            let mut decision = self.decision(&subject, now);
+            let inferred = self.infer(&subject, &decision, now);
             if let Some(process) = self.processes.get_mut(&subject.tgid) {
                 process.trust.note(&decision.compared);
             }
             if self.explain == Some(subject.seq) {
-                self.story = Some((subject.doer, self.story(&subject, now, &decision)));
+                let story = self.story(&subject, now, &decision, inferred.as_ref());
+                self.story = Some((subject.doer, story));
             }
+            decision.inferred = inferred.and_then(Result::ok);
             if matches!(subject.work, Work::Message(_)) {
                 self.pipes.resolve(subject.seq, subject.tid, &decision);
             } else {
@@ -285,6 +304,25 @@ impl Attributor {
         }
         self.forget(now);
         decided
+    }
+
+    /// What is likely about a subject of which that much is decided; nothing unless it is asked for.
+    fn infer(
+        &mut self,
+        subject: &Subject,
+        decision: &Decision,
+        now: KernelNanos,
+    ) -> Option<Result<Inferred, inference::Silence>> {
+        let inference = self.inference.as_mut()?;
+        let process = self.processes.get(&subject.tgid)?;
+        Some(inference.decided(process, subject, decision, &self.losses, now))
+    }
+
+    /// A process is over: what was usual in it says nothing of the next one.
+    fn forget_habits(&mut self, tgid: Tgid) {
+        if let Some(inference) = &mut self.inference {
+            inference.forget(tgid);
+        }
     }
 
     /// Where a subject waits.

@@ -195,8 +195,9 @@ impl Attributor {
         }
         let awaited = self.wakes.awaited(subject.seq);
         let given = self.given.by(subject.seq);
-        let mut others = awaited.into_iter().chain(given);
-        if others.any(|other| !self.is_settled(subject, &other.hold, now))
+        let others = awaited.into_iter().chain(given).map(|other| &other.hold);
+        let mut others = others.chain(self.made_by(subject));
+        if others.any(|hold| !self.is_settled(subject, hold, now))
             || self.given.is_open(subject.seq)
         {
             return false;

@@ -131,6 +131,16 @@ impl Process {
         (self.open.len(), sole)
     }
 
+    /// The requests in flight, oldest first.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Served> {
+        self.open.iter().filter_map(|seq| self.served(*seq))
+    }
+
+    /// Whether a request ended at `time` or later.
+    pub(super) fn ended_since(&self, time: KernelNanos) -> bool {
+        self.last_end.is_some_and(|end| end >= time)
+    }
+
     /// The oldest request that is open.
     pub(super) fn oldest_open(&self) -> Option<Seq> {
         self.open.first().copied()

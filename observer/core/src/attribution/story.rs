@@ -1,10 +1,13 @@
 //! How a decision came about, for whoever asks.
 
+use std::fmt::Write as _;
+
 use super::evidence::Found;
+use super::inference::Silence;
 use super::subject::Subject;
 use super::{Attributor, Claim, Decision};
 use crate::ids::{KernelNanos, Seq, Tid};
-use crate::judged::{Attribution, ExchangeId, Weighed};
+use crate::judged::{Attribution, ExchangeId, Inferred, Weighed};
 
 /// How a decision came about.
 #[derive(Debug)]
@@ -23,14 +26,21 @@ pub struct Story {
 }
 
 impl Attributor {
-    /// The whole story of a decision.
-    pub(super) fn story(&self, subject: &Subject, now: KernelNanos, decision: &Decision) -> Story {
+    /// The whole story of a decision, with what was inferred.
+    pub(super) fn story(
+        &self,
+        subject: &Subject,
+        now: KernelNanos,
+        decision: &Decision,
+        inferred: Option<&Result<Inferred, Silence>>,
+    ) -> Story {
         let process = self.processes.get(&subject.tgid);
         let owned = self.owned(subject, now);
-        let evidence = process.map_or_else(Vec::new, |process| {
+        let mut evidence = process.map_or_else(Vec::new, |process| {
             let found = self.strong(process, subject, owned, now);
             found.into_iter().map(weighed).collect()
         });
+        evidence.extend(inferred.map(|inferred| guessed(subject, inferred)));
         Story {
             candidates: process.map_or_else(Vec::new, |p| p.serving_at(subject.time)),
             evidence,
@@ -38,6 +48,28 @@ impl Attributor {
             same_trace: decision.same_trace.to_vec(),
             attribution: decision.attribution.clone(),
         }
+    }
+}
+
+/// What timing and templates say, with how likely each request in flight is by them.
+fn guessed(subject: &Subject, inferred: &Result<Inferred, Silence>) -> Weighed {
+    let mut says = match inferred {
+        Ok(inferred) => inferred.to_string(),
+        Err(silence) => silence.to_string(),
+    };
+    let guess = subject.guess.as_ref().and_then(|guess| guess.as_ref().ok());
+    for (n, (request, share)) in guess.iter().flat_map(|guess| &guess.shares).enumerate() {
+        let before = if n == 0 { "; likely: " } else { ", " };
+        let percent = (100.0 * share).floor();
+        // A `String` takes everything.
+        let _ = write!(says, "{before}{} {percent} %", ExchangeId(*request));
+    }
+    let inferred = inferred.as_ref().ok();
+    Weighed {
+        of: "inference (decides nothing)",
+        request: inferred.map(|inferred| inferred.request),
+        confidence: inferred.map(|inferred| inferred.confidence),
+        says: says.into(),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::births::BirthId;
 use super::clients::Taken;
 use super::executions::LifeId;
+use super::inference::{Guess, Silence};
 use super::items::ItemId;
 use crate::context::line::LineContext;
 use crate::exchange::{Begun, Ended};
@@ -40,6 +41,8 @@ pub struct Subject {
     pub taken: Option<Box<Taken>>,
     /// The execution that did it, where the runtime has finer ones than threads.
     pub doer: Option<Doer>,
+    /// Its likeliest request, as it looked when it began; absent unless inference is asked for.
+    pub(super) guess: Option<Result<Box<Guess>, Silence>>,
     /// What it is.
     pub work: Work,
 }

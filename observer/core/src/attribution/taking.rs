@@ -2,6 +2,7 @@
 
 use super::clients::Taker;
 use super::executions::LifeId;
+use super::inference::Act;
 use super::process::Process;
 use super::{Attributor, Doer, PipeKey, Subject, Work, is_task, is_turn};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
@@ -21,6 +22,17 @@ impl Attributor {
         if let Some(template) = template {
             process.exclusive.saw(template, in_flight > 0);
         }
+        let guess = self.inference.as_mut().zip(template);
+        let guess = guess.map(|(inference, kind)| {
+            let tell = self.explain == Some(seq);
+            let act = Act {
+                tgid,
+                kind,
+                time,
+                tell,
+            };
+            inference.guess(process, act)
+        });
         let hold = self.threads.hold(tid, seq);
         let doer = self.doer(tgid, &work);
         let by = Taker::of(doer, tid);
@@ -50,9 +62,16 @@ impl Attributor {
             hold,
             taken: taken.map(Box::new),
             doer,
+            guess,
             work,
         };
         self.pooled(&subject);
+        let (done_by, done_at) = match (&subject.taken, &subject.work) {
+            (Some(taken), _) => (taken.tid, taken.time),
+            (None, Work::Line(line)) => (tid, line.line.moved.since),
+            (None, _) => (tid, time),
+        };
+        self.made.did(seq, done_by, done_at);
         // The engine numbers in the order of taking in, so that this is nearly always the end.
         let at = match self.waiting.last() {
             Some(last) if last.seq >= seq => self.waiting.partition_point(|s| s.seq < seq),
@@ -75,12 +94,14 @@ impl Attributor {
             Work::Line(line) => &line.line.moved,
             Work::Message(moved) => moved,
         };
-        let execution = moved.sole_execution().filter(|e| !e.is_published())?;
-        if let Work::Call(call) = work
-            && is_turn(Some(execution))
-        {
-            self.turns.called(tgid, call.begun.file, execution);
+        let execution = moved.sole_execution().filter(|e| !e.is_published());
+        if let Work::Call(call) = work {
+            match execution.filter(|e| is_turn(Some(*e))) {
+                Some(turn) => self.turns.called(tgid, call.begun.file, turn),
+                None => self.turns.unseen(call.begun.file),
+            }
         }
+        let execution = execution?;
         if let Work::Call(call) = work
             && is_task(&execution)
         {

@@ -10,13 +10,16 @@
 //! is concluded then, not from the id either.
 
 /// Kinds of evidence that are compared.
-pub(super) const KINDS: usize = 6;
+pub(super) const KINDS: usize = 7;
 
 /// What threads did before they woke one that waited.
 pub(super) const AWAITED: usize = 4;
 
 /// Who woke a worker for a task.
 pub(super) const GIVEN: usize = 5;
+
+/// Who made the task that a worker ran.
+pub(super) const MADE: usize = 6;
 
 /// What one kind of evidence said, beside what the trace-id said.
 pub(super) type Compared = [Option<bool>; KINDS];
@@ -109,7 +112,7 @@ mod tests {
     fn after(comparisons: impl IntoIterator<Item = bool>) -> Trust {
         let mut trust = Trust::default();
         for agreed in comparisons {
-            trust.note(&[None, Some(agreed), None, None, None, None]);
+            trust.note(&[None, Some(agreed), None, None, None, None, None]);
         }
         trust
     }

@@ -42,4 +42,8 @@ pub struct Config {
     pub explain: Option<SubjectId>,
     /// Show query values in targets instead of redacting them.
     pub show_query: bool,
+    /// Infer the likeliest request of what no evidence links to one, and tell it beside the judgement,
+    /// which it does not change.
+    #[serde(default)]
+    pub infer: bool,
 }

@@ -89,7 +89,7 @@ impl Engine {
                 exchanges: Exchanges::default(),
                 logs: LruCache::new(LOGS),
                 relays: Relays::default(),
-                attributor: Attributor::new(config.explain.map(|subject| subject.0)),
+                attributor: Attributor::new(config.explain.map(|subject| subject.0), config.infer),
                 sequences: Sequences::default(),
                 teller: Teller::new(config),
                 serving: HashMap::new(),

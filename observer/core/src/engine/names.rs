@@ -158,7 +158,7 @@ impl Names {
         };
         for (_, known) in self.facts.iter().filter(|(_, k)| of_service(k)) {
             let answer = match &known.executions {
-                Some(Executions::Known { kind, missing }) => (Some(*kind), missing.clone()),
+                Some(Executions::Known { kind, missing, .. }) => (Some(*kind), missing.clone()),
                 Some(Executions::Unavailable(why)) => (None, vec![why.clone()]),
                 None => continue,
             };

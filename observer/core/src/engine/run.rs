@@ -60,6 +60,7 @@ impl Stages {
             }
             Event::Turn(turn) => self.attributor.turn_ended(record.tgid, turn, record.time),
             Event::Woke(woke) => self.attributor.woke(record, woke),
+            Event::Heap(heap) => self.attributor.heap(record, heap),
             Event::Nudge(nudge) => self.attributor.nudged(record, nudge),
             Event::Item(item) => self.attributor.item(record, item),
             // What follows for the process is in its facts: not every runtime drives sockets so.

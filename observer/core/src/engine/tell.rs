@@ -220,6 +220,7 @@ impl Teller {
         let exchange = Exchange {
             request: decision.owner.map(|o| ExchangeId(o.request)),
             attribution: Some(decision.attribution.or_reason(doubt)),
+            inferred: decision.inferred,
             verdict: Some(verdict),
             findings,
             ..self.exchange(*call.begun, call.ended.as_ref())
@@ -303,6 +304,7 @@ impl Teller {
             context: log_context(line.context.id),
             request: request.map(ExchangeId),
             attribution: decision.attribution.or_reason(doubt),
+            inferred: decision.inferred,
             verdict,
         };
         let circumstances = Circumstances {
@@ -341,6 +343,7 @@ impl Teller {
             request: None,
             parent: begun.other_end.map(ExchangeId),
             attribution: None,
+            inferred: None,
             verdict: None,
             findings: Vec::new(),
             unfinished: ended.and_then(|e| e.outcome.err()),

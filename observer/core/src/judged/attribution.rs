@@ -140,6 +140,11 @@ pub enum Evidence {
         /// The thread that woke the other.
         by: Tid,
     },
+    /// The thread ran a task of its pool that a thread which served the request had made meanwhile.
+    Made {
+        /// The thread that made it.
+        by: Tid,
+    },
     /// No other request was in flight, and work of this kind was never seen without one.
     OnlyRequest {
         /// How often such work was seen.
@@ -233,6 +238,10 @@ impl fmt::Display for Evidence {
                 f,
                 "thread {by}, which worked for the request, woke the idle thread that made the call, and waited for it"
             ),
+            Self::Made { by } => write!(
+                f,
+                "thread {by}, which served the request, made the task that its thread ran"
+            ),
             Self::OnlyRequest { seen } => write!(
                 f,
                 "the only request in flight; such work was seen {seen} times, never without a request"
@@ -283,6 +292,8 @@ pub enum Reason {
     SharedExecution,
     /// Its execution went on after the request during which it was begun: it serves the process.
     OutlivedRequest,
+    /// Turns of its event loop are watched for a share of the time only, and it, or what would confirm its request, happened outside.
+    NotWatched,
     /// It came after its thread's, or the process's last, answer, and nothing shows whether it still belongs to it.
     AfterAnswer,
     /// Its thread works on a message from a pipe, and for which request that was written is not known.
@@ -349,6 +360,7 @@ impl Reason {
             }
             Self::SharedExecution => "the execution answers several requests at once",
             Self::OutlivedRequest => "the execution outlived the request that began it",
+            Self::NotWatched => "turns were not watched at the time",
             Self::AfterAnswer => "right after an answer, perhaps not for that request",
             Self::UnknownMessage => "a message from a pipe, unknown for which request",
             Self::SameIdTwice { .. } => "several requests carry the same id",
@@ -403,6 +415,9 @@ impl fmt::Display for Reason {
             Self::SharedExecution => f.write_str("its execution answers several requests at once"),
             Self::OutlivedRequest => f.write_str(
                 "its execution was begun during a request and went on after it, so it may serve the process",
+            ),
+            Self::NotWatched => f.write_str(
+                "turns of the event loop are watched for a share of the time, and were not when this was done, or when its request was answered",
             ),
             Self::AfterAnswer => f.write_str(
                 "it came right after an answer, and nothing shows whether it still belongs to that request",

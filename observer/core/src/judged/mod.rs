@@ -5,16 +5,20 @@ mod attribution;
 mod cause;
 pub mod counts;
 mod explanation;
+mod inferred;
+mod line_cause;
 mod loss;
 mod summary;
 mod time;
 mod verdict;
+pub mod wilson;
 
 use std::net::SocketAddr;
 
 pub use attribution::{Attribution, Evidence, Reason, Tier};
 pub use cause::Cause;
 pub use explanation::{Candidate, Explanation, LogId, NotAnId, SubjectId, Weighed};
+pub use inferred::Inferred;
 pub use loss::{Loss, LossKind};
 use serde::{Deserialize, Serialize, Serializer};
 pub use summary::{
@@ -177,6 +181,9 @@ pub struct Exchange {
     pub parent: Option<ExchangeId>,
     /// Client: how `request` was found, or why not.
     pub attribution: Option<Attribution>,
+    /// Client: the likeliest request where no evidence names one, if that was asked for. It decides nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inferred: Option<Inferred>,
     /// Client: the judgement.
     pub verdict: Option<Verdict>,
     /// Facts beside the verdict.
@@ -214,6 +221,9 @@ pub struct Log {
     pub request: Option<ExchangeId>,
     /// How `request` was found, or why not.
     pub attribution: Attribution,
+    /// The likeliest request where no evidence names one, if that was asked for. It decides nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inferred: Option<Inferred>,
     /// The judgement.
     pub verdict: LogVerdict,
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use observer_abi::{self as abi, class, data_flag, file_flag, kind};
 
 use super::{
-    Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Item, ItemHow, Nudge,
+    Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Heap, Item, ItemHow, Nudge,
     Record, Short, Take, TakeHow, TcpAddresses, Turn, Waited, Woke, canonical,
 };
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
@@ -165,6 +165,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         kind::WOKE => woke(body)?,
         kind::NUDGE => nudge(body)?,
         kind::ITEM => item(body)?,
+        kind::HEAP => heap(body)?,
         kind::RING => Event::Ring,
         other => return Err(DecodeError::Kind(other)),
     };
@@ -218,6 +219,18 @@ fn execution(code: u8, id: u64, origin: u64) -> Result<Option<Execution>, Decode
         kind: runtime,
         id,
         origin,
+    }))
+}
+
+fn heap(body: &[u8]) -> Result<Event<'_>, DecodeError> {
+    let f = Fields::need(body, size_of::<abi::Heap>())?;
+    Ok(Event::Heap(Heap {
+        task: f.u64(offset!(abi::Heap, task)),
+        class: f.u32(offset!(abi::Heap, class)),
+        start: f.u64(offset!(abi::Heap, start)),
+        top: f.u64(offset!(abi::Heap, top)),
+        end: f.u64(offset!(abi::Heap, end)),
+        collections: f.u32(offset!(abi::Heap, collections)),
     }))
 }
 

@@ -144,6 +144,8 @@ pub enum Event<'a> {
     Nudge(Nudge),
     /// Work was given to an executor, or taken from it.
     Item(Item),
+    /// What the runtime keeps of the thread, just before it moves bytes or takes a connection.
+    Heap(Heap),
     /// The thread uses an `io_uring`: what it does through that is in no record.
     Ring,
 }
@@ -177,6 +179,23 @@ pub enum ItemHow {
     Given,
     /// The thread has taken it from there, and does it until it takes the next one.
     Taken,
+}
+
+/// Where a thread of Java makes objects, and which one is its task (`observer_abi::Heap`).
+#[derive(Clone, Copy, Debug)]
+pub struct Heap {
+    /// Address of the task; 0 for none that is known.
+    pub task: u64,
+    /// What tells the task's class from others.
+    pub class: u32,
+    /// Beginning of the thread's buffer; 0 for none.
+    pub start: u64,
+    /// Where the next object will be made.
+    pub top: u64,
+    /// The buffer's end.
+    pub end: u64,
+    /// Collections that have begun.
+    pub collections: u32,
 }
 
 /// A thread waited for a futex and was woken by another thread of its process (`observer_abi::Woke`).

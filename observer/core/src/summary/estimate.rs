@@ -1,8 +1,8 @@
 //! Numbers of which only a part was observed.
 
-use super::wilson::Z;
 use crate::judged::Estimate;
 use crate::judged::counts::LeftOut;
+use crate::judged::wilson::Z;
 
 /// All of what `observed` are a part of, with a 95 % interval (a normal approximation: the sum of many
 /// connections); nothing where sampling left out none.

@@ -12,11 +12,11 @@ mod openmetrics;
 mod page;
 mod samples;
 mod tally;
-mod wilson;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::judged::wilson::rate;
 pub use counter::{Circumstances, Counter, OTHER};
 pub use derive::Totals;
 pub use edge::verdicts_of;
@@ -24,4 +24,3 @@ pub use estimate::estimate;
 pub use openmetrics::openmetrics;
 pub use page::{Page, PageError, VERSION};
 pub use tally::Tally;
-pub use wilson::rate;

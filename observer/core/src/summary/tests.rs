@@ -72,6 +72,7 @@ fn exchange(number: u64, role: Role, route: u8) -> Exchange {
         request: None,
         parent: None,
         attribution: Some(Attribution::none(Reason::NoRequest)),
+        inferred: None,
         verdict,
         findings: Vec::new(),
         unfinished: None,
@@ -147,6 +148,7 @@ fn told() -> impl Strategy<Value = Told> {
             context: None,
             request: None,
             attribution: Attribution::none(Reason::NoRequest),
+            inferred: None,
             verdict: LogVerdict::ALL[usize::from(verdict) % LogVerdict::ALL.len()],
         };
         Told::Log(Box::new(log), how)

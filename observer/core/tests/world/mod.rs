@@ -7,12 +7,15 @@
 )]
 
 pub mod sampled;
+mod threads;
+mod told;
 
 use observer_abi as abi;
-use observer_core::engine::{Config, Engine, Input};
 use observer_core::facts::{FileFacts, ProcessFacts, Runtime};
-use observer_core::ids::{FileId, KernelNanos, Tgid};
-use observer_core::judged::{ClockAnchor, Exchange, Judged, Log, Role, SubjectId};
+use observer_core::ids::{FileId, Tgid};
+
+#[allow(unused_imports, reason = "each test binary uses a part")]
+pub use told::{Told, tell, tell_explaining, tell_inferring};
 
 pub const STEP: u64 = 10_000;
 
@@ -141,79 +144,6 @@ impl World {
     pub fn tick(&mut self) {
         self.now += STEP;
         self.inputs.push(Fed::Tick(self.now));
-    }
-
-    /// A thread waits for something (`abi::waited`), to be told with its next record.
-    pub fn wait(&mut self, tid: u32, waited: u8) {
-        *self.waited.entry(tid).or_default() |= waited;
-    }
-
-    /// What runs on a thread from now on: kind (`abi::runtime`) and identity.
-    pub fn run(&mut self, tid: u32, runtime: u8, execution: u64) {
-        self.running.insert(tid, (runtime, execution));
-    }
-
-    /// An execution has another one run again.
-    pub fn nudge(&mut self, tgid: u32, tid: u32, runtime: u8, waker: u64, woken: u64) {
-        let len = size_of::<abi::Nudge>();
-        let header = self.header(abi::kind::NUDGE, 0, tgid, tid, len);
-        let record = abi::Nudge {
-            header,
-            woken,
-            waker,
-            runtime,
-            again: 0,
-            reserved: [0; 6],
-        };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
-    }
-
-    /// A thread, and what runs on it, gives an executor work, or takes work from it (`abi::item`).
-    pub fn item(&mut self, tgid: u32, tid: u32, how: u8, item: u64) {
-        let header = self.header(abi::kind::ITEM, 0, tgid, tid, size_of::<abi::Item>());
-        let (runtime, execution) = self.running.get(&tid).copied().unwrap_or_default();
-        let record = abi::Item {
-            header,
-            item,
-            execution,
-            origin: 0,
-            runtime,
-            how,
-            reserved: [0; 6],
-        };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
-    }
-
-    /// An execution begins another one.
-    pub fn branch(&mut self, tgid: u32, tid: u32, runtime: u8, parent: u64, child: u64) {
-        let len = size_of::<abi::Branch>();
-        let header = self.header(abi::kind::BRANCH, 0, tgid, tid, len);
-        let record = abi::Branch {
-            header,
-            child,
-            parent,
-            runtime,
-            reserved: [0; 7],
-        };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
-    }
-
-    /// What runs on a thread takes a connection for its next exchange.
-    pub fn take(&mut self, tid: u32, socket: Socket) {
-        let len = size_of::<abi::Take>();
-        let header = self.header(abi::kind::TAKE, 0, socket.tgid, tid, len);
-        let (runtime, execution) = self.running.get(&tid).copied().unwrap_or_default();
-        let record = abi::Take {
-            header,
-            file: socket.file,
-            execution,
-            origin: 0,
-            fd: 7,
-            runtime,
-            how: abi::take::CLIENT,
-            reserved: 0,
-        };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
     fn describe(
@@ -415,65 +345,6 @@ impl World {
         self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
-    /// A thread, or what runs on it, takes a connection (`abi::take`).
-    pub fn touch(&mut self, tid: u32, socket: Socket, how: u8) {
-        let flags = if socket.nonblocking {
-            abi::data_flag::NONBLOCK
-        } else {
-            0
-        };
-        let len = size_of::<abi::Take>();
-        let header = self.header(abi::kind::TAKE, flags, socket.tgid, tid, len);
-        let (runtime, execution) = self.running.get(&tid).copied().unwrap_or_default();
-        let record = abi::Take {
-            header,
-            file: socket.file,
-            execution,
-            fd: 7,
-            runtime,
-            how,
-            ..abi::Take::default()
-        };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
-    }
-
-    fn task(&mut self, kind: u8, tgid: u32, tid: u32, subject: u32) {
-        let header = self.header(kind, 0, tgid, tid, size_of::<abi::Task>());
-        let record = abi::Task {
-            header,
-            tgid,
-            tid: subject,
-            comm: [0; 16],
-        };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
-    }
-
-    /// A thread starts another.
-    pub fn spawn(&mut self, tgid: u32, parent: u32, child: u32) {
-        self.task(abi::kind::SPAWN, tgid, parent, child);
-    }
-
-    /// A thread ends.
-    pub fn exit(&mut self, tgid: u32, tid: u32) {
-        self.task(abi::kind::EXIT, tgid, tid, tid);
-    }
-
-    /// A thread that has waited at `word` since `since` is woken by another one, now.
-    pub fn woke(&mut self, tgid: u32, tid: u32, waker: u32, word: u64, since: u64) {
-        let woken = self.now + STEP;
-        self.now = woken;
-        let header = self.header(abi::kind::WOKE, 0, tgid, tid, size_of::<abi::Woke>());
-        let record = abi::Woke {
-            header,
-            word,
-            since,
-            woken,
-            waker,
-            reserved: 0,
-        };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
-    }
-
     /// The time of the last record.
     pub fn now(&self) -> u64 {
         self.now
@@ -499,89 +370,6 @@ pub fn resequence(inputs: &[Fed]) -> Vec<Fed> {
         other => other.clone(),
     };
     inputs.iter().map(renumber).collect()
-}
-
-/// What the pipeline tells about these inputs, when `lost` records were lost.
-pub fn tell(inputs: &[Fed], lost: u64) -> Told {
-    tell_explaining(inputs, lost, None)
-}
-
-/// The same, with the explanation of one attribution.
-pub fn tell_explaining(inputs: &[Fed], lost: u64, explain: Option<SubjectId>) -> Told {
-    let anchor = ClockAnchor {
-        monotonic: KernelNanos(1_000_000_000),
-        wall: 1_700_000_000_000_000_000,
-    };
-    let mut engine = Engine::new(Config {
-        anchor,
-        explain,
-        show_query: true,
-    });
-    let mut out = Vec::new();
-    for input in inputs {
-        let input = match input {
-            Fed::Record(raw) => Input::Record(raw),
-            Fed::Process(facts) => Input::Process(facts.clone()),
-            Fed::File(facts) => Input::File(facts.clone()),
-            Fed::Sampling(keep) => Input::Sampling { keep: *keep },
-            Fed::Tick(now) => Input::Tick {
-                now: KernelNanos(*now),
-                lost,
-            },
-        };
-        engine.input(input, &mut out);
-    }
-    engine.finish(&mut out);
-    Told(out)
-}
-
-/// What was told.
-pub struct Told(pub Vec<Judged>);
-
-impl Told {
-    pub fn json(&self) -> Vec<String> {
-        self.0
-            .iter()
-            .map(|j| serde_json::to_string(j).unwrap())
-            .collect()
-    }
-
-    pub fn exchanges<'a>(&'a self, role: Role) -> Vec<&'a Exchange> {
-        let exchange = |j: &'a Judged| match j {
-            Judged::Exchange(x) if x.role == role => Some(x.as_ref()),
-            _ => None,
-        };
-        self.0.iter().filter_map(exchange).collect()
-    }
-
-    pub fn call(&self, target: &str) -> &Exchange {
-        let found = self
-            .exchanges(Role::Client)
-            .into_iter()
-            .find(|x| x.target == target);
-        found.unwrap_or_else(|| panic!("no call of {target} in {:#?}", self.json()))
-    }
-
-    pub fn served(&self, target: &str) -> &Exchange {
-        let found = self
-            .exchanges(Role::Server)
-            .into_iter()
-            .find(|x| x.target == target);
-        found.unwrap_or_else(|| panic!("no request {target} in {:#?}", self.json()))
-    }
-
-    pub fn lines<'a>(&'a self) -> Vec<&'a Log> {
-        let log = |j: &'a Judged| match j {
-            Judged::Log(l) => Some(l.as_ref()),
-            _ => None,
-        };
-        self.0.iter().filter_map(log).collect()
-    }
-
-    pub fn line(&self, text: &str) -> &Log {
-        let found = self.lines().into_iter().find(|l| l.line.contains(text));
-        found.unwrap_or_else(|| panic!("no line {text} in {:#?}", self.json()))
-    }
 }
 
 /// A request's bytes; `headers` end with line breaks.

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_saphyr::{DefaultMessageFormatter, Error, MessageFormatter};
 
-use super::super::args::{Logs, Redact};
+use super::super::args::{Logs, NodeTurns, Redact};
 use super::super::export::{Protocol, Signal, WhichSpans};
 use super::{KubernetesMode, Listen, Rule, Share, Size};
 
@@ -43,6 +43,9 @@ pub struct File {
     pub redact: Option<Redact>,
     /// The file that tells the kernel's types.
     pub btf: Option<PathBuf>,
+    /// When turns of Node's event loop are told apart.
+    #[serde(deserialize_with = "named")]
+    pub node: Option<NodeTurns>,
     /// JSON Lines.
     pub json: Json,
     /// Export.

@@ -24,7 +24,7 @@ pub use rule::{Ports, Rule, RuleError};
 use serde::Deserialize;
 pub use size::{Share, Size};
 
-use super::args::{Logs, Redact};
+use super::args::{Logs, NodeTurns, Redact};
 use super::export::{Protocol, Signal, WhichSpans};
 
 /// Arguments of `agent`.
@@ -61,6 +61,9 @@ pub struct AgentArgs {
     /// The types of this kernel, if it does not tell them itself: BTF, or a vmlinux with it (looked for)
     #[arg(long, value_name = "FILE", env = "OBSERVER_BTF")]
     pub btf: Option<PathBuf>,
+    /// When turns of Node's event loop are told apart (auto)
+    #[arg(long, value_name = "MODE", value_enum, env = "OBSERVER_NODE")]
+    pub node: Option<NodeTurns>,
     /// Write JSON Lines to this file; - is standard output (not written)
     #[arg(long, value_name = "FILE", env = "OBSERVER_JSON_FILE")]
     pub json_file: Option<String>,

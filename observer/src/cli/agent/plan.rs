@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use observer_core::healing::{Settings, Spans};
 
-use super::super::args::{Logs, Redact};
+use super::super::args::{Logs, NodeTurns, Redact};
 use super::super::export::{HealPlan, OtlpPlan, Protocol, Signal, WhichSpans};
 use super::{AgentArgs, File, FileError, KubernetesMode, Listen, Rule, Share, Size};
 
@@ -71,6 +71,8 @@ pub struct AgentPlan {
     pub show_query: bool,
     /// The file that tells the kernel's types, if it does not itself.
     pub btf: Option<PathBuf>,
+    /// When turns of Node's event loop are told apart.
+    pub node: NodeTurns,
     /// JSON Lines, if they are written.
     pub json: Option<JsonPlan>,
     /// What is healed and exported.
@@ -215,6 +217,7 @@ fn merge(args: AgentArgs, file: File) -> Result<AgentPlan, ReadError> {
         system: args.system.or(file.system).unwrap_or(false),
         show_query: args.redact.or(file.redact).unwrap_or_default() == Redact::Off,
         btf: args.btf.or(file.btf),
+        node: args.node.or(file.node).unwrap_or_default(),
         json: args.json_file.or(file.json.file).map(|file| JsonPlan {
             target: target(&file),
             logs,

@@ -206,6 +206,8 @@ fn the_schema_and_the_program_accept_the_same_files() {
         (good, true),
         ("metrics: {listn: off}", false),
         ("redact: all", false),
+        ("node: sometimes", false),
+        ("node: precise", true),
         ("include: [{port: x}]", false),
         ("system: 7", false),
     ] {

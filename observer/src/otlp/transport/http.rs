@@ -94,7 +94,13 @@ fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
 async fn read(request: &Request, answer: Response) -> Outcome {
     let status = answer.status();
     let after = answer.headers().get(RETRY_AFTER).and_then(wait);
+    let page = is_page(answer.headers());
     let body = body(answer).await;
+    if status.is_success() && page {
+        return Outcome::Refused(format!(
+            "{status}, but with a page for people: is this the address of an OTLP receiver?"
+        ));
+    }
     if status.is_success() {
         return request.answer(&body);
     }
@@ -107,6 +113,18 @@ async fn read(request: &Request, answer: Response) -> Outcome {
         | StatusCode::GATEWAY_TIMEOUT => Outcome::later(after, why),
         _ => Outcome::Refused(why),
     }
+}
+
+/// Whether the answer is HTML, as of a web server or a login in front of it, which takes no telemetry.
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| {
+        kind.trim_start()
+            .to_ascii_lowercase()
+            .starts_with("text/html")
+    })
 }
 
 /// The beginning of an answer's body; what can't be read is left out.
@@ -156,6 +174,16 @@ mod tests {
         assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
         assert_eq!(wait("soon"), None);
         assert_eq!(wait("-1"), None);
+    }
+
+    #[test]
+    fn pages_are_told_from_answers() {
+        let of = |kind: Option<&'static str>| {
+            let kind = kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind)));
+            is_page(&HeaderMap::from_iter(kind))
+        };
+        assert!(of(Some("text/html")) && of(Some("Text/HTML; charset=utf-8")));
+        assert!(!of(Some("application/x-protobuf")) && !of(Some("text/plain")) && !of(None));
     }
 
     #[test]

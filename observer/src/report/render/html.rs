@@ -275,10 +275,18 @@ struct Card<'a> {
     lines: Option<String>,
     line_marks: Marks,
     line_loss: Option<RateView>,
+    line_why: Vec<LineWhyView<'a>>,
     line_examples: Vec<ExampleView<'a>>,
     unjudged: Vec<(String, &'a str)>,
     unseen: Vec<String>,
     rules: Vec<RuleView<'a>>,
+}
+
+#[derive(Serialize)]
+struct LineWhyView<'a> {
+    count: String,
+    explanation: &'a str,
+    fix: &'a str,
 }
 
 #[derive(Serialize)]
@@ -317,6 +325,15 @@ fn card<'a>(service: &'a Service, report: &'a Report) -> Card<'a> {
         lines: (service.lines > 0).then(|| words::count(service.lines, "logged event")),
         line_marks: marks(line_marks(&service.line_verdicts)),
         line_loss: RateView::new(service.line_loss),
+        line_why: service
+            .line_why
+            .iter()
+            .map(|why| LineWhyView {
+                count: words::number(why.count),
+                explanation: &why.explanation,
+                fix: &why.fix,
+            })
+            .collect(),
         line_examples: service.line_examples.iter().map(ExampleView::new).collect(),
         unjudged: service.inconclusive.iter().map(unjudged).collect(),
         unseen: unobserved.chain(lost).collect(),

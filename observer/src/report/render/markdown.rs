@@ -123,7 +123,29 @@ fn services(report: &Report, out: &mut String) -> fmt::Result {
         )?;
     }
     writeln!(out)?;
+    logs(report, out)?;
     unobserved(report, out)
+}
+
+fn logs(report: &Report, out: &mut String) -> fmt::Result {
+    if report.services.iter().all(|s| s.line_why.is_empty()) {
+        return Ok(());
+    }
+    writeln!(out, "## Logs without their request's id\n")?;
+    writeln!(out, "| service | events | why | fix |\n|---|---|---|---|")?;
+    for service in &report.services {
+        for why in &service.line_why {
+            writeln!(
+                out,
+                "| {} | {} | {} | {} |",
+                escaped(&service.name.to_string()),
+                words::number(why.count),
+                escaped(&why.explanation),
+                escaped(&why.fix),
+            )?;
+        }
+    }
+    writeln!(out)
 }
 
 fn unobserved(report: &Report, out: &mut String) -> fmt::Result {

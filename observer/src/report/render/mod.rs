@@ -43,9 +43,10 @@ fn subject(change: &Change) -> String {
 
 /// `12 % → 25 % (13 points more, 5–20)`.
 fn changed(change: &Change) -> String {
+    // What was not judged is not the same as what lost nothing.
     let rate = |rate: Option<observer_core::judged::Rate>| {
         rate.map_or_else(
-            || "nothing".to_owned(),
+            || "not known".to_owned(),
             |r| format!("{} % of {}", words::percent(r.rate), words::number(r.n)),
         )
     };

@@ -136,14 +136,8 @@ fn why(why: &Why, rows: &mut Vec<Row>) {
         let place = example.link.as_deref().unwrap_or(trace);
         lines.push(("see", format!("{} {} {}", sample.source, sample.id, place)));
     }
-    for (label, text) in lines {
-        rows.push(
-            Row::new("    ", Tone::Plain)
-                .and(label, Tone::Strong)
-                .then(text.trim_start(), Tone::Plain)
-                .wrapped(9),
-        );
-    }
+    let lines: Vec<_> = lines.iter().map(|(l, t)| (*l, t.as_str())).collect();
+    labelled(&lines, rows);
 }
 
 fn logs(report: &Report, rows: &mut Vec<Row>) {
@@ -168,6 +162,22 @@ fn logs(report: &Report, rows: &mut Vec<Row>) {
             Row::new("≡ ", Tone::Plain)
                 .and(&service.name.to_string(), Tone::Strong)
                 .then(&lost, Tone::Bad),
+        );
+        for why in &service.line_why {
+            let text = format!("{} × {}", words::number(why.count), why.explanation);
+            labelled(&[("why", &text), ("fix", &why.fix)], rows);
+        }
+    }
+}
+
+/// Texts below what they are about, each after its label.
+fn labelled(lines: &[(&str, &str)], rows: &mut Vec<Row>) {
+    for (label, text) in lines {
+        rows.push(
+            Row::new("    ", Tone::Plain)
+                .and(label, Tone::Strong)
+                .then(text.trim_start(), Tone::Plain)
+                .wrapped(9),
         );
     }
 }

@@ -6,12 +6,14 @@
 //!
 //! Before Java 24 what runs on a thread is known to the machine only as an object, which collectors move.
 
+mod heap;
 mod structs;
 mod threads;
 
 use observer_abi::{control::Layout, java as word, runtime};
 use observer_core::record::ExecutionKind;
 
+pub use self::heap::layout as heap;
 use self::structs::{Field, Structs};
 use self::threads::Machine;
 use super::image;

@@ -21,6 +21,12 @@ pub fn of(image: &Image, address: u64) -> u64 {
     next.filter(|(_, cheap)| *cheap).map_or(own, |(at, _)| at)
 }
 
+/// The place of a probe that sees the function at `address` begin, and nothing else: what it continues as may be what
+/// others call as well.
+pub fn own(image: &Image, address: u64) -> u64 {
+    first(image, address).0
+}
+
 /// The first instruction that does something, and whether it is a `push`.
 #[cfg(target_arch = "x86_64")]
 fn first(image: &Image, address: u64) -> (u64, bool) {

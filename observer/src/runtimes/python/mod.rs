@@ -98,7 +98,7 @@ fn executors(
         Some(UserProbe {
             program,
             file: file.file(process),
-            offset: image.offset(entry::of(&image, address))?,
+            offset: image.offset(entry::own(&image, address))?,
         })
     };
     let probes: Option<Vec<_>> = places.into_iter().map(probe).collect();

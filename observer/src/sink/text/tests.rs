@@ -4,8 +4,7 @@
 use std::path::Path;
 
 use observer_core::ids::KernelNanos;
-use observer_core::judged::{Attribution, Unfinished};
-use observer_core::judged::{Judged, LogVerdict, Reason};
+use observer_core::judged::{Attribution, Exchange, Judged, LogVerdict, Reason, Unfinished};
 
 use super::TextSink;
 use crate::sink::{Canvas, Sink, samples};
@@ -26,6 +25,10 @@ fn shown(canvas: Canvas, items: impl IntoIterator<Item = Judged>) -> String {
 fn session() -> Vec<Judged> {
     let mut items: Vec<Judged> = samples::tree().into_judged().collect();
     items.push(Judged::Exchange(Box::new(samples::abstained())));
+    items.push(Judged::Exchange(Box::new(Exchange {
+        id: samples::id(5),
+        ..samples::inferred()
+    })));
     let mut timer = samples::log(LogVerdict::Unscoped);
     timer.request = None;
     timer.time = samples::at(160_000);

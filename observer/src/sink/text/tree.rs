@@ -135,14 +135,18 @@ fn linked(row: Row, attribution: &Attribution) -> Row {
     }
 }
 
-/// Why nothing is known, and facts beside the verdict.
+/// Why nothing is known, what is likely then, and facts beside the verdict.
 fn remarks(indent: &str, part: &Part, rows: &mut Vec<Row>) {
-    let attribution = match part {
-        Part::Call(call) => call.attribution.as_ref(),
-        Part::Line(line) => Some(&line.attribution),
+    let (attribution, inferred) = match part {
+        Part::Call(call) => (call.attribution.as_ref(), call.inferred),
+        Part::Line(line) => (Some(&line.attribution), line.inferred),
     };
     if let Some(reason) = attribution.and_then(|a| a.reason.as_ref()) {
         rows.push(remark(indent, &format!("because {reason}"), Tone::Faint));
+    }
+    if let Some(inferred) = inferred {
+        let row = Row::new(indent, Tone::Faint);
+        rows.push(row.elastic(&words::inferred(&inferred), Tone::Faint));
     }
     if let Part::Call(call) = part {
         findings(indent, &call.findings, rows);

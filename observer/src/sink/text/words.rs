@@ -3,7 +3,8 @@
 use observer_core::context::{Context, Format};
 use observer_core::facts::Runtime;
 use observer_core::judged::{
-    Attribution, Estimate, Exchange, Finding, Loss, LossKind, Rate, Tier, Unfinished, WallTime,
+    Attribution, Estimate, Exchange, Finding, Inferred, Loss, LossKind, Rate, Tier, Unfinished,
+    WallTime,
 };
 use observer_core::message::Protocol;
 use observer_core::text::Text;
@@ -117,6 +118,13 @@ pub(crate) fn link(attribution: &Attribution) -> String {
         Tier::Exclusive => "only request",
     };
     format!("{tier} {:.0} %", attribution.confidence * 100.0)
+}
+
+/// What is only likely, so that nobody takes it for a link: `~ inferred (72 %): x13; …`.
+pub(crate) fn inferred(inferred: &Inferred) -> String {
+    // Never rounded up.
+    let percent = (inferred.confidence * 100.0).floor();
+    format!("~ inferred ({percent} %): {}; {inferred}", inferred.request)
 }
 
 /// `w3c 4bf92f35…/00f067aa`, short enough for a row and long enough to find.

@@ -78,6 +78,7 @@ impl Case {
             self.service.process.pid().to_string().as_ref(),
             "--node".as_ref(),
             "precise".as_ref(),
+            "--infer".as_ref(),
             "--record".as_ref(),
             recording.as_os_str(),
         ])?;

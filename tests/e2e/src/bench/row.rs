@@ -9,7 +9,7 @@ use super::Load;
 use crate::app::App;
 use crate::score::told::Told;
 use crate::score::truth::{Done, Truth};
-use crate::score::{Bucket, Calibration, Score, Tally, Unrelated, score};
+use crate::score::{Bucket, Calibration, Guesses, Score, Tally, Unrelated, score};
 
 /// What was told of calls or lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -93,7 +93,9 @@ pub struct Row {
     pub background_calls: Background,
     /// Lines for no request.
     pub background_lines: Background,
-    /// Links by tier.
+    /// What was inferred about what was given to no request. It counts in no other figure, but among the links.
+    pub guesses: Guesses,
+    /// Links by tier, inferences among them.
     pub tiers: BTreeMap<String, Bucket>,
     /// Links by lower bound of a range of confidence.
     pub confidence: Vec<(f64, Bucket)>,
@@ -155,6 +157,7 @@ impl Row {
             ]),
             background_calls: (&whole.background_calls).into(),
             background_lines: (&whole.background_lines).into(),
+            guesses: whole.guesses,
             tiers: whole
                 .links
                 .by_tier()
@@ -198,11 +201,11 @@ impl Row {
         self.background_calls.given + self.background_lines.given
     }
 
-    /// Whether anything told is wrong. What was not told, or left open, is no error.
+    /// Whether anything told is wrong: an inference is where evidence decides, else it may be. What was not told, or left open, is no error.
     #[must_use]
     pub fn errors(&self) -> bool {
         let all = self.part("all");
-        self.wrong() + self.accused() + self.background_given() > 0
+        self.wrong() + self.accused() + self.background_given() + self.guesses.beside > 0
             || all.calls.judged_wrong + all.lines.judged_wrong > 0
     }
 }

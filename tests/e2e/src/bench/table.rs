@@ -18,6 +18,7 @@ pub fn markdown(results: &Results, taken: &str) -> String {
     coverage(&mut page, results);
     control(&mut page, results);
     leaking(&mut page, results);
+    inferred(&mut page, results);
     calibration(&mut page, results);
     services(&mut page, results);
     page
@@ -129,6 +130,34 @@ fn leaking(page: &mut String, results: &Results) {
     }
 }
 
+fn inferred(page: &mut String, results: &Results) {
+    page.push_str(
+        "\n## Inferences\n\n\
+         What is likely of calls and lines that are given to no request (`--infer`). None of it counts above. *Background*: \
+         work for no request of which one was inferred.\n\n\
+         | runtime | at once | load | given to none | inferred | of them right | background |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for row in &results.rows {
+        let guesses = row.guesses;
+        if guesses.told + guesses.background == 0 {
+            continue;
+        }
+        line(
+            page,
+            &[
+                row.runtime.to_owned(),
+                row.concurrency.to_string(),
+                row.load.to_owned(),
+                guesses.open.to_string(),
+                percent(guesses.told as f64 / guesses.open.max(1) as f64),
+                of(guesses.right, guesses.told),
+                guesses.background.to_string(),
+            ],
+        );
+    }
+}
+
 fn calibration(page: &mut String, results: &Results) {
     let mut links = Calibration::default();
     for row in results.rows.iter().filter(|row| row.load != "leak") {
@@ -136,7 +165,7 @@ fn calibration(page: &mut String, results: &Results) {
     }
     page.push_str(
         "\n## Calibration\n\n\
-         Of all links told, work for no request included and leaking services left out: how many are right, and how many should be by the confidence stated.\n\n\
+         Of all links told, inferences and work for no request included and leaking services left out: how many are right, and how many should be by the confidence stated.\n\n\
          | tier | links | right | stated |\n|---|---|---|---|\n",
     );
     for (tier, bucket) in links.by_tier() {

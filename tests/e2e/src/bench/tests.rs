@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::plan::{Inbound, LogMode, Planned};
-use crate::score::told;
 use crate::score::truth::Truth;
+use crate::score::{Guesses, told};
 use crate::server::Received;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -196,4 +196,64 @@ fn a_leak_is_told_apart_and_does_not_spoil_the_calibration() {
         "{page}"
     );
     assert!(!page.contains("| execution |"), "{page}");
+}
+
+/// What gives nothing to a request, but infers that everything is of `request`.
+fn inferring(request: &str) -> Vec<String> {
+    let inferred = format!(
+        r#""inferred":{{"tier":"inference","request":"{request}","confidence":0.9,"evidence":[]}},"verdict":"inconclusive""#
+    );
+    told_by(|_| None, "inconclusive")
+        .into_iter()
+        .map(|line| match line.contains(r#""role":"server""#) {
+            true => line,
+            false => {
+                let (start, _) = line.rsplit_once(r#""verdict""#).expect("a verdict");
+                format!("{start}{inferred}}}")
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn inferences_count_among_the_links_alone() {
+    let row = row(&inferring("x-a"));
+    let guesses = Guesses {
+        open: 4,
+        told: 4,
+        right: 2,
+        background: 1,
+        beside: 0,
+    };
+    assert_eq!(row.guesses, guesses);
+    let bucket = row.tiers["inference"];
+    assert_eq!((bucket.links, bucket.right), (5, 2));
+    assert!(!row.errors() && row.wrong() == 0 && row.background_given() == 0);
+    assert_eq!(row.part("all").calls.attributed, 0);
+    let page = markdown(
+        &Results {
+            rows: vec![row],
+            ..Results::default()
+        },
+        "Never",
+    );
+    assert!(
+        page.contains("| flask | 2 | mixed | 4 | 100 % | 2 of 4 | 1 |"),
+        "{page}"
+    );
+}
+
+#[test]
+fn an_inference_beside_evidence_is_an_error() {
+    let lines = told_by(rightly, "dropped");
+    let spoiled: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            let inferred =
+                r#""inferred":{"tier":"inference","request":"x-a","confidence":0.9},"verdict""#;
+            line.replace(r#""verdict""#, inferred)
+        })
+        .collect();
+    assert!(!row(&lines).errors());
+    assert!(row(&spoiled).errors());
 }

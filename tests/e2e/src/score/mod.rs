@@ -1,6 +1,7 @@
 //! Compares what the observer told with what happened.
 
 mod calibration;
+mod inferred;
 mod report;
 pub mod told;
 pub mod truth;
@@ -8,6 +9,7 @@ pub mod truth;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub use calibration::{Bucket, Calibration};
+pub use inferred::Guesses;
 pub use report::Demand;
 use told::{Attribution, Exchange, Log, Role, Told};
 use truth::{Done, Truth, is_background_line};
@@ -81,6 +83,8 @@ pub struct Score {
     pub grounds: BTreeMap<String, usize>,
     /// How often links of each tier and confidence are right.
     pub links: Calibration,
+    /// What was inferred where nothing was known.
+    pub guesses: Guesses,
     /// Losses told.
     pub losses: Vec<String>,
     /// The first errors, word for word.
@@ -190,12 +194,15 @@ impl Score {
             if given {
                 self.links.count(exchange.attribution.as_ref(), false);
             }
+            self.guessed(None, targets, given, exchange.inferred.as_ref());
             if wrong {
                 self.sample(format!("made for no request: {exchange:?}"));
             }
             return;
         };
         self.calls.count(seen.insert(("call", &exchange.target)));
+        let given = exchange.request.is_some();
+        self.guessed(Some(done), targets, given, exchange.inferred.as_ref());
         self.related(
             "call",
             done,
@@ -221,6 +228,7 @@ impl Score {
                 if log.request.is_some() {
                     self.links.count(log.attribution.as_ref(), false);
                 }
+                self.guessed(None, targets, log.request.is_some(), log.inferred.as_ref());
                 if self.background_lines.count(log.request.is_some(), accused) {
                     self.sample(format!("written for no request: {log:?}"));
                 }
@@ -228,6 +236,8 @@ impl Score {
             return;
         };
         self.lines.count(seen.insert(("line", line)));
+        let given = log.request.is_some();
+        self.guessed(Some(done), targets, given, log.inferred.as_ref());
         self.related(
             "line",
             done,

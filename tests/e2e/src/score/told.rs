@@ -46,6 +46,9 @@ pub struct Exchange {
     pub parent: Option<String>,
     /// How `request` was found.
     pub attribution: Option<Attribution>,
+    /// The likeliest request, where none is known.
+    #[serde(default)]
+    pub inferred: Option<Inferred>,
     /// The judgement.
     pub verdict: Option<String>,
 }
@@ -59,6 +62,9 @@ pub struct Log {
     pub request: Option<String>,
     /// How `request` was found.
     pub attribution: Option<Attribution>,
+    /// The likeliest request, where none is known.
+    #[serde(default)]
+    pub inferred: Option<Inferred>,
     /// The judgement.
     pub verdict: String,
 }
@@ -73,6 +79,17 @@ pub struct Attribution {
     pub confidence: Option<f64>,
     /// Why there is no link.
     pub reason: Option<String>,
+}
+
+/// What is likely, and decides nothing.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Inferred {
+    /// Its name among kinds of evidence.
+    pub tier: String,
+    /// The request.
+    pub request: String,
+    /// How sure the observer is, from 0 to 1.
+    pub confidence: f64,
 }
 
 /// Reads all lines.

@@ -21,29 +21,53 @@ const REPEATS: usize = 3;
 /// Nanoseconds between ticks, as when watching.
 const TICK: u64 = 20_000_000;
 
-/// Replays synthetic records, with and without writing what is told as JSON.
+/// What is measured: the pipeline, with JSON written, with inference.
+#[derive(Clone, Copy)]
+struct How {
+    what: &'static str,
+    json: bool,
+    infer: bool,
+}
+
+const HOWS: [How; 3] = [
+    How {
+        what: "records to verdicts",
+        json: false,
+        infer: false,
+    },
+    How {
+        what: "records to verdicts to JSON Lines",
+        json: true,
+        infer: false,
+    },
+    How {
+        what: "records to verdicts, with `--infer`",
+        json: false,
+        infer: true,
+    },
+];
+
+/// Replays synthetic records, with and without writing what is told as JSON, and inferring what is not certain.
 pub fn run(report: &mut Report) -> Result<()> {
     let traffic = Traffic::of(REQUESTS);
-    let mut best = [Duration::MAX; 2];
+    let mut best = [Duration::MAX; HOWS.len()];
     for _ in 0..REPEATS {
-        for (json, best) in [false, true].into_iter().zip(&mut best) {
+        for (how, best) in HOWS.into_iter().zip(&mut best) {
             let began = cpu_time();
-            let summary = replay(&traffic, json)?;
+            let summary = replay(&traffic, how)?;
             *best = cpu_time().saturating_sub(began).min(*best);
             check(&summary)?;
         }
     }
     let speed = |time: Duration| traffic.len() as f64 / time.as_secs_f64() / 1e6;
     let table = report.table("Replay on one core", ["what", "million records/s", "aim"]);
-    let row = |what: &str, time| {
-        [
-            what.to_owned(),
+    for (how, time) in HOWS.into_iter().zip(best) {
+        table.row([
+            how.what.to_owned(),
             format!("{:.2}", speed(time)),
             "1".to_owned(),
-        ]
-    };
-    table.row(row("records to verdicts", best[0]));
-    table.row(row("records to verdicts to JSON Lines", best[1]));
+        ]);
+    }
     table.note(format!(
         "{} records of {REQUESTS} requests through two thread-per-request services: per request 2 \
          served, 1 call, 4 log lines. Best CPU time of {REPEATS} runs.",
@@ -61,14 +85,14 @@ fn cpu_time() -> Duration {
     )
 }
 
-fn replay(traffic: &Traffic, json: bool) -> Result<Summary> {
+fn replay(traffic: &Traffic, how: How) -> Result<Summary> {
     let anchor = ClockAnchor {
         monotonic: KernelNanos(1_000_000_000),
         wall: 1_767_225_600_000_000_000,
     };
     let mut engine = Engine::new(Config {
         anchor,
-        show_query: false,
+        infer: how.infer,
         ..Config::default()
     });
     let mut out = Vec::new();
@@ -91,12 +115,12 @@ fn replay(traffic: &Traffic, json: bool) -> Result<Summary> {
             let now = KernelNanos(time);
             engine.input(Input::Tick { now, lost: 0 }, &mut out);
             black_box(engine.feedback());
-            tell(&mut out, json, &mut text)?;
+            tell(&mut out, how.json, &mut text)?;
         }
         engine.input(Input::Record(raw), &mut out);
     }
     let summary = engine.finish(&mut out);
-    tell(&mut out, json, &mut text)?;
+    tell(&mut out, how.json, &mut text)?;
     Ok(summary)
 }
 

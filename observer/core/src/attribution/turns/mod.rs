@@ -16,7 +16,11 @@
 //! and if no other request was.** Where that happens more than now and then, nothing of the process counts, since
 //! calls made in parallel may escape that check; neither where many are answered in turns of none: what wakes
 //! them there may be woken by them as well. So the first answers of a process are waited for.
+//!
+//! A process may be watched for a share of the time (`gaps`): then only requests count of which everything was seen that
+//! may speak against them.
 
+mod gaps;
 mod requests;
 mod thread;
 
@@ -113,9 +117,24 @@ impl Turns {
         }
     }
 
+    /// The turns of a process are seen from now on, or not.
+    pub(super) fn watched(&mut self, tgid: Tgid, watched: bool) {
+        self.requests.gaps(tgid).watched(watched);
+    }
+
+    /// Whether the turns of a process are seen for a share of the time.
+    pub(super) fn is_sampled(&self, tgid: Tgid) -> bool {
+        self.requests.is_sampled(tgid)
+    }
+
+    /// A request was read from, or written to, a connection in a turn that is not known: who reads next there isn't either.
+    pub(super) fn unseen(&mut self, file: FileId) {
+        self.connections.pop(&file);
+    }
+
     /// A request was read in a turn.
     pub(super) fn began(&mut self, tgid: Tgid, file: FileId, request: Seq) {
-        self.requests.begun(request);
+        self.requests.begun(tgid, request);
         self.connections.push(file, Resumes::Request(request));
         let Some(thread) = self.last_reader(tgid, file) else {
             return;
@@ -150,6 +169,7 @@ impl Turns {
     ) {
         self.requests.ended(request, time, watermark);
         let Some(execution) = execution else {
+            self.requests.unseen(tgid, request, watermark);
             return;
         };
         let at = Position::of(tgid, execution);
@@ -174,6 +194,7 @@ impl Turns {
     /// A turn ended.
     pub(super) fn ended(&mut self, tgid: Tgid, turn: &Turn, time: KernelNanos) {
         let at = Position::of(tgid, turn.execution);
+        self.requests.gaps(tgid).turn_ended(time);
         let thread = self.threads.get_or_insert_mut(at.thread, Thread::default);
         let running = thread.take_running(at.turn);
         let mut ended = thread.ending(at.turn, turn, time);
@@ -315,13 +336,18 @@ impl Turns {
             return settled(Owner::Unknown);
         };
         let wait = if by_id { OUTLIVES } else { 0 };
-        match self.requests.standing(tgid, request) {
+        match self.requests.standing(tgid, request, wait) {
             Standing::Forgotten | Standing::Unproven => settled(Owner::Unknown),
+            Standing::Unwatched => settled(Owner::Unwatched),
             Standing::Open => Finding {
                 owner: Owner::Answered(request),
                 settled: false,
             },
             Standing::Shared => settled(Owner::Shared),
+            Standing::Doubtful { since, young } => Finding {
+                owner: Owner::Shared,
+                settled: !young || since.is_some_and(|since| now.time.since(since) > OVERLAPS),
+            },
             Standing::Proven {
                 until,
                 watermark,

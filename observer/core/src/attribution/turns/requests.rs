@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
+use super::gaps::Gaps;
 use crate::ids::{KernelNanos, Seq, Tgid};
 
 /// Requests that are remembered.
@@ -22,13 +23,22 @@ const TOLERATED_LOST: u32 = 20;
 /// Answers after which the process is known well enough not to wait for more.
 const KNOWN: u32 = 100;
 
+/// Answers up to which it is waited whether the process turns out better than its beginning.
+const YOUNG: u32 = 1_000;
+
 /// Counts are halved when they reach this, so that what is long past counts less.
 const MAX_COUNT: u32 = 4_096;
 
 #[derive(Debug)]
 pub(super) struct Requests {
     requests: LruCache<Seq, Request>,
-    processes: LruCache<Tgid, Counts>,
+    processes: LruCache<Tgid, Process>,
+}
+
+#[derive(Debug, Default)]
+struct Process {
+    counts: Counts,
+    gaps: Gaps,
 }
 
 #[derive(Debug)]
@@ -59,8 +69,17 @@ pub(super) enum Standing {
     Open,
     /// It was not seen to be answered in one of its turns.
     Unproven,
+    /// Something that may speak against it was not seen, as the process was not watched then.
+    Unwatched,
     /// Its turns serve others too.
     Shared,
+    /// So many requests were not answered in their own turns that nothing of the process counts.
+    Doubtful {
+        /// When it was answered, if it was.
+        since: Option<KernelNanos>,
+        /// So few were answered yet that this may change.
+        young: bool,
+    },
     /// It was answered in one of its turns.
     Proven {
         /// When.
@@ -82,7 +101,8 @@ impl Default for Requests {
 }
 
 impl Requests {
-    pub(super) fn begun(&mut self, request: Seq) {
+    pub(super) fn begun(&mut self, tgid: Tgid, request: Seq) {
+        self.gaps(tgid).begun(request);
         self.requests.push(
             request,
             Request {
@@ -100,6 +120,27 @@ impl Requests {
         }
     }
 
+    /// What was not seen of a process.
+    pub(super) fn gaps(&mut self, tgid: Tgid) -> &mut Gaps {
+        &mut self
+            .processes
+            .get_or_insert_mut(tgid, Process::default)
+            .gaps
+    }
+
+    pub(super) fn is_sampled(&self, tgid: Tgid) -> bool {
+        self.processes
+            .peek(&tgid)
+            .is_some_and(|process| process.gaps.any())
+    }
+
+    /// A request was answered, and in which turn is not known; requests below `watermark` had begun by then.
+    pub(super) fn unseen(&mut self, tgid: Tgid, request: Seq, watermark: Seq) {
+        if let Some(process) = self.processes.get_mut(&tgid) {
+            process.gaps.unseen(request, watermark);
+        }
+    }
+
     /// Whether a request was still to be answered at `time`.
     pub(super) fn is_open(&self, request: Seq, time: KernelNanos) -> bool {
         let request = self.requests.peek(&request);
@@ -108,7 +149,9 @@ impl Requests {
 
     /// A request was answered in a turn of `owner`.
     pub(super) fn answered_by(&mut self, tgid: Tgid, request: Seq, owner: Option<Seq>) {
-        let counts = self.processes.get_or_insert_mut(tgid, Counts::default);
+        let process = self.processes.get_or_insert_mut(tgid, Process::default);
+        let spans = process.gaps.spans(request);
+        let counts = &mut process.counts;
         if counts.own.max(counts.foreign).max(counts.lost) >= MAX_COUNT {
             counts.own /= 2;
             counts.foreign /= 2;
@@ -128,7 +171,8 @@ impl Requests {
             }
             None => {
                 let request = self.requests.peek(&request);
-                counts.lost += u32::from(request.is_some_and(|request| request.followed));
+                // Which turn it was of may have been seen no better than the rest of its life.
+                counts.lost += u32::from(!spans && request.is_some_and(|request| request.followed));
             }
         }
     }
@@ -147,14 +191,23 @@ impl Requests {
         }
     }
 
-    pub(super) fn standing(&self, tgid: Tgid, request: Seq) -> Standing {
-        let Some(request) = self.requests.peek(&request) else {
+    /// What the turns of a request are worth by evidence that may turn out wrong for `wait` nanoseconds after its answer.
+    pub(super) fn standing(&self, tgid: Tgid, seq: Seq, wait: u64) -> Standing {
+        let Some((request, process)) = self.requests.peek(&seq).zip(self.processes.peek(&tgid))
+        else {
             return Standing::Forgotten;
         };
-        let counts = self.processes.peek(&tgid).copied().unwrap_or_default();
+        let Process { counts, gaps } = process;
         match request.until {
-            _ if request.spoilt || counts.mixed() => Standing::Shared,
+            _ if request.spoilt => Standing::Shared,
+            _ if counts.mixed() => Standing::Doubtful {
+                since: request.until.map(|(until, _)| until),
+                young: counts.young(),
+            },
             None => Standing::Open,
+            Some((until, watermark)) if gaps.hide(seq, watermark, until, wait) => {
+                Standing::Unwatched
+            }
             Some((until, watermark)) if request.proven => Standing::Proven {
                 until,
                 watermark,
@@ -173,5 +226,11 @@ impl Counts {
     /// Whether requests are answered elsewhere than in their own turns more than now and then.
     fn mixed(self) -> bool {
         self.foreign * TOLERATED > self.own || self.lost * TOLERATED_LOST > self.own
+    }
+
+    /// Whether so few requests were answered, none in another's turn, that those of the beginning weigh too much: connections are opened then,
+    /// and what is read first was written before the watch.
+    fn young(self) -> bool {
+        self.foreign == 0 && self.own + self.lost < YOUNG
     }
 }

@@ -145,6 +145,69 @@ fn responses_resume_the_request_that_called() {
     assert_eq!(told[1], [Some(2), Some(1)]);
 }
 
+/// Two requests that call, of which the first is answered, and a third one in whose time the second is.
+#[test]
+fn what_was_answered_unseen_speaks_against_what_overlapped_with_it() {
+    for (overlaps, told) in [(true, None), (false, Some(1))] {
+        let mut l = Loop::new();
+        let mut call = None;
+        l.serves(1, |l| call = Some(l.calls(11)));
+        if overlaps {
+            l.serves(2, |l| {
+                l.calls(12);
+            });
+        }
+        l.resumes(11, |l| l.answers(1));
+        l.turns.watched(NODE, false);
+        let time = l.time();
+        let other = if overlaps { 2 } else { 1_001 };
+        l.turns.answered(NODE, Seq(other), None, time, Seq(1_002));
+        assert_eq!(l.owner(call.unwrap()), told, "{overlaps}");
+    }
+}
+
+#[test]
+fn who_used_a_connection_unseen_reads_from_it() {
+    let mut l = Loop::new();
+    let mut calls = Vec::new();
+    l.serves(1, |l| calls.push(l.calls(11)));
+    l.turns.watched(NODE, false);
+    // Another request takes the connection meanwhile.
+    l.turns.unseen(FileId(11));
+    l.turns.watched(NODE, true);
+    l.turn += 1;
+    l.end(TIMERS);
+    l.resumes(11, |l| calls.push(l.calls(12)));
+    l.resumes(1, |l| l.answers(1));
+    assert_eq!(l.owner(calls[1]), None);
+    assert_eq!(l.owner(calls[0]), Some(1));
+}
+
+#[test]
+fn ids_given_out_unseen_name_nobody() {
+    let mut l = Loop::new();
+    let mut connecting = 0;
+    l.serves(1, |_| {});
+    l.turns.watched(NODE, false);
+    let unseen = l.id();
+    l.turn += 1;
+    l.turns.watched(NODE, true);
+    // The window begins within this turn, which is not told.
+    connecting = l.id().max(connecting);
+    l.turn += 1;
+    let at_once = l.calls(13);
+    l.end(connecting);
+    let calls = [unseen, connecting].map(|id| {
+        let call = l.calls(id);
+        l.end(id);
+        call
+    });
+    l.resumes(1, |l| l.answers(1));
+    for call in calls.into_iter().chain([at_once]) {
+        assert_eq!(l.owner(call), None);
+    }
+}
+
 #[test]
 fn what_a_request_waits_for_resumes_it() {
     // Connecting, a name, a file: called back for an id that its turn gave out.

@@ -144,6 +144,10 @@ impl Thread {
 
     /// Remembers a turn that has ended, one that was about what could be read from a connection if it `read`.
     pub(super) fn push(&mut self, ended: Ended, read: bool) {
+        // Whom connections served meanwhile was not seen.
+        if ended.before.is_none() {
+            self.connections.clear();
+        }
         if read && ended.root > 1 {
             self.connections
                 .push(ended.root, ended.owner.map(|owner| owner.request));

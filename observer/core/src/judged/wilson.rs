@@ -1,9 +1,9 @@
 //! Rates with intervals.
 
-use crate::judged::Rate;
+use super::Rate;
 
 /// 97.5 % quantile of the standard normal distribution, for a two-sided 95 % interval.
-pub(super) const Z: f64 = 1.959_963_984_540_054;
+pub(crate) const Z: f64 = 1.959_963_984_540_054;
 
 /// `hits` of `n` with its Wilson score interval (Wilson 1927, without continuity correction).
 #[must_use]

@@ -1,0 +1,390 @@
+//! Tier 4, tasks by their makers: what a pool's thread does for a task was done for the request of the thread that made
+//! the task's object.
+//!
+//! Java's threads make objects in buffers of their own, from which memory is taken in order. So the address of an object says
+//! which thread made it, and between which two of that thread's records, whatever queue it went through, and
+//! whether or not anybody waits for it. A collector moves objects; addresses are compared only between records
+//! that no collection separates. A maker that serves a request made the task for that one; one
+//! that worked at a task itself, the same before and after, made it for what that task was made for.
+//!
+//! A task that runs more than once, as those do that empty a queue of their own, may do others' work in each
+//! run. So a class of tasks is believed only once enough of them were seen to run once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
+use super::Attributor;
+use super::evidence::Link;
+use super::process::Process;
+use super::subject::{Hold, Subject};
+use crate::ids::{KernelNanos, Seq, Tgid, Tid};
+use crate::judged::{Evidence, Reason, Tier};
+use crate::record::{Heap, Record};
+
+/// Threads whose last record is remembered.
+const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+
+/// Pieces of buffers of which it is remembered who filled them.
+const MAX_PIECES: usize = 65_536;
+
+/// Tasks, and work done for them, that are remembered.
+const MAX_TASKS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+
+/// Classes of tasks that are counted.
+const MAX_CLASSES: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
+
+/// Tasks of a class after which it is known whether they run once.
+const MIN_TASKS: u32 = 20;
+
+/// Of so many, one may seem to run again.
+const AGAIN: u32 = 200;
+
+/// Tasks that made each other, at most.
+const MAX_REMOVE: usize = 8;
+
+/// An object that is a task, at a place where no collection has moved it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Task {
+    tgid: Tgid,
+    collections: u32,
+    address: u64,
+    class: u32,
+}
+
+/// What one record told of a thread.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    time: KernelNanos,
+    heap: Heap,
+    task: Option<Task>,
+}
+
+/// A piece of a buffer that was filled between two records of its thread.
+#[derive(Debug)]
+struct Piece {
+    end: u64,
+    by: Tid,
+    since: KernelNanos,
+    until: KernelNanos,
+    /// What the thread did then.
+    hold: Hold,
+    /// The task that it worked at before and after.
+    task: Option<Task>,
+}
+
+/// A process, its collections, and an address.
+type Place = (Tgid, u32, u64);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Class {
+    tasks: u32,
+    again: u32,
+}
+
+/// What is known of tasks and their makers.
+#[derive(Debug)]
+pub(super) struct Made {
+    threads: LruCache<Tid, Seen>,
+    /// By where they begin.
+    pieces: BTreeMap<Place, Piece>,
+    order: VecDeque<Place>,
+    /// What a thread worked at when it moved bytes, or took a connection.
+    at: LruCache<(Tid, KernelNanos), Task>,
+    work: LruCache<Seq, Task>,
+    /// Who ran a task, until which record.
+    runs: LruCache<Task, Tid>,
+    classes: LruCache<(Tgid, u32), Class>,
+}
+
+impl Default for Made {
+    fn default() -> Self {
+        Self {
+            threads: LruCache::new(MAX_THREADS),
+            pieces: BTreeMap::new(),
+            order: VecDeque::new(),
+            at: LruCache::new(MAX_TASKS),
+            work: LruCache::new(MAX_TASKS),
+            runs: LruCache::new(MAX_TASKS),
+            classes: LruCache::new(MAX_CLASSES),
+        }
+    }
+}
+
+impl Made {
+    /// What the runtime keeps of a thread of `tgid`, which since its last record did what `hold` says.
+    pub(super) fn saw(&mut self, tgid: Tgid, tid: Tid, time: KernelNanos, heap: Heap, hold: Hold) {
+        // Without a buffer a collection may be moving objects.
+        let known = heap.task != 0 && heap.start != 0;
+        let task = known.then_some(Task {
+            tgid,
+            collections: heap.collections,
+            address: heap.task,
+            class: heap.class,
+        });
+        let before = self.threads.push(tid, Seen { time, heap, task });
+        let before = before.and_then(|(of, seen)| (of == tid).then_some(seen));
+        if let Some(task) = task {
+            self.at.push((tid, time), task);
+            self.ran(tid, task, before.and_then(|b| b.task) == Some(task));
+        }
+        let Some(before) = before.filter(|before| before.time < time) else {
+            return;
+        };
+        let same = before.heap.start == heap.start && before.heap.collections == heap.collections;
+        let fill = |start, end| Piece {
+            end,
+            by: tid,
+            since: before.time,
+            until: time,
+            hold: hold.clone(),
+            task: task.filter(|task| before.task == Some(*task) && start < end),
+        };
+        let old = if same { heap.top } else { before.heap.end };
+        let pieces = [
+            (before.heap, before.heap.top, old),
+            (heap, heap.start, if same { 0 } else { heap.top }),
+        ];
+        for (of, start, end) in pieces {
+            if of.start != 0 && start < end {
+                self.insert((tgid, of.collections, start), fill(start, end));
+            }
+        }
+    }
+
+    fn insert(&mut self, place: Place, piece: Piece) {
+        if self.order.len() == MAX_PIECES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.pieces.remove(&oldest);
+        }
+        self.order.push_back(place);
+        self.pieces.insert(place, piece);
+    }
+
+    /// A thread runs a task; `still` if it did so at its last record.
+    fn ran(&mut self, tid: Tid, task: Task, still: bool) {
+        let class = self
+            .classes
+            .get_or_insert_mut((task.tgid, task.class), Class::default);
+        match self.runs.put(task, tid) {
+            None => class.tasks = class.tasks.saturating_add(1),
+            Some(before) if before == tid && still => {}
+            Some(_) => class.again = class.again.saturating_add(1),
+        }
+    }
+
+    /// Something was done by a thread that moved bytes for it, or took its connection, at `time`.
+    pub(super) fn did(&mut self, seq: Seq, tid: Tid, time: KernelNanos) {
+        if let Some(task) = self.at.peek(&(tid, time)) {
+            self.work.push(seq, *task);
+        }
+    }
+
+    /// A process ended, or replaced its program.
+    pub(super) fn process_ended(&mut self, tgid: Tgid) {
+        let mut ended = self.threads.iter().map(|(tid, _)| *tid).collect::<Vec<_>>();
+        ended.retain(|tid| {
+            let task = self.threads.peek(tid).and_then(|seen| seen.task);
+            task.is_some_and(|task| task.tgid == tgid)
+        });
+        for tid in ended {
+            self.threads.pop(&tid);
+        }
+        self.order.retain(|(of, ..)| *of != tgid);
+        self.pieces.retain(|(of, ..), _| *of != tgid);
+    }
+
+    /// Whether tasks of that class run once.
+    fn runs_once(&self, task: Task) -> bool {
+        let class = self.classes.peek(&(task.tgid, task.class));
+        class.is_some_and(|c| c.tasks >= MIN_TASKS && c.again.saturating_mul(AGAIN) <= c.tasks)
+    }
+
+    /// The piece of a buffer in which a task was made.
+    fn piece(&self, task: Task) -> Option<&Piece> {
+        let place = (task.tgid, task.collections, task.address);
+        let (found, piece) = self.pieces.range(..=place).next_back()?;
+        let same = (found.0, found.1) == (task.tgid, task.collections);
+        (same && task.address < piece.end).then_some(piece)
+    }
+
+    /// Where some work's task, or the one for which that was made, was made by a thread that served a request.
+    fn origin(&self, work: Seq) -> Option<&Piece> {
+        let mut task = *self.work.peek(&work)?;
+        for _ in 0..MAX_REMOVE {
+            if !self.runs_once(task) {
+                return None;
+            }
+            let piece = self.piece(task)?;
+            match piece.hold {
+                Hold::Serving(_) => return Some(piece),
+                _ => task = piece.task?,
+            }
+        }
+        None
+    }
+}
+
+impl Attributor {
+    /// What the runtime keeps of a thread that is about to move bytes, or to take a connection.
+    pub fn heap(&mut self, record: &Record<'_>, heap: &Heap) {
+        let hold = self.threads.hands_on(record.tid);
+        self.made
+            .saw(record.tgid, record.tid, record.time, *heap, hold);
+    }
+
+    /// What was done by the thread that had made the task for which something was done, if that was made for a request.
+    pub(super) fn made_by(&self, subject: &Subject) -> Option<&Hold> {
+        self.made.origin(subject.seq).map(|piece| &piece.hold)
+    }
+
+    /// Evidence of the thread that made the task for which something was done.
+    pub(super) fn made(
+        &self,
+        process: &Process,
+        subject: &Subject,
+    ) -> Result<Link, Option<Reason>> {
+        let piece = self.made.origin(subject.seq).ok_or(None)?;
+        let link = self.held(process, &piece.hold)?;
+        let served = process.served(link.request).ok_or(None)?;
+        let until = served.until.ok_or(Some(Reason::StillOpen))?;
+        let made_during = served.since <= piece.since && until >= piece.until;
+        if !made_during || subject.time > until {
+            return Err(None);
+        }
+        self.check(process, subject, link.request, 0)?;
+        Ok(Link {
+            request: link.request,
+            tier: Tier::HandOff,
+            confidence: link.confidence * 0.99,
+            evidence: Evidence::Made { by: piece.by },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TGID: Tgid = Tgid(1);
+    const SERVER: Tid = Tid(2);
+    const WORKER: Tid = Tid(3);
+    const REQUEST: Seq = Seq(7);
+
+    fn heap(collections: u32, task: u64, buffer: (u64, u64)) -> Heap {
+        Heap {
+            task,
+            class: 5,
+            start: buffer.0,
+            top: buffer.1,
+            end: buffer.0 + 0x1000,
+            collections,
+        }
+    }
+
+    impl Made {
+        fn idle(&mut self, tid: Tid, time: u64, heap: Heap) {
+            self.saw(TGID, tid, KernelNanos(time), heap, Hold::Nothing(None));
+        }
+
+        fn serving(&mut self, time: u64, heap: Heap) {
+            self.saw(
+                TGID,
+                SERVER,
+                KernelNanos(time),
+                heap,
+                Hold::Serving(REQUEST),
+            );
+        }
+
+        /// A worker runs a task, and does something for it.
+        fn does(&mut self, time: u64, seq: u64, collections: u32, task: u64) {
+            self.idle(WORKER, time, heap(collections, task, (0x8000, 0x8100)));
+            self.did(Seq(seq), WORKER, KernelNanos(time));
+        }
+
+        fn is_origin(&self, seq: u64) -> bool {
+            self.origin(Seq(seq)).is_some()
+        }
+    }
+
+    /// One that knows the class to run once: each task at a place of its own.
+    fn made() -> Made {
+        let mut made = Made::default();
+        for n in 0..u64::from(MIN_TASKS) {
+            made.does(n, 100 + n, 0, 0x10_0000 + 0x100 * n);
+        }
+        made.serving(100, heap(1, 0, (0x2000, 0x2100)));
+        made
+    }
+
+    #[test]
+    fn a_task_is_of_the_thread_that_filled_the_piece_in_which_it_lies() {
+        let mut made = made();
+        made.does(110, 1, 1, 0x2140);
+        made.does(111, 2, 1, 0x20f8);
+        made.does(112, 3, 1, 0x2200);
+        assert!(!made.is_origin(1), "what the maker does is not known yet");
+        made.serving(120, heap(1, 0, (0x2000, 0x2200)));
+        assert!(made.is_origin(1));
+        assert!(!made.is_origin(2), "made before the request was read");
+        assert!(!made.is_origin(3), "made after the response was written");
+    }
+
+    #[test]
+    fn a_buffer_may_be_changed_for_a_fresh_one() {
+        let mut made = made();
+        made.does(110, 1, 1, 0x2f00);
+        made.does(111, 2, 1, 0x6080);
+        made.serving(120, heap(1, 0, (0x6000, 0x6100)));
+        assert!(made.is_origin(1) && made.is_origin(2));
+    }
+
+    #[test]
+    fn what_a_collection_may_have_moved_tells_nothing() {
+        let mut made = made();
+        made.does(110, 1, 2, 0x2140);
+        made.idle(WORKER, 111, heap(1, 0x2150, (0, 0)));
+        made.did(Seq(2), WORKER, KernelNanos(111));
+        made.serving(120, heap(1, 0, (0x2000, 0x2200)));
+        assert!(!made.is_origin(1), "another collection");
+        assert!(!made.is_origin(2), "one may just go on");
+    }
+
+    #[test]
+    fn a_task_that_another_one_made_belongs_to_the_same_request() {
+        let mut made = made();
+        made.does(110, 1, 1, 0x2140);
+        made.idle(WORKER, 115, heap(1, 0x2140, (0x8000, 0x8300)));
+        made.idle(WORKER, 116, heap(1, 0x2180, (0x8000, 0x8400)));
+        made.serving(120, heap(1, 0, (0x2000, 0x2170)));
+        for (time, seq, task) in [(121, 2, 0x8200), (122, 3, 0x8380)] {
+            let other = heap(1, task, (0x9000, 0x9100));
+            made.idle(Tid(4), time, other);
+            made.did(Seq(seq), Tid(4), KernelNanos(time));
+        }
+        assert!(made.is_origin(2), "made by the first task");
+        assert!(!made.is_origin(3), "between that and another one");
+    }
+
+    #[test]
+    fn tasks_that_run_again_are_not_believed() {
+        let mut made = made();
+        made.does(110, 1, 1, 0x2140);
+        made.does(111, 2, 1, 0x2180);
+        made.does(112, 3, 1, 0x2140);
+        made.serving(120, heap(1, 0, (0x2000, 0x2200)));
+        assert!(!made.is_origin(1) && !made.is_origin(2));
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_process_that_has_ended() {
+        let mut made = made();
+        made.does(110, 1, 1, 0x2140);
+        made.serving(120, heap(1, 0, (0x2000, 0x2200)));
+        made.process_ended(TGID);
+        assert!(!made.is_origin(1) && made.order.is_empty());
+    }
+}

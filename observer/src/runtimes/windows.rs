@@ -1,0 +1,214 @@
+//! Watching a process for a share of the time: windows, and pauses between them that keep what its probes take
+//! below a tenth of the time that it takes itself.
+
+use std::time::{Duration, Instant};
+
+/// What probes may take of the CPU time that the process takes itself.
+const BUDGET: f64 = 0.10;
+/// What is aimed at where that would be exceeded: the first window of a process comes before its first measurement.
+const AIM: f64 = 0.08;
+/// How long a window lasts. Requests in flight at its end are not judged by what was seen, so that it is to be
+/// much longer than requests are.
+const WINDOW: Duration = Duration::from_secs(5);
+/// The shortest pause: attribution waits for one second after an answer for what goes on.
+const SHORTEST: Duration = Duration::from_secs(2);
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(300);
+/// Probes that take less of a CPU than this part are not worth a pause, whatever the process takes.
+const NOTHING: f64 = 0.001;
+/// What the probe's program takes beside the trap, where the process is watched (docs/journal/runtimes.md).
+const PROGRAM: Duration = Duration::from_nanos(600);
+/// What a trap is taken to cost where that can't be measured.
+const UNMEASURED: Duration = Duration::from_micros(10);
+
+/// What a process had done at some moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// CPU time that it had taken, with its probes.
+    pub cpu: Duration,
+    /// How often its probes had run.
+    pub runs: u64,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turnover {
+    /// The probes are to be taken out.
+    Close,
+    /// They are to be put in again.
+    Open,
+}
+
+/// When a process is watched.
+#[derive(Clone, Debug)]
+pub struct Windows {
+    /// What one run of a probe takes.
+    run: Duration,
+    /// Windows that were opened so far.
+    number: u64,
+    since: Instant,
+    until: Instant,
+    /// At the beginning of the window; `None` in pauses.
+    begun: Option<Account>,
+    /// Share of the time that is watched, and what probes would take of the process's time if it were all.
+    share: Option<(f64, f64)>,
+}
+
+impl Windows {
+    /// Begins with a window. Running into a probe takes `trap`, if that is known.
+    #[must_use]
+    pub fn new(trap: Option<Duration>, account: Account, now: Instant) -> Self {
+        Self {
+            run: trap.unwrap_or(UNMEASURED) + PROGRAM,
+            number: 1,
+            since: now,
+            until: now + WINDOW,
+            begun: Some(account),
+            share: None,
+        }
+    }
+
+    /// What one run of a probe is taken to cost.
+    #[must_use]
+    pub fn run(&self) -> Duration {
+        self.run
+    }
+
+    /// The number of the window: never that of another one of the same process.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether a window is open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// Whether something may have to be done by `now`.
+    #[must_use]
+    pub fn is_due(&self, now: Instant) -> bool {
+        now >= self.until
+    }
+
+    /// What is to be done at `now`, when the process has done what `account` tells; its runs are counted from each
+    /// window's beginning.
+    pub fn turn_over(&mut self, account: Account, now: Instant) -> Option<Turnover> {
+        let Some(begun) = self.begun else {
+            self.number += 1;
+            self.begin(Account { runs: 0, ..account }, now);
+            return Some(Turnover::Open);
+        };
+        let lasted = now.duration_since(self.since);
+        let took = self.run.as_secs_f64() * account.runs.saturating_sub(begun.runs) as f64;
+        let cpu = account.cpu.saturating_sub(begun.cpu).as_secs_f64();
+        let Some((pause, costs)) = pause(took, cpu, lasted) else {
+            self.share = None;
+            self.begin(account, now);
+            return None;
+        };
+        let share = lasted.as_secs_f64() / (lasted + pause).as_secs_f64();
+        self.share = Some((share, costs));
+        self.begun = None;
+        self.since = now;
+        self.until = now + pause;
+        Some(Turnover::Close)
+    }
+
+    fn begin(&mut self, account: Account, now: Instant) {
+        self.begun = Some(account);
+        self.since = now;
+        self.until = now + WINDOW;
+    }
+
+    /// What is not watched, in words; `None` if all is.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        let (share, costs) = self.share?;
+        // Rounded, so that it does not change with every window.
+        let rounded = |part: f64| (part * 20.0).round() * 5.0;
+        let rest = (100.0 - rounded(share)).clamp(1.0, 99.0);
+        let costs = rounded(costs).max(10.0);
+        Some(format!(
+            "{rest:.0} % of the time: always, they would take {costs:.0} % of the CPU time of the process (--node precise)"
+        ))
+    }
+}
+
+/// The pause after a window of `lasted` in which probes took `took` seconds of the `cpu` seconds that the process
+/// took, and which part of its own time that is; `None` if there need be no pause.
+fn pause(took: f64, cpu: f64, lasted: Duration) -> Option<(Duration, f64)> {
+    let window = lasted.as_secs_f64();
+    if took <= NOTHING * window {
+        return None;
+    }
+    // What is told of a process's time lags behind by some ticks, and what a trap takes is an estimate.
+    let own = (cpu - took).max(cpu / 4.0).max(f64::EPSILON);
+    let costs = took / own;
+    if costs <= BUDGET {
+        return None;
+    }
+    let pause = Duration::try_from_secs_f64(window * (costs / AIM - 1.0)).unwrap_or(LONGEST);
+    Some((pause.clamp(SHORTEST, LONGEST), costs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRAP: Duration = Duration::from_micros(20);
+
+    fn after(windows: &mut Windows, now: &mut Instant, cpu: f64, runs: u64) -> Option<Turnover> {
+        *now = windows.until;
+        let account = Account {
+            cpu: Duration::from_secs_f64(cpu),
+            runs,
+        };
+        windows.turn_over(account, *now)
+    }
+
+    #[test]
+    fn what_costs_little_is_always_watched() {
+        let mut now = Instant::now();
+        let mut windows = Windows::new(Some(TRAP), Account::default(), now);
+        assert!(!windows.is_due(now));
+        // 10 000 runs of 20.6 µs in 4 s; then nearly none, of a process that does nothing else.
+        assert_eq!(after(&mut windows, &mut now, 4.0, 10_000), None);
+        assert_eq!(after(&mut windows, &mut now, 4.0, 10_020), None);
+        assert_eq!((windows.number(), windows.missing()), (1, None));
+        assert!(windows.is_open());
+    }
+
+    #[test]
+    fn what_costs_much_is_watched_for_a_share() {
+        let mut now = Instant::now();
+        let mut windows = Windows::new(Some(TRAP), Account::default(), now);
+        // 48 544 runs are a second of four: a third of what the process takes itself.
+        let closed = after(&mut windows, &mut now, 4.0, 48_544);
+        assert_eq!(closed, Some(Turnover::Close));
+        assert!(!windows.is_open());
+        let pause = windows.until.duration_since(now).as_secs_f64();
+        let share = 5.0 / (5.0 + pause);
+        assert!((share / 3.0 - AIM).abs() < 0.001, "{share}");
+        let missing = windows.missing().unwrap();
+        assert!(missing.starts_with("75 % of the time"), "{missing}");
+        assert!(missing.contains("take 35 % of the CPU time"), "{missing}");
+        let opened = after(&mut windows, &mut now, 9.0, 0);
+        assert_eq!((opened, windows.number()), (Some(Turnover::Open), 2));
+        assert_eq!(windows.missing(), Some(missing), "the share is the same");
+        // Less is asked of it now.
+        assert_eq!(after(&mut windows, &mut now, 13.0, 1_000), None);
+        assert_eq!(windows.missing(), None);
+    }
+
+    #[test]
+    fn pauses_have_limits() {
+        let window = Duration::from_secs(5);
+        assert_eq!(pause(0.5, 5.0, window).map(|p| p.0), Some(SHORTEST));
+        // More than the process took at all.
+        let (longest, costs) = pause(50.0, 1.0, window).unwrap();
+        assert!(longest <= LONGEST && costs > 10.0);
+        assert_eq!(pause(1e300, 0.0, window).unwrap().0, LONGEST);
+    }
+}
