@@ -223,7 +223,7 @@ fn execution(code: u8, id: u64, origin: u64) -> Result<Option<Execution>, Decode
 }
 
 fn heap(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::need(body, size_of::<abi::Heap>())?;
+    let f = Fields::<{ size_of::<abi::Heap>() }>::of(body)?;
     Ok(Event::Heap(Heap {
         task: f.u64(offset!(abi::Heap, task)),
         class: f.u32(offset!(abi::Heap, class)),
