@@ -211,14 +211,20 @@ impl Fleet {
         })
     }
 
-    /// What the services did so far, by what they printed.
+    /// What the services did for `requests` requests, by what they printed, once they have printed all of it.
     ///
     /// # Errors
     /// When a line is not as agreed.
-    pub fn truth(&self) -> Result<Truth> {
+    pub fn truth(&self, requests: usize) -> Result<Truth> {
         let mut truth = Truth::default();
         for (service, process) in &self.services {
-            let lines = process.lines(0, Duration::ZERO, |_| false);
+            // Each is asked once for each request, the ledger by four of them; this line is the last one.
+            let served = match *service {
+                PROXY => 0,
+                "ledger" => 4 * requests,
+                _ => requests,
+            };
+            let lines = process.lines(served, STARTING, |line| line.contains("\"served\""));
             for line in lines.iter().filter(|line| line.starts_with('{')) {
                 let said: Said = serde_json::from_str(line).with_context(|| line.clone())?;
                 truth.add(service, said);

@@ -18,6 +18,7 @@ pub mod nginx;
 pub mod observer;
 pub mod otlp;
 pub mod plan;
+pub mod ports;
 pub mod process;
 pub mod prometheus;
 pub mod run;

@@ -1,6 +1,6 @@
 //! A running nginx.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use anyhow::Result;
 use rustix::process::Signal;
 
 use crate::app::root;
+use crate::ports::free_address;
 use crate::process::{Process, Stream};
 
 /// How long it may take to start, and to stop.
-pub const STARTING: Duration = Duration::from_secs(10);
+pub const STARTING: Duration = Duration::from_secs(60);
 
 /// A running nginx: its master process and where it serves.
 pub struct Nginx {
@@ -21,14 +22,6 @@ pub struct Nginx {
     /// Where it listens.
     pub address: SocketAddr,
     folder: PathBuf,
-}
-
-/// An address on loopback that was free a moment ago: nginx can't be asked which port it got.
-///
-/// # Errors
-/// When there is none.
-pub fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 impl Nginx {

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::process::{Ended, Process, Stream};
 
 /// How long attaching may take.
-const ATTACHING: Duration = Duration::from_secs(30);
+const ATTACHING: Duration = Duration::from_secs(60);
 
 /// How long it may take to tell all that it has seen, after it was asked to stop.
 const STOPPING: Duration = Duration::from_secs(60);

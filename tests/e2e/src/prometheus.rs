@@ -1,6 +1,6 @@
 //! A real Prometheus.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use crate::app::root;
+use crate::ports::free_address;
 use crate::process::{Process, Stream};
 
 /// How long it may take to start, and to have what it is to have.
@@ -58,8 +59,7 @@ impl Prometheus {
         });
         let file = folder.join("prometheus.yml");
         std::fs::write(&file, config.to_string())?;
-        // The port is free now; nobody else takes it in the meantime but by chance.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let address = free_address()?;
         let mut command = Command::new("prometheus");
         command
             .arg(format!("--config.file={}", file.display()))

@@ -17,7 +17,7 @@ use crate::server::{Delay, Downstream};
 use crate::skip::skip;
 
 /// How long a service may take to end.
-const ENDING: Duration = Duration::from_secs(10);
+const ENDING: Duration = Duration::from_secs(60);
 
 /// Live tests take turns: they measure concurrency, and the machine is small.
 ///

@@ -221,11 +221,10 @@ fn a_reload_changes_who_is_observed_and_a_wrong_file_changes_nothing() -> Result
     agent.configure("include: [{prot: 1}]\n")?;
     agent.said("1:12: unknown key `prot`; did you mean `port`?")?;
     agent.said("the configuration before it stays in force")?;
-    ensure!(
-        agent
-            .get("/", "*/*")?
-            .contains("the configuration was changed, but is wrong")
-    );
+    until("the status page", || {
+        let page = agent.get("/", "*/*")?;
+        Ok(page.contains("the configuration was changed, but is wrong"))
+    })?;
     one.drive()?;
     until("the first", || {
         Ok(judged(agent.calls(one.downstream.address())?) == one.truth())
@@ -334,12 +333,15 @@ fn above_its_budget_it_observes_less_says_so_and_accuses_nobody() -> Result<()> 
     let agent = Agent::start("budget", &format!("{rule}budget: {{memory: 1Mi}}\n"))?;
     agent.said("% of new connections are observed")?;
     bed.drive()?;
-    let page = agent.get("/metrics", "text/plain")?;
+    let mut page = String::new();
+    until("connections that are left out", || {
+        page = agent.get("/metrics", "text/plain")?;
+        Ok(page.contains("protocol=\"left-out\""))
+    })?;
     let ratio = page
         .lines()
         .find_map(|line| line.strip_prefix("observer_agent_sampling_ratio "));
     ensure!(ratio.context("no ratio")?.parse::<f64>()? < 1.0, "{page}");
-    ensure!(page.contains("protocol=\"left-out\""), "{page}");
     for accusation in ["dropped", "restarted", "crossed", "mangled"] {
         let calls = agent.calls(bed.downstream.address())?;
         if calls.contains_key(accusation) {

@@ -7,8 +7,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use observer_e2e::nginx::{self, Nginx, free_address};
+use observer_e2e::nginx::{self, Nginx};
 use observer_e2e::observer::{Observer, unavailable};
+use observer_e2e::ports::free_address;
 use observer_e2e::process::Stream;
 use observer_e2e::run::turn;
 use observer_e2e::server::{Delay, Downstream};
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 /// Much more than the buffers of both sockets hold.
 const BODY: usize = 24 << 20;
-const TELLING: Duration = Duration::from_secs(30);
+const TELLING: Duration = Duration::from_secs(60);
 
 /// A client that can stop in the middle of a body.
 struct Client {

@@ -19,7 +19,7 @@ use observer_e2e::skip::skip;
 use rustix::process::Signal;
 
 /// How long anything here may take to end by itself.
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Status when the program could not do what it was asked to.
 const CANNOT: i32 = 2;

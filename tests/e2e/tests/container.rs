@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use observer_e2e::agent::until;
 use observer_e2e::app::{App, root};
 use observer_e2e::driver::Clients;
 use observer_e2e::nginx::missing;
@@ -104,14 +105,18 @@ fn the_agent_observes_under_its_own_seccomp_profile() -> Result<()> {
     })?;
     let plan = Mix::only(Mode::Propagate).plan("c", 20, 7);
     Clients::new(1).drive(service.address, &plan)?;
-    let page = ureq::get(format!("{url}metrics"))
-        .call()?
-        .body_mut()
-        .read_to_string()?;
-    let told = |line: &str| page.lines().any(|l| l.starts_with(line));
-    ensure!(told("observer_requests_total{"), "{page}");
+    let mut page = String::new();
+    let told = |page: &str, line: &str| page.lines().any(|l| l.starts_with(line));
+    until("counts", || {
+        let mut answer = ureq::get(format!("{url}metrics")).call()?;
+        page = answer.body_mut().read_to_string()?;
+        Ok(told(&page, "observer_requests_total{"))
+    })?;
     ensure!(
-        told("observer_agent_probe_attached{probe=\"sys_enter\"} 1"),
+        told(
+            &page,
+            "observer_agent_probe_attached{probe=\"sys_enter\"} 1"
+        ),
         "{page}"
     );
     // runc passes the signal on to the program.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use observer_e2e::app::root;
 use observer_e2e::observer::command;
-use observer_e2e::otlp::{Answer, Collector, Fake, free_port};
+use observer_e2e::otlp::{Answer, Collector, Fake};
+use observer_e2e::ports::free_port;
 use observer_e2e::process::{Ended, Process};
 use observer_e2e::skip::skip;
 

@@ -225,7 +225,7 @@ fn the_report_of_a_fleet_names_each_fault_and_nothing_else() -> Result<()> {
     let watch = watch(&fleet, &folder)?;
 
     let took = fleet.drive(4, REQUESTS)?;
-    let truth = fleet.truth()?;
+    let truth = fleet.truth(REQUESTS)?;
     eprintln!("fleet: {REQUESTS} requests in {took:?}: {truth:#?}");
     until("counts", || all_is_counted(&agents, &truth))?;
     let told = watch.stop()?;

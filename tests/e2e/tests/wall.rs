@@ -130,7 +130,7 @@ impl Wall {
 
     /// Waits for the last line to be written, then returns them all.
     fn lines(&self, wanted: usize) -> Result<Vec<String>> {
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
         loop {
             let text = std::fs::read_to_string(&self.log_file)?;
             let lines: Vec<String> = text.lines().map(str::to_owned).collect();

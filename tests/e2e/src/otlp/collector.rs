@@ -1,7 +1,6 @@
 //! The OpenTelemetry Collector, built by `tests/setup.sh`.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,10 +9,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::app::root;
+use crate::ports::free_port;
 use crate::process::{Process, Stream};
 
 /// How long it may take to start.
-const STARTING: Duration = Duration::from_secs(30);
+const STARTING: Duration = Duration::from_secs(60);
 
 /// A running collector.
 pub struct Collector {
@@ -84,14 +84,6 @@ pub struct Log {
     pub body: String,
     /// Attributes.
     pub attributes: HashMap<String, Value>,
-}
-
-/// A port of loopback that was free a moment ago.
-///
-/// # Errors
-/// When there is none.
-pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 impl Collector {

@@ -4,5 +4,5 @@
 mod collector;
 mod fake;
 
-pub use collector::{Collector, Log, Span, free_port};
+pub use collector::{Collector, Log, Span};
 pub use fake::{Answer, Fake};

@@ -1,5 +1,7 @@
 //! Healing against a real collector: what the services broke arrives there as connected traces.
 
+mod conventions;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +17,8 @@ use observer_e2e::process::{Ended, Process};
 use observer_e2e::run::turn;
 use observer_e2e::server::{Delay, Downstream};
 use observer_e2e::skip::skip;
+
+use conventions::{conventions, registered};
 
 const REQUESTS: usize = 1_000;
 const CLIENTS: usize = 16;
@@ -225,6 +229,14 @@ fn check_request(spans: &[&Span]) -> Result<()> {
     Ok(())
 }
 
+/// Whether a span begins so close to a border of the coarse time in its id (docs/healing.md) that two observers, whose
+/// probes run one after the other, may place it on different sides.
+fn at_a_border(span: &Span) -> bool {
+    const COARSE: u64 = 1 << 30;
+    const APART: u64 = 5_000_000;
+    (span.times.0 + APART) % COARSE < 2 * APART
+}
+
 const BROKEN: [&str; 4] = ["otel", "none", "none", "otel"];
 
 #[test]
@@ -252,10 +264,14 @@ fn a_broken_chain_arrives_connected_and_a_replay_makes_the_same() -> Result<()> 
     }
     registered(&spans, &collector.logs()?)?;
     let synthetic = spans.iter().filter(|s| s.synthetic());
-    let exported: BTreeSet<String> = synthetic.map(|s| s.id.clone()).collect();
+    let exported: BTreeSet<String> = synthetic.clone().map(|s| s.id.clone()).collect();
     ensure!(ids(&told)? == exported, "told and exported differ");
+    let second = ids(&second)?;
     ensure!(
-        ids(&second)? == exported,
+        second.len() == exported.len()
+            && synthetic
+                .clone()
+                .all(|s| second.contains(&s.id) || at_a_border(s)),
         "a second observer makes other spans of the same exchanges"
     );
     replayed(&recording, &spans_told(&told.out)?)
@@ -405,106 +421,4 @@ impl<'a, I: Iterator<Item = &'a Log>> Bodies for I {
         self.map(|log| (log.body.clone(), log.trace.clone()))
             .collect()
     }
-}
-
-/// The conventions for HTTP spans (stable): attributes that a span of this kind must have, and the
-/// values that they may have. Written down here from their document, not taken from the program.
-fn conventions(span: &Span) -> Result<()> {
-    let required: &[&str] = match span.kind {
-        SERVER => &["http.request.method", "url.path", "url.scheme"],
-        CLIENT => &[
-            "http.request.method",
-            "server.address",
-            "server.port",
-            "url.full",
-        ],
-        other => anyhow::bail!("kind {other}"),
-    };
-    for name in required {
-        ensure!(span.attributes.contains_key(*name), "no {name}: {span:#?}");
-    }
-    let methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "_OTHER"];
-    let method = span.text("http.request.method");
-    ensure!(methods.contains(&method), "{method}");
-    ensure!(
-        span.name.starts_with(method) && !span.name.contains("r0"),
-        "{}",
-        span.name
-    );
-    ensure!(span.text("http.response.status_code") == "200", "{span:#?}");
-    ensure!(!span.attributes.contains_key("error.type"));
-    ensure!(span.text("network.protocol.version").starts_with("1."));
-    let peer = span.text("network.peer.address");
-    ensure!(peer == "127.0.0.1", "{peer}");
-    ensure!(span.times.0 > 0 && span.times.1 >= span.times.0);
-    for name in [
-        "service.name",
-        "process.pid",
-        "process.executable.name",
-        "host.name",
-    ] {
-        ensure!(
-            span.resource.contains_key(name),
-            "no {name}: {:?}",
-            span.resource
-        );
-    }
-    // Attributes that the conventions have renamed or dropped must not be there.
-    let old = [
-        "http.method",
-        "http.url",
-        "http.target",
-        "http.status_code",
-        "net.peer.name",
-    ];
-    let found = old.iter().find(|name| span.attributes.contains_key(**name));
-    ensure!(found.is_none(), "{found:?}");
-    Ok(())
-}
-
-/// The names of attributes in OpenTelemetry's registry that are not deprecated, as the package
-/// generated from the registry for Python has them.
-fn registry() -> Result<HashSet<String>> {
-    let script = "
-import importlib, pkgutil, re, inspect
-import opentelemetry.semconv._incubating.attributes as attributes
-for module in pkgutil.iter_modules(attributes.__path__):
-    source = inspect.getsource(importlib.import_module(attributes.__name__ + '.' + module.name))
-    for name, text in re.findall(r'Final = \"([^\"]+)\"\\n\"\"\"\\s*(\\S*)', source):
-        if text != 'Deprecated:':
-            print(name)
-";
-    let python = root().join("target/e2e/venv/bin/python");
-    let out = Command::new(python).args(["-c", script]).output()?;
-    ensure!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
-    let names: HashSet<String> = String::from_utf8(out.stdout)?
-        .lines()
-        .map(str::to_owned)
-        .collect();
-    let known = ["http.request.method", "url.path", "service.name"];
-    ensure!(
-        known.iter().all(|n| names.contains(*n)) && !names.contains("http.method"),
-        "this is not the registry: {} names",
-        names.len()
-    );
-    Ok(names)
-}
-
-/// Every attribute is the project's own, or one of the registry.
-fn registered(spans: &[Span], logs: &[Log]) -> Result<()> {
-    let registry = registry()?;
-    let synthetic = spans.iter().filter(|s| s.synthetic());
-    let of_spans = synthetic.flat_map(|s| s.attributes.keys().chain(s.resource.keys()));
-    let of_logs = logs.iter().flat_map(|log| log.attributes.keys());
-    let used: BTreeSet<&String> = of_spans.chain(of_logs).collect();
-    let unknown: Vec<_> = used
-        .iter()
-        .filter(|name| !name.starts_with("observer.") && !registry.contains(**name))
-        .collect();
-    ensure!(unknown.is_empty(), "not in the registry: {unknown:?}");
-    Ok(())
 }
