@@ -80,6 +80,12 @@ fn compile(root: &Path, toolchain: &Toolchain) -> Result<PathBuf> {
         // What was compiled before would show in the object.
         .env("CARGO_INCREMENTAL", "0")
         .env("CARGO_ENCODED_RUSTFLAGS", flags(root, toolchain)?);
+    // The project's own profile alone decides what the object is like, whatever others are built with.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PROFILE_") {
+            cargo.env_remove(name);
+        }
+    }
     run(cargo)?;
     let linked = folder
         .join("target")

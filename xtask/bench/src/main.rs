@@ -14,6 +14,7 @@ mod replay;
 mod report;
 mod runtimes;
 mod syscalls;
+#[cfg(target_arch = "x86_64")]
 mod turns;
 mod work;
 
@@ -81,6 +82,8 @@ fn main() -> Result<()> {
             Part::Probes => probes::run(&mut report)?,
             Part::Runtimes => {
                 runtimes::run(&mut report)?;
+                // Elsewhere turns are not told apart.
+                #[cfg(target_arch = "x86_64")]
                 turns::run(&mut report)?;
             }
             Part::Syscalls => syscalls::run(&mut report, &args.observer, args.rounds)?,

@@ -139,49 +139,26 @@ struct Template {
     left: usize,
 }
 
-/// A word on the way through it.
-#[derive(Clone, Copy)]
-struct Word {
-    /// Of the words before it, and of its letters by the eight.
-    hash: u64,
-    /// Its last eight letters.
-    last: u64,
-    letters: usize,
-}
-
-impl Word {
-    fn letter(&mut self, byte: u8) {
-        self.last = self.last << 8 | u64::from(byte);
-        self.letters += 1;
-        if self.letters.is_multiple_of(8) {
-            self.hash = mix(self.hash, self.last);
-        }
-    }
-}
-
 fn mix(hash: u64, more: u64) -> u64 {
     // As rustc's own tables do: short, and good enough for what ends in a table that hashes again.
     (hash.rotate_left(5) ^ more).wrapping_mul(0x517c_c1b7_2722_0a95)
 }
 
-/// What a byte of ASCII is to a line's words.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sign {
-    Letter,
-    Digit,
-    Other,
-}
+/// What a byte of ASCII is to a line's words: [`LETTER`], [`DIGIT`] or [`OTHER`].
+static SIGNS: [u8; 256] = signs();
 
-static SIGNS: [Sign; 256] = signs();
+const OTHER: u8 = 0;
+const LETTER: u8 = 1;
+const DIGIT: u8 = 2;
 
-const fn signs() -> [Sign; 256] {
-    let mut signs = [Sign::Other; 256];
+const fn signs() -> [u8; 256] {
+    let mut signs = [OTHER; 256];
     let mut byte = 0_u8;
     while byte < 128 {
         if byte.is_ascii_alphabetic() {
-            signs[byte as usize] = Sign::Letter;
+            signs[byte as usize] = LETTER;
         } else if byte.is_ascii_digit() {
-            signs[byte as usize] = Sign::Digit;
+            signs[byte as usize] = DIGIT;
         }
         byte += 1;
     }
@@ -199,49 +176,37 @@ impl Default for Template {
 }
 
 impl Template {
-    fn begin(&self) -> Word {
-        Word {
-            hash: self.hash,
-            last: 0,
-            letters: 0,
+    fn word(&mut self, letters: &[u8]) {
+        if letters.is_empty() || self.left == 0 {
+            return;
         }
+        let (whole, rest) = letters.as_chunks();
+        for eight in whole {
+            self.hash = mix(self.hash, u64::from_le_bytes(*eight));
+        }
+        let rest = rest
+            .iter()
+            .fold(0, |last, byte| last << 8 | u64::from(*byte));
+        self.hash = mix(mix(self.hash, rest), letters.len() as u64);
+        self.left = self.left.saturating_sub(letters.len());
     }
 
-    fn end(&mut self, word: Word) {
-        if word.letters > 0 {
-            self.hash = mix(mix(word.hash, word.last), word.letters as u64);
-            self.left = self.left.saturating_sub(word.letters);
-        }
-    }
-
-    fn word(&mut self, bytes: &[u8]) {
-        if self.left > 0 {
-            let mut word = self.begin();
-            bytes.iter().for_each(|byte| word.letter(*byte));
-            self.end(word);
-        }
-    }
-
-    /// Takes the words of a text of ASCII letters; what has digits in it is forgotten at its end.
+    /// Takes the words of a text of ASCII letters; what has digits in it is none.
     fn ascii(&mut self, text: &[u8]) {
-        let (mut word, mut digits) = (self.begin(), false);
-        for byte in text {
-            match SIGNS[usize::from(*byte)] {
-                Sign::Letter => word.letter(*byte),
-                Sign::Digit => digits = true,
-                Sign::Other => {
-                    if !digits {
-                        self.end(word);
-                        if self.left == 0 {
-                            return;
-                        }
-                    }
-                    (word, digits) = (self.begin(), false);
-                }
+        let mut rest = text;
+        while !rest.is_empty() && self.left > 0 {
+            let (mut end, mut signs) = (0, 0);
+            while let Some(byte) = rest.get(end)
+                && let sign = SIGNS[usize::from(*byte)]
+                && sign != OTHER
+            {
+                signs |= sign;
+                end += 1;
             }
-        }
-        if !digits {
-            self.end(word);
+            if signs == LETTER {
+                self.word(&rest[..end]);
+            }
+            rest = rest.get(end + 1..).unwrap_or_default();
         }
     }
 }

@@ -111,11 +111,12 @@ impl<'a> Extractor<'a> {
 
     /// The rows whose headers were seen.
     pub(super) fn seen(&self) -> impl Iterator<Item = &'static Row> {
-        let rows = self.rows;
-        let numbered = TABLE.iter().enumerate();
-        numbered
-            .filter(move |(index, _)| rows & 1 << index != 0)
-            .map(|(_, row)| row)
+        let mut rows = self.rows;
+        std::iter::from_fn(move || {
+            let row = TABLE.get(rows.trailing_zeros() as usize)?;
+            rows &= rows - 1;
+            Some(row)
+        })
     }
 }
 

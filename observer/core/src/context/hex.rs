@@ -67,16 +67,21 @@ fn value(digits: &[u8], upper: bool) -> Option<u128> {
 /// Digits of 64 bits.
 const HALF: usize = 16;
 
-/// The value of at most 16 digits. All of them are looked at together, without a branch, and then
-/// put together in pairs, pairs of pairs, and so on.
+/// The value of at most 16 digits.
 fn half(digits: &[u8], upper: bool) -> Option<u64> {
-    let mut nibbles = [0; HALF];
-    let (_, end) = nibbles.split_at_mut(HALF - digits.len());
-    end.copy_from_slice(digits);
-    for nibble in end {
-        *nibble = digit(*nibble, upper);
+    if let Ok(all) = digits.try_into() {
+        return together(all, upper);
     }
-    let digits = u128::from_be_bytes(nibbles);
+    digits.iter().try_fold(0, |value, byte| {
+        let digit = digit(*byte, upper);
+        (digit != NO_DIGIT).then(|| value << 4 | u64::from(digit))
+    })
+}
+
+/// The value of 16 digits, as ids have them. All of them are looked at together, without a branch, and then
+/// put together in pairs, pairs of pairs, and so on.
+fn together(digits: [u8; HALF], upper: bool) -> Option<u64> {
+    let digits = u128::from_be_bytes(digits.map(|byte| digit(byte, upper)));
     if digits & NO_DIGITS != 0 {
         return None;
     }

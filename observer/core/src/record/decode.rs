@@ -39,8 +39,12 @@ pub enum DecodeError {
     Field(&'static str),
 }
 
-/// Reads fields at fixed offsets; the caller has checked the length.
-struct Fields<'a>(&'a [u8]);
+const HEADER: usize = size_of::<abi::Header>();
+const FILE: usize = size_of::<abi::File>();
+const TASK: usize = size_of::<abi::Task>();
+
+/// Reads fields at fixed offsets of a structure of `N` bytes.
+struct Fields<'a, const N: usize>(&'a [u8; N]);
 
 macro_rules! offset {
     ($record:ty, $field:ident) => {
@@ -48,20 +52,19 @@ macro_rules! offset {
     };
 }
 
-impl<'a> Fields<'a> {
-    fn need(bytes: &'a [u8], need: usize) -> Result<Self, DecodeError> {
-        if bytes.len() < need {
-            return Err(DecodeError::Truncated {
-                have: bytes.len(),
-                need,
-            });
-        }
-        Ok(Self(bytes))
+impl<'a, const N: usize> Fields<'a, N> {
+    fn of(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let cut = DecodeError::Truncated {
+            have: bytes.len(),
+            need: N,
+        };
+        bytes.first_chunk().map(Self).ok_or(cut)
     }
 
-    fn array<const N: usize>(&self, at: usize) -> [u8; N] {
-        let mut out = [0; N];
-        out.copy_from_slice(&self.0[at..at + N]);
+    #[inline]
+    fn array<const M: usize>(&self, at: usize) -> [u8; M] {
+        let mut out = [0; M];
+        out.copy_from_slice(&self.0[at..at + M]);
         out
     }
 
@@ -101,7 +104,7 @@ pub struct Place {
 /// known.
 #[must_use]
 pub fn place(bytes: &[u8]) -> Option<Place> {
-    let header = Fields::need(bytes, size_of::<abi::Header>()).ok()?;
+    let header = Fields::<HEADER>::of(bytes).ok()?;
     let version = header.u8(offset!(abi::Header, abi));
     (abi::OLDEST_ABI..=abi::ABI_VERSION)
         .contains(&version)
@@ -118,7 +121,7 @@ pub fn place(bytes: &[u8]) -> Option<Place> {
 ///
 /// See [`DecodeError`]; nothing is guessed from bytes that do not fit.
 pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
-    let header = Fields::need(bytes, size_of::<abi::Header>())?;
+    let header = Fields::<HEADER>::of(bytes)?;
     let version = header.u8(offset!(abi::Header, abi));
     if !(abi::OLDEST_ABI..=abi::ABI_VERSION).contains(&version) {
         return Err(DecodeError::Version(version));
@@ -136,7 +139,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         kind::SHORT => short(body)?,
         kind::FILE => file(body)?,
         kind::CLOSE => {
-            let f = Fields::need(body, size_of::<abi::Close>())?;
+            let f = Fields::<{ size_of::<abi::Close>() }>::of(body)?;
             Event::Close {
                 file: FileId(f.u64(offset!(abi::Close, file))),
                 last: f.u32(offset!(abi::Close, last)) != 0,
@@ -177,8 +180,8 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
     })
 }
 
-fn task(body: &[u8]) -> Result<Fields<'_>, DecodeError> {
-    Fields::need(body, size_of::<abi::Task>())
+fn task(body: &[u8]) -> Result<Fields<'_, TASK>, DecodeError> {
+    Fields::of(body)
 }
 
 fn class_of(value: u8) -> Result<Class, DecodeError> {
@@ -220,7 +223,7 @@ fn execution(code: u8, id: u64, origin: u64) -> Result<Option<Execution>, Decode
 }
 
 fn heap(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::need(body, size_of::<abi::Heap>())?;
+    let f = Fields::<{ size_of::<abi::Heap>() }>::of(body)?;
     Ok(Event::Heap(Heap {
         task: f.u64(offset!(abi::Heap, task)),
         class: f.u32(offset!(abi::Heap, class)),
@@ -232,7 +235,7 @@ fn heap(body: &[u8]) -> Result<Event<'_>, DecodeError> {
 }
 
 fn take(body: &[u8], flags: u8) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::need(body, size_of::<abi::Take>())?;
+    let f = Fields::<{ size_of::<abi::Take>() }>::of(body)?;
     let how = match f.u8(offset!(abi::Take, how)) {
         abi::take::CONNECT => TakeHow::Connect,
         abi::take::PROBE => TakeHow::Probe,
@@ -252,7 +255,7 @@ fn take(body: &[u8], flags: u8) -> Result<Event<'_>, DecodeError> {
 }
 
 fn branch(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::need(body, size_of::<abi::Branch>())?;
+    let f = Fields::<{ size_of::<abi::Branch>() }>::of(body)?;
     let child = execution(
         f.u8(offset!(abi::Branch, runtime)),
         f.u64(offset!(abi::Branch, child)),
@@ -264,7 +267,7 @@ fn branch(body: &[u8]) -> Result<Event<'_>, DecodeError> {
 }
 
 fn turn(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::need(body, size_of::<abi::Turn>())?;
+    let f = Fields::<{ size_of::<abi::Turn>() }>::of(body)?;
     let execution = execution(
         f.u8(offset!(abi::Turn, runtime)),
         f.u64(offset!(abi::Turn, execution)),
@@ -279,7 +282,7 @@ fn turn(body: &[u8]) -> Result<Event<'_>, DecodeError> {
 }
 
 fn woke(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::need(body, size_of::<abi::Woke>())?;
+    let f = Fields::<{ size_of::<abi::Woke>() }>::of(body)?;
     Ok(Event::Woke(Woke {
         word: f.u64(offset!(abi::Woke, word)),
         since: KernelNanos(f.u64(offset!(abi::Woke, since))),
@@ -289,7 +292,7 @@ fn woke(body: &[u8]) -> Result<Event<'_>, DecodeError> {
 }
 
 fn nudge(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::need(body, size_of::<abi::Nudge>())?;
+    let f = Fields::<{ size_of::<abi::Nudge>() }>::of(body)?;
     let woken = execution(
         f.u8(offset!(abi::Nudge, runtime)),
         f.u64(offset!(abi::Nudge, woken)),
@@ -303,7 +306,7 @@ fn nudge(body: &[u8]) -> Result<Event<'_>, DecodeError> {
 }
 
 fn item(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::need(body, size_of::<abi::Item>())?;
+    let f = Fields::<{ size_of::<abi::Item>() }>::of(body)?;
     let how = match f.u8(offset!(abi::Item, how)) {
         abi::item::GIVEN => ItemHow::Given,
         abi::item::TAKEN => ItemHow::Taken,
@@ -321,19 +324,20 @@ fn item(body: &[u8]) -> Result<Event<'_>, DecodeError> {
 }
 
 fn data(body: &[u8], version: u8, flags: u8) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::need(body, payload_at(version))?;
-    let captured = f.u32(offset!(abi::Data, captured)) as usize;
-    let len = f.u32(offset!(abi::Data, len));
-    let start = payload_at(version);
     let execution = if version == 1 {
         None
     } else {
+        let f = Fields::<{ size_of::<abi::Data>() }>::of(body)?;
         execution(
             f.u8(offset!(abi::Data, runtime)),
             f.u64(offset!(abi::Data, execution)),
             f.u64(offset!(abi::Data, origin)),
         )?
     };
+    let f = Fields::<{ abi::DATA_V1 }>::of(body)?;
+    let captured = f.u32(offset!(abi::Data, captured)) as usize;
+    let len = f.u32(offset!(abi::Data, len));
+    let start = payload_at(version);
     if captured > len as usize {
         return Err(DecodeError::Field("captured"));
     }
@@ -376,7 +380,7 @@ fn data(body: &[u8], version: u8, flags: u8) -> Result<Event<'_>, DecodeError> {
 }
 
 fn short(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::need(body, size_of::<abi::Short>())?;
+    let f = Fields::<{ size_of::<abi::Short>() }>::of(body)?;
     let offered = f.u32(offset!(abi::Short, offered));
     let moved = u32::try_from(f.i32(offset!(abi::Short, ret)).max(0)).unwrap_or(0);
     let missing = offered
@@ -390,7 +394,7 @@ fn short(body: &[u8]) -> Result<Event<'_>, DecodeError> {
 }
 
 fn file(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::need(body, size_of::<abi::File>())?;
+    let f = Fields::<FILE>::of(body)?;
     let raw_class = f.u8(offset!(abi::File, class));
     let path_len = usize::from(f.u16(offset!(abi::File, path_len)));
     if path_len > abi::UNIX_PATH {
@@ -421,7 +425,7 @@ fn left_out(flags: u8) -> Option<Direction> {
     (flags & file_flag::LEFT_OUT != 0).then_some(first)
 }
 
-fn tcp_addresses(f: &Fields<'_>, raw_class: u8) -> Option<TcpAddresses> {
+fn tcp_addresses(f: &Fields<'_, FILE>, raw_class: u8) -> Option<TcpAddresses> {
     let address = |at: usize| -> Option<IpAddr> {
         match raw_class {
             class::TCP4 => Some(IpAddr::V4(Ipv4Addr::from(f.array::<4>(at)))),

@@ -111,15 +111,17 @@ impl LineTraceId {
         }
         let bytes = value.as_bytes();
         let plain = || {
-            let upper = bytes.iter().any(u8::is_ascii_uppercase);
             let digits = bytes.len();
-            let form = match upper {
+            let decimal = decimal_wide(bytes);
+            let hex = any_case(bytes, 32).filter(|_| decimal.is_some() || digits >= MIN_HEX);
+            if hex.is_none() && decimal.is_none() {
+                return None;
+            }
+            let form = match bytes.iter().any(u8::is_ascii_uppercase) {
                 true => Form::Uppercase { digits },
                 false => Form::Plain { digits },
             };
-            let decimal = decimal_wide(bytes);
-            let hex = any_case(bytes, 32).filter(|_| decimal.is_some() || digits >= MIN_HEX);
-            (hex.is_some() || decimal.is_some()).then_some((hex, decimal, form))
+            Some((hex, decimal, form))
         };
         let found = plain()
             .or_else(|| uuid(bytes).map(|id| (Some(id), None, Form::Uuid)))

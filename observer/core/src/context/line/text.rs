@@ -158,12 +158,14 @@ impl<'t> Field<'t> {
     fn judge(&self, rank: u8, hits: &mut Hits) {
         let reading = self.kind.read(self.value);
         let bytes = self.value.as_bytes();
-        let id_like = bytes.len() >= 8
-            && bytes.iter().any(u8::is_ascii_digit)
-            && bytes
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(byte));
-        if id_like || !matches!(reading, Reading::Malformed) {
+        let id_like = || {
+            bytes.len() >= 8
+                && bytes.iter().any(u8::is_ascii_digit)
+                && bytes
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(byte))
+        };
+        if !matches!(reading, Reading::Malformed) || id_like() {
             hits.add(rank, self.name, self.value, reading);
         }
     }
@@ -216,20 +218,40 @@ fn inside_parentheses(text: &str) -> Option<&str> {
 
 /// The value at the start of a text.
 fn value_of(text: &str, kind: Kind) -> &str {
-    let ends = |byte: u8| match byte {
-        b';' | b'=' => !kind.has_fields(),
-        b' ' | b'"' | b'\'' | b'`' | b',' | b'&' | b'|' | b'\\' => true,
-        b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'<' | b'>' => true,
-        b'!'..=b'~' => false,
-        _ => true,
-    };
+    let part = if kind.has_fields() { FIELDS } else { VALUE };
     let length = text
         .bytes()
         .take(MAX_VALUE)
-        .take_while(|byte| !ends(*byte))
+        .take_while(|byte| PARTS[usize::from(*byte)] >= part)
         .count();
     // Punctuation of the sentence around it.
     text[..length].trim_end_matches(['.', ':'])
+}
+
+/// A byte that is part of values that have fields.
+const FIELDS: u8 = 1;
+/// A byte that is part of any value.
+const VALUE: u8 = 2;
+
+/// Of which values each byte is part; the others end any.
+static PARTS: [u8; 256] = parts();
+
+const fn parts() -> [u8; 256] {
+    const ENDS: &[u8] = b"\"'`,&|\\()[]{}<>";
+    let mut parts = [0; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        parts[byte as usize] = VALUE;
+        byte += 1;
+    }
+    let mut end = 0;
+    while end < ENDS.len() {
+        parts[ENDS[end] as usize] = 0;
+        end += 1;
+    }
+    parts[b';' as usize] = FIELDS;
+    parts[b'=' as usize] = FIELDS;
+    parts
 }
 
 /// Ids in brackets, as Spring Boot writes them: `[app,trace,span]`, `[app,trace,span,exported]`

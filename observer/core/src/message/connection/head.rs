@@ -159,6 +159,9 @@ fn keep(text: &str, max: usize) -> Text {
 }
 
 fn text(value: &[u8], max: usize) -> Text {
-    let value = String::from_utf8_lossy(&value[..value.len().min(max)]);
-    keep(&value, max)
+    let value = &value[..value.len().min(max)];
+    match str::from_utf8(value) {
+        Ok(value) => Text::new(value),
+        Err(_) => keep(&String::from_utf8_lossy(value), max),
+    }
 }
