@@ -8,7 +8,9 @@
 //! that worked at a task itself, the same before and after, made it for what that task was made for.
 //!
 //! A task that runs more than once, as those do that empty a queue of their own, may do others' work in each
-//! run. So a class of tasks is believed only once enough of them were seen to run once.
+//! run. So a class of tasks is believed only once enough of them were seen to run once. And clients have tasks of their own, which
+//! a thread of a request makes now and then: they look after connections, for the next call on which they are taken. So of a class that is
+//! believed at least half are made by threads that serve requests.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -40,6 +42,13 @@ const MIN_TASKS: u32 = 20;
 
 /// Of so many, one may seem to run again.
 const AGAIN: u32 = 200;
+
+/// Of so many tasks whose maker is known, one must have been made by a thread that serves a request.
+const SERVES: u32 = 2;
+
+/// How long after a task was first seen its maker is looked for, for what is known of its class, nanoseconds: the maker's
+/// next record has come by then, mostly.
+const SETTLES: u64 = 1_000_000_000;
 
 /// Tasks that made each other, at most.
 const MAX_REMOVE: usize = 8;
@@ -81,6 +90,10 @@ type Place = (Tgid, u32, u64);
 struct Class {
     tasks: u32,
     again: u32,
+    /// Tasks whose maker is known to have served a request, or nothing.
+    known: u32,
+    /// Of these, how many were made by one that served.
+    serving: u32,
 }
 
 /// What is known of tasks and their makers.
@@ -95,6 +108,8 @@ pub(super) struct Made {
     work: LruCache<Seq, Task>,
     /// Who ran a task, until which record.
     runs: LruCache<Task, Tid>,
+    /// Tasks whose makers are to be counted, and since when.
+    fresh: VecDeque<(KernelNanos, Task)>,
     classes: LruCache<(Tgid, u32), Class>,
 }
 
@@ -107,6 +122,7 @@ impl Default for Made {
             at: LruCache::new(MAX_TASKS),
             work: LruCache::new(MAX_TASKS),
             runs: LruCache::new(MAX_TASKS),
+            fresh: VecDeque::new(),
             classes: LruCache::new(MAX_CLASSES),
         }
     }
@@ -127,7 +143,8 @@ impl Made {
         let before = before.and_then(|(of, seen)| (of == tid).then_some(seen));
         if let Some(task) = task {
             self.at.push((tid, time), task);
-            self.ran(tid, task, before.and_then(|b| b.task) == Some(task));
+            self.ran((tid, time), task, before.and_then(|b| b.task) == Some(task));
+            self.settle(time);
         }
         let Some(before) = before.filter(|before| before.time < time) else {
             return;
@@ -164,14 +181,37 @@ impl Made {
     }
 
     /// A thread runs a task; `still` if it did so at its last record.
-    fn ran(&mut self, tid: Tid, task: Task, still: bool) {
+    fn ran(&mut self, (tid, time): (Tid, KernelNanos), task: Task, still: bool) {
         let class = self
             .classes
             .get_or_insert_mut((task.tgid, task.class), Class::default);
         match self.runs.put(task, tid) {
-            None => class.tasks = class.tasks.saturating_add(1),
+            None => {
+                class.tasks = class.tasks.saturating_add(1);
+                if self.fresh.len() == MAX_PIECES {
+                    self.fresh.pop_front();
+                }
+                self.fresh.push_back((time, task));
+            }
             Some(before) if before == tid && still => {}
             Some(_) => class.again = class.again.saturating_add(1),
+        }
+    }
+
+    /// Counts for which classes it is known by now who makes them.
+    fn settle(&mut self, now: KernelNanos) {
+        while let Some((_, task)) = self
+            .fresh
+            .pop_front_if(|(since, _)| now.since(*since) > SETTLES)
+        {
+            let serving = match self.piece(task) {
+                Some(piece) if piece.task.is_none() => matches!(piece.hold, Hold::Serving(_)),
+                _ => continue,
+            };
+            if let Some(class) = self.classes.get_mut(&(task.tgid, task.class)) {
+                class.known = class.known.saturating_add(1);
+                class.serving = class.serving.saturating_add(u32::from(serving));
+            }
         }
     }
 
@@ -196,10 +236,13 @@ impl Made {
         self.pieces.retain(|(of, ..), _| *of != tgid);
     }
 
-    /// Whether tasks of that class run once.
-    fn runs_once(&self, task: Task) -> bool {
+    /// Whether tasks of that class run once, and are made by threads that serve requests, or by each other.
+    fn believes(&self, task: Task) -> bool {
         let class = self.classes.peek(&(task.tgid, task.class));
-        class.is_some_and(|c| c.tasks >= MIN_TASKS && c.again.saturating_mul(AGAIN) <= c.tasks)
+        class.is_some_and(|c| {
+            let once = c.tasks >= MIN_TASKS && c.again.saturating_mul(AGAIN) <= c.tasks;
+            once && c.known >= MIN_TASKS && c.serving.saturating_mul(SERVES) >= c.known
+        })
     }
 
     /// The piece of a buffer in which a task was made.
@@ -214,7 +257,7 @@ impl Made {
     fn origin(&self, work: Seq) -> Option<&Piece> {
         let mut task = *self.work.peek(&work)?;
         for _ in 0..MAX_REMOVE {
-            if !self.runs_once(task) {
+            if !self.believes(task) {
                 return None;
             }
             let piece = self.piece(task)?;
@@ -310,14 +353,42 @@ mod tests {
         }
     }
 
-    /// One that knows the class to run once: each task at a place of its own.
-    fn made() -> Made {
+    /// One that has seen tasks of the class, each at a place of its own, made by a thread that does what `hold` says.
+    fn after(hold: &Hold) -> Made {
         let mut made = Made::default();
+        made.saw(
+            TGID,
+            Tid(9),
+            KernelNanos(1),
+            heap(0, 0, (0x1000, 0x1000)),
+            hold.clone(),
+        );
         for n in 0..u64::from(MIN_TASKS) {
-            made.does(n, 100 + n, 0, 0x10_0000 + 0x100 * n);
+            made.does(2 + n, 100 + n, 0, 0x1000 + 0x40 * n);
         }
+        made.saw(
+            TGID,
+            Tid(9),
+            KernelNanos(50),
+            heap(0, 0, (0x1000, 0x1800)),
+            hold.clone(),
+        );
+        made.settle(KernelNanos(2 * SETTLES));
         made.serving(100, heap(1, 0, (0x2000, 0x2100)));
         made
+    }
+
+    /// One that believes tasks of the class.
+    fn made() -> Made {
+        after(&Hold::Serving(Seq(6)))
+    }
+
+    #[test]
+    fn tasks_that_others_make_as_well_are_believed_only_if_those_are_few() {
+        let mut made = after(&Hold::Nothing(None));
+        made.does(110, 1, 1, 0x2140);
+        made.serving(120, heap(1, 0, (0x2000, 0x2200)));
+        assert!(!made.is_origin(1));
     }
 
     #[test]
