@@ -10,7 +10,7 @@
 //! A task that runs more than once, as those do that empty a queue of their own, may do others' work in each
 //! run. So a class of tasks is believed only once enough of them were seen to run once. And clients have tasks of their own, which
 //! a thread of a request makes now and then: they look after connections, for the next call on which they are taken. So of a class that is
-//! believed at least half are made by threads that serve requests.
+//! believed most are made by threads that serve requests (measured: 84 % and more of what callers make, at most 41 % of what looks after connections).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -43,8 +43,11 @@ const MIN_TASKS: u32 = 20;
 /// Of so many, one may seem to run again.
 const AGAIN: u32 = 200;
 
-/// Of so many tasks whose maker is known, one must have been made by a thread that serves a request.
-const SERVES: u32 = 2;
+/// Of so many tasks whose maker is known, one may have been made by a thread that serves no request.
+const SERVES_NOT: u32 = 5;
+
+/// Counts of these are halved when they reach this, so that what is long past counts less.
+const MAX_KNOWN: u32 = 4_096;
 
 /// How long after a task was first seen its maker is looked for, for what is known of its class, nanoseconds: the maker's
 /// next record has come by then, mostly.
@@ -205,12 +208,18 @@ impl Made {
             .pop_front_if(|(since, _)| now.since(*since) > SETTLES)
         {
             let serving = match self.piece(task) {
-                Some(piece) if piece.task.is_none() => matches!(piece.hold, Hold::Serving(_)),
+                Some(piece) if matches!(piece.hold, Hold::Serving(_)) => true,
+                Some(piece) if piece.task.is_none() => false,
+                // Made for another task, or nobody knows by whom.
                 _ => continue,
             };
             if let Some(class) = self.classes.get_mut(&(task.tgid, task.class)) {
-                class.known = class.known.saturating_add(1);
-                class.serving = class.serving.saturating_add(u32::from(serving));
+                if class.known == MAX_KNOWN {
+                    class.known /= 2;
+                    class.serving /= 2;
+                }
+                class.known += 1;
+                class.serving += u32::from(serving);
             }
         }
     }
@@ -241,7 +250,8 @@ impl Made {
         let class = self.classes.peek(&(task.tgid, task.class));
         class.is_some_and(|c| {
             let once = c.tasks >= MIN_TASKS && c.again.saturating_mul(AGAIN) <= c.tasks;
-            once && c.known >= MIN_TASKS && c.serving.saturating_mul(SERVES) >= c.known
+            let others = (c.known - c.serving).saturating_mul(SERVES_NOT);
+            once && c.known >= MIN_TASKS && others <= c.known
         })
     }
 
