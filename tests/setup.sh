@@ -193,6 +193,7 @@ package "command -v mvn" maven
 package "command -v chromium" chromium
 package "command -v prometheus" prometheus
 package "command -v runc" runc
+package "command -v buildah" buildah
 
 build python "$apps/python/requirements.txt" -- python_services
 build node "$apps/node/package-lock.json" -- node_services

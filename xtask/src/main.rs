@@ -2,6 +2,7 @@
 
 mod bench;
 mod ebpf;
+mod image;
 mod layers;
 mod project;
 mod skips;

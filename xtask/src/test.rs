@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    layers,
+    image, layers,
     project::{PROGRAM_VARIABLE, cargo, program, root, run as run_command},
     skips::{self, Skips},
     vm,
@@ -32,6 +32,9 @@ const BUILT: [&str; 11] = [
 ];
 /// The crate of the end-to-end tests.
 const E2E: &str = "observer-e2e";
+
+/// The test of the container image, which has a program of its own.
+const IMAGE: &str = "image";
 
 /// Which part of the tests runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +116,14 @@ fn unit(steps: &mut Steps, skips: &Skips) {
 
 /// The end-to-end tests run one after the other: each loads probes and puts the machine under load.
 fn end_to_end(steps: &mut Steps, skips: &Skips, name: Option<&str>) {
+    // First, since cargo puts the program for this machine into its place.
+    let mut image = None;
+    if name.is_none_or(|name| name == IMAGE) {
+        steps.step("program of the image", || {
+            image = Some(image::build()?);
+            Ok(())
+        });
+    }
     let build = ["build", "--release", "-p", "observer", "--locked"];
     if !steps.cargo("program", &build, &[]) {
         return;
@@ -120,10 +131,11 @@ fn end_to_end(steps: &mut Steps, skips: &Skips, name: Option<&str>) {
     let Ok(program) = program() else {
         return steps.failed("program");
     };
-    let variables = [
+    let mut variables = vec![
         (skips::VARIABLE, skips.file()),
         (PROGRAM_VARIABLE, program.as_path()),
     ];
+    variables.extend(image.as_deref().map(|image| (image::VARIABLE, image)));
     steps.step("services", services);
     let which = name.unwrap_or("*");
     let tests = ["test", "-p", E2E, "--locked", "--no-fail-fast"];

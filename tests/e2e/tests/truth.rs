@@ -18,11 +18,9 @@ fn three_runtimes_without_an_error() -> Result<()> {
 /// A virtual thread is itself on whatever thread it runs, and whoever writes for it.
 #[test]
 fn virtual_threads_are_told_apart() -> Result<()> {
-    bench(
-        &[App::JDK_VIRTUAL, App::JDK_VIRTUAL_HTTP],
-        16,
-        vec![Load::Mixed, Load::Only(Mode::Propagate)],
-    )
+    let loads = vec![Load::Mixed, Load::Only(Mode::Propagate)];
+    // On a busy machine a few of the first are missed, so that they must not be much of the whole.
+    bench_of(&[App::JDK_VIRTUAL, App::JDK_VIRTUAL_HTTP], 16, loads, 800)
 }
 
 /// Whatever a worker does is told of its request, in parallel too; of each line that its master relays, who

@@ -249,7 +249,8 @@ fn likelier(one: (Seq, f64), other: (Seq, f64)) -> (Seq, f64) {
     if other.1 > one.1 { other } else { one }
 }
 
-/// Whether a reason leaves open that the work was done for any of the requests in flight.
+/// Whether a reason leaves open that the work was done for any of the requests in flight, and the score says something about
+/// it: what the threads of a pool do comes later in a request than what looks like it and can be checked, of the thread that serves.
 fn is_open(reason: &Reason) -> bool {
     match reason {
         Reason::ManyInFlight { .. }
@@ -257,16 +258,16 @@ fn is_open(reason: &Reason) -> bool {
         | Reason::SharedThread
         | Reason::AnsweredElsewhere
         | Reason::Interleaved
-        | Reason::UnprovenWorker
-        | Reason::HandedOver
         | Reason::Unanswered
         | Reason::StillOpen
         | Reason::ExecutionsUnavailable { .. }
         | Reason::SharedExecution
         | Reason::UnknownMessage
-        | Reason::UnprovenWakes
         | Reason::NotWatched => true,
         Reason::NoRequest
+        | Reason::UnprovenWakes
+        | Reason::UnprovenWorker
+        | Reason::HandedOver
         | Reason::OutlivedRequest
         | Reason::AfterAnswer
         | Reason::SameIdTwice { .. }
