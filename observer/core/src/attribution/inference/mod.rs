@@ -158,7 +158,8 @@ impl Inference {
             return Err(Silence::Certain);
         }
         let open = decision.attribution.reason.as_ref().is_some_and(is_open);
-        if !open || !decision.same_trace.is_empty() {
+        // An execution that is told apart and linked to no request is none that serves; those that could be checked were.
+        if !open || subject.doer.is_some() || !decision.same_trace.is_empty() {
             return Err(Silence::Excluded);
         }
         if process.serves_unseen || process.ring {
@@ -241,7 +242,8 @@ fn claim<'a>(
         _ => return Err(Silence::Outside),
     }
     let sole = guess.candidates == 1;
-    Ok((guess, Sort { kind, sole }))
+    let apart = subject.doer.is_some();
+    Ok((guess, Sort { kind, sole, apart }))
 }
 
 /// Of two requests the likelier, of equals the earlier.

@@ -28,6 +28,8 @@ pub(super) struct Sort {
     pub(super) kind: u64,
     /// Whether only one request was in flight, so that there was nothing to choose from.
     pub(super) sole: bool,
+    /// Whether its runtime told which execution did it.
+    pub(super) apart: bool,
 }
 
 /// Inferences that could be checked.
@@ -109,6 +111,7 @@ mod tests {
     const SORT: Sort = Sort {
         kind: 1,
         sole: false,
+        apart: false,
     };
 
     fn after(checks: impl IntoIterator<Item = bool>) -> Scores {
@@ -147,6 +150,14 @@ mod tests {
     fn one_sort_does_not_speak_for_another() {
         let scores = after([true; 200]);
         assert!(scores.proof(Sort { sole: true, ..SORT }).is_err());
+        assert!(
+            scores
+                .proof(Sort {
+                    apart: true,
+                    ..SORT
+                })
+                .is_err()
+        );
         assert!(scores.proof(Sort { kind: 2, ..SORT }).is_err());
     }
 
