@@ -12,6 +12,9 @@ mod runtime;
 mod service;
 mod tracker;
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+
 use observer_core::facts::{FileFacts, ProcessFacts, Runtime};
 use observer_core::ids::{FileId, Tgid};
 use observer_core::text::printable;
@@ -20,6 +23,8 @@ pub use tracker::Tracker;
 
 /// What `/proc/PID/fd` says of an `io_uring` (`io_uring/io_uring.c`: `anon_inode_create_getfile`).
 const RING: &str = "anon_inode:[io_uring]";
+/// How much is read of a process's list of mappings, bytes.
+const MAPS_LIMIT: u64 = 1 << 20;
 /// The longest service name, in characters.
 const NAME_LIMIT: usize = 80;
 
@@ -70,13 +75,28 @@ pub fn enriched(proc: &Proc, tgid: Tgid, more: Option<&dyn Enrich>) -> ProcessFa
 /// descriptors, as a ring may have a table of its own.
 #[must_use]
 pub fn ring(process: &Process, runtime: Option<Runtime>) -> bool {
-    drives_sockets(runtime) && process.descriptors().any(|descriptor| descriptor == RING)
+    process.descriptors().any(|descriptor| descriptor == RING) && drives_sockets(process, runtime)
 }
 
-/// Whether a runtime that has an `io_uring` may use it for sockets. Node has rings for files and to change what it
-/// waits for (libuv's `uv__iou`).
-fn drives_sockets(runtime: Option<Runtime>) -> bool {
-    runtime != Some(Runtime::Node)
+/// Whether a process that has an `io_uring` may use it for sockets. libuv has rings for files and to change what it
+/// waits for (`uv__iou`): in Node, and in Python where uvloop is loaded.
+fn drives_sockets(process: &Process, runtime: Option<Runtime>) -> bool {
+    match runtime {
+        Some(Runtime::Node) => false,
+        Some(Runtime::Python) => !has_mapped(process, "/uvloop/loop."),
+        _ => true,
+    }
+}
+
+/// Whether a file with `part` in its path is mapped by a process.
+fn has_mapped(process: &Process, part: &str) -> bool {
+    let Ok(maps) = File::open(process.path("maps")) else {
+        return false;
+    };
+    let mut lines = BufReader::new(maps.take(MAPS_LIMIT))
+        .split(b'\n')
+        .map_while(Result::ok);
+    lines.any(|line| String::from_utf8_lossy(&line).contains(part))
 }
 
 /// What is known about the file behind a descriptor of a process, if it is one with a path.

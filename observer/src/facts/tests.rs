@@ -342,6 +342,18 @@ fn node_drives_no_sockets_through_its_rings() {
     assert_eq!((facts.runtime, facts.ring), (Some(Runtime::Node), false));
 }
 
+#[test]
+fn uvloop_drives_no_sockets_through_its_rings() {
+    let fixture = Fixture::new("/usr/bin/python3.11", &["python3.11", "app.py"], &[]);
+    let folder = fixture.0.path().join("7");
+    symlink("anon_inode:[io_uring]", folder.join("fd/7")).unwrap();
+    let ring = || process(&fixture.proc(), Tgid(7)).ring;
+    assert!(ring());
+    let mapped = "7f00-7f01 r-xp 0 fe:00 1 /venv/uvloop/loop.cpython-311-x86_64-linux-gnu.so\n";
+    std::fs::write(folder.join("maps"), mapped).unwrap();
+    assert!(!ring());
+}
+
 /// A ring of this very process, as the running kernel shows it.
 #[test]
 fn a_real_ring_is_recognised() {

@@ -148,7 +148,7 @@ impl Tracker {
     fn uses_ring(&mut self, tgid: Tgid, into: &mut impl FnMut(Input<'_>)) {
         if let Some(known) = self.known.get_mut(&tgid)
             && !known.facts.ring
-            && super::drives_sockets(known.facts.runtime)
+            && super::drives_sockets(&self.proc.process(tgid.0), known.facts.runtime)
         {
             known.facts.ring = true;
             into(Input::Process(known.facts.clone()));
