@@ -350,7 +350,7 @@ fn uvloop_drives_no_sockets_through_its_rings() {
     let ring = || process(&fixture.proc(), Tgid(7)).ring;
     assert!(ring());
     let mapped = "7f00-7f01 r-xp 0 fe:00 1 /venv/uvloop/loop.cpython-311-x86_64-linux-gnu.so\n";
-    std::fs::write(folder.join("maps"), mapped).unwrap();
+    fs::write(folder.join("maps"), mapped).unwrap();
     assert!(!ring());
 }
 
