@@ -28,6 +28,32 @@ pub(super) struct Link {
     pub(super) evidence: Evidence,
 }
 
+impl Link {
+    /// What whoever this link is of handed on, as `evidence` says: a little less certain than that link.
+    pub(super) fn handed_on(self, evidence: Evidence) -> Self {
+        Self {
+            request: self.request,
+            tier: Tier::HandOff,
+            confidence: self.confidence * 0.99,
+            evidence,
+        }
+    }
+}
+
+/// What either of two kinds of evidence says, if they do not name different requests; if neither names one, why not.
+pub(super) fn either(
+    one: Result<Link, Option<Reason>>,
+    other: Result<Link, Option<Reason>>,
+) -> Result<Link, Option<Reason>> {
+    match (one, other) {
+        (Ok(one), Ok(other)) if one.request != other.request => Err(Some(Reason::Conflict {
+            candidates: names(&[one.request, other.request]),
+        })),
+        (Ok(link), _) | (Err(_), Ok(link)) => Ok(link),
+        (Err(one), Err(other)) => Err(one.or(other)),
+    }
+}
+
 impl Attributor {
     /// What each kind of evidence says that is strong enough to contradict another one.
     pub(super) fn strong(

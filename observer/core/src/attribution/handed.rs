@@ -1,12 +1,12 @@
 //! What hand-offs between threads prove, once the requests that they rest on have ended.
 
 use super::births::{Answered, BirthId, GRACE, Origin};
-use super::evidence::Link;
+use super::evidence::{Link, either};
 use super::process::Process;
 use super::subject::{Hold, Subject};
 use super::{Attributor, Served};
 use crate::ids::{KernelNanos, Seq, Tgid};
-use crate::judged::{Evidence, ExchangeId, Reason, Tier};
+use crate::judged::{Evidence, Reason, Tier};
 use crate::record::{Execution, TakeHow};
 
 /// Hand-offs that are followed: threads that start threads, and give work to executors.
@@ -24,15 +24,7 @@ impl Attributor {
             hold @ (Hold::Born(_) | Hold::Item(_)) => self.worked_for(process, subject, hold, now),
             _ => Err(None),
         };
-        let link = match (self.by_taker(process, subject, now), born) {
-            (Ok(taken), Ok(born)) if taken.request != born.request => {
-                return Err(Some(Reason::Conflict {
-                    candidates: vec![ExchangeId(taken.request), ExchangeId(born.request)],
-                }));
-            }
-            (Ok(link), _) | (Err(_), Ok(link)) => link,
-            (Err(taken), Err(born)) => return Err(taken.or(born)),
-        };
+        let link = either(self.by_taker(process, subject, now), born)?;
         self.check(process, subject, link.request, GRACE)?;
         Ok(link)
     }
@@ -81,12 +73,7 @@ impl Attributor {
         if !self.clients.believes(taken, subject.tid) {
             return Err(None);
         }
-        Ok(Link {
-            request: link.request,
-            tier: Tier::HandOff,
-            confidence: link.confidence * 0.99,
-            evidence,
-        })
+        Ok(link.handed_on(evidence))
     }
 
     /// The request for which the thread with this birth was started.
@@ -124,12 +111,7 @@ impl Attributor {
                 if !birth.ended_with(until) || !birth.was_quiet_after(until) {
                     return Err(Some(Reason::OutlivedRequest));
                 }
-                Ok(Link {
-                    request: link.request,
-                    tier: Tier::HandOff,
-                    confidence: link.confidence * 0.99,
-                    evidence: Evidence::Spawned { parent: tid },
-                })
+                Ok(link.handed_on(Evidence::Spawned { parent: tid }))
             }
             None => Err(self.root(id).map(|_| Reason::OutlivedRequest)),
         }

@@ -12,12 +12,12 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::births::GRACE;
-use super::evidence::Link;
+use super::evidence::{Link, either};
 use super::process::Process;
 use super::subject::{Doer, Hold, Subject};
 use super::{Attributor, Served};
 use crate::ids::{KernelNanos, Tgid, Tid};
-use crate::judged::{Evidence, ExchangeId, Reason, Tier};
+use crate::judged::{Evidence, Reason};
 use crate::record::{Item as Told, ItemHow, Record};
 
 /// Items that are remembered, and that lie in queues.
@@ -150,12 +150,7 @@ impl Attributor {
         if !item.is_done(until, now) {
             return Err(Some(Reason::StillOpen));
         }
-        Ok(Link {
-            request: link.request,
-            tier: Tier::HandOff,
-            confidence: link.confidence * 0.99,
-            evidence: Evidence::Submitted { by: item.by },
-        })
+        Ok(link.handed_on(Evidence::Submitted { by: item.by }))
     }
 
     /// The request that whoever gave an item worked for.
@@ -171,13 +166,7 @@ impl Attributor {
             return held;
         };
         let owned = self.owner_of(subject.tgid, doer, now);
-        match (self.executing(process, subject, doer, owned), held) {
-            (Ok(finer), Ok(held)) if finer.request != held.request => Err(Some(Reason::Conflict {
-                candidates: vec![ExchangeId(finer.request), ExchangeId(held.request)],
-            })),
-            (Ok(link), _) | (Err(_), Ok(link)) => Ok(link),
-            (Err(finer), Err(held)) => Err(finer.or(held)),
-        }
+        either(self.executing(process, subject, doer, owned), held)
     }
 
     /// Whether nothing is to come that says more about what an item is for.

@@ -22,7 +22,7 @@ use super::evidence::Link;
 use super::process::Process;
 use super::subject::{Hold, Subject};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
-use crate::judged::{Evidence, Reason, Tier};
+use crate::judged::{Evidence, Reason};
 use crate::record::{Heap, Record};
 
 /// Threads whose last record is remembered.
@@ -308,12 +308,7 @@ impl Attributor {
             return Err(None);
         }
         self.check(process, subject, link.request, 0)?;
-        Ok(Link {
-            request: link.request,
-            tier: Tier::HandOff,
-            confidence: link.confidence * 0.99,
-            evidence: Evidence::Made { by: piece.by },
-        })
+        Ok(link.handed_on(Evidence::Made { by: piece.by }))
     }
 }
 

@@ -10,7 +10,7 @@ use super::wakes::{DELAY, Event, Other, Wait};
 use super::{Attributor, PROOF_PATIENCE};
 use crate::feedback::Feedback;
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
-use crate::judged::{Evidence, Reason, Tier};
+use crate::judged::{Evidence, Reason};
 use crate::message::Moved;
 use crate::record::{Class, Data, Direction, Record, Woke};
 
@@ -244,12 +244,7 @@ impl Attributor {
             return Err(None);
         }
         self.check(process, subject, link.request, 0)?;
-        Ok(Link {
-            request: link.request,
-            tier: Tier::HandOff,
-            confidence: link.confidence * 0.99,
-            evidence: Evidence::Given { by: other.tid },
-        })
+        Ok(link.handed_on(Evidence::Given { by: other.tid }))
     }
 
     /// Evidence of a thread that waited for what was done, or why there is none.
@@ -270,11 +265,6 @@ impl Attributor {
             return Err(None);
         }
         self.check(process, subject, link.request, 0)?;
-        Ok(Link {
-            request: link.request,
-            tier: Tier::HandOff,
-            confidence: link.confidence * 0.99,
-            evidence: Evidence::Awaited { waiter: other.tid },
-        })
+        Ok(link.handed_on(Evidence::Awaited { waiter: other.tid }))
     }
 }
