@@ -5,6 +5,9 @@
 //!
 //! - the request that it read;
 //! - the request whose call it read the response of;
+//! - the request of the turn before, if both are about the connection that this was read from: Node calls back up to three times
+//!   for one read (`kOnHeadersComplete`, `kOnMessageComplete` and `kOnExecute` of `src/node_http_parser.cc`), the first time
+//!   without running what was promised, so that the second time runs just that;
 //! - else the request of the turn that gave out the id that it is called back for (files, names, connecting),
 //!
 //! and for none that is known otherwise: timers and immediates of many requests share a turn, and so
@@ -198,6 +201,10 @@ impl Turns {
         let thread = self.threads.get_or_insert_mut(at.thread, Thread::default);
         let running = thread.take_running(at.turn);
         let mut ended = thread.ending(at.turn, turn, time);
+        ended.serves = match turn.reads {
+            0 => thread.continued(&ended).is_some(),
+            _ => matches!(running.resumes(), Some(Resumes::Request(_))),
+        };
         ended.owner = self.owner_of(at.thread, &running, &ended, turn.reads);
         let named = running.places.iter();
         let mut named: Vec<u64> = named
@@ -246,7 +253,7 @@ impl Turns {
             return None;
         }
         if reads == 0 {
-            return self.creator(thread, turn.root, turn.begun);
+            return self.unread(thread, turn);
         }
         // Timers and immediates, which ran although something had been read.
         if turn.root <= 1 {
@@ -261,6 +268,20 @@ impl Turns {
         };
         let open = self.requests.is_open(worked.request, turn.begun);
         open.then_some(worked)
+    }
+
+    /// For which request a turn works in which nothing was read.
+    fn unread(&self, thread: ThreadKey, turn: &Ended) -> Option<Worked> {
+        let turns = self.threads.peek(&thread)?;
+        if let Some(last) = turns.continued(turn) {
+            let open = |worked: &Worked| self.requests.is_open(worked.request, turn.begun);
+            return last.owner.filter(open);
+        }
+        // Whom a connection serves, only what is read from it tells.
+        if turns.connections.contains(&turn.root) {
+            return None;
+        }
+        self.creator(thread, turn.root, turn.begun)
     }
 
     /// The request of the turn that gave out an async id, if that was still open at `time`. A turn that also worked

@@ -222,6 +222,54 @@ fn what_a_request_waits_for_resumes_it() {
 }
 
 #[test]
+fn what_was_promised_while_a_request_was_read_runs_in_the_next_turn_of_its_connection() {
+    // undici opens a connection: what begins that was promised by the handler of the request.
+    let mut l = Loop::new();
+    let mut connecting = 0;
+    l.serves(1, |_| {});
+    let line = l.works(0, 0);
+    l.end(HANDLE);
+    connecting += l.id();
+    l.end(HANDLE);
+    l.serves(2, |_| {});
+    let call = l.calls(11);
+    l.end(connecting);
+    l.resumes(11, |l| l.answers(1));
+    assert_eq!([line, call].map(|at| l.owner(at)), [Some(1), Some(1)]);
+}
+
+#[test]
+fn a_connection_on_which_nothing_is_read_is_for_none() {
+    // Another turn came in between; the connection is one for calls; or two requests came at once.
+    let between = |l: &mut Loop| {
+        l.serves(1, |_| {});
+        l.end(TIMERS);
+        l.id();
+        l.end(TIMERS);
+    };
+    let called = |l: &mut Loop| {
+        l.serves(1, |l| {
+            l.calls(11);
+        });
+        l.resumes(11, |_| {});
+    };
+    let pipelined = |l: &mut Loop| {
+        l.reads_request(1, 1);
+        l.turns.began(NODE, FileId(1), Seq(2));
+        l.end(HANDLE);
+    };
+    let stories: [&dyn Fn(&mut Loop); 3] = [&between, &called, &pipelined];
+    for (story, before) in stories.into_iter().enumerate() {
+        let mut l = Loop::new();
+        before(&mut l);
+        let line = l.works(0, 0);
+        l.end(HANDLE);
+        l.resumes(1, |l| l.answers(1));
+        assert_eq!(l.owner(line), None, "{story}");
+    }
+}
+
+#[test]
 fn timers_and_immediates_are_for_none() {
     let mut l = Loop::new();
     l.serves(1, |l| {

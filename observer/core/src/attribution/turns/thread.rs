@@ -85,6 +85,8 @@ pub(super) struct Ended {
     pub(super) owner: Option<Worked>,
     /// It worked for others as well.
     pub(super) mixed: bool,
+    /// It is about a connection on which requests come in.
+    pub(super) serves: bool,
 }
 
 /// What an async id that is current in a turn says.
@@ -139,7 +141,14 @@ impl Thread {
             ended: time,
             owner: None,
             mixed: false,
+            serves: false,
         }
+    }
+
+    /// The turn that ended last, if `turn` follows it and was called back for the same connection, which served something.
+    pub(super) fn continued(&self, turn: &Ended) -> Option<&Ended> {
+        let last = self.ended.back()?;
+        (last.turn + 1 == turn.turn && last.root == turn.root && last.serves).then_some(last)
     }
 
     /// Remembers a turn that has ended, one that was about what could be read from a connection if it `read`.
