@@ -24,6 +24,7 @@
 //! may speak against them.
 
 mod gaps;
+mod owners;
 mod requests;
 mod thread;
 
@@ -35,13 +36,16 @@ use super::executions::{Finding, Now, OVERLAPS, Owner};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid};
 use crate::record::{Execution, Turn};
 use requests::{Requests, Standing};
-use thread::{Ended, Names, Resumes, Running, Thread};
+use thread::{Resumes, Running, Thread};
 
 /// Threads that run event loops, remembered at once.
 const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 
 /// Connections whose users are remembered at once.
 const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+
+/// Guesses that turned out right, remembered at once.
+const MAX_CONFIRMED: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 
 /// How long after a response it is waited whether something that was begun for its request goes on, nanoseconds.
 const OUTLIVES: u64 = 1_000_000_000;
@@ -81,7 +85,12 @@ struct Worked {
     request: Seq,
     /// An async id says so, at some remove: it may turn out to be the process's own.
     by_id: bool,
+    /// The last id on which that rests although the turn that gave it out worked for others as well.
+    guess: Option<Guess>,
 }
+
+/// An async id of a thread of which it is guessed to be of the request that most of its turn worked for.
+type Guess = (ThreadKey, u64);
 
 /// All turns that are remembered.
 #[derive(Debug)]
@@ -90,6 +99,8 @@ pub(super) struct Turns {
     /// Whom the next thing that is read from a connection is for.
     connections: LruCache<FileId, Resumes>,
     requests: Requests,
+    /// Guesses that turned out right.
+    confirmed: LruCache<Guess, ()>,
 }
 
 impl Default for Turns {
@@ -98,6 +109,7 @@ impl Default for Turns {
             threads: LruCache::new(MAX_THREADS),
             connections: LruCache::new(MAX_CONNECTIONS),
             requests: Requests::default(),
+            confirmed: LruCache::new(MAX_CONFIRMED),
         }
     }
 }
@@ -205,7 +217,11 @@ impl Turns {
             0 => thread.continued(&ended).is_some(),
             _ => matches!(running.resumes(), Some(Resumes::Request(_))),
         };
-        ended.owner = self.owner_of(at.thread, &running, &ended, turn.reads);
+        let resumed = self.resumed(at.thread, &running, &ended, turn.reads);
+        let open = |worked: &Worked| self.requests.is_open(worked.request, ended.begun);
+        ended.owner = resumed.filter(open);
+        // Whoever is answered in it was woken by what another one had begun.
+        ended.late = resumed.filter(|worked| !open(worked) && !ended.serves);
         let named = running.places.iter();
         let mut named: Vec<u64> = named
             .filter_map(|at| ended.named(at.0, at.1).other())
@@ -241,61 +257,6 @@ impl Turns {
         }
     }
 
-    /// For which request a turn works.
-    fn owner_of(
-        &self,
-        thread: ThreadKey,
-        running: &Running,
-        turn: &Ended,
-        reads: u32,
-    ) -> Option<Worked> {
-        if running.reads != reads {
-            return None;
-        }
-        if reads == 0 {
-            return self.unread(thread, turn);
-        }
-        // Timers and immediates, which ran although something had been read.
-        if turn.root <= 1 {
-            return None;
-        }
-        let worked = match running.resumes()? {
-            Resumes::Request(request) => Worked {
-                request,
-                by_id: false,
-            },
-            Resumes::Caller(at) => self.resolve(at)?,
-        };
-        let open = self.requests.is_open(worked.request, turn.begun);
-        open.then_some(worked)
-    }
-
-    /// For which request a turn works in which nothing was read.
-    fn unread(&self, thread: ThreadKey, turn: &Ended) -> Option<Worked> {
-        let turns = self.threads.peek(&thread)?;
-        if let Some(last) = turns.continued(turn) {
-            let open = |worked: &Worked| self.requests.is_open(worked.request, turn.begun);
-            return last.owner.filter(open);
-        }
-        // Whom a connection serves, only what is read from it tells.
-        if turns.connections.contains(&turn.root) {
-            return None;
-        }
-        self.creator(thread, turn.root, turn.begun)
-    }
-
-    /// The request of the turn that gave out an async id, if that was still open at `time`. A turn that also worked
-    /// for others gives ids to these too.
-    fn creator(&self, thread: ThreadKey, id: u64, time: KernelNanos) -> Option<Worked> {
-        let turn = self.threads.peek(&thread)?.gave_out(id)?;
-        let Worked { request, .. } = turn.owner.filter(|_| !turn.mixed)?;
-        let open = self.requests.is_open(request, time);
-        open.then_some(Worked {
-            request,
-            by_id: true,
-        })
-    }
-
     /// Something that an id was given to runs at `time`. What outlives the request that it was begun for belongs to
     /// the process, and then it never was evidence.
     fn used(&mut self, thread: ThreadKey, id: u64, time: KernelNanos) {
@@ -312,30 +273,20 @@ impl Turns {
         }
     }
 
-    /// For which request something was done; `None` too while its turn goes on.
-    fn resolve(&self, at: Position) -> Option<Worked> {
-        let thread = self.threads.peek(&at.thread)?;
-        let turn = thread.turn(at.turn)?;
-        let id = match turn.named(at.current, at.trigger) {
-            Names::Turn | Names::Own => return turn.owner,
-            Names::Unknown => return None,
-            Names::Other(id) => id,
-        };
-        // The id of a connection stays, whomever it serves: it must have served the same one last.
-        if let Some(last) = thread.connections.peek(&id) {
-            return turn.owner.filter(|owner| Some(owner.request) == *last);
-        }
-        let other = self.creator(at.thread, id, turn.begun)?;
-        match turn.owner {
-            Some(owner) if owner.request != other.request => None,
-            Some(owner) => Some(owner),
-            None => Some(other),
-        }
-    }
-
     /// Whether a request was answered in a turn of its own.
     fn check_answer(&mut self, request: Seq, at: Position) {
-        let owner = self.resolve(at).map(|worked| worked.request);
+        let worked = self.resolve(at).or_else(|| self.late(at));
+        let owner = match worked {
+            Some(Worked {
+                request: of, guess, ..
+            }) if of == request => {
+                self.confirm(guess);
+                Some(of)
+            }
+            worked => worked
+                .filter(|worked| self.is_confirmed(worked.guess))
+                .map(|worked| worked.request),
+        };
         self.requests.answered_by(at.thread.0, request, owner);
     }
 
@@ -353,9 +304,14 @@ impl Turns {
             owner,
             settled: true,
         };
-        let Some(Worked { request, by_id }) = self.resolve(at) else {
+        let Some(worked) = self.resolve(at) else {
             return settled(Owner::Unknown);
         };
+        let Worked {
+            request,
+            by_id,
+            guess,
+        } = worked;
         let wait = if by_id { OUTLIVES } else { 0 };
         match self.requests.standing(tgid, request, wait) {
             Standing::Forgotten | Standing::Unproven => settled(Owner::Unknown),
@@ -365,6 +321,7 @@ impl Turns {
                 settled: false,
             },
             Standing::Shared => settled(Owner::Shared),
+            Standing::Proven { .. } if !self.is_confirmed(guess) => settled(Owner::Unknown),
             Standing::Doubtful { since, young } => Finding {
                 owner: Owner::Shared,
                 settled: !young || since.is_some_and(|since| now.time.since(since) > OVERLAPS),
@@ -387,6 +344,11 @@ impl Turns {
         let gone: Vec<ThreadKey> = threads.filter(|key| key.0 == tgid).collect();
         for key in gone {
             self.threads.pop(&key);
+        }
+        let guesses = self.confirmed.iter().map(|(guess, ())| *guess);
+        let gone: Vec<Guess> = guesses.filter(|((of, _), _)| *of == tgid).collect();
+        for guess in gone {
+            self.confirmed.pop(&guess);
         }
         self.requests.process_ended(tgid);
     }

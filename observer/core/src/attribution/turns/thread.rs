@@ -83,6 +83,8 @@ pub(super) struct Ended {
     ended: KernelNanos,
     /// The request that it works for.
     pub(super) owner: Option<Worked>,
+    /// The request that it would work for, had that not been answered before.
+    pub(super) late: Option<Worked>,
     /// It worked for others as well.
     pub(super) mixed: bool,
     /// It is about a connection on which requests come in.
@@ -140,6 +142,7 @@ impl Thread {
             begun: previous.map_or(time, |p| p.ended),
             ended: time,
             owner: None,
+            late: None,
             mixed: false,
             serves: false,
         }
@@ -290,6 +293,11 @@ impl Ended {
             Names::Own => self.names(trigger),
             names => names,
         }
+    }
+
+    /// Whether the id whose low half is `low` was given out in this turn.
+    pub(super) fn has_begun(&self, low: u32) -> bool {
+        self.names(low) == Names::Own
     }
 
     /// What the id whose low half is `low` says when it is current in this turn.
