@@ -186,22 +186,21 @@ impl Attributor {
     /// A process ended or replaced its program; what it did is still judged.
     pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
         self.births.process_ended(tgid, now);
-        self.wakes.process_ended(tgid);
-        self.given.process_ended(tgid);
-        self.made.process_ended(tgid);
-        self.pipes.process_ended(tgid);
-        self.executions.process_ended(tgid);
-        self.turns.process_ended(tgid);
-        self.asked.process_ended(tgid);
-        self.forget_habits(tgid);
+        self.program_ended(tgid);
         self.gone.push_back((now, tgid));
     }
 
     /// A process began; whatever is known under its number belonged to another.
     pub fn process_began(&mut self, tgid: Tgid) {
         self.processes.remove(&tgid);
+        self.program_ended(tgid);
+    }
+
+    /// What is known of the inside of a process holds no longer.
+    fn program_ended(&mut self, tgid: Tgid) {
         self.wakes.process_ended(tgid);
         self.given.process_ended(tgid);
+        self.made.process_ended(tgid);
         self.pipes.process_ended(tgid);
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);

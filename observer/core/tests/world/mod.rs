@@ -11,8 +11,9 @@ mod threads;
 mod told;
 
 use observer_abi as abi;
+use observer_core::engine::Input;
 use observer_core::facts::{FileFacts, ProcessFacts, Runtime};
-use observer_core::ids::{FileId, Tgid};
+use observer_core::ids::{FileId, KernelNanos, Tgid};
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
 pub use told::{Told, tell, tell_explaining, tell_inferring};
@@ -39,6 +40,22 @@ pub enum Fed {
     Tick(u64),
     /// The share of connections that is observed from now on.
     Sampling(u32),
+}
+
+impl Fed {
+    /// What the pipeline is given, when `lost` records were lost.
+    pub fn input(&self, lost: u64) -> Input<'_> {
+        match self {
+            Self::Record(raw) => Input::Record(raw),
+            Self::Process(facts) => Input::Process(facts.clone()),
+            Self::File(facts) => Input::File(facts.clone()),
+            Self::Sampling(keep) => Input::Sampling { keep: *keep },
+            Self::Tick(now) => Input::Tick {
+                now: KernelNanos(*now),
+                lost,
+            },
+        }
+    }
 }
 
 /// One end of a connection.
