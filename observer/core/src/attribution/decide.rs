@@ -6,7 +6,7 @@ use super::executions::Owner as Owned;
 use super::named::{SameTrace, by_trace, same_trace};
 use super::process::Process;
 use super::subject::{Hold, Subject, Work};
-use super::trust::{AWAITED, Compared, GIVEN, KINDS, MADE};
+use super::trust::{AWAITED, Compared, EVENTS, GIVEN, KINDS, MADE};
 use super::{Attributor, PATIENCE, RETENTION, before};
 use crate::ids::{KernelNanos, Seq};
 use crate::judged::{Attribution, Evidence, Inferred, Reason, Tier};
@@ -116,6 +116,7 @@ impl Attributor {
                 AWAITED => Some(self.believes_wakes(process, subject)),
                 GIVEN => Some(self.believes_given(process, subject.tgid)),
                 MADE => Some(process.trust.proven(MADE) != Some(false)),
+                EVENTS => Some(true),
                 _ => None,
             };
             if let Ok(link) = &says
@@ -148,6 +149,8 @@ impl Attributor {
                     doubted = doubted.or(Some((link.request, why)));
                 }
                 (Ok(link), _) => strong[kind] = Some(link),
+                // It knows better than what threads say of a process that serves all requests on one.
+                (Err(why), _) if kind == EVENTS => reason = why.or(reason),
                 (Err(why), _) => reason = reason.or(why),
             }
         }
@@ -238,6 +241,7 @@ fn tells_more(reason: &Reason) -> bool {
             | Reason::UnprovenWorker
             | Reason::HandedOver
             | Reason::UnprovenWakes
+            | Reason::Conflict { .. }
             | Reason::Distrusted { .. }
     )
 }

@@ -16,6 +16,9 @@ impl Attributor {
         if !subject.is_over() {
             return false;
         }
+        if !self.sign_is_due(subject, now) {
+            return false;
+        }
         if !self.doer_is_due(subject, now) || !self.pool_is_due(subject, now) {
             return false;
         }

@@ -2,6 +2,7 @@
 
 use super::births::BirthId;
 use super::clients::Taken;
+use super::events::Sign;
 use super::executions::LifeId;
 use super::inference::{Guess, Silence};
 use super::items::ItemId;
@@ -41,6 +42,8 @@ pub struct Subject {
     pub taken: Option<Box<Taken>>,
     /// The execution that did it, where the runtime has finer ones than threads.
     pub doer: Option<Doer>,
+    /// What the event of a proxy, in which it was done, says.
+    pub(super) sign: Option<Sign>,
     /// Its likeliest request, as it looked when it began; absent unless inference is asked for.
     pub(super) guess: Option<Result<Box<Guess>, Silence>>,
     /// What it is.

@@ -117,6 +117,7 @@ impl World {
             resource: std::collections::BTreeMap::new(),
             executions: None,
             ring: false,
+            events: false,
         }));
     }
 
@@ -129,6 +130,7 @@ impl World {
             runtime: None,
             executions: None,
             ring: true,
+            events: false,
         }));
     }
 
@@ -141,6 +143,20 @@ impl World {
             runtime: Some(runtime),
             executions: None,
             ring: false,
+            events: false,
+        }));
+    }
+
+    /// A process is a proxy whose events are of one connection each.
+    pub fn handles_events(&mut self, tgid: u32) {
+        self.inputs.push(Fed::Process(ProcessFacts {
+            tgid: Tgid(tgid),
+            service: "proxy".to_owned(),
+            resource: std::collections::BTreeMap::new(),
+            runtime: Some(Runtime::Proxy),
+            executions: None,
+            ring: false,
+            events: true,
         }));
     }
 
