@@ -333,9 +333,10 @@ pub struct Control {
     /// Set by the reader before it sleeps: wake it once this many bytes wait in the ring. Cleared by
     /// the probe that wakes it; 0 means that the reader is awake.
     pub wake_at: u32,
-    /// Share of connections that are not to be observed, in 65 536ths, at most 65 535: those with the
-    /// highest lots ([`lot`](super::lot)). A connection is judged by it when its first bytes move.
-    pub left_out: u32,
+    /// 0 if all connections are observed. Else, in the low half, the share of those that are not, in 65 536ths: those
+    /// with the highest lots ([`lot`](super::lot)); in the high half the window of time, in each of which lots are drawn anew.
+    /// A connection is judged by it when its first bytes move, and whenever it has changed when a request begins.
+    pub sampling: u32,
 }
 
 /// What one CPU counted, in the `CPUS` map.

@@ -29,7 +29,7 @@ use observer_core::record::ExecutionKind;
 
 use crate::cli::args::NodeTurns;
 use crate::facts::{Proc, Process};
-use crate::kernel::{Capture, UserLink, UserProbe};
+use crate::kernel::{self, Capture, UserLink, UserProbe};
 use windows::{Account, Turnover, Windows};
 
 /// How the executions of one process are told apart.
@@ -372,7 +372,12 @@ impl Followed {
             }
             match capture.attach_user(process, probe) {
                 Ok(link) => self.links.push((probe.clone(), link)),
-                Err(error) => failed.push((probe.program, error.to_string())),
+                // Of a refusal the end of the verifier's log is more than a process's line can tell.
+                Err(error) => {
+                    let told = kernel::told(&error);
+                    let first = told.lines().next().unwrap_or_default();
+                    failed.push((probe.program, first.to_owned()));
+                }
             }
         }
         let tell = |(program, error)| format!("{program}: {error}");
