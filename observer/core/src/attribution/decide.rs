@@ -6,7 +6,7 @@ use super::executions::Owner as Owned;
 use super::named::{SameTrace, by_trace, same_trace};
 use super::process::Process;
 use super::subject::{Hold, Subject, Work};
-use super::trust::{AWAITED, Compared, GIVEN, KINDS, MADE};
+use super::trust::{AWAITED, Compared, GIVEN, KINDS, MADE, PASSED};
 use super::{Attributor, PATIENCE, RETENTION, before};
 use crate::ids::{KernelNanos, Seq};
 use crate::judged::{Attribution, Evidence, Inferred, Reason, Tier};
@@ -85,6 +85,7 @@ impl Attributor {
             same_execution: match owned.map(|found| found.owner) {
                 Some(Owned::Answered(answered)) => answered == request,
                 Some(Owned::Begun { .. }) => false,
+                _ if subject.is_handed() => false,
                 _ => process
                     .served(request)
                     .is_some_and(|s| s.tid == subject.tid),
@@ -115,7 +116,7 @@ impl Attributor {
             let wakes = match kind {
                 AWAITED => Some(self.believes_wakes(process, subject)),
                 GIVEN => Some(self.believes_given(process, subject.tgid)),
-                MADE => Some(process.trust.proven(MADE) != Some(false)),
+                MADE | PASSED => Some(process.trust.proven(kind) != Some(false)),
                 _ => None,
             };
             if let Ok(link) = &says
@@ -148,6 +149,8 @@ impl Attributor {
                     doubted = doubted.or(Some((link.request, why)));
                 }
                 (Ok(link), _) => strong[kind] = Some(link),
+                // What its thread does tells nothing of an execution that others hand work to.
+                (Err(why), _) if kind == PASSED => reason = why.or(reason),
                 (Err(why), _) => reason = reason.or(why),
             }
         }

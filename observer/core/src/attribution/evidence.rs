@@ -80,6 +80,10 @@ impl Attributor {
                 self.given(process, subject, now),
             ),
             ("threads that made tasks", self.made(process, subject)),
+            (
+                "executions that handed work to others",
+                self.handed_over(process, subject, now),
+            ),
         ]
         .map(|(of, says)| Found { of, says })
     }

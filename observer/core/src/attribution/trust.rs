@@ -10,7 +10,7 @@
 //! is concluded then, not from the id either.
 
 /// Kinds of evidence that are compared.
-pub(super) const KINDS: usize = 7;
+pub(super) const KINDS: usize = 8;
 
 /// What threads did before they woke one that waited.
 pub(super) const AWAITED: usize = 4;
@@ -20,6 +20,9 @@ pub(super) const GIVEN: usize = 5;
 
 /// Who made the task that a worker ran.
 pub(super) const MADE: usize = 6;
+
+/// Who handed a value to an execution.
+pub(super) const PASSED: usize = 7;
 
 /// What one kind of evidence said, beside what the trace-id said.
 pub(super) type Compared = [Option<bool>; KINDS];
@@ -112,7 +115,7 @@ mod tests {
     fn after(comparisons: impl IntoIterator<Item = bool>) -> Trust {
         let mut trust = Trust::default();
         for agreed in comparisons {
-            trust.note(&[None, Some(agreed), None, None, None, None, None]);
+            trust.note(&[None, Some(agreed), None, None, None, None, None, None]);
         }
         trust
     }
