@@ -364,10 +364,7 @@ impl Followed {
         let mut failed: Vec<(&str, String)> = Vec::new();
         self.links.retain(|(probe, _)| probes.contains(probe));
         for probe in probes {
-            let needed = probe.needs();
-            if self.links.iter().any(|(there, _)| there == probe)
-                || failed.iter().any(|(program, _)| Some(*program) == needed)
-            {
+            if self.links.iter().any(|(there, _)| there == probe) || lacks(probe, &failed) {
                 continue;
             }
             match capture.attach_user(process, probe) {
@@ -380,6 +377,7 @@ impl Followed {
                 }
             }
         }
+        self.links.retain(|(probe, _)| !lacks(probe, &failed));
         let tell = |(program, error)| format!("{program}: {error}");
         failed.into_iter().map(tell).collect()
     }
@@ -395,6 +393,12 @@ impl Followed {
             paused: windows.is_some_and(|windows| !windows.is_open()),
         });
     }
+}
+
+/// Whether a program that a probe needs is among those that failed.
+fn lacks(probe: &UserProbe, failed: &[(&str, String)]) -> bool {
+    let needs = probe.needs();
+    failed.iter().any(|(program, _)| needs.contains(program))
 }
 
 /// What running into a probe of `plan` takes on this machine.

@@ -33,7 +33,8 @@ impl Attributor {
             let read = (data.direction == Direction::Read).then_some(data.file);
             self.turns.acted(tgid, execution, read, !data.more);
         } else {
-            self.executions.acted(tgid, execution, time);
+            let life = self.executions.acted(tgid, execution, time);
+            self.channels.acted(life, time);
         }
     }
 
@@ -91,6 +92,9 @@ impl Attributor {
             time,
             took: true,
         });
+        if let Some(taker) = taker {
+            self.channels.acted(taker.life, time);
+        }
         let (by, hold) = match taker {
             Some(taker) if taker.execution.kind != ExecutionKind::VirtualThread => {
                 return self.takes.took(take.file, taker);
@@ -218,6 +222,7 @@ impl Attributor {
         self.turns.process_ended(tgid);
         self.asked.process_ended(tgid);
         self.events.process_ended(tgid);
+        self.channels.process_ended(tgid);
         self.forget_habits(tgid);
     }
 }

@@ -81,6 +81,10 @@ impl Attributor {
             ),
             ("threads that made tasks", self.made(process, subject)),
             ("events", self.relayed(process, subject)),
+            (
+                "executions that handed work to others",
+                self.handed_over(process, subject, now),
+            ),
         ]
         .map(|(of, says)| Found { of, says })
     }

@@ -58,7 +58,9 @@ impl Attributor {
         // Who writes the call itself makes it, whoever has the connection from before.
         let virtually = doer.is_some_and(|doer| doer.is_virtual());
         let taken = taken.filter(|t| t.by != by && !virtually);
+        let handed = doer.map(|doer| self.channels.lives_on(doer.life, doer.time));
         let subject = Subject {
+            handed: handed.unwrap_or_default(),
             seq,
             tgid,
             tid,

@@ -97,6 +97,16 @@ pub enum Evidence {
         /// The execution that wrote the response.
         by: u64,
     },
+    /// The execution works on what others hand to it, and had last taken something from the one that wrote the response, while
+    /// that served the request.
+    Received {
+        /// What it is.
+        kind: ExecutionKind,
+        /// Its identity in its process.
+        id: u64,
+        /// The execution that wrote the response.
+        by: u64,
+    },
     /// The execution took the connection for this call, whoever moved the bytes.
     TookConnection,
     /// The thread, which worked for the request, took the connection last before another thread
@@ -200,6 +210,10 @@ impl fmt::Display for Evidence {
             Self::BegunExecution { kind, id, by } => write!(
                 f,
                 "{kind} {id} was begun by {kind} {by} while that served the request"
+            ),
+            Self::Received { kind, id, by } => write!(
+                f,
+                "{kind} {id} did what {kind} {by}, which served the request, had handed to it"
             ),
             Self::TookConnection => f.write_str("took the connection for this call"),
             Self::Taken { taker, connected } => {
