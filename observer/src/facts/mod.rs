@@ -54,6 +54,7 @@ pub fn enriched(proc: &Proc, tgid: Tgid, more: Option<&dyn Enrich>) -> ProcessFa
         resource: resource::attributes(&process, exe.as_deref(), declared.all()),
         executions: None,
         ring: ring(&process, runtime),
+        events: runtime::handles_events_singly(exe.as_deref()),
     };
     if let Some(more) = more {
         more.enrich(
