@@ -30,7 +30,11 @@ impl UserProbe {
     /// has to be seen to be taken.
     #[must_use]
     pub fn needs(&self) -> Option<&'static str> {
-        (self.program == "python_given").then_some("python_taken")
+        match self.program {
+            "python_given" => Some("python_taken"),
+            "python_appended" => Some("python_popped"),
+            _ => None,
+        }
     }
 }
 

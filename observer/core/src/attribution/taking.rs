@@ -4,7 +4,7 @@ use super::clients::Taker;
 use super::executions::LifeId;
 use super::inference::Act;
 use super::process::Process;
-use super::{Attributor, Doer, PipeKey, Subject, Work, is_task, is_turn};
+use super::{Attributor, Doer, Hold, PipeKey, Subject, Work, is_task, is_turn};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::message::Moved;
 use crate::record::{Data, Direction, Execution, ExecutionKind};
@@ -34,6 +34,9 @@ impl Attributor {
             inference.guess(process, act)
         });
         let hold = self.threads.hold(tid, seq);
+        if let Hold::Record(record) = hold {
+            self.wrote(record, &work);
+        }
         let doer = self.doer(tgid, &work);
         let by = Taker::of(doer, tid);
         let taken = match &work {
