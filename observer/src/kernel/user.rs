@@ -32,6 +32,7 @@ impl UserProbe {
     pub fn needs(&self) -> &'static [&'static str] {
         match self.program {
             "python_given" => &["python_taken"],
+            "python_appended" => &["python_popped"],
             "go_cleared" | "go_received" | "go_queued" | "go_sent" => {
                 &["go_cleared", "go_received", "go_queued", "go_sent"]
             }

@@ -244,6 +244,7 @@ fn tells_more(reason: &Reason) -> bool {
             | Reason::HandedOver
             | Reason::UnprovenWakes
             | Reason::Conflict { .. }
+            | Reason::Batched
             | Reason::Distrusted { .. }
     )
 }
@@ -289,7 +290,9 @@ fn linked(named: Option<Link>, strong: [Option<Link>; KINDS]) -> (Attribution, O
 }
 
 fn only_request(process: &Process, subject: &Subject) -> Option<Link> {
-    if process.blind || subject.afterwork {
+    // What was logged before says nothing about what is in flight now.
+    let earlier = matches!(subject.hold, Hold::Record(_));
+    if process.blind || subject.afterwork || earlier {
         return None;
     }
     let seen = process.exclusive.proof(subject.template?)?;

@@ -98,6 +98,8 @@ pub enum Hold {
     Born(BirthId),
     /// What the work was given for that the thread took from its executor's queue last.
     Item(ItemId),
+    /// Whoever logged what the thread took from a logger's queue last.
+    Record(ItemId),
     /// What the virtual thread does that ran on the thread.
     Running(Doer),
     /// Nothing; the thread says why, if it knows.
