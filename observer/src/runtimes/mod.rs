@@ -55,9 +55,18 @@ pub struct Unavailable(pub String);
 /// How the executions of a process are told apart; `None` if it has none but threads (yet).
 #[must_use]
 pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavailable>> {
+    plan_again(process, runtime, None)
+}
+
+/// The same where it was planned as in `before` last.
+fn plan_again(
+    process: &Process,
+    runtime: Runtime,
+    before: Option<&Plan>,
+) -> Option<Result<Plan, Unavailable>> {
     match runtime {
         Runtime::Go => Some(go::plan(process)),
-        Runtime::Python => Some(python::plan(process)),
+        Runtime::Python => Some(python::plan(process, before)),
         #[cfg(target_arch = "x86_64")]
         Runtime::Node => Some(node::plan(process)),
         #[cfg(not(target_arch = "x86_64"))]
@@ -103,12 +112,8 @@ fn pause(
         // Libraries that publish are loaded by the service, later on.
         None => PUBLISHING.get(looks),
         Some(Ok(plan)) if runtime == Runtime::Python => {
-            // A service may give its first work to a pool at any time.
-            let pools = plan
-                .probes
-                .iter()
-                .any(|probe| probe.program == "python_given");
-            let last = (!pools).then_some(PAUSES.last()).flatten();
+            // A service may give its first work to a pool, or log its first line through a queue, at any time.
+            let last = (!python::is_whole(plan)).then_some(PAUSES.last()).flatten();
             PAUSES.get(looks).or(last)
         }
         Some(Err(_)) if !is_linked_in(runtime) => PAUSES.get(looks),
@@ -280,7 +285,8 @@ impl Followed {
             self.executions = Some(Executions::Unavailable(why.to_owned()));
             return;
         }
-        let planned = plan(process, runtime).or_else(|| published(process).map(Ok));
+        let planned =
+            plan_again(process, runtime, self.plan.as_ref()).or_else(|| published(process).map(Ok));
         let pause = pause(runtime, planned.as_ref(), self.looks);
         self.again = pause.map(|pause| Instant::now() + pause);
         self.looks = self.looks.saturating_add(1);
@@ -364,10 +370,7 @@ impl Followed {
         let mut failed: Vec<(&str, String)> = Vec::new();
         self.links.retain(|(probe, _)| probes.contains(probe));
         for probe in probes {
-            let needed = probe.needs();
-            if self.links.iter().any(|(there, _)| there == probe)
-                || failed.iter().any(|(program, _)| Some(*program) == needed)
-            {
+            if self.links.iter().any(|(there, _)| there == probe) || lacks(probe, &failed) {
                 continue;
             }
             match capture.attach_user(process, probe) {
@@ -380,6 +383,7 @@ impl Followed {
                 }
             }
         }
+        self.links.retain(|(probe, _)| !lacks(probe, &failed));
         let tell = |(program, error)| format!("{program}: {error}");
         failed.into_iter().map(tell).collect()
     }
@@ -395,6 +399,12 @@ impl Followed {
             paused: windows.is_some_and(|windows| !windows.is_open()),
         });
     }
+}
+
+/// Whether a program that a probe needs is among those that failed.
+fn lacks(probe: &UserProbe, failed: &[(&str, String)]) -> bool {
+    let needs = probe.needs();
+    failed.iter().any(|(program, _)| needs.contains(program))
 }
 
 /// What running into a probe of `plan` takes on this machine.

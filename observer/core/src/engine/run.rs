@@ -58,6 +58,7 @@ impl Stages {
             Event::Heap(heap) => self.attributor.heap(record, heap),
             Event::Nudge(nudge) => self.attributor.nudged(record, nudge),
             Event::Item(item) => self.attributor.item(record, item),
+            Event::Passed(passed) => self.attributor.passed(record, passed),
             // What follows for the process is in its facts: not every runtime drives sockets so.
             Event::Ring => {}
         }

@@ -11,8 +11,9 @@ mod threads;
 mod told;
 
 use observer_abi as abi;
+use observer_core::engine::Input;
 use observer_core::facts::{FileFacts, ProcessFacts, Runtime};
-use observer_core::ids::{FileId, Tgid};
+use observer_core::ids::{FileId, KernelNanos, Tgid};
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
 pub use told::{Told, tell, tell_explaining, tell_inferring};
@@ -39,6 +40,22 @@ pub enum Fed {
     Tick(u64),
     /// The share of connections that is observed from now on.
     Sampling(u32),
+}
+
+impl Fed {
+    /// What the pipeline is given, when `lost` records were lost.
+    pub fn input(&self, lost: u64) -> Input<'_> {
+        match self {
+            Self::Record(raw) => Input::Record(raw),
+            Self::Process(facts) => Input::Process(facts.clone()),
+            Self::File(facts) => Input::File(facts.clone()),
+            Self::Sampling(keep) => Input::Sampling { keep: *keep },
+            Self::Tick(now) => Input::Tick {
+                now: KernelNanos(*now),
+                lost,
+            },
+        }
+    }
 }
 
 /// One end of a connection.
@@ -100,6 +117,7 @@ impl World {
             resource: std::collections::BTreeMap::new(),
             executions: None,
             ring: false,
+            events: false,
         }));
     }
 
@@ -112,6 +130,7 @@ impl World {
             runtime: None,
             executions: None,
             ring: true,
+            events: false,
         }));
     }
 
@@ -124,6 +143,20 @@ impl World {
             runtime: Some(runtime),
             executions: None,
             ring: false,
+            events: false,
+        }));
+    }
+
+    /// A process is a proxy whose events are of one connection each.
+    pub fn handles_events(&mut self, tgid: u32) {
+        self.inputs.push(Fed::Process(ProcessFacts {
+            tgid: Tgid(tgid),
+            service: "proxy".to_owned(),
+            resource: std::collections::BTreeMap::new(),
+            runtime: Some(Runtime::Proxy),
+            executions: None,
+            ring: false,
+            events: true,
         }));
     }
 
@@ -227,8 +260,16 @@ impl World {
 
     /// Standard output of a process.
     pub fn stdout(&mut self, tgid: u32) -> Socket {
-        let class = abi::class::LOG;
-        let file = self.describe(tgid, class, 1, |_| {});
+        self.log(tgid, abi::class::LOG, 1)
+    }
+
+    /// A terminal that is not its standard output.
+    pub fn terminal(&mut self, tgid: u32) -> Socket {
+        self.log(tgid, abi::class::TTY, 7)
+    }
+
+    fn log(&mut self, tgid: u32, class: u8, fd: i32) -> Socket {
+        let file = self.describe(tgid, class, fd, |_| {});
         Socket {
             file,
             tgid,

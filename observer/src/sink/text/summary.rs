@@ -152,10 +152,7 @@ fn why(why: &WhyCount, rows: &mut Vec<Row>) {
         .take(3)
         .map(ToString::to_string)
         .collect();
-    let mut text = format!("{} × {}", words::number(why.count), why.explanation);
-    if !why.routes.is_empty() {
-        text.push_str(&format!(": {}", why.routes.join(", ")));
-    }
+    let mut text = words::cause(why.count, why.explanation, &why.routes);
     if !samples.is_empty() {
         text.push_str(&format!(" (for example {})", samples.join(", ")));
     }
