@@ -29,7 +29,7 @@ use observer_core::record::ExecutionKind;
 
 use crate::cli::args::NodeTurns;
 use crate::facts::{Proc, Process};
-use crate::kernel::{Capture, UserLink, UserProbe};
+use crate::kernel::{self, Capture, UserLink, UserProbe};
 use windows::{Account, Turnover, Windows};
 
 /// How the executions of one process are told apart.
@@ -370,17 +370,20 @@ impl Followed {
         let mut failed: Vec<(&str, String)> = Vec::new();
         self.links.retain(|(probe, _)| probes.contains(probe));
         for probe in probes {
-            let needed = probe.needs();
-            if self.links.iter().any(|(there, _)| there == probe)
-                || failed.iter().any(|(program, _)| Some(*program) == needed)
-            {
+            if self.links.iter().any(|(there, _)| there == probe) || lacks(probe, &failed) {
                 continue;
             }
             match capture.attach_user(process, probe) {
                 Ok(link) => self.links.push((probe.clone(), link)),
-                Err(error) => failed.push((probe.program, error.to_string())),
+                // Of a refusal the end of the verifier's log is more than a process's line can tell.
+                Err(error) => {
+                    let told = kernel::told(&error);
+                    let first = told.lines().next().unwrap_or_default();
+                    failed.push((probe.program, first.to_owned()));
+                }
             }
         }
+        self.links.retain(|(probe, _)| !lacks(probe, &failed));
         let tell = |(program, error)| format!("{program}: {error}");
         failed.into_iter().map(tell).collect()
     }
@@ -396,6 +399,12 @@ impl Followed {
             paused: windows.is_some_and(|windows| !windows.is_open()),
         });
     }
+}
+
+/// Whether a program that a probe needs is among those that failed.
+fn lacks(probe: &UserProbe, failed: &[(&str, String)]) -> bool {
+    let needs = probe.needs();
+    failed.iter().any(|(program, _)| needs.contains(program))
 }
 
 /// What running into a probe of `plan` takes on this machine.

@@ -1,7 +1,9 @@
 //! Subjects: what is to be attributed.
 
 use super::births::BirthId;
+use super::channels::GiftId;
 use super::clients::Taken;
+use super::events::Sign;
 use super::executions::LifeId;
 use super::inference::{Guess, Silence};
 use super::items::ItemId;
@@ -41,6 +43,10 @@ pub struct Subject {
     pub taken: Option<Box<Taken>>,
     /// The execution that did it, where the runtime has finer ones than threads.
     pub doer: Option<Doer>,
+    /// What the event of a proxy, in which it was done, says.
+    pub(super) sign: Option<Sign>,
+    /// What that execution lived on: values that others had handed to it, the outermost first.
+    pub(super) handed: Vec<GiftId>,
     /// Its likeliest request, as it looked when it began; absent unless inference is asked for.
     pub(super) guess: Option<Result<Box<Guess>, Silence>>,
     /// What it is.
@@ -136,6 +142,11 @@ impl Subject {
         if let Hold::After(request) = self.hold {
             self.hold = Hold::Stayed(request);
         }
+    }
+
+    /// Whether an execution did it that others hand values to.
+    pub(super) fn is_handed(&self) -> bool {
+        !self.handed.is_empty()
     }
 
     /// Whether nothing more of it is to come.

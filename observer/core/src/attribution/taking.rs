@@ -4,7 +4,7 @@ use super::clients::Taker;
 use super::executions::LifeId;
 use super::inference::Act;
 use super::process::Process;
-use super::{Attributor, Doer, Hold, PipeKey, Subject, Work, is_task, is_turn};
+use super::{Attributor, Doer, Hold, PipeKey, Subject, Work, events, is_task, is_turn};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::message::Moved;
 use crate::record::{Data, Direction, Execution, ExecutionKind};
@@ -37,6 +37,14 @@ impl Attributor {
         if let Hold::Record(record) = hold {
             self.wrote(record, &work);
         }
+        let sign = match &work {
+            Work::Call(call) => self.events.called(tgid, call.begun.file),
+            Work::Line(line) => {
+                let log = events::name(&line.source);
+                self.events.logged(tgid, tid, log, line.line.moved.since)
+            }
+            Work::Message(_) => None,
+        };
         let doer = self.doer(tgid, &work);
         let by = Taker::of(doer, tid);
         let taken = match &work {
@@ -53,7 +61,9 @@ impl Attributor {
         // Who writes the call itself makes it, whoever has the connection from before.
         let virtually = doer.is_some_and(|doer| doer.is_virtual());
         let taken = taken.filter(|t| t.by != by && !virtually);
+        let handed = doer.map(|doer| self.channels.lives_on(doer.life, doer.time));
         let subject = Subject {
+            handed: handed.unwrap_or_default(),
             seq,
             tgid,
             tid,
@@ -65,6 +75,7 @@ impl Attributor {
             hold,
             taken: taken.map(Box::new),
             doer,
+            sign,
             guess,
             work,
         };

@@ -97,6 +97,16 @@ pub enum Evidence {
         /// The execution that wrote the response.
         by: u64,
     },
+    /// The execution works on what others hand to it, and had last taken something from the one that wrote the response, while
+    /// that served the request.
+    Received {
+        /// What it is.
+        kind: ExecutionKind,
+        /// Its identity in its process.
+        id: u64,
+        /// The execution that wrote the response.
+        by: u64,
+    },
     /// The execution took the connection for this call, whoever moved the bytes.
     TookConnection,
     /// The thread, which worked for the request, took the connection last before another thread
@@ -150,6 +160,10 @@ pub enum Evidence {
         /// The thread that made it.
         by: Tid,
     },
+    /// The proxy wrote it in an event of the request's, and passed its response on to the request.
+    Relayed,
+    /// The proxy logged it right after the response to the request, as it always does.
+    LoggedAnswer,
     /// No other request was in flight, and work of this kind was never seen without one.
     OnlyRequest {
         /// How often such work was seen.
@@ -202,6 +216,10 @@ impl fmt::Display for Evidence {
                 f,
                 "{kind} {id} was begun by {kind} {by} while that served the request"
             ),
+            Self::Received { kind, id, by } => write!(
+                f,
+                "{kind} {id} did what {kind} {by}, which served the request, had handed to it"
+            ),
             Self::TookConnection => f.write_str("took the connection for this call"),
             Self::Taken { taker, connected } => {
                 let how = if *connected { "connected" } else { "took" };
@@ -250,6 +268,12 @@ impl fmt::Display for Evidence {
             Self::Made { by } => write!(
                 f,
                 "thread {by}, which served the request, made the task that its thread ran"
+            ),
+            Self::Relayed => f.write_str(
+                "was written in an event of the request's, to which its response was passed on",
+            ),
+            Self::LoggedAnswer => f.write_str(
+                "was logged right after the response to the request, as it is after each of this kind",
             ),
             Self::OnlyRequest { seen } => write!(
                 f,

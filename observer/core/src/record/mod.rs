@@ -144,6 +144,8 @@ pub enum Event<'a> {
     Nudge(Nudge),
     /// Work was given to an executor, or taken from it; or what was logged, to and from a logger's queue.
     Item(Item),
+    /// An execution handed a value to another one.
+    Passed(Passed),
     /// What the runtime keeps of the thread, just before it moves bytes or takes a connection.
     Heap(Heap),
     /// The thread uses an `io_uring`: what it does through that is in no record.
@@ -191,6 +193,36 @@ pub enum ItemWhat {
     Work,
     /// What was logged, for whoever writes it.
     Record,
+}
+
+/// An execution handed a value to another one (`observer_abi::Passed`).
+#[derive(Clone, Copy, Debug)]
+pub struct Passed {
+    /// Who gave it; absent if nobody did, or it is too small to be work.
+    pub giver: Option<Execution>,
+    /// Who took it; absent as long as it lies in the queue.
+    pub taker: Option<Execution>,
+    /// How it passes.
+    pub how: PassedHow,
+    /// Address of its place in the queue, or of the queue if it goes from one to the other at once.
+    pub place: u64,
+    /// Its first eight bytes.
+    pub value: u64,
+    /// Whether values may wait in the queue.
+    pub queued: bool,
+    /// How far below the beginning of its stack the taker receives, bytes.
+    pub depth: u32,
+}
+
+/// How a value passes from one execution to another (`observer_abi::passed`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassedHow {
+    /// From one to the other, one of which waited.
+    Direct,
+    /// Into a queue.
+    Put,
+    /// Out of a queue.
+    Got,
 }
 
 /// Where a thread of Java makes objects, and which one is its task (`observer_abi::Heap`).

@@ -56,6 +56,17 @@ impl World {
         self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
+    /// A value passes between goroutines (`abi::passed`).
+    pub fn passed(&mut self, tgid: u32, tid: u32, passed: abi::Passed) {
+        let len = size_of::<abi::Passed>();
+        let record = abi::Passed {
+            header: self.header(abi::kind::PASSED, 0, tgid, tid, len),
+            runtime: abi::runtime::GO,
+            ..passed
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
     /// An execution begins another one.
     pub fn branch(&mut self, tgid: u32, tid: u32, runtime: u8, parent: u64, child: u64) {
         let len = size_of::<abi::Branch>();

@@ -275,6 +275,16 @@ impl App {
     .env(&[("WORKERS", "1")])
     .parallel();
 
+    /// The same, with a channel in which calls wait.
+    pub const GO_QUEUE: Self = Self::new(
+        "go-queue",
+        "Go",
+        "the same; calls wait in the channel",
+        "{built}/go-server",
+    )
+    .env(&[("WORKERS", "1"), ("QUEUE", "64")])
+    .parallel();
+
     /// Go's net/http without symbols.
     pub const GO_STRIPPED: Self = Self::new(
         "go-stripped",
@@ -497,6 +507,7 @@ impl App {
         Self::WORKER_THREADS,
         Self::GO,
         Self::GO_POOL,
+        Self::GO_QUEUE,
         Self::GO_STRIPPED,
         Self::GO_OLD,
         Self::GO_OLD_STRIPPED,
