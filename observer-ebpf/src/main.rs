@@ -59,6 +59,7 @@ mod probe;
 mod regs;
 mod report;
 mod ring;
+mod sample;
 mod take;
 mod task;
 mod thread;

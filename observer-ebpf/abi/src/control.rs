@@ -277,7 +277,7 @@ pub const fn policy_slot(file: u64, bits: u32) -> u32 {
 }
 
 /// Words in a [`Layout`].
-pub const LAYOUT_WORDS: usize = 24;
+pub const LAYOUT_WORDS: usize = 25;
 
 /// Words of the [`Layout`] of a Go program. Offsets of registers are those in `struct pt_regs`; other
 /// offsets are those of fields in the structures of the program, in bytes.
@@ -330,6 +330,8 @@ pub mod go {
     pub const ELEM_SIZE: usize = 22;
     /// `runtime.hchan.recvx`: the number of the next one.
     pub const RECV: usize = 23;
+    /// How often probes at channels have run, as they count: what they take is not to be much of what the program takes.
+    pub const RUNS: usize = 24;
 }
 
 /// How the executions of one process are read: the value of the `RUNTIMES` map, by process id.
@@ -351,9 +353,10 @@ pub struct Control {
     /// Set by the reader before it sleeps: wake it once this many bytes wait in the ring. Cleared by
     /// the probe that wakes it; 0 means that the reader is awake.
     pub wake_at: u32,
-    /// Share of connections that are not to be observed, in 65 536ths, at most 65 535: those with the
-    /// highest lots ([`lot`](super::lot)). A connection is judged by it when its first bytes move.
-    pub left_out: u32,
+    /// 0 if all connections are observed. Else, in the low half, the share of those that are not, in 65 536ths: those
+    /// with the highest lots ([`lot`](super::lot)); in the high half the window of time, in each of which lots are drawn anew.
+    /// A connection is judged by it when its first bytes move, and whenever it has changed when a request begins.
+    pub sampling: u32,
 }
 
 /// What one CPU counted, in the `CPUS` map.
@@ -419,6 +422,6 @@ const _: () = {
     assert!(size_of::<Offsets>() == 37 * 4);
     assert!(size_of::<Policy>() == 32);
     assert!(size_of::<Control>() == 8);
-    assert!(size_of::<Layout>() == 200);
+    assert!(size_of::<Layout>() == 208);
     assert!(size_of::<CpuState>() == 72);
 };

@@ -53,6 +53,9 @@ pub struct ProcessFacts {
     /// Whether it may read and write sockets through an `io_uring`, which no probe sees.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ring: bool,
+    /// Whether each of its events is of one connection and is handled before the next one begins, as in nginx.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub events: bool,
 }
 
 /// Whether the executions of a process can be told apart.

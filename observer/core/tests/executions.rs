@@ -227,7 +227,7 @@ fn an_attribution_is_explained() {
     );
     let named: Vec<_> = story.evidence.iter().map(|e| e.request).collect();
     let own = Some(told.served("/a").id);
-    assert_eq!(named, [None, own, None, None, None, None, None, None]);
+    assert_eq!(named, [None, own, None, None, None, None, None, None, None]);
     assert_eq!(story.request, Some(told.served("/a").id));
 }
 

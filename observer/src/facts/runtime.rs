@@ -29,7 +29,7 @@ const EXECUTABLES: [(&str, Runtime); 17] = [
 
 /// The runtime of a process; `None` when its executable can't be read.
 pub(super) fn detect(process: &Process, exe: Option<&str>) -> Option<Runtime> {
-    let name = exe?.rsplit('/').next()?;
+    let name = file_name(exe?);
     if let Some((_, runtime)) = EXECUTABLES
         .iter()
         .find(|(start, _)| is_version_of(name, start))
@@ -41,6 +41,25 @@ pub(super) fn detect(process: &Process, exe: Option<&str>) -> Option<Runtime> {
         Some(Toolchain::Rust) => Runtime::Rust,
         None => Runtime::Native,
     })
+}
+
+/// Programs that are nginx, whoever builds them.
+const NGINX: [&str; 6] = [
+    "nginx",
+    "nginx-debug",
+    "openresty",
+    "angie",
+    "freenginx",
+    "tengine",
+];
+
+/// Whether a program handles events one after the other, each of one connection: nginx.
+pub(super) fn handles_events_singly(exe: Option<&str>) -> bool {
+    exe.is_some_and(|exe| NGINX.contains(&file_name(exe)))
+}
+
+fn file_name(exe: &str) -> &str {
+    exe.rsplit('/').next().unwrap_or(exe)
 }
 
 /// Whether `name` is `start` with at most a version: `python3.11`, `php8.2`, `php-fpm8.2`, `node-20`.

@@ -177,6 +177,25 @@ fn runtimes_are_recognised() {
 }
 
 #[test]
+fn nginx_handles_its_events_one_after_the_other() {
+    let singly = |exe| super::runtime::handles_events_singly(Some(exe));
+    for exe in [
+        "/usr/sbin/nginx",
+        "/usr/local/openresty/nginx/sbin/nginx",
+        "angie",
+    ] {
+        assert!(singly(exe), "{exe}");
+    }
+    for exe in [
+        "/usr/sbin/haproxy",
+        "/usr/bin/nginx-prometheus-exporter",
+        "/opt/nginx/bin/sh",
+    ] {
+        assert!(!singly(exe), "{exe}");
+    }
+}
+
+#[test]
 fn a_process_that_is_gone_is_named_by_its_number() {
     let root = tempfile::tempdir().unwrap();
     let facts = process(&Proc::at(root.path()), Tgid(9));

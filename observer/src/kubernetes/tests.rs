@@ -47,6 +47,7 @@ fn named(pod: &Pod, container: Option<&str>, runtime: Runtime, declared: bool) -
         resource: BTreeMap::new(),
         executions: None,
         ring: false,
+        events: false,
     };
     name_by(pod, container, true, declared, &mut facts);
     facts

@@ -48,9 +48,7 @@ impl Mapped {
             _ => process.path(&format!("map_files/{:x}-{:x}", self.start, self.end)),
         }
     }
-}
 
-impl Mapped {
     /// Its file, opened to be read.
     #[must_use]
     pub fn open(&self, process: &Process) -> Option<File> {

@@ -21,7 +21,7 @@ pub mod windows;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use observer_abi::control::Layout;
+use observer_abi::control::{Layout, go as go_words};
 use observer_abi::node::{RUNS, WINDOW};
 use observer_core::facts::{Executions, ProcessFacts, Runtime};
 use observer_core::ids::Tgid;
@@ -29,7 +29,7 @@ use observer_core::record::ExecutionKind;
 
 use crate::cli::args::NodeTurns;
 use crate::facts::{Proc, Process};
-use crate::kernel::{Capture, UserLink, UserProbe};
+use crate::kernel::{self, Capture, UserLink, UserProbe};
 use windows::{Account, Turnover, Windows};
 
 /// How the executions of one process are told apart.
@@ -293,7 +293,8 @@ impl Followed {
             Err(why) => self.executions = Some(Executions::Unavailable(why.to_string())),
             Ok(plan) if self.plan.as_ref() == Some(&plan) => {}
             Ok(plan) => {
-                if runtime == Runtime::Node && node == NodeTurns::Auto {
+                let channels = plan.probes.iter().any(UserProbe::is_of_channels);
+                if channels || (runtime == Runtime::Node && node == NodeTurns::Auto) {
                     let trap = trap(capture, &plan);
                     let account = Account {
                         cpu: process.cpu().unwrap_or_default(),
@@ -311,12 +312,15 @@ impl Followed {
         let Some((windows, plan)) = self.windows.as_mut().zip(self.plan.as_ref()) else {
             return;
         };
-        let tgid = Tgid(process.pid);
+        let (tgid, kind) = (Tgid(process.pid), plan.kind);
         let account = Account {
             cpu: process.cpu().unwrap_or_default(),
-            runs: capture.layout_word(tgid, RUNS).unwrap_or(0),
+            runs: capture.layout_word(tgid, runs(kind)).unwrap_or(0),
         };
         match windows.turn_over(account, now) {
+            Some(Turnover::Close) if kind == ExecutionKind::Goroutine => {
+                self.leave_channels();
+            }
             Some(Turnover::Close) => {
                 // First, so that nothing is taken for part of the last turn that the probes see.
                 capture.clear_layout(tgid);
@@ -330,13 +334,25 @@ impl Followed {
             }
             None => {}
         }
-        let kind = plan.kind;
         self.told(kind);
+    }
+
+    /// Takes out what tells of channels: first what shows that something is taken, last what shows what is taken after it.
+    fn leave_channels(&mut self) {
+        while let Some(at) = self
+            .links
+            .iter()
+            .rposition(|(probe, _)| probe.is_of_channels())
+        {
+            self.links.remove(at);
+        }
     }
 
     fn arrange(&mut self, capture: &mut Capture, process: Tgid, plan: Plan) {
         let mut layout = plan.layout;
-        if let Some(windows) = &self.windows {
+        if let Some(windows) = &self.windows
+            && plan.kind == ExecutionKind::NodeAsync
+        {
             layout.words[WINDOW] = windows.number();
         }
         if let Err(error) = capture.set_layout(process, &layout) {
@@ -369,7 +385,12 @@ impl Followed {
             }
             match capture.attach_user(process, probe) {
                 Ok(link) => self.links.push((probe.clone(), link)),
-                Err(error) => failed.push((probe.program, error.to_string())),
+                // Of a refusal the end of the verifier's log is more than a process's line can tell.
+                Err(error) => {
+                    let told = kernel::told(&error);
+                    let first = told.lines().next().unwrap_or_default();
+                    failed.push((probe.program, first.to_owned()));
+                }
             }
         }
         self.links.retain(|(probe, _)| !lacks(probe, &failed));
@@ -381,12 +402,26 @@ impl Followed {
     fn told(&mut self, kind: ExecutionKind) {
         let windows = self.windows.as_ref();
         let mut missing = self.lacking.clone();
-        missing.extend(windows.and_then(Windows::missing));
+        let paused = windows.and_then(Windows::missing);
+        missing.extend(paused.map(|paused| match kind {
+            ExecutionKind::Goroutine => {
+                format!("which goroutine hands work to another through a channel, {paused}")
+            }
+            _ => format!("{paused} (--node precise)"),
+        }));
         self.executions = Some(Executions::Known {
             kind,
             missing,
             paused: windows.is_some_and(|windows| !windows.is_open()),
         });
+    }
+}
+
+/// The word of a layout in which probes that are watched for a share of the time count their runs.
+fn runs(kind: ExecutionKind) -> usize {
+    match kind {
+        ExecutionKind::Goroutine => go_words::RUNS,
+        _ => RUNS,
     }
 }
 

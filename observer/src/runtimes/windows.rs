@@ -131,7 +131,7 @@ impl Windows {
         let rest = (100.0 - rounded(share)).clamp(1.0, 99.0);
         let costs = rounded(costs).max(10.0);
         Some(format!(
-            "{rest:.0} % of the time: always, they would take {costs:.0} % of the CPU time of the process (--node precise)"
+            "{rest:.0} % of the time: always, they would take {costs:.0} % of the CPU time of the process"
         ))
     }
 }

@@ -13,6 +13,7 @@ impl Attributor {
         if waited == Waited::default() {
             return;
         }
+        self.events.waited(tid);
         if let Some(request) = self.threads.waited(tid, waited)
             && let Some(process) = self.processes.get_mut(&tgid)
         {
@@ -113,6 +114,9 @@ impl Attributor {
             eager: take.how == TakeHow::Connect && take.nonblocking,
         };
         self.clients.taken(take.file, taken);
+        if take.how == TakeHow::Connect {
+            self.events.connects(tgid, record.tid, take.file);
+        }
         if self.wakes.follows(tgid) {
             self.given.acted(record.tid, time);
         }
@@ -123,6 +127,12 @@ impl Attributor {
         let (tid, time) = (record.tid, record.time);
         let by = self.taker(record.tgid, tid, data.execution, time);
         self.clients.moved(by, data.file);
+        let led = self
+            .events
+            .moved(record.tgid, tid, data.file, data.direction);
+        if let Some((agreed, process)) = led.zip(self.processes.get_mut(&record.tgid)) {
+            process.trust.note_relay(agreed);
+        }
         if let Some(birth) = self.threads.birth(tid) {
             self.births.moved(birth, time);
         }
@@ -144,6 +154,7 @@ impl Attributor {
     /// A connection was closed.
     pub fn closed(&mut self, file: FileId) {
         self.clients.closed(file);
+        self.events.closed(file);
     }
 
     /// A thread read from a connection, or closed it: if it had answered a request on it, it has
@@ -179,6 +190,7 @@ impl Attributor {
     pub fn thread_ended(&mut self, tid: Tid, time: KernelNanos) {
         self.wakes.happened(time, wakes::Event::Ended { tid });
         self.clients.thread_ended(tid);
+        self.events.thread_ended(tid);
         if let Some(item) = self.threads.item(tid) {
             self.items.over(item);
         }
@@ -190,6 +202,18 @@ impl Attributor {
     /// A process ended or replaced its program; what it did is still judged.
     pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
         self.births.process_ended(tgid, now);
+        self.program_ended(tgid);
+        self.gone.push_back((now, tgid));
+    }
+
+    /// A process began; whatever is known under its number belonged to another.
+    pub fn process_began(&mut self, tgid: Tgid) {
+        self.processes.remove(&tgid);
+        self.program_ended(tgid);
+    }
+
+    /// What is known of the inside of a process holds no longer.
+    fn program_ended(&mut self, tgid: Tgid) {
         self.wakes.process_ended(tgid);
         self.given.process_ended(tgid);
         self.made.process_ended(tgid);
@@ -198,20 +222,7 @@ impl Attributor {
         self.turns.process_ended(tgid);
         self.asked.process_ended(tgid);
         self.channels.process_ended(tgid);
-        self.forget_habits(tgid);
-        self.gone.push_back((now, tgid));
-    }
-
-    /// A process began; whatever is known under its number belonged to another.
-    pub fn process_began(&mut self, tgid: Tgid) {
-        self.processes.remove(&tgid);
-        self.wakes.process_ended(tgid);
-        self.given.process_ended(tgid);
-        self.pipes.process_ended(tgid);
-        self.executions.process_ended(tgid);
-        self.turns.process_ended(tgid);
-        self.asked.process_ended(tgid);
-        self.channels.process_ended(tgid);
+        self.events.process_ended(tgid);
         self.forget_habits(tgid);
     }
 }

@@ -32,6 +32,9 @@ use crate::record::{Execution, Passed, PassedHow, Record};
 /// Gifts, values in queues, and executions that are remembered.
 const MAX_REMEMBERED: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 
+/// Processes of which it is remembered when something was told.
+const MAX_PROCESSES: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
+
 /// Levels of a stack at which values were received, at most; what lies deeper is not looked at.
 const MAX_LEVELS: usize = 4;
 
@@ -57,6 +60,8 @@ pub(super) struct Channels {
     /// Values that lie in queues, by their places.
     queued: LruCache<(Tgid, u64), Value>,
     traffic: LruCache<LifeId, Traffic>,
+    /// When something was told of a process last.
+    told: LruCache<Tgid, KernelNanos>,
     next: u64,
 }
 
@@ -89,8 +94,9 @@ struct Gift {
 }
 
 /// What an execution takes and gives.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Traffic {
+    tgid: Tgid,
     /// What it lives on, the outermost first.
     levels: Vec<Level>,
     took: VecDeque<Piece>,
@@ -112,6 +118,7 @@ impl Default for Channels {
             gifts: LruCache::new(MAX_REMEMBERED),
             queued: LruCache::new(MAX_REMEMBERED),
             traffic: LruCache::new(MAX_REMEMBERED),
+            told: LruCache::new(MAX_PROCESSES),
             next: 0,
         }
     }
@@ -152,14 +159,24 @@ impl Channels {
         }
     }
 
-    fn gave(&mut self, life: LifeId, piece: Piece) {
-        let traffic = self.traffic.get_or_insert_mut(life, Traffic::default);
+    /// What a process's executions live on is not known any more.
+    fn forget(&mut self, tgid: Tgid) {
+        self.process_ended(tgid);
+        for (_, traffic) in self.traffic.iter_mut() {
+            if traffic.tgid == tgid {
+                traffic.levels.clear();
+            }
+        }
+    }
+
+    fn gave(&mut self, tgid: Tgid, life: LifeId, piece: Piece) {
+        let traffic = self.traffic.get_or_insert_mut(life, || Traffic::of(tgid));
         traffic.takes_turns |= traffic.took.iter().any(|took| took.is_as(&piece));
         remember(&mut traffic.gave, piece);
     }
 
-    fn took(&mut self, life: LifeId, value: Value, depth: u32, time: KernelNanos) {
-        let traffic = self.traffic.get_or_insert_mut(life, Traffic::default);
+    fn took(&mut self, tgid: Tgid, life: LifeId, value: Value, depth: u32, time: KernelNanos) {
+        let traffic = self.traffic.get_or_insert_mut(life, || Traffic::of(tgid));
         traffic.takes_turns |= traffic.gave.iter().any(|gave| gave.is_as(&value.piece));
         remember(&mut traffic.took, value.piece);
         let mut before = Some(Vec::new());
@@ -203,6 +220,18 @@ impl Channels {
     }
 }
 
+impl Traffic {
+    fn of(tgid: Tgid) -> Self {
+        Self {
+            tgid,
+            levels: Vec::new(),
+            took: VecDeque::new(),
+            gave: VecDeque::new(),
+            takes_turns: false,
+        }
+    }
+}
+
 impl Piece {
     /// Whether it may be the same value, in the same queue.
     fn is_as(&self, other: &Self) -> bool {
@@ -230,6 +259,7 @@ impl Attributor {
     pub fn passed(&mut self, record: &Record<'_>, told: &Passed) {
         let (tgid, time) = (record.tgid, record.time);
         let key = (tgid, told.place);
+        self.channels.told.push(tgid, time);
         let piece = Piece {
             word: told.value,
             place: told.place,
@@ -239,7 +269,7 @@ impl Attributor {
             .giver
             .map(|execution| self.passing(tgid, execution, time));
         if let Some(giver) = giver {
-            self.channels.gave(giver.life, piece);
+            self.channels.gave(tgid, giver.life, piece);
         }
         let taken = match told.how {
             PassedHow::Direct => Some(Value { giver, piece }),
@@ -256,7 +286,20 @@ impl Attributor {
         let mut value = taken.unwrap_or(Value { giver: None, piece });
         // Timers send to channels of the goroutine that just waits for one.
         value.giver = value.giver.filter(|giver| giver.life != life);
-        self.channels.took(life, value, told.depth, time);
+        self.channels.took(tgid, life, value, told.depth, time);
+    }
+
+    /// Nothing more is told of the channels of a process, since the last that was: executions may have taken something else.
+    pub(super) fn channels_unwatched(&mut self, tgid: Tgid) {
+        self.channels.forget(tgid);
+        let Some(since) = self.channels.told.pop(&tgid) else {
+            return;
+        };
+        for subject in self.waiting.iter_mut().filter(|s| s.tgid == tgid) {
+            if subject.doer.is_none_or(|doer| doer.time >= since) {
+                subject.handed.clear();
+            }
+        }
     }
 
     /// An execution that gives or takes: what goes on after its request is told by what it does itself.

@@ -6,7 +6,7 @@ use super::executions::Owner as Owned;
 use super::named::{SameTrace, by_trace, same_trace};
 use super::process::Process;
 use super::subject::{Hold, Subject, Work};
-use super::trust::{AWAITED, Compared, GIVEN, KINDS, MADE, PASSED};
+use super::trust::{AWAITED, Compared, EVENTS, GIVEN, KINDS, MADE, PASSED};
 use super::{Attributor, PATIENCE, RETENTION, before};
 use crate::ids::{KernelNanos, Seq};
 use crate::judged::{Attribution, Evidence, Inferred, Reason, Tier};
@@ -117,6 +117,7 @@ impl Attributor {
                 AWAITED => Some(self.believes_wakes(process, subject)),
                 GIVEN => Some(self.believes_given(process, subject.tgid)),
                 MADE | PASSED => Some(process.trust.proven(kind) != Some(false)),
+                EVENTS => Some(true),
                 _ => None,
             };
             if let Ok(link) = &says
@@ -149,8 +150,8 @@ impl Attributor {
                     doubted = doubted.or(Some((link.request, why)));
                 }
                 (Ok(link), _) => strong[kind] = Some(link),
-                // What its thread does tells nothing of an execution that others hand work to.
-                (Err(why), _) if kind == PASSED => reason = why.or(reason),
+                // They know better than what threads say that serve many at once.
+                (Err(why), _) if matches!(kind, EVENTS | PASSED) => reason = why.or(reason),
                 (Err(why), _) => reason = reason.or(why),
             }
         }
@@ -241,6 +242,7 @@ fn tells_more(reason: &Reason) -> bool {
             | Reason::UnprovenWorker
             | Reason::HandedOver
             | Reason::UnprovenWakes
+            | Reason::Conflict { .. }
             | Reason::Distrusted { .. }
     )
 }

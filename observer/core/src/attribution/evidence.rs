@@ -80,6 +80,7 @@ impl Attributor {
                 self.given(process, subject, now),
             ),
             ("threads that made tasks", self.made(process, subject)),
+            ("events", self.relayed(process, subject)),
             (
                 "executions that handed work to others",
                 self.handed_over(process, subject, now),

@@ -24,6 +24,7 @@
 //! | `made` | 4 | a thread of a pool whose task the thread of the request had made |
 //! | `given` | 4 | a thread that is woken for a task, and makes the call for the thread that woke it |
 //! | `wakes`, `tasks`, `words`, `pools` | 4 | threads of a pool, which those that serve wake and wait for |
+//! | `events` | 4 | the event of a proxy in which a call was written, and that in which its response was passed on |
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //! | `inference` | 7 | what requests usually have done, and when; told beside an abstention, and decides nothing |
 //!
@@ -40,6 +41,7 @@ mod clients;
 mod correlation;
 mod decide;
 mod due;
+mod events;
 mod evidence;
 mod exclusive;
 mod executions;
@@ -121,6 +123,7 @@ pub struct Attributor {
     items: items::Items,
     channels: channels::Channels,
     made: made::Made,
+    events: events::Events,
     feedback: Vec<Feedback>,
     runtimes: runtimes::Runtimes,
     pipes: pipes::Pipes,
@@ -166,6 +169,9 @@ impl Attributor {
         if let Some(runtime) = facts.runtime {
             self.runtimes.0.push(facts.tgid, runtime);
         }
+        if facts.events {
+            self.events.follow(facts.tgid);
+        }
         match &facts.executions {
             Some(Executions::Unavailable(why)) => {
                 self.executions.unavailable(facts.tgid, why);
@@ -174,6 +180,9 @@ impl Attributor {
                 self.executions.available(facts.tgid);
                 if *kind == ExecutionKind::NodeAsync {
                     self.turns.watched(facts.tgid, !paused);
+                }
+                if *kind == ExecutionKind::Goroutine && *paused {
+                    self.channels_unwatched(facts.tgid);
                 }
             }
             None => {}
@@ -198,6 +207,7 @@ impl Attributor {
             } else {
                 self.turns.unseen(begun.file);
             }
+            self.events.began(begun);
             let process = self
                 .processes
                 .entry(begun.tgid)
@@ -218,6 +228,10 @@ impl Attributor {
             return;
         };
         let watermark = process.next_request();
+        let route = process.served(ended.seq).map_or(0, |served| served.route);
+        let answered = ended.outcome.ok().map(|moved| (moved.tid, ended.time));
+        self.events
+            .ended((tgid, request.file, ended.seq), route, answered);
         let execution = ended.outcome.ok().and_then(|moved| moved.execution);
         let execution = execution.filter(|e| !e.is_published());
         let turn = execution.filter(|_| is_turn(execution));

@@ -3,6 +3,7 @@
 use super::births::BirthId;
 use super::channels::GiftId;
 use super::clients::Taken;
+use super::events::Sign;
 use super::executions::LifeId;
 use super::inference::{Guess, Silence};
 use super::items::ItemId;
@@ -44,6 +45,8 @@ pub struct Subject {
     pub doer: Option<Doer>,
     /// What that execution lived on: values that others had handed to it, the outermost first.
     pub(super) handed: Vec<GiftId>,
+    /// What the event of a proxy, in which it was done, says.
+    pub(super) sign: Option<Sign>,
     /// Its likeliest request, as it looked when it began; absent unless inference is asked for.
     pub(super) guess: Option<Result<Box<Guess>, Silence>>,
     /// What it is.

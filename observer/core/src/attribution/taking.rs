@@ -4,7 +4,7 @@ use super::clients::Taker;
 use super::executions::LifeId;
 use super::inference::Act;
 use super::process::Process;
-use super::{Attributor, Doer, PipeKey, Subject, Work, is_task, is_turn};
+use super::{Attributor, Doer, PipeKey, Subject, Work, events, is_task, is_turn};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::message::Moved;
 use crate::record::{Data, Direction, Execution, ExecutionKind};
@@ -34,6 +34,14 @@ impl Attributor {
             inference.guess(process, act)
         });
         let hold = self.threads.hold(tid, seq);
+        let sign = match &work {
+            Work::Call(call) => self.events.called(tgid, call.begun.file),
+            Work::Line(line) => {
+                let log = events::name(&line.source);
+                self.events.logged(tgid, tid, log, line.line.moved.since)
+            }
+            Work::Message(_) => None,
+        };
         let doer = self.doer(tgid, &work);
         let by = Taker::of(doer, tid);
         let taken = match &work {
@@ -64,6 +72,7 @@ impl Attributor {
             hold,
             taken: taken.map(Box::new),
             doer,
+            sign,
             guess,
             work,
         };

@@ -10,7 +10,7 @@
 //! is concluded then, not from the id either.
 
 /// Kinds of evidence that are compared.
-pub(super) const KINDS: usize = 8;
+pub(super) const KINDS: usize = 9;
 
 /// What threads did before they woke one that waited.
 pub(super) const AWAITED: usize = 4;
@@ -21,8 +21,11 @@ pub(super) const GIVEN: usize = 5;
 /// Who made the task that a worker ran.
 pub(super) const MADE: usize = 6;
 
+/// In whose event a proxy did something.
+pub(super) const EVENTS: usize = 7;
+
 /// Who handed a value to an execution.
-pub(super) const PASSED: usize = 7;
+pub(super) const PASSED: usize = 8;
 
 /// What one kind of evidence said, beside what the trace-id said.
 pub(super) type Compared = [Option<bool>; KINDS];
@@ -47,6 +50,7 @@ const STOLEN: u32 = 5;
 pub(super) struct Trust {
     counts: [Count; KINDS],
     wakes: Count,
+    relays: Count,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,18 +90,33 @@ impl Trust {
         compared >= MIN_COMPARED && disagreed * STOLEN <= compared
     }
 
+    /// The event in which a call was made, and that in which its response was passed on, were of the same request, or not.
+    pub(super) fn note_relay(&mut self, agreed: bool) {
+        self.relays.add(agreed);
+    }
+
+    /// How often the two events of a call were of different requests, and of how many calls, if that is too often for the
+    /// process to be what it is taken for.
+    pub(super) fn relays_lost(&self) -> Option<(u32, u32)> {
+        self.relays.lost()
+    }
+
     /// How often a kind disagreed and was compared, if that is too often to believe it.
     pub(super) fn lost(&self, kind: usize) -> Option<(u32, u32)> {
-        let Count {
-            compared,
-            disagreed,
-        } = self.counts.get(kind).copied()?;
-        let too_often = compared >= MIN_COMPARED && disagreed * TOLERATED > compared;
-        too_often.then_some((disagreed, compared))
+        self.counts.get(kind)?.lost()
     }
 }
 
 impl Count {
+    fn lost(self) -> Option<(u32, u32)> {
+        let Self {
+            compared,
+            disagreed,
+        } = self;
+        let too_often = compared >= MIN_COMPARED && disagreed * TOLERATED > compared;
+        too_often.then_some((disagreed, compared))
+    }
+
     fn add(&mut self, agreed: bool) {
         if self.compared == MAX_COMPARED {
             self.compared /= 2;
@@ -115,7 +134,9 @@ mod tests {
     fn after(comparisons: impl IntoIterator<Item = bool>) -> Trust {
         let mut trust = Trust::default();
         for agreed in comparisons {
-            trust.note(&[None, Some(agreed), None, None, None, None, None, None]);
+            let mut compared = Compared::default();
+            compared[1] = Some(agreed);
+            trust.note(&compared);
         }
         trust
     }

@@ -155,6 +155,10 @@ pub enum Evidence {
         /// The thread that made it.
         by: Tid,
     },
+    /// The proxy wrote it in an event of the request's, and passed its response on to the request.
+    Relayed,
+    /// The proxy logged it right after the response to the request, as it always does.
+    LoggedAnswer,
     /// No other request was in flight, and work of this kind was never seen without one.
     OnlyRequest {
         /// How often such work was seen.
@@ -255,6 +259,12 @@ impl fmt::Display for Evidence {
             Self::Made { by } => write!(
                 f,
                 "thread {by}, which served the request, made the task that its thread ran"
+            ),
+            Self::Relayed => f.write_str(
+                "was written in an event of the request's, to which its response was passed on",
+            ),
+            Self::LoggedAnswer => f.write_str(
+                "was logged right after the response to the request, as it is after each of this kind",
             ),
             Self::OnlyRequest { seen } => write!(
                 f,

@@ -51,6 +51,7 @@ impl Owned {
                 resource: std::collections::BTreeMap::new(),
                 executions: None,
                 ring: false,
+                events: false,
             }),
             Self::File(file, path) => Input::File(FileFacts {
                 stream: None,

@@ -11,8 +11,9 @@ mod threads;
 mod told;
 
 use observer_abi as abi;
-use observer_core::facts::{FileFacts, ProcessFacts, Runtime};
-use observer_core::ids::{FileId, Tgid};
+use observer_core::engine::Input;
+use observer_core::facts::{ExecutionKind, Executions, FileFacts, ProcessFacts, Runtime};
+use observer_core::ids::{FileId, KernelNanos, Tgid};
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
 pub use told::{Told, tell, tell_explaining, tell_inferring};
@@ -39,6 +40,22 @@ pub enum Fed {
     Tick(u64),
     /// The share of connections that is observed from now on.
     Sampling(u32),
+}
+
+impl Fed {
+    /// What the pipeline is given, when `lost` records were lost.
+    pub fn input(&self, lost: u64) -> Input<'_> {
+        match self {
+            Self::Record(raw) => Input::Record(raw),
+            Self::Process(facts) => Input::Process(facts.clone()),
+            Self::File(facts) => Input::File(facts.clone()),
+            Self::Sampling(keep) => Input::Sampling { keep: *keep },
+            Self::Tick(now) => Input::Tick {
+                now: KernelNanos(*now),
+                lost,
+            },
+        }
+    }
 }
 
 /// One end of a connection.
@@ -100,6 +117,24 @@ impl World {
             resource: std::collections::BTreeMap::new(),
             executions: None,
             ring: false,
+            events: false,
+        }));
+    }
+
+    /// What tells of a process's goroutines is not looked at for now.
+    pub fn paused(&mut self, tgid: u32) {
+        self.inputs.push(Fed::Process(ProcessFacts {
+            tgid: Tgid(tgid),
+            service: "shop".to_owned(),
+            resource: std::collections::BTreeMap::new(),
+            runtime: None,
+            executions: Some(Executions::Known {
+                kind: ExecutionKind::Goroutine,
+                missing: Vec::new(),
+                paused: true,
+            }),
+            ring: false,
+            events: false,
         }));
     }
 
@@ -112,6 +147,7 @@ impl World {
             runtime: None,
             executions: None,
             ring: true,
+            events: false,
         }));
     }
 
@@ -124,6 +160,20 @@ impl World {
             runtime: Some(runtime),
             executions: None,
             ring: false,
+            events: false,
+        }));
+    }
+
+    /// A process is a proxy whose events are of one connection each.
+    pub fn handles_events(&mut self, tgid: u32) {
+        self.inputs.push(Fed::Process(ProcessFacts {
+            tgid: Tgid(tgid),
+            service: "proxy".to_owned(),
+            resource: std::collections::BTreeMap::new(),
+            runtime: Some(Runtime::Proxy),
+            executions: None,
+            ring: false,
+            events: true,
         }));
     }
 
@@ -187,7 +237,7 @@ impl World {
             f.remote_addr[..4].copy_from_slice(&[127, 0, 0, 1]);
             (f.local_port, f.remote_port) = (local, remote);
             let end = |port| abi::lot::end(0, abi::lot::mapped(0x0100_007f), port);
-            f.lot = abi::lot::between(end(local), end(remote));
+            f.lot = abi::lot::drawn(abi::lot::between(end(local), end(remote)), 0);
         });
         Socket {
             file,
@@ -206,7 +256,8 @@ impl World {
             f.path[..path.len()].copy_from_slice(path.as_bytes());
             f.path_len = u8::try_from(path.len() + 1).unwrap().into();
         };
-        let lot = abi::lot::between(abi::lot::inner_end(self.next_file), 0);
+        let between = abi::lot::between(abi::lot::inner_end(self.next_file), 0);
+        let lot = abi::lot::drawn(between, 0);
         let asking = self.describe(client, class, 7, |f| {
             named(f);
             f.lot = lot;

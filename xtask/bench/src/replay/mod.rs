@@ -104,6 +104,7 @@ fn replay(traffic: &Traffic, how: How) -> Result<Summary> {
             resource: std::collections::BTreeMap::new(),
             executions: None,
             ring: false,
+            events: false,
         };
         engine.input(Input::Process(facts), &mut out);
     }
