@@ -122,6 +122,10 @@ fn is_linked_in(runtime: Runtime) -> bool {
     runtime == Runtime::Rust
 }
 
+/// What probes at channels may take of the CPU time that a process takes itself in which work is seen to be handed on so. A service that does nothing but ask
+/// others comes to a quarter (docs/journal/goroutines.md); one that passes its data through channels would come to many times its own.
+const CHANNELS: f64 = 0.50;
+
 /// Pauses after which a process is looked at again whose plan could not be made, or may change: programs
 /// load their runtimes and modules while they start.
 const PAUSES: [Duration; 10] = [
@@ -249,6 +253,14 @@ impl Follower {
             }
         }
         told
+    }
+
+    /// Work is handed on through channels in a process: it is worth more to see that.
+    pub fn channels_matter(&mut self, process: Tgid) {
+        let followed = self.followed.get_mut(&process);
+        if let Some(windows) = followed.and_then(|followed| followed.windows.as_mut()) {
+            windows.allow(CHANNELS, Instant::now());
+        }
     }
 
     /// Takes the probes out of a process that has ended.

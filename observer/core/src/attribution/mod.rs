@@ -20,7 +20,7 @@
 //! | `clients` | 4 | the thread that took the connection last before another one wrote the call |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
 //! | `items` | 4 | work that was given to an executor, and taken from its queue |
-//! | `channels` | 4 | the execution that handed work to the one that lives on what others hand to it |
+//! | `channels`, `traffic` | 4 | the execution that handed work to the one that lives on what others hand to it |
 //! | `made` | 4 | a thread of a pool whose task the thread of the request had made |
 //! | `given` | 4 | a thread that is woken for a task, and makes the call for the thread that woke it |
 //! | `wakes`, `tasks`, `words`, `pools` | 4 | threads of a pool, which those that serve wake and wait for |
@@ -65,6 +65,7 @@ mod taking;
 mod tasks;
 mod threads;
 mod traces;
+mod traffic;
 mod trust;
 mod turns;
 mod wakes;
@@ -121,7 +122,7 @@ pub struct Attributor {
     wakes: wakes::Wakes,
     given: given::Given,
     items: items::Items,
-    channels: channels::Channels,
+    channels: traffic::Channels,
     made: made::Made,
     events: events::Events,
     feedback: Vec<Feedback>,
@@ -308,6 +309,7 @@ impl Attributor {
             if let Some(process) = self.processes.get_mut(&subject.tgid) {
                 process.trust.note(&decision.compared);
             }
+            self.note_handed(&subject, &decision);
             if self.explain == Some(subject.seq) {
                 let story = self.story(&subject, now, &decision, inferred.as_ref());
                 self.story = Some((subject.doer, story));
