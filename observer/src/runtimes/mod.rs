@@ -6,6 +6,8 @@
 //! show up here, or in the probe as something that can't be read, never as an execution.
 
 mod go;
+#[cfg(target_arch = "x86_64")]
+mod haproxy;
 pub mod image;
 mod java;
 pub mod memory;
@@ -69,7 +71,11 @@ pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavaila
         #[cfg(not(target_arch = "x86_64"))]
         Runtime::Rust => None,
         Runtime::Java => java::plan(process),
-        Runtime::Ruby | Runtime::Php | Runtime::Proxy | Runtime::Native => None,
+        #[cfg(target_arch = "x86_64")]
+        Runtime::Proxy => haproxy::plan(process),
+        #[cfg(not(target_arch = "x86_64"))]
+        Runtime::Proxy => None,
+        Runtime::Ruby | Runtime::Php | Runtime::Native => None,
     }
 }
 
@@ -119,7 +125,7 @@ fn pause(
 
 /// Whether all that a plan rests on is in the executable, so that looking again finds nothing else.
 fn is_linked_in(runtime: Runtime) -> bool {
-    runtime == Runtime::Rust
+    matches!(runtime, Runtime::Rust | Runtime::Proxy)
 }
 
 /// Pauses after which a process is looked at again whose plan could not be made, or may change: programs

@@ -11,7 +11,7 @@ mod threads;
 mod told;
 
 use observer_abi as abi;
-use observer_core::facts::{FileFacts, ProcessFacts, Runtime};
+use observer_core::facts::{ExecutionKind, Executions, FileFacts, ProcessFacts, Runtime};
 use observer_core::ids::{FileId, Tgid};
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
@@ -140,6 +140,23 @@ impl World {
             executions: None,
             ring: false,
             events: true,
+        }));
+    }
+
+    /// A process is a HAProxy whose streams are told apart.
+    pub fn has_streams(&mut self, tgid: u32) {
+        self.inputs.push(Fed::Process(ProcessFacts {
+            tgid: Tgid(tgid),
+            service: "proxy".to_owned(),
+            resource: std::collections::BTreeMap::new(),
+            runtime: Some(Runtime::Proxy),
+            executions: Some(Executions::Known {
+                kind: ExecutionKind::HaproxyStream,
+                missing: Vec::new(),
+                paused: false,
+            }),
+            ring: false,
+            events: false,
         }));
     }
 
