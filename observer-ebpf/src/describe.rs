@@ -6,9 +6,9 @@ use observer_abi::{File, Header, UNIX_PATH, class, file_flag, kind, lot};
 
 use crate::{
     config::offset,
-    file::{Direction, OpenFile},
-    maps::{ANNOUNCED, CONTROL, FileState, IGNORED, REGULAR},
-    mem, ring,
+    file::{Direction, OpenFile, is_socket, same},
+    maps::{ANNOUNCED, FileState, IGNORED, LEFT_OUT, REDRAW, REGULAR},
+    mem, ring, sample,
 };
 
 /// Makes sure that a `File` record of this description is in the ring before its data, which moves in
@@ -25,13 +25,18 @@ pub fn announce(
     direction: Direction,
 ) -> bool {
     let bits = state.bits.get();
-    if bits & ANNOUNCED != 0 {
+    if bits & (ANNOUNCED | REDRAW) == ANNOUNCED {
+        return true;
+    }
+    // What moves the other way belongs to what was observed before.
+    if bits & ANNOUNCED != 0 && direction != sample::asking(bits) {
         return true;
     }
     // Left out meanwhile, by another thread: that was told.
-    if bits & IGNORED != 0 {
+    if bits & (IGNORED | LEFT_OUT) != 0 {
         return false;
     }
+    let sampling = sample::in_force();
     let told = Told {
         address,
         ino: state.ino,
@@ -41,14 +46,16 @@ pub fn announce(
         fd,
         class: state.class.get(),
         reads: direction == Direction::Read,
+        sampling,
     };
     match describe(&told) {
         SENT => {
-            state.bits.set(bits | ANNOUNCED);
+            state.sampling.set(sampling);
+            state.bits.set((bits | ANNOUNCED) & !REDRAW);
             true
         }
-        LEFT_OUT => {
-            state.bits.set(bits | IGNORED);
+        SILENT => {
+            sample::leave_out(state, direction, sampling);
             false
         }
         _ => {
@@ -61,7 +68,7 @@ pub fn announce(
 /// What became of a `File` record: it is in the ring.
 const SENT: i32 = 0;
 /// It is in the ring, and says that nothing will follow.
-const LEFT_OUT: i32 = 1;
+const SILENT: i32 = 1;
 /// There is none.
 const LOST: i32 = -1;
 
@@ -74,8 +81,10 @@ struct Told {
     time: u64,
     fd: i32,
     class: u8,
-    /// Its first bytes come in.
+    /// The bytes that are about to be reported come in.
     reads: bool,
+    /// The [`Control::sampling`](observer_abi::control::Control::sampling) to go by.
+    sampling: u32,
 }
 
 /// Sends the record.
@@ -98,13 +107,13 @@ fn describe(told: &Told) -> i32 {
     record.fd = told.fd;
     record.open_flags = file.flags;
     record.class = told.class & !REGULAR;
-    match told.class {
+    let between = match told.class {
         class::TCP4 => tcp4(&file, record),
         class::TCP6 => tcp6(&file, record),
         class::UNIX => unix(&file, record),
-        _ => {}
-    }
-    let left_out = left_out(record);
+        _ => 0,
+    };
+    let left_out = is_socket(told.class) && draw(record, between, told);
     // The description may have been closed, and its memory used again, while it was read.
     if OpenFile::at(told.address).map(|file| file.ino) != Some(told.ino) {
         entry.discard(u64::from(BPF_RB_NO_WAKEUP));
@@ -115,20 +124,18 @@ fn describe(told: &Told) -> i32 {
         record.header.flags = file_flag::LEFT_OUT | if told.reads { file_flag::READ } else { 0 };
     }
     entry.submit(ring::wakeup());
-    if left_out { LEFT_OUT } else { SENT }
+    if left_out { SILENT } else { SENT }
 }
 
-/// Whether the lot falls on the connection of `record`, which has lot 0 if it is none; notes what that was
-/// decided by.
+/// Draws the lot of the connection of `record`, and notes what that was drawn from; true if the lot falls on it.
 #[inline(always)]
-fn left_out(record: &mut File) -> bool {
-    let Some(control) = CONTROL.get_ptr(0) else {
-        return false;
-    };
-    // SAFETY: map element; userspace writes the word as a whole.
-    let left_out = unsafe { (&raw const (*control).left_out).read_volatile() };
-    record.left_out = left_out as u16;
-    u32::from(record.lot) + u32::from(record.left_out) >= 1 << 16
+fn draw(record: &mut File, between: u64, told: &Told) -> bool {
+    if let Some(state) = same(told.address, told.id) {
+        state.between.set(between);
+    }
+    record.lot = lot::drawn(between, sample::window(told.sampling));
+    record.left_out = told.sampling as u16;
+    lot::is_left_out(record.lot, record.left_out)
 }
 
 #[inline(always)]
@@ -151,7 +158,7 @@ fn ports(sock: u64, record: &mut File) {
 }
 
 #[inline(always)]
-fn tcp4(file: &OpenFile, record: &mut File) {
+fn tcp4(file: &OpenFile, record: &mut File) -> u64 {
     let sock = sock_of(file);
     let local: [u8; 4] = mem::kernel(sock, offset!(sock_rcv_saddr)).unwrap_or([0; 4]);
     let remote: [u8; 4] = mem::kernel(sock, offset!(sock_daddr)).unwrap_or([0; 4]);
@@ -159,32 +166,32 @@ fn tcp4(file: &OpenFile, record: &mut File) {
     record.remote_addr[..4].copy_from_slice(&remote);
     ports(sock, record);
     let half = |address| [0, lot::mapped(u32::from_le_bytes(address))];
-    draw(half(local), half(remote), record);
+    between(half(local), half(remote), record)
 }
 
 #[inline(always)]
-fn tcp6(file: &OpenFile, record: &mut File) {
+fn tcp6(file: &OpenFile, record: &mut File) -> u64 {
     let sock = sock_of(file);
     record.local_addr = mem::kernel(sock, offset!(sock_v6_rcv_saddr)).unwrap_or([0; 16]);
     record.remote_addr = mem::kernel(sock, offset!(sock_v6_daddr)).unwrap_or([0; 16]);
     ports(sock, record);
     let local: [u64; 2] = mem::kernel(sock, offset!(sock_v6_rcv_saddr)).unwrap_or([0; 2]);
     let remote: [u64; 2] = mem::kernel(sock, offset!(sock_v6_daddr)).unwrap_or([0; 2]);
-    draw(local, remote, record);
+    between(local, remote, record)
 }
 
-/// The lot of a TCP connection, by its addresses and the ports that are noted already.
+/// What the lots of a TCP connection are drawn from, by its addresses and the ports that are noted already.
 #[inline(always)]
-fn draw(local: [u64; 2], remote: [u64; 2], record: &mut File) {
+fn between(local: [u64; 2], remote: [u64; 2], record: &File) -> u64 {
     let le = u64::from_le;
     let local = lot::end(le(local[0]), le(local[1]), record.local_port);
     let remote = lot::end(le(remote[0]), le(remote[1]), record.remote_port);
-    record.lot = lot::between(local, remote);
+    lot::between(local, remote)
 }
 
-/// The other end's inode, and the path that either end is bound to.
+/// The other end's inode, and the path that either end is bound to; what lots are drawn from.
 #[inline(always)]
-fn unix(file: &OpenFile, record: &mut File) {
+fn unix(file: &OpenFile, record: &mut File) -> u64 {
     let sock = sock_of(file);
     let peer: u64 = mem::kernel(sock, offset!(unix_peer)).unwrap_or(0);
     let own: u64 = mem::kernel(sock, offset!(unix_addr)).unwrap_or(0);
@@ -206,14 +213,14 @@ fn unix(file: &OpenFile, record: &mut File) {
         (false, false) => record.ino.min(record.peer_ino),
         (true, true) => 0,
     };
-    record.lot = match named {
+    let between = match named {
         // Its client is bound as well, or gone: where the two `struct sock` lie. That comes again soon.
         0 => lot::between(lot::inner_end(sock), lot::inner_end(peer)),
         inode => lot::between(lot::inner_end(inode), 0),
     };
     let address = if own != 0 { own } else { others };
     if address == 0 {
-        return;
+        return between;
     }
     // `unix_address.len` counts `sun_family` too.
     let len: u32 = mem::kernel(address, offset!(unix_address_len)).unwrap_or(0);
@@ -223,4 +230,5 @@ fn unix(file: &OpenFile, record: &mut File) {
     if len > 0 && unsafe { mem::kernel_bytes((&raw mut record.path).cast(), len, from) } {
         record.path_len = len as u16;
     }
+    between
 }

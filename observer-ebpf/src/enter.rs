@@ -14,11 +14,11 @@ use crate::{
     execution,
     file::{Direction, OpenFile, is_socket, observed},
     heap,
-    maps::{FileState, PENDING, ThreadState, UNREPORTED, VECTOR},
+    maps::{FileState, LEFT_OUT, PENDING, ThreadState, UNREPORTED, VECTOR},
     mem,
     regs::Regs,
     report::{advance, ignored, position, report},
-    ring,
+    ring, sample,
     thread::Thread,
     vector::{self, MAX_MOVED},
     wake,
@@ -73,7 +73,11 @@ pub fn watched(thread: Thread, regs: u64, call: u8) {
         return;
     }
     match call & call::FAMILY {
-        call::WAITS | call::CLOSES => aside(call, regs, state),
+        call::CLOSES => {
+            state.left_out = 0;
+            aside(call, regs, state);
+        }
+        call::WAITS => aside(call, regs, state),
         _ => {
             if let Some(file) = prepare(call, regs, Stage::Begins, state) {
                 begin(thread, regs, state, file);
@@ -133,19 +137,33 @@ pub fn prepare(
     if call & call::FAMILY == call::READS && options & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
         return None;
     }
-    let file = OpenFile::of(thread.fd)?;
+    let fd = thread.fd;
+    let sampling = sample::in_force();
+    let may_be_noted = stage == Stage::Begins && !matches!(call, call::SPLICE | call::TEE);
+    if may_be_noted && sample::is_noted(thread, fd, sampling) {
+        let reads = call & call::FAMILY == call::READS;
+        thread.reads = thread.reads.wrapping_add(u32::from(reads));
+        sample::note(thread, fd, sampling, reads);
+        return None;
+    }
+    thread.left_out = 0;
+    let file = OpenFile::of(fd)?;
     let state = file.state()?;
     thread.call = plain(call, &file);
     let reads = thread.call & call::FAMILY == call::READS;
     if reads && is_socket(state.class.get()) {
         thread.reads = thread.reads.wrapping_add(1);
     }
-    let fd = thread.fd;
     let direction = if reads || call == call::SPLICE {
         Direction::Read
     } else {
         Direction::Write
     };
+    let state = sample::current(&file, state, direction, sampling)?;
+    if may_be_noted && state.bits.get() & LEFT_OUT != 0 {
+        sample::note(thread, fd, sampling, reads);
+        return None;
+    }
     let mut wanted = call != call::TEE && observed(state, fd, direction) && !ignored(state);
     match call {
         call::SPLICE => wanted |= prepare_splice(regs.arg(2), thread),

@@ -10,11 +10,12 @@ use crate::{
     execution,
     file::{Direction, is_socket, observed, same},
     heap,
-    maps::{ANNOUNCED, FileState, PENDING, REGULAR, ThreadState, UNREPORTED},
+    maps::{ANNOUNCED, FileState, PENDING, REGULAR, ThreadState, UNOBSERVED, UNREPORTED},
     mem,
     regs::Regs,
     report::{advance, position, refund, report, report_bare},
     ring::{self, cpu},
+    sample,
     take::{self, EAGAIN},
     thread::Thread,
     vector, wake,
@@ -45,6 +46,12 @@ pub fn watched(thread: Thread, regs: u64, ret: i64) {
                 return;
             }
             finish(thread, regs, state, ret);
+        } else if state.bits & UNOBSERVED != 0 {
+            state.bits = 0;
+            // The connection may have been taken up while the call waited: what it brought belongs to that.
+            if state.left_out != sample::in_force() {
+                unpaired(thread, regs, ret);
+            }
         }
         return;
     }

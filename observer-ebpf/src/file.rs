@@ -15,7 +15,7 @@ use observer_abi::{
 use crate::{
     atomic,
     config::offset,
-    maps::{CPUS, FILES, FileState, IGNORED, NO_TURN, REGULAR},
+    maps::{CPUS, FILES, FileState, IGNORED, LEFT_OUT, NO_TURN, REGULAR},
     mem,
 };
 
@@ -157,9 +157,9 @@ impl OpenFile {
         self.known()
     }
 
-    /// Gives it an identity and a class.
+    /// Gives it an identity, which is a new one if it had one, and a class.
     #[inline(never)]
-    fn enrol(&self) -> i32 {
+    pub fn enrol(&self) -> i32 {
         let Some(cpu) = CPUS.get_ptr_mut(0) else {
             return -1;
         };
@@ -184,7 +184,8 @@ impl OpenFile {
             turn: Cell::new(NO_TURN),
             closing: Cell::new(0),
             reader: Cell::new(0),
-            tail: 0,
+            sampling: Cell::new(0),
+            between: Cell::new(0),
         };
         match FILES.insert(self.address, &state, u64::from(how)) {
             Ok(()) => 0,
@@ -248,7 +249,7 @@ fn next(cpu: *mut CpuState) -> u64 {
 /// a log when it is written as standard output or error.
 #[inline(always)]
 pub fn observed(state: &FileState, fd: i32, direction: Direction) -> bool {
-    if state.bits.get() & IGNORED != 0 {
+    if state.bits.get() & (IGNORED | LEFT_OUT) != 0 {
         return false;
     }
     match state.class.get() {

@@ -32,7 +32,7 @@ pub struct FileState {
     pub flags: u32,
     /// One of `observer_abi::class`, or [`REGULAR`].
     pub class: Cell<u8>,
-    /// [`ANNOUNCED`], [`IGNORED`], [`CLIENT`].
+    /// [`ANNOUNCED`], [`IGNORED`], [`CLIENT`], [`LEFT_OUT`], [`REDRAW`].
     pub bits: Cell<u8>,
     /// Direction of the last data, [`NO_TURN`] before any.
     pub turn: Cell<u8>,
@@ -40,8 +40,10 @@ pub struct FileState {
     pub closing: Cell<u8>,
     /// With [`CLIENT`]: the thread that read last, or tried to.
     pub reader: Cell<u32>,
-    /// Unused, zero.
-    pub tail: u32,
+    /// A connection: the [`Control::sampling`] by which it was described or left out last.
+    pub sampling: Cell<u32>,
+    /// A connection: what its lots are drawn from, once it was described.
+    pub between: Cell<u64>,
 }
 
 // SAFETY: each cell is read and written as a whole by single instructions; positions, where that is
@@ -53,10 +55,14 @@ pub const REGULAR: u8 = 0x80;
 
 /// [`FileState::bits`]: a `File` record is in the ring.
 pub const ANNOUNCED: u8 = 1;
-/// [`FileState::bits`]: userspace wants to hear no more of it, or it was left out by its lot.
+/// [`FileState::bits`]: userspace wants to hear no more of it.
 pub const IGNORED: u8 = 2;
 /// [`FileState::bits`]: a socket that was connected here, or first written to.
 pub const CLIENT: u8 = 4;
+/// [`FileState::bits`]: a connection that is left out by its lot.
+pub const LEFT_OUT: u8 = 8;
+/// [`FileState::bits`]: a connection to be described again, or left out, before its next data.
+pub const REDRAW: u8 = 16;
 
 /// [`FileState::turn`]: no data yet.
 pub const NO_TURN: u8 = 2;
@@ -96,12 +102,19 @@ pub struct ThreadState {
     pub reads: u32,
     /// 1: it was told that the thread uses an `io_uring`.
     pub ring: u32,
+    /// Not 0: the thread's last call that moved bytes was about a connection that is left out while
+    /// [`Control::sampling`] is this.
+    pub left_out: u32,
+    /// The descriptor of that connection.
+    pub left_out_fd: i32,
 }
 
 /// [`ThreadState::bits`]: a call whose return is to be looked at is in flight.
 pub const PENDING: u8 = 1;
 /// [`ThreadState::bits`]: nothing was reported when the call began, and no position was advanced.
 pub const UNREPORTED: u8 = 2;
+/// [`ThreadState::bits`]: a read from a connection that was left out when the call began.
+pub const UNOBSERVED: u8 = 4;
 
 /// One element of a vectored call, `struct iovec`.
 #[repr(C)]

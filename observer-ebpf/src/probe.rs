@@ -53,6 +53,15 @@ pub fn go_take(regs: u64) {
     }
 }
 
+/// A value passes between goroutines at a place that `tell` is for.
+#[inline(always)]
+pub fn go_channel(regs: u64, tell: fn(Thread, &Layout, u64) -> Option<()>) {
+    if let Some((thread, layout)) = layout(runtime::GO) {
+        // What can't be read is not told.
+        let _ = tell(thread, layout, regs);
+    }
+}
+
 /// The task whose header is at `task` is handed to a scheduler of tokio's for the first time.
 #[inline(always)]
 pub fn tokio_branch(task: u64) {

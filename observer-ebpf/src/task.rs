@@ -69,6 +69,7 @@ fn born(tgid: u32, tid: u32) {
         state.bits = 0;
         state.waited = 0;
         state.ring = 0;
+        state.left_out = 0;
     }
     let kind = if tgid == parent {
         kind::SPAWN
@@ -95,6 +96,7 @@ pub fn exec() {
     {
         // Rings are closed, as are all descriptors that the kernel makes so.
         state.ring = 0;
+        state.left_out = 0;
     }
     if is_watched(cell) || (setting!(all_execs) != 0 && cell & watch::EXCLUDED == 0) {
         send(kind::EXEC, pid_tgid, tgid, pid_tgid as u32);

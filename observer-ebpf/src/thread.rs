@@ -44,6 +44,7 @@ impl Thread {
             state.tid = self.tid();
             state.waited = 0;
             state.ring = 0;
+            state.left_out = 0;
         }
         if !self.of_generation(state) {
             state.ring = 0;

@@ -66,6 +66,7 @@ const HOUSES: [House; 2] = [
             "kubernetes",
             "kernel",
             "runtimes",
+            "budget",
             "watch",
             "check",
             "agent",

@@ -277,7 +277,7 @@ pub const fn policy_slot(file: u64, bits: u32) -> u32 {
 }
 
 /// Words in a [`Layout`].
-pub const LAYOUT_WORDS: usize = 15;
+pub const LAYOUT_WORDS: usize = 24;
 
 /// Words of the [`Layout`] of a Go program. Offsets of registers are those in `struct pt_regs`; other
 /// offsets are those of fields in the structures of the program, in bytes.
@@ -312,6 +312,24 @@ pub mod go {
     pub const FD: usize = 13;
     /// `net.netFD.pfd.Sysfd`.
     pub const SYSFD: usize = 14;
+    /// Offset of the register that holds the frame pointer.
+    pub const FRAME: usize = 15;
+    /// Offsets of the registers that hold the first three arguments of a function.
+    pub const ARGUMENTS: [usize; 3] = [7, 6, 16];
+    /// `runtime.sudog.g`: the goroutine that waits for a channel.
+    pub const WAITS: usize = 17;
+    /// `runtime.sudog.elem`: where its value is, or is to go.
+    pub const ELEM: usize = 18;
+    /// `runtime.g.sched.bp`: the frame pointer of a goroutine that does not run.
+    pub const PARKED: usize = 19;
+    /// `runtime.hchan.dataqsiz`: how many values may wait in the channel.
+    pub const QUEUE: usize = 20;
+    /// `runtime.hchan.buf`: where they do.
+    pub const BUF: usize = 21;
+    /// `runtime.hchan.elemsize`, two bytes: how long each is.
+    pub const ELEM_SIZE: usize = 22;
+    /// `runtime.hchan.recvx`: the number of the next one.
+    pub const RECV: usize = 23;
 }
 
 /// How the executions of one process are read: the value of the `RUNTIMES` map, by process id.
@@ -333,9 +351,10 @@ pub struct Control {
     /// Set by the reader before it sleeps: wake it once this many bytes wait in the ring. Cleared by
     /// the probe that wakes it; 0 means that the reader is awake.
     pub wake_at: u32,
-    /// Share of connections that are not to be observed, in 65 536ths, at most 65 535: those with the
-    /// highest lots ([`lot`](super::lot)). A connection is judged by it when its first bytes move.
-    pub left_out: u32,
+    /// 0 if all connections are observed. Else, in the low half, the share of those that are not, in 65 536ths: those
+    /// with the highest lots ([`lot`](super::lot)); in the high half the window of time, in each of which lots are drawn anew.
+    /// A connection is judged by it when its first bytes move, and whenever it has changed when a request begins.
+    pub sampling: u32,
 }
 
 /// What one CPU counted, in the `CPUS` map.
@@ -401,6 +420,6 @@ const _: () = {
     assert!(size_of::<Offsets>() == 37 * 4);
     assert!(size_of::<Policy>() == 32);
     assert!(size_of::<Control>() == 8);
-    assert!(size_of::<Layout>() == 128);
+    assert!(size_of::<Layout>() == 200);
     assert!(size_of::<CpuState>() == 72);
 };

@@ -82,8 +82,22 @@ pub mod kind {
     /// What the runtime of a process keeps of the thread that moves bytes or takes a connection, just before that:
     /// [`Heap`](super::Heap).
     pub const HEAP: u8 = 16;
+    /// An execution handed a value to another one, at once or through a queue: [`Passed`](super::Passed).
+    pub const PASSED: u8 = 17;
     /// The highest value in use.
-    pub const LAST: u8 = HEAP;
+    pub const LAST: u8 = PASSED;
+}
+
+/// Values of [`Passed::how`].
+pub mod passed {
+    /// The giver's value went to the taker, which waited for it, or the other way round.
+    pub const DIRECT: u8 = 1;
+    /// The giver put a value into a queue.
+    pub const PUT: u8 = 2;
+    /// The taker got a value out of a queue.
+    pub const GOT: u8 = 3;
+    /// The highest value in use.
+    pub const LAST: u8 = GOT;
 }
 
 /// Values of [`Item::how`].
@@ -94,6 +108,14 @@ pub mod item {
     pub const TAKEN: u8 = 2;
     /// The highest value in use.
     pub const LAST: u8 = TAKEN;
+}
+
+/// Values of [`Item::what`].
+pub mod content {
+    /// Work: whoever takes it does it until it takes the next one.
+    pub const WORK: u8 = 0;
+    /// What was logged: whoever takes it writes it to the log.
+    pub const RECORD: u8 = 1;
 }
 
 /// Values of [`Data::runtime`]: what kind of execution identity goes with a record.
@@ -422,7 +444,7 @@ pub struct Nudge {
 }
 
 /// A piece of work was put into a queue of a runtime's executor, or taken out of it (CPython: a `_WorkItem` of
-/// `concurrent.futures.ThreadPoolExecutor`).
+/// `concurrent.futures.ThreadPoolExecutor`); or what was logged, into a logger's queue (a `LogRecord` of `logging`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Item {
@@ -438,8 +460,40 @@ pub struct Item {
     pub runtime: u8,
     /// One of [`item`].
     pub how: u8,
+    /// One of [`content`].
+    pub what: u8,
     /// Unused, zero.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
+}
+
+/// An execution handed a value to another one (a goroutine, through a channel).
+///
+/// Told of takers near the beginning of whose stack the value is received: what is received further down, in the
+/// middle of some work, does not say what that work is for.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Passed {
+    /// Start of the record: the thread on which one of the two runs.
+    pub header: Header,
+    /// The execution that gave the value, as in [`Data::execution`]; 0 if none did, or the value is too small to be work.
+    pub giver: u64,
+    /// The execution that took it; 0 with [`passed::PUT`].
+    pub taker: u64,
+    /// Address of the place in the queue, or of the whole queue with [`passed::DIRECT`]; 0 if nothing was noted of
+    /// what was put there.
+    pub place: u64,
+    /// The value's first eight bytes.
+    pub value: u64,
+    /// How far below the beginning of its stack the taker receives, bytes; 0 if that is not known.
+    pub depth: u32,
+    /// One of [`passed`].
+    pub how: u8,
+    /// One of [`runtime`].
+    pub runtime: u8,
+    /// 1 if values may wait in the queue.
+    pub queued: u8,
+    /// Unused, zero.
+    pub reserved: u8,
 }
 
 /// Where a thread of Java makes objects, and which object is the task that it has taken from the queue of its pool.
@@ -494,4 +548,5 @@ const _: () = {
     assert!(size_of::<Nudge>() == 56);
     assert!(size_of::<Item>() == 64);
     assert!(size_of::<Heap>() == 72);
+    assert!(size_of::<Passed>() == 72);
 };

@@ -4,6 +4,8 @@
 //! runtime makes on a stack of its own, find something else there, or a goroutine that does not run:
 //! a goroutine is believed only while the stack pointer lies in its stack.
 
+pub mod channel;
+
 use observer_abi::{
     control::{Layout, go},
     runtime,

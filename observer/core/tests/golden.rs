@@ -76,6 +76,7 @@ fn told(judged: &[Judged]) -> String {
             }
             Judged::Explanation(_) => unreachable!("none was asked for"),
             Judged::Loss(loss) => writeln!(text, "loss {:?} {}", loss.what, loss.count).unwrap(),
+            Judged::Sampling(sampling) => writeln!(text, "sampled {}", sampling.share).unwrap(),
             Judged::Summary(s) => {
                 writeln!(text, "summary {:?} {:?}", s.verdicts.0, s.log_verdicts.0).unwrap();
             }

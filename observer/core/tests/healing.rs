@@ -106,16 +106,7 @@ fn heal(inputs: &[Fed], lost: u64, settings: Settings) -> Vec<Healed> {
     let mut healer = Healer::new(settings);
     let (mut judged, mut out) = (Vec::new(), Vec::new());
     for input in inputs {
-        let input = match input {
-            Fed::Record(raw) => Input::Record(raw),
-            Fed::Process(facts) => Input::Process(facts.clone()),
-            Fed::File(facts) => Input::File(facts.clone()),
-            Fed::Sampling(keep) => Input::Sampling { keep: *keep },
-            Fed::Tick(now) => Input::Tick {
-                now: KernelNanos(*now),
-                lost,
-            },
-        };
+        let input = input.input(lost);
         if let Input::Process(facts) = &input {
             healer.process(facts);
         }

@@ -12,6 +12,7 @@ use observer_core::judged::WallTime;
 use observer_core::judged::counts::Counted;
 use tokio::sync::oneshot;
 
+use crate::budget::Ceiling;
 use crate::kernel::{Counters, ProbeStatus};
 use crate::otlp::{Exported, Gauge};
 
@@ -50,21 +51,12 @@ pub struct Board {
     heard: AtomicU64,
     /// Share of connections that is observed, in 65 536ths.
     keep: AtomicU32,
-    over: [AtomicU64; 2],
+    over: [AtomicU64; 3],
     reloads: [AtomicU64; 2],
     /// What tells how the export stands.
     export: OnceLock<Gauge>,
     /// What the operator should know now, in words.
     notes: Mutex<BTreeSet<String>>,
-}
-
-/// What may be above its ceiling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ceiling {
-    /// Processor time.
-    Cpu,
-    /// Memory.
-    Memory,
 }
 
 impl Board {
@@ -176,14 +168,14 @@ impl Board {
         self.export.get().map(Gauge::read).unwrap_or_default()
     }
 
-    /// Counts a second above a ceiling.
+    /// Counts a second above a ceiling, or once that the ring was too full.
     pub fn over(&self, what: Ceiling) {
         self.over[what as usize].fetch_add(1, Relaxed);
     }
 
-    /// Seconds above the ceilings of processor time and memory.
-    pub fn seconds_over(&self) -> [u64; 2] {
-        [self.over[0].load(Relaxed), self.over[1].load(Relaxed)]
+    /// Seconds above the ceilings of processor time and memory, and how often the ring was too full.
+    pub fn over_budget(&self) -> [u64; 3] {
+        [0, 1, 2].map(|ceiling: usize| self.over[ceiling].load(Relaxed))
     }
 
     /// Counts a reload of the configuration.

@@ -13,7 +13,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::board::{Board, Snapshot};
-use super::usage::Usage;
+use crate::budget::Usage;
 use crate::kernel::ProbeState;
 use crate::otlp::Exported;
 
@@ -284,12 +284,16 @@ fn state(board: &Board, folded: Folded, own: &mut Own) {
         "Share of connections that is observed; below 1, counts are of that share",
         board.keep(),
     );
-    let [cpu, memory] = board.seconds_over();
+    let [cpu, memory, ring] = board.over_budget();
     let row = |name: &'static str, key: &str, n: u64| (vec![(name, key.to_owned())], float(n));
     own.totals(
         "observer_agent_over_budget_seconds",
-        "Seconds above a ceiling of the budget",
-        [row("ceiling", "cpu", cpu), row("ceiling", "memory", memory)],
+        "Seconds above a ceiling of the budget; of the ring, how often it was too full",
+        [
+            row("ceiling", "cpu", cpu),
+            row("ceiling", "memory", memory),
+            row("ceiling", "ring", ring),
+        ],
     );
     let [failed, fine] = board.reloads();
     own.totals(

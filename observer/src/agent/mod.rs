@@ -7,7 +7,6 @@
 //! ```
 
 mod board;
-mod budget;
 mod choose;
 mod daemons;
 mod fold;
@@ -16,7 +15,6 @@ mod metrics;
 mod reload;
 mod serve;
 mod sink;
-mod usage;
 
 use std::io;
 use std::sync::Arc;
@@ -24,7 +22,6 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use board::Board;
-use budget::Governor;
 use choose::{ByRules, Current, Rules};
 use observer_core::engine::Input;
 use observer_core::facts::{PeerFacts, PeerName};
@@ -34,6 +31,7 @@ use rustix::system::uname;
 use serve::{ServeError, Server};
 use sink::AgentSink;
 
+use crate::budget::Governor;
 use crate::cli::agent::{
     AgentArgs, AgentPlan, KubernetesMode, KubernetesPlan, Listen, ReadError, load,
 };
@@ -102,7 +100,7 @@ pub fn run(args: &AgentArgs) -> Result<Exit, Error> {
     let board = Arc::new(Board::new(node, now()));
     let current = Current::default();
     current.set(rules(&plan));
-    let governor = Governor::new(plan.budget, Arc::clone(&board));
+    let governor = Governor::new(plan.budget);
     let reloader = Reloader::new(
         args.clone(),
         plan.clone(),
@@ -159,6 +157,9 @@ pub fn run(args: &AgentArgs) -> Result<Exit, Error> {
     Ok(Exit::Ok)
 }
 
+/// Shown while not everything is observed.
+const SAMPLED: &str = "only a share of connections is observed: counts are of that share, and of the rest there are estimates";
+
 /// What the session does beside its work, whenever it looks for records.
 fn pulse(board: Arc<Board>, mut governor: Governor, directory: Option<Arc<Directory>>) -> Pulse {
     Box::new(move |capture, into| {
@@ -168,10 +169,13 @@ fn pulse(board: Arc<Board>, mut governor: Governor, directory: Option<Arc<Direct
         for (at, peer) in directory.iter().flat_map(|d| d.take_changes()) {
             into(Input::Peer(peer_facts(at, peer)));
         }
-        if let Some(keep) = governor.look() {
-            // First the probes: what they decide by the new share says so itself.
-            capture.sample(keep);
-            into(Input::Sampling { keep });
+        if let Some(change) = governor.look(capture, |ceiling| board.over(ceiling)) {
+            if change.is_of_share() {
+                eprintln!("observer: {change}");
+                board.set_keep(change.keep);
+                board.note(SAMPLED, change.leaves_out());
+            }
+            change.apply(capture, into);
         }
     })
 }
@@ -267,7 +271,7 @@ fn describe(plan: &AgentPlan) -> Vec<String> {
         format!("not observed: {}", list(&plan.exclude, "nothing more")),
         format!("metrics and status: {listen}; JSON: {json}; OTLP: {otlp}"),
         format!(
-            "budget: {} of a core, {}, {} of connections",
+            "budget: {}, {}, {} of connections",
             plan.budget.cpu, plan.budget.memory, plan.budget.sample
         ),
     ]

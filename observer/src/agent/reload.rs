@@ -9,9 +9,9 @@ use signal_hook::consts::SIGHUP;
 use signal_hook::iterator::Signals;
 
 use super::board::Board;
-use super::budget::Limits;
 use super::choose::Current;
 use super::rules;
+use crate::budget::Limits;
 use crate::cli::agent::{AgentArgs, AgentPlan, load};
 
 /// Puts a new configuration into force, as far as that goes without a new start.
@@ -107,8 +107,8 @@ fn needs_start(old: &AgentPlan, new: &AgentPlan) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::budget::Governor;
     use super::*;
+    use crate::budget::Governor;
 
     #[test]
     fn a_wrong_file_changes_nothing_and_a_right_one_what_can_be_changed() {
@@ -121,8 +121,7 @@ mod tests {
             ..AgentArgs::default()
         };
         let plan = load(&args).unwrap();
-        let board = Arc::new(Board::new("x".into(), observer_core::judged::WallTime(0)));
-        let limits = Governor::new(plan.budget, board).limits();
+        let limits = Governor::new(plan.budget).limits();
         let mut reloader = Reloader::new(args, plan, Current::default(), limits);
         write("include: [{exe: b}]\nmetrics: {listen: off}");
         assert!(reloader.reload());

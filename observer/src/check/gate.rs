@@ -134,12 +134,8 @@ fn calls(edge: &Edge, limits: &Limits, known: bool) -> Verdict {
 }
 
 fn cause(why: &Why) -> Cause {
-    let mut text = format!("{} × {}", words::number(why.count), why.explanation);
-    if !why.routes.is_empty() {
-        text.push_str(&format!(": {}", why.routes.join(", ")));
-    }
     Cause {
-        why: text,
+        why: words::cause(why.count, &why.explanation, &why.routes),
         fix: why.fix.clone(),
     }
 }
@@ -155,7 +151,7 @@ fn lines(service: &Service, limits: &Limits, known: bool) -> Verdict {
             .line_why
             .iter()
             .map(|why| Cause {
-                why: format!("{} × {}", words::number(why.count), why.explanation),
+                why: words::cause(why.count, &why.explanation, &[]),
                 fix: why.fix.clone(),
             })
             .collect(),

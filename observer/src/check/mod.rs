@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use observer_core::judged::Summary;
 
 use crate::cli::args::NodeTurns;
+use crate::cli::budget::Budget;
 use crate::cli::check::{CheckPlan, From};
 use crate::cli::exit::Exit;
 use crate::cli::plan::{ShowPlan, WatchPlan};
@@ -108,6 +109,8 @@ fn watched(plan: &CheckPlan) -> Result<(Report, Option<u8>), Error> {
         command: command.clone(),
         duration: *duration,
         node: NodeTurns::default(),
+        // A gate that looks at a part of what happened lets the rest through.
+        budget: Budget::NONE,
         record: None,
         types: types.clone(),
         show: ShowPlan {

@@ -9,6 +9,7 @@ use observer_core::judged::SubjectId;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::agent::AgentArgs;
+use super::budget::BudgetArgs;
 use super::check::CheckArgs;
 use super::export::HealArgs;
 use super::report::ReportArgs;
@@ -143,6 +144,9 @@ pub struct WatchArgs {
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     pub node: NodeTurns,
     #[command(flatten)]
+    /// What it may take.
+    pub budget: BudgetArgs,
+    #[command(flatten)]
     /// What is said of the kernel.
     pub kernel: KernelArgs,
     /// Start this command and watch it from its first instruction; ends when it ends
@@ -165,6 +169,9 @@ pub struct LogsArgs {
     /// Whether turns of Node's event loop are told apart
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     pub node: NodeTurns,
+    #[command(flatten)]
+    /// What it may take.
+    pub budget: BudgetArgs,
     #[command(flatten)]
     /// What is said of the kernel.
     pub kernel: KernelArgs,

@@ -2,12 +2,14 @@
 
 pub mod agent;
 pub mod args;
+pub mod budget;
 pub mod check;
 pub mod exit;
 pub mod export;
 pub mod pattern;
 pub mod plan;
 pub mod report;
+pub mod size;
 
 #[cfg(test)]
 mod tests;

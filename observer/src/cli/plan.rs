@@ -10,6 +10,7 @@ use observer_core::judged::{LogVerdict, SubjectId, Verdict};
 use super::args::{
     Color, Logs, LogsArgs, NodeTurns, Output, Redact, ReplayArgs, SelectArgs, ShowArgs, WatchArgs,
 };
+use super::budget::Budget;
 use super::export::{self, HealPlan};
 
 /// Why arguments make no sense.
@@ -56,7 +57,7 @@ pub enum PlanError {
 }
 
 /// What `watch` is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WatchPlan {
     /// What to watch.
     pub selection: Selection,
@@ -66,6 +67,8 @@ pub struct WatchPlan {
     pub duration: Option<Duration>,
     /// Whether turns of Node's event loop are told apart.
     pub node: NodeTurns,
+    /// What it may take.
+    pub budget: Budget,
     /// Where to record to.
     pub record: Option<PathBuf>,
     /// The file that tells the kernel's types.
@@ -208,6 +211,7 @@ pub fn watch(args: WatchArgs) -> Result<WatchPlan, PlanError> {
         command,
         duration: args.duration,
         node: args.node,
+        budget: args.budget.budget(),
         record: args.record,
         types: args.kernel.btf,
         show: show(args.show)?,
@@ -236,6 +240,7 @@ pub fn logs(args: LogsArgs) -> Result<WatchPlan, PlanError> {
         command,
         duration: args.duration,
         node: args.node,
+        budget: args.budget.budget(),
         record: None,
         types: args.kernel.btf,
         show: ShowPlan {

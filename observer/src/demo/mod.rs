@@ -25,6 +25,7 @@ use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
 
 use crate::cli::args::{DemoArgs, NodeTurns};
+use crate::cli::budget::Budget;
 use crate::cli::exit::Exit;
 use crate::cli::plan::{Selection, ShowPlan, WatchPlan};
 use crate::sink::{Canvas, Sink};
@@ -86,6 +87,7 @@ fn plan(shop: &Shop, args: &DemoArgs) -> WatchPlan {
         command: None,
         duration: None,
         node: NodeTurns::default(),
+        budget: Budget::NONE,
         record: None,
         types: args.kernel.btf.clone(),
         show: ShowPlan {

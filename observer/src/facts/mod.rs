@@ -12,9 +12,6 @@ mod runtime;
 mod service;
 mod tracker;
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-
 use observer_core::facts::{FileFacts, ProcessFacts, Runtime};
 use observer_core::ids::{FileId, Tgid};
 use observer_core::text::printable;
@@ -23,8 +20,6 @@ pub use tracker::Tracker;
 
 /// What `/proc/PID/fd` says of an `io_uring` (`io_uring/io_uring.c`: `anon_inode_create_getfile`).
 const RING: &str = "anon_inode:[io_uring]";
-/// How much is read of a process's list of mappings, bytes.
-const MAPS_LIMIT: u64 = 1 << 20;
 /// The longest service name, in characters.
 const NAME_LIMIT: usize = 80;
 
@@ -84,20 +79,12 @@ pub fn ring(process: &Process, runtime: Option<Runtime>) -> bool {
 fn drives_sockets(process: &Process, runtime: Option<Runtime>) -> bool {
     match runtime {
         Some(Runtime::Node) => false,
-        Some(Runtime::Python) => !has_mapped(process, "/uvloop/loop."),
+        Some(Runtime::Python) => {
+            let mut mapped = process.mappings();
+            !mapped.any(|line| line.contains("/uvloop/loop."))
+        }
         _ => true,
     }
-}
-
-/// Whether a file with `part` in its path is mapped by a process.
-fn has_mapped(process: &Process, part: &str) -> bool {
-    let Ok(maps) = File::open(process.path("maps")) else {
-        return false;
-    };
-    let mut lines = BufReader::new(maps.take(MAPS_LIMIT))
-        .split(b'\n')
-        .map_while(Result::ok);
-    lines.any(|line| String::from_utf8_lossy(&line).contains(part))
 }
 
 /// What is known about the file behind a descriptor of a process, if it is one with a path.

@@ -1,7 +1,7 @@
 //! Bounded reads of `/proc`.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +10,9 @@ use observer_core::text::printable_bytes;
 /// The longest part of a file in `/proc` that is read, bytes. A page of environment is usual; more
 /// than this is no service's name.
 const READ_LIMIT: u64 = 256 * 1024;
+
+/// The longest part of a list of mappings that is read, bytes.
+const MAPS_LIMIT: u64 = 16 << 20;
 
 /// A mounted `/proc`.
 #[derive(Clone, Debug)]
@@ -95,6 +98,16 @@ impl Process {
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
+    }
+
+    /// What is mapped into it, a line of `/proc/PID/maps` each.
+    pub fn mappings(&self) -> impl Iterator<Item = String> {
+        let maps = File::open(self.path("maps")).ok();
+        let maps = maps.map(|maps| BufReader::new(maps.take(MAPS_LIMIT)));
+        let lines = maps.into_iter().flat_map(|maps| maps.split(b'\n'));
+        lines
+            .map_while(Result::ok)
+            .map(|line| String::from_utf8_lossy(&line).into_owned())
     }
 
     /// Its name as the kernel keeps it, at most 15 bytes.

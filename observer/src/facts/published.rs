@@ -5,7 +5,6 @@
 //! bounded.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value};
@@ -13,9 +12,6 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
 use super::proc::Process;
-
-/// The longest part of a list of mappings that is read, in bytes.
-const MAX_MAPS: u64 = 16 << 20;
 
 /// The longest payload that is read, in bytes: as the OpenTelemetry profiler does.
 const MAX_PAYLOAD: u32 = 16 << 10;
@@ -70,11 +66,7 @@ pub(super) fn attributes(process: &Process) -> Vec<(String, String)> {
 
 /// Address of the mapping.
 fn mapping(process: &Process) -> Option<u64> {
-    let maps = File::open(process.path("maps")).ok()?;
-    BufReader::new(maps.take(MAX_MAPS))
-        .split(b'\n')
-        .map_while(Result::ok)
-        .find_map(|line| named(&String::from_utf8_lossy(&line)))
+    process.mappings().find_map(|line| named(&line))
 }
 
 /// Address of a mapping, if a line of `/proc/PID/maps` is about the right one.

@@ -11,7 +11,7 @@ use aya::{
     programs::{Program, ProgramError, RawTracePoint, TracePoint},
 };
 
-use super::{CaptureError, error::os_error, host, patch::Features, stats::ProgramStats};
+use super::{CaptureError, error::os_error, host, patch::Features, refused, stats::ProgramStats};
 
 /// What a program is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ pub fn attach(object: &mut Ebpf, features: &Features) -> Result<Vec<ProbeStatus>
             let missed = match features.preempted {
                 true => try_place(object, probe.perf)
                     .err()
-                    .map(|error| chain(&error)),
+                    .map(|error| told(&error)),
                 false => None,
             };
             if let Some(why) = missed.as_ref().filter(|_| !features.undisturbed()) {
@@ -224,7 +224,7 @@ fn essential(name: &'static str, error: ProgramError) -> CaptureError {
         ProgramError::LoadError { verifier_log, .. } if !verifier_log.to_string().is_empty() => {
             CaptureError::Probe {
                 name,
-                reason: error.to_string(),
+                reason: told(&error),
             }
         }
         _ => match CaptureError::classify("load BPF programs", error) {
@@ -240,8 +240,23 @@ fn essential(name: &'static str, error: ProgramError) -> CaptureError {
 /// What an error says of a probe.
 pub fn state(error: &ProgramError) -> ProbeState {
     match os_error(error) {
-        Some(libc::ENOENT) => ProbeState::Unsupported(chain(error)),
-        _ => ProbeState::Broken(chain(error)),
+        Some(libc::ENOENT) => ProbeState::Unsupported(told(error)),
+        _ => ProbeState::Broken(told(error)),
+    }
+}
+
+/// What an error of a program says, to people.
+#[must_use]
+pub fn told(error: &ProgramError) -> String {
+    match error {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => match verifier_log.to_string() {
+            log if log.trim().is_empty() => chain(io_error),
+            log => refused::words(&io_error.to_string(), &log),
+        },
+        error => chain(error),
     }
 }
 

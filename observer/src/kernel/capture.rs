@@ -1,6 +1,6 @@
 //! The capture: everything of the kernel edge behind one type.
 
-use std::{io, time::Duration};
+use std::{cell::Cell, io, time::Duration};
 
 use aya::{Ebpf, maps::MapError, programs::ProgramError};
 use observer_abi::control::Layout;
@@ -44,6 +44,7 @@ pub struct Capture {
     counters: CpuCounters,
     misses: Misses,
     status: Vec<ProbeStatus>,
+    ring_lost: Cell<u64>,
     object: Ebpf,
 }
 
@@ -68,6 +69,7 @@ impl Capture {
             counters: CpuCounters::open(&mut object)?,
             status: attach(&mut object, &features)?,
             misses: Misses::open(&object),
+            ring_lost: Cell::new(0),
             object,
         })
     }
@@ -192,12 +194,13 @@ impl Capture {
         }
     }
 
-    /// Observes only a share of the connections that the probes have not seen yet, in 65 536ths: those with the
-    /// lowest lots ([`observer_abi::lot`]). Of the others, one record says that they are left out.
-    pub fn sample(&self, keep: u32) {
+    /// Observes only a share of the connections, in 65 536ths: those with the lowest lots in this window of time
+    /// ([`observer_abi::lot`]). The probes decide it when the first bytes of a connection move, and anew when a request begins on it
+    /// after share or window have changed. Of those that are left out, one record says so.
+    pub fn sample(&self, keep: u32, window: u16) {
         let left_out = (1_u32 << 16).saturating_sub(keep.max(1));
-        self.ring
-            .leave_out(u16::try_from(left_out).unwrap_or(u16::MAX));
+        let left_out = u16::try_from(left_out).unwrap_or(u16::MAX);
+        self.ring.leave_out(left_out, window);
     }
 
     /// What was lost since the capture began: of [`counters`](Self::counters) what is cheap enough to
@@ -206,7 +209,28 @@ impl Capture {
     /// reported is lost without a count of its own.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.counters.sum().lost + self.misses.sum()
+        let lost = self.counters.sum().lost;
+        self.ring_lost.set(lost);
+        lost + self.misses.sum()
+    }
+
+    /// Records for which the ring had no room, as known when [`lost`](Self::lost) was asked last.
+    #[must_use]
+    pub fn ring_lost(&self) -> u64 {
+        self.ring_lost.get()
+    }
+
+    /// The part of the ring that was full at the last drain, 0–1.
+    #[must_use]
+    pub fn filled(&self) -> f64 {
+        self.ring.filled()
+    }
+
+    /// How long all probes have run, nanoseconds; counted only while [`aya::sys::enable_stats`] or the sysctl of the same
+    /// meaning is in force.
+    #[must_use]
+    pub fn probe_nanos(&self) -> u64 {
+        self.programs().iter().map(|program| program.nanos).sum()
     }
 
     /// What was counted since the capture began.

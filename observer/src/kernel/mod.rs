@@ -21,6 +21,7 @@ pub(crate) mod host;
 mod object;
 mod offsets;
 mod patch;
+mod refused;
 mod ring;
 mod runtimes;
 mod select;
@@ -34,7 +35,7 @@ mod types;
 mod user;
 mod watch;
 
-pub use attach::{Place, ProbeState, ProbeStatus};
+pub use attach::{Place, ProbeState, ProbeStatus, told};
 pub use btf::BtfError;
 pub use capture::Capture;
 pub use config::CaptureConfig;

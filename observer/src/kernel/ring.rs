@@ -39,6 +39,8 @@ pub struct Ring {
     epoll: OwnedFd,
     size: u32,
     quiet: u32,
+    /// Bytes of the last drain.
+    drained: usize,
     /// The most bytes of one drain since that was last asked for.
     waited: AtomicU64,
 }
@@ -69,6 +71,7 @@ impl Ring {
             epoll,
             size,
             quiet: 0,
+            drained: 0,
             waited: AtomicU64::new(0),
         })
     }
@@ -107,6 +110,7 @@ impl Ring {
                 break;
             }
         }
+        self.drained = bytes;
         self.waited.fetch_max(bytes as u64, Relaxed);
         self.quiet = if count > 0 {
             0
@@ -121,6 +125,11 @@ impl Ring {
         self.size
     }
 
+    /// The part of it that was full at the last look, 0–1.
+    pub fn filled(&self) -> f64 {
+        self.drained as f64 / f64::from(self.size.max(1))
+    }
+
     /// The most bytes that waited at one look since the last call.
     pub fn take_waited(&self) -> u64 {
         self.waited.swap(0, Relaxed)
@@ -132,10 +141,14 @@ impl Ring {
         }
     }
 
-    /// Has the probes leave out connections that are new to them, by their lots: of 65 536, so many.
-    pub fn leave_out(&self, share: u16) {
-        if let Some(word) = self.control.word(offset_of!(Control, left_out)) {
-            word.store(share.into(), SeqCst);
+    /// Has the probes leave out connections by their lots of this window: of 65 536, so many.
+    pub fn leave_out(&self, share: u16, window: u16) {
+        let sampling = match share {
+            0 => 0,
+            share => u32::from(window) << 16 | u32::from(share),
+        };
+        if let Some(word) = self.control.word(offset_of!(Control, sampling)) {
+            word.store(sampling, SeqCst);
         }
     }
 }

@@ -26,11 +26,18 @@ pub struct UserProbe {
 }
 
 impl UserProbe {
-    /// The program without which, wherever that is planned, this one would mislead: work that is seen to be given
-    /// has to be seen to be taken.
+    /// The programs without which, wherever they are planned, this one would mislead: work that is seen to be given
+    /// has to be seen to be taken, and whoever is seen to take some work has to be seen to take the next.
     #[must_use]
-    pub fn needs(&self) -> Option<&'static str> {
-        (self.program == "python_given").then_some("python_taken")
+    pub fn needs(&self) -> &'static [&'static str] {
+        match self.program {
+            "python_given" => &["python_taken"],
+            "python_appended" => &["python_popped"],
+            "go_cleared" | "go_received" | "go_queued" | "go_sent" => {
+                &["go_cleared", "go_received", "go_queued", "go_sent"]
+            }
+            _ => &[],
+        }
     }
 }
 

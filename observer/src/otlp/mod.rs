@@ -296,7 +296,8 @@ impl Exporter {
         match item {
             Judged::Exchange(exchange) => lock(metrics).exchange(exchange),
             Judged::Log(log) => lock(metrics).line(log),
-            Judged::Loss(_) | Judged::Explanation(_) | Judged::Summary(_) => {}
+            Judged::Loss(_) | Judged::Sampling(_) | Judged::Explanation(_) | Judged::Summary(_) => {
+            }
         }
     }
 

@@ -207,14 +207,14 @@ fn line_why(verdicts: &Counts<LogVerdict>, runtime: Option<Runtime>) -> Vec<Line
     let mut why: Vec<LineWhy> = LogVerdict::ALL
         .into_iter()
         .filter_map(|verdict| {
-            let count = verdicts.of(|v| v == verdict);
             Some(LineWhy {
                 verdict,
-                count: (count > 0).then_some(count)?,
+                count: verdicts.of(|v| v == verdict),
                 explanation: verdict.explanation()?.to_owned(),
                 fix: verdict.fix(runtime)?.to_owned(),
             })
         })
+        .filter(|why| why.count > 0)
         .collect();
     why.sort_by_key(|why| std::cmp::Reverse(why.count));
     why

@@ -31,7 +31,7 @@ use observer_core::record::ExecutionKind;
 
 use crate::cli::args::NodeTurns;
 use crate::facts::{Proc, Process};
-use crate::kernel::{Capture, UserLink, UserProbe};
+use crate::kernel::{self, Capture, UserLink, UserProbe};
 use windows::{Account, Turnover, Windows};
 
 /// How the executions of one process are told apart.
@@ -57,9 +57,18 @@ pub struct Unavailable(pub String);
 /// How the executions of a process are told apart; `None` if it has none but threads (yet).
 #[must_use]
 pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavailable>> {
+    plan_again(process, runtime, None)
+}
+
+/// The same where it was planned as in `before` last.
+fn plan_again(
+    process: &Process,
+    runtime: Runtime,
+    before: Option<&Plan>,
+) -> Option<Result<Plan, Unavailable>> {
     match runtime {
         Runtime::Go => Some(go::plan(process)),
-        Runtime::Python => Some(python::plan(process)),
+        Runtime::Python => Some(python::plan(process, before)),
         #[cfg(target_arch = "x86_64")]
         Runtime::Node => Some(node::plan(process)),
         #[cfg(not(target_arch = "x86_64"))]
@@ -109,12 +118,8 @@ fn pause(
         // Libraries that publish are loaded by the service, later on.
         None => PUBLISHING.get(looks),
         Some(Ok(plan)) if runtime == Runtime::Python => {
-            // A service may give its first work to a pool at any time.
-            let pools = plan
-                .probes
-                .iter()
-                .any(|probe| probe.program == "python_given");
-            let last = (!pools).then_some(PAUSES.last()).flatten();
+            // A service may give its first work to a pool, or log its first line through a queue, at any time.
+            let last = (!python::is_whole(plan)).then_some(PAUSES.last()).flatten();
             PAUSES.get(looks).or(last)
         }
         Some(Err(_)) if !is_linked_in(runtime) => PAUSES.get(looks),
@@ -286,7 +291,8 @@ impl Followed {
             self.executions = Some(Executions::Unavailable(why.to_owned()));
             return;
         }
-        let planned = plan(process, runtime).or_else(|| published(process).map(Ok));
+        let planned =
+            plan_again(process, runtime, self.plan.as_ref()).or_else(|| published(process).map(Ok));
         let pause = pause(runtime, planned.as_ref(), self.looks);
         self.again = pause.map(|pause| Instant::now() + pause);
         self.looks = self.looks.saturating_add(1);
@@ -370,17 +376,20 @@ impl Followed {
         let mut failed: Vec<(&str, String)> = Vec::new();
         self.links.retain(|(probe, _)| probes.contains(probe));
         for probe in probes {
-            let needed = probe.needs();
-            if self.links.iter().any(|(there, _)| there == probe)
-                || failed.iter().any(|(program, _)| Some(*program) == needed)
-            {
+            if self.links.iter().any(|(there, _)| there == probe) || lacks(probe, &failed) {
                 continue;
             }
             match capture.attach_user(process, probe) {
                 Ok(link) => self.links.push((probe.clone(), link)),
-                Err(error) => failed.push((probe.program, error.to_string())),
+                // Of a refusal the end of the verifier's log is more than a process's line can tell.
+                Err(error) => {
+                    let told = kernel::told(&error);
+                    let first = told.lines().next().unwrap_or_default();
+                    failed.push((probe.program, first.to_owned()));
+                }
             }
         }
+        self.links.retain(|(probe, _)| !lacks(probe, &failed));
         let tell = |(program, error)| format!("{program}: {error}");
         failed.into_iter().map(tell).collect()
     }
@@ -396,6 +405,12 @@ impl Followed {
             paused: windows.is_some_and(|windows| !windows.is_open()),
         });
     }
+}
+
+/// Whether a program that a probe needs is among those that failed.
+fn lacks(probe: &UserProbe, failed: &[(&str, String)]) -> bool {
+    let needs = probe.needs();
+    failed.iter().any(|(program, _)| needs.contains(program))
 }
 
 /// What running into a probe of `plan` takes on this machine.

@@ -7,8 +7,8 @@ use observer_core::judged::counts::{Cell, Counted, How, Name, Sample, Series};
 use observer_core::judged::{
     Address, Attribution, Candidate, Cause, Counts, EdgeSummary, Estimate, Evidence, Exchange,
     ExchangeId, ExecutionsCount, Explanation, Finding, Inferred, Log, LogContext, LogId,
-    LogSummary, LogVerdict, Loss, LossKind, NotObserved, Rate, Reason, ReasonCount, Role,
-    ServiceSummary, Summary, Tier, Verdict, WallTime, Weighed, WhyCount,
+    LogSummary, LogVerdict, Loss, LossKind, NotObserved, Rate, Reason, ReasonCount, Role, Sampling,
+    ServiceSummary, Shares, Summary, Tier, Verdict, WallTime, Weighed, WhyCount,
 };
 use observer_core::message::Protocol;
 use observer_core::text::Text;
@@ -255,6 +255,14 @@ pub fn loss() -> Loss {
     }
 }
 
+/// One connection in four is observed from now on.
+pub fn sampling() -> Sampling {
+    Sampling {
+        time: at(262_000),
+        share: 0.25,
+    }
+}
+
 fn rate(hits: u64, n: u64, low: f64, high: f64) -> Rate {
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let rate = hits as f64 / n as f64;
@@ -343,6 +351,10 @@ pub fn summary() -> Summary {
             connections: 3,
         }],
         losses: vec![loss()],
+        sampling: Some(Shares {
+            lowest: 0.25,
+            last: 0.5,
+        }),
         records: 51_320,
         counted: counted(),
     }

@@ -187,6 +187,7 @@ fn losses_are_as_the_schema_says() {
         })
     }));
     check([Judged::Loss(samples::loss())]);
+    check([Judged::Sampling(samples::sampling())]);
 }
 
 #[test]

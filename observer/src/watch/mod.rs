@@ -17,6 +17,7 @@ use observer_core::engine::Config;
 use observer_core::recording::{ByteOrder, ProbeState, Startup};
 use rustix::system::uname;
 
+use crate::budget::Governor;
 use crate::cli::args::{NodeTurns, Output};
 use crate::cli::exit::Exit;
 use crate::cli::plan::{ShowPlan, WatchPlan};
@@ -139,6 +140,7 @@ pub fn watch(
         anchor.monotonic,
     );
     live.follow_turns(plan.node);
+    live.on_pulse(Some(within(plan)));
     live.end_after(plan.duration);
     live.watch_pinned(pinned)?;
     live.watch_chosen();
@@ -158,6 +160,20 @@ pub fn watch(
     let watched = to_end(&mut live, config, sink, recorder)?;
     live.end_command();
     Ok(watched)
+}
+
+/// Keeps the watch within its budget, and says so where the output does not.
+fn within(plan: &WatchPlan) -> Pulse {
+    let mut governor = Governor::new(plan.budget);
+    let shown = plan.show.output == Output::Text && !plan.show.quiet && !plan.show.lines;
+    Box::new(move |capture, into| {
+        if let Some(change) = governor.look(capture, |_| ()) {
+            if change.is_of_share() && !shown {
+                eprintln!("observer: {change}");
+            }
+            change.apply(capture, into);
+        }
+    })
 }
 
 /// How processes are observed for good.

@@ -5,9 +5,11 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
+    time::{Duration, Instant},
 };
 
 use observer::kernel::CaptureConfig;
+use observer_core::ids::FileId;
 use observer_core::record::{Class, Direction, Event, File};
 
 use crate::support::{Seen, observe_with};
@@ -68,7 +70,7 @@ fn connections(seen: &Seen) -> Vec<[File<'_>; 2]> {
 
 #[test]
 fn both_ends_of_a_connection_are_observed_or_none() {
-    let half = |capture: &observer::kernel::Capture, _: &[Vec<u8>]| capture.sample(HALF);
+    let half = |capture: &observer::kernel::Capture, _: &[Vec<u8>]| capture.sample(HALF, 7);
     let Some(seen) = observe_with(CaptureConfig::default(), workload, half) else {
         return;
     };
@@ -113,4 +115,72 @@ fn both_ends_of_a_connection_are_observed_or_none() {
         );
     }
     assert_eq!(seen.counters.probes.lost, 0);
+}
+
+/// Connections that last.
+const LASTING: usize = 8;
+
+/// How long they carry exchanges.
+const LAST: Duration = Duration::from_secs(1);
+
+/// Each connection carries one exchange after the other, in turn: a byte there, then one back.
+fn lasting() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let connect = |_| {
+        let client = TcpStream::connect(address).unwrap();
+        (client, listener.accept().unwrap().0)
+    };
+    let mut all: Vec<_> = (0..LASTING).map(connect).collect();
+    let began = Instant::now();
+    while began.elapsed() < LAST {
+        for (client, server) in &mut all {
+            client.write_all(b"a").unwrap();
+            answer(client, server);
+        }
+    }
+}
+
+#[test]
+fn connections_are_left_out_and_taken_up_again_between_exchanges() {
+    let mut window = 0;
+    let next = |capture: &observer::kernel::Capture, _: &[Vec<u8>]| {
+        window += 1;
+        capture.sample(HALF, window);
+    };
+    let Some(seen) = observe_with(CaptureConfig::default(), lasting, next) else {
+        return;
+    };
+    let mut moved: BTreeMap<FileId, Vec<(Direction, u64)>> = BTreeMap::new();
+    let (mut left_out, mut kept) = (0, 0);
+    for record in seen.decoded() {
+        match record.event {
+            Event::Data(data) if data.class == Class::Tcp && data.len > 0 => {
+                let moved = moved.entry(data.file).or_default();
+                moved.push((data.direction, data.pos));
+            }
+            Event::File(file) if file.class == Class::Tcp => match file.left_out {
+                Some(_) => left_out += 1,
+                None => kept += usize::from(moved.contains_key(&file.file)),
+            },
+            _ => {}
+        }
+    }
+    // One end of a connection, each time that it is taken up.
+    for (file, moved) in &moved {
+        let asks = moved[0].0;
+        for (nth, (direction, pos)) in moved.iter().enumerate() {
+            let asking = *direction == asks;
+            assert_eq!(asking, nth % 2 == 0, "{file:?}: {moved:?}");
+            assert_eq!(*pos, nth as u64 / 2, "{file:?}: {moved:?}");
+        }
+        assert_eq!(moved.len() % 2, 0, "{file:?} was left out amid an exchange");
+    }
+    assert!(moved.len() > 2 * LASTING, "{} were taken up", moved.len());
+    assert!(
+        left_out > 2 * LASTING && kept > LASTING,
+        "{left_out} {kept}"
+    );
+    assert_eq!(seen.counters.probes.lost, 0);
+    assert!(seen.counters.probes.ignored > 0);
 }

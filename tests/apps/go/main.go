@@ -25,7 +25,8 @@ func main() {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: pool, MaxConnsPerHost: pool}}
 	start := func(step func()) { go step() }
 	if handsOver {
-		start = workers(env("THREADS", "16"))
+		queue, _ := strconv.Atoi(env("QUEUE", "0"))
+		start = workers(env("THREADS", "16"), make(chan func(), queue))
 	}
 	printLine(fmt.Sprintf("ready %d", listener.Addr().(*net.TCPAddr).Port))
 	go background(client)
@@ -34,8 +35,7 @@ func main() {
 }
 
 // workers starts goroutines that take steps from a channel, and returns what puts a step there.
-func workers(count string) func(func()) {
-	steps := make(chan func())
+func workers(count string, steps chan func()) func(func()) {
 	n, _ := strconv.Atoi(count)
 	for ; n > 0; n-- {
 		go func() {

@@ -10,14 +10,17 @@ use serde_json::{Value, json};
 use crate::deploy;
 use crate::process::Process;
 
-/// What the DaemonSet adds after it has dropped all.
-const CAPABILITIES: [&str; 5] = [
-    "CAP_BPF",
-    "CAP_PERFMON",
-    "CAP_SYS_PTRACE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_SYS_ADMIN",
-];
+/// The capabilities that the manifest gives the agent, by the kernel's names.
+fn capabilities() -> Result<Vec<String>> {
+    let manifest = deploy::file("kubernetes.yaml")?;
+    let (_, given) = manifest
+        .split_once("              add:\n")
+        .context("capabilities")?;
+    let entries = given.lines().map(str::trim);
+    let entries = entries.take_while(|line| line.starts_with(['-', '#']));
+    let names = entries.filter_map(|line| line.strip_prefix("- "));
+    Ok(names.map(|name| format!("CAP_{name}")).collect())
+}
 
 /// The profile in the form of the runtime's specification, as a kubelet's runtime translates it.
 fn seccomp() -> Result<Value> {
@@ -48,13 +51,14 @@ pub fn start(folder: &Path, root: &Path, command: &[&str], mounts: Vec<Value>) -
         bind(Path::new("/sys"), "/sys"),
     ];
     all.extend(mounts);
+    let given = capabilities()?;
     let config = json!({
         "ociVersion": "1.0.2",
         "process": {
             "user": {"uid": 0, "gid": 0},
             "cwd": "/",
             "args": command,
-            "capabilities": {"bounding": CAPABILITIES, "effective": CAPABILITIES, "permitted": CAPABILITIES},
+            "capabilities": {"bounding": given, "effective": given, "permitted": given},
             "noNewPrivileges": true,
         },
         "root": {"path": root, "readonly": true},

@@ -62,13 +62,25 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Starts `observer watch --output json --redact off` with `args`, and waits until it watches.
+    /// Starts `observer watch --output json --redact off` with `args`, and waits until it watches. It observes
+    /// everything, however little time the machine has for it.
     ///
     /// # Errors
     /// When it does not start watching.
     pub fn watch<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Result<Self> {
+        Self::watch_within("off", args)
+    }
+
+    /// As [`watch`](Self::watch), with this budget of processor time.
+    ///
+    /// # Errors
+    /// When it does not start watching.
+    pub fn watch_within<S: AsRef<std::ffi::OsStr>>(
+        budget: &str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
         let mut command = command(["watch", "--output", "json", "--redact", "off"])?;
-        command.args(args);
+        command.args(["--cpu-budget", budget]).args(args);
         Self::attached(command)
     }
 
@@ -77,7 +89,7 @@ impl Observer {
     /// # Errors
     /// When it does not start watching.
     pub fn logs<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Result<Self> {
-        let mut command = command(["logs"])?;
+        let mut command = command(["logs", "--cpu-budget", "off"])?;
         command.args(args);
         Self::attached(command)
     }

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use observer_e2e::app::root;
 use observer_e2e::nginx::{self, Nginx, STARTING};
-use observer_e2e::observer::{Observer, unavailable};
+use observer_e2e::observer::{Observer, program, unavailable};
 use observer_e2e::process::Process;
 use observer_e2e::run::{keep, turn};
 use observer_e2e::score::truth::{Done, Truth};
@@ -16,6 +16,7 @@ use observer_e2e::score::{Demand, Score, score, told};
 use observer_e2e::server::{Delay, Downstream};
 use observer_e2e::skip::skip;
 use rustix::process::Signal;
+use serde_json::Value;
 
 const STRIP: &str = "proxy_set_header traceparent \"\";";
 const SECONDS: u32 = 2;
@@ -31,6 +32,12 @@ fn start(upstream: SocketAddr, headers: &str) -> Result<Nginx> {
 }
 
 fn wrk(address: SocketAddr, connections: usize) -> Result<()> {
+    let delay = connections / 5;
+    load(address, connections, SECONDS, delay).map(drop)
+}
+
+/// Loads it for `seconds`, with a pause of `delay` milliseconds before each request; returns how many were answered.
+fn load(address: SocketAddr, connections: usize, seconds: u32, delay: usize) -> Result<u64> {
     let script: &Path = &root().join("tests/apps/nginx/wrk.lua");
     let mut command = Command::new("wrk");
     command
@@ -40,16 +47,20 @@ fn wrk(address: SocketAddr, connections: usize) -> Result<()> {
             "-c",
             &connections.to_string(),
             "-d",
-            &format!("{SECONDS}s"),
+            &format!("{seconds}s"),
             "-s",
         ])
         .arg(script)
-        .env("WRK_DELAY_MS", (connections / 5).to_string())
+        .env("WRK_DELAY_MS", delay.to_string())
         .arg(format!("http://{address}/"));
     let ended = Process::start("wrk", command)?.ended(STARTING)?;
     eprintln!("{}", ended.out.join("\n"));
     ensure!(ended.status.success(), "wrk failed: {:?}", ended.err);
-    Ok(())
+    let answered = ended.out.iter().find_map(|line| {
+        let (count, _) = line.trim().split_once(" requests in ")?;
+        count.parse().ok()
+    });
+    answered.context("wrk does not say how many requests were answered")
 }
 
 fn missing() -> Option<String> {
@@ -148,5 +159,79 @@ fn the_proxy_does_as_configured() -> Result<()> {
             "lines without the trace"
         );
     }
+    Ok(())
+}
+
+/// Seconds of load at the limit: a window of time ends meanwhile.
+const AT_THE_LIMIT: u32 = 14;
+
+/// Connections that last for the whole load.
+const KEPT: usize = 32;
+
+/// The budget is far below what it takes to observe all of it: a share is observed, and that is told; nothing is accused,
+/// little or nothing is lost, and the recording holds all that was decided.
+#[test]
+fn at_its_limit_a_share_of_a_server_is_observed_and_nothing_is_accused() -> Result<()> {
+    const TEST: &str = "nginx at its limit";
+    let _turn = turn();
+    if let Some(why) = missing().or(unavailable().map(str::to_owned)) {
+        skip(TEST, &why);
+        return Ok(());
+    }
+    let downstream = Downstream::start(Delay::NONE)?;
+    let nginx = start(downstream.address(), "")?;
+    let recording = nginx.folder().join("limit.rec");
+    let (pid, file) = (
+        nginx.process.pid().to_string(),
+        recording.display().to_string(),
+    );
+    let observer = Observer::watch_within("5%", ["--pid", &pid, "--record", &file])?;
+    let answered = load(nginx.address, KEPT, AT_THE_LIMIT, 0)?;
+    let told = observer.stop()?;
+    let told_again = Command::new(program()?)
+        .args(["replay", &file, "--output", "json", "--redact", "off"])
+        .output()?;
+    let again = String::from_utf8_lossy(&told_again.stdout);
+    ensure!(
+        again.lines().eq(told.out.iter()),
+        "the replay tells something else"
+    );
+
+    let summary: Value = serde_json::from_str(told.out.last().context("no summary")?)?;
+    eprintln!("{TEST}: {answered} requests, {}", summary["sampling"]);
+    let shares: Vec<f64> = (told.out.iter())
+        .filter(|line| line.contains("\"kind\":\"sampling\""))
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok()?["share"].as_f64())
+        .collect();
+    let lowest = shares.iter().copied().fold(1.0, f64::min);
+    ensure!(lowest < 1.0, "everything was observed: {shares:?}");
+    ensure!(
+        summary["sampling"]["lowest"].as_f64() == Some(lowest),
+        "{summary}"
+    );
+    let left_out = |o: &Value| o["protocol"] == "left-out" && o["connections"].as_u64() > Some(0);
+    let not_observed = summary["not_observed"].as_array().context("no list")?;
+    ensure!(not_observed.iter().any(left_out), "{not_observed:?}");
+
+    let verdicts = summary["verdicts"].as_object().context("no verdicts")?;
+    let right = |verdict: &str| matches!(verdict, "forwarded" | "inconclusive");
+    ensure!(
+        verdicts.keys().all(|verdict| right(verdict)),
+        "{verdicts:?}"
+    );
+    ensure!(verdicts["forwarded"].as_u64() > Some(0), "{verdicts:?}");
+    let lines = summary["log_verdicts"].as_object().context("no verdicts")?;
+    let right = |verdict: &str| matches!(verdict, "linked" | "inconclusive");
+    ensure!(lines.keys().all(|verdict| right(verdict)), "{lines:?}");
+
+    let records = summary["records"].as_u64().context("no records")?;
+    let losses = summary["losses"].as_array().context("no losses")?;
+    let lost = losses.iter().filter(|loss| loss["what"] == "records");
+    let lost: u64 = lost.filter_map(|loss| loss["count"].as_u64()).sum();
+    eprintln!("{TEST}: {records} records, {lost} lost");
+    ensure!(
+        lost <= records / 20,
+        "{lost} of {records} records were lost"
+    );
     Ok(())
 }

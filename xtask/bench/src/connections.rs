@@ -34,7 +34,7 @@ pub fn run(report: &mut Report, observer: &Path) -> Result<()> {
     // nginx inherits it.
     setrlimit(Resource::Nofile, raised).context("raising the limit of open files")?;
     let nginx = Nginx::start()?;
-    let observer = Observer::watch(observer, nginx.pid(), &["--quiet"])?;
+    let observer = Observer::watch(observer, nginx.pid(), &["--quiet", "--cpu-budget", "off"])?;
     let (idle, _) = observer.memory()?;
     let mut open = Vec::with_capacity(CONNECTIONS);
     for _ in 0..CONNECTIONS {

@@ -25,6 +25,8 @@ pub struct Told {
     pub records: u64,
     /// Records that the kernel had no room for.
     pub lost: u64,
+    /// Share of connections that was observed in the end.
+    pub share: f64,
 }
 
 impl Observer {
@@ -105,6 +107,7 @@ impl Observer {
         Ok(Told {
             records: summary["records"].as_u64().unwrap_or(0),
             lost: lost.filter_map(|loss| loss["count"].as_u64()).sum(),
+            share: summary["sampling"]["last"].as_f64().unwrap_or(1.0),
         })
     }
 }

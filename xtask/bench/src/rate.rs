@@ -34,9 +34,21 @@ pub fn run(report: &mut Report, observer: &Path) -> Result<()> {
         ],
     );
     for (name, path, args) in [
-        ("600-byte answers", "/", &["--quiet"][..]),
-        ("with access log", "/logged", &["--quiet"]),
-        ("with access log, all told as JSON", "/logged", &[]),
+        (
+            "600-byte answers",
+            "/",
+            &["--quiet", "--cpu-budget", "off"][..],
+        ),
+        (
+            "with access log",
+            "/logged",
+            &["--quiet", "--cpu-budget", "off"],
+        ),
+        (
+            "with access log, all told as JSON",
+            "/logged",
+            &["--cpu-budget", "off"],
+        ),
     ] {
         let mut connections = connect(nginx.port())?;
         let observer = Observer::watch(observer, nginx.pid(), args)?;

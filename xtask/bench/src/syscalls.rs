@@ -30,7 +30,7 @@ pub fn run(report: &mut Report, observer: &Path, rounds: u32) -> Result<()> {
             .into_iter()
             .zip(&mut best[1..])
         {
-            let observer = Observer::watch(observer, pid, &["--quiet"])?;
+            let observer = Observer::watch(observer, pid, &["--quiet", "--cpu-budget", "off"])?;
             sample(&mut exchange, best)?;
             observer.stop()?;
         }

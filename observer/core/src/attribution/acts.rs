@@ -33,7 +33,8 @@ impl Attributor {
             let read = (data.direction == Direction::Read).then_some(data.file);
             self.turns.acted(tgid, execution, read, !data.more);
         } else {
-            self.executions.acted(tgid, execution, time);
+            let life = self.executions.acted(tgid, execution, time);
+            self.channels.acted(life, time);
         }
     }
 
@@ -91,6 +92,9 @@ impl Attributor {
             time,
             took: true,
         });
+        if let Some(taker) = taker {
+            self.channels.acted(taker.life, time);
+        }
         let (by, hold) = match taker {
             Some(taker) if taker.execution.kind != ExecutionKind::VirtualThread => {
                 self.streams.called(tgid, &taker.execution);
@@ -199,6 +203,18 @@ impl Attributor {
     /// A process ended or replaced its program; what it did is still judged.
     pub fn process_ended(&mut self, tgid: Tgid, now: KernelNanos) {
         self.births.process_ended(tgid, now);
+        self.program_ended(tgid);
+        self.gone.push_back((now, tgid));
+    }
+
+    /// A process began; whatever is known under its number belonged to another.
+    pub fn process_began(&mut self, tgid: Tgid) {
+        self.processes.remove(&tgid);
+        self.program_ended(tgid);
+    }
+
+    /// What is known of the inside of a process holds no longer.
+    fn program_ended(&mut self, tgid: Tgid) {
         self.wakes.process_ended(tgid);
         self.given.process_ended(tgid);
         self.made.process_ended(tgid);
@@ -208,21 +224,7 @@ impl Attributor {
         self.asked.process_ended(tgid);
         self.events.process_ended(tgid);
         self.streams.process_ended(tgid);
-        self.forget_habits(tgid);
-        self.gone.push_back((now, tgid));
-    }
-
-    /// A process began; whatever is known under its number belonged to another.
-    pub fn process_began(&mut self, tgid: Tgid) {
-        self.processes.remove(&tgid);
-        self.wakes.process_ended(tgid);
-        self.given.process_ended(tgid);
-        self.pipes.process_ended(tgid);
-        self.executions.process_ended(tgid);
-        self.turns.process_ended(tgid);
-        self.asked.process_ended(tgid);
-        self.events.process_ended(tgid);
-        self.streams.process_ended(tgid);
+        self.channels.process_ended(tgid);
         self.forget_habits(tgid);
     }
 }

@@ -6,7 +6,7 @@ use super::executions::Owner as Owned;
 use super::named::{SameTrace, by_trace, same_trace};
 use super::process::Process;
 use super::subject::{Hold, Subject, Work};
-use super::trust::{AWAITED, Compared, EVENTS, GIVEN, KINDS, MADE};
+use super::trust::{AWAITED, Compared, EVENTS, GIVEN, KINDS, MADE, PASSED};
 use super::{Attributor, PATIENCE, RETENTION, before};
 use crate::ids::{KernelNanos, Seq};
 use crate::judged::{Attribution, Evidence, Inferred, Reason, Tier};
@@ -85,6 +85,7 @@ impl Attributor {
             same_execution: match owned.map(|found| found.owner) {
                 Some(Owned::Answered(answered)) => answered == request,
                 Some(Owned::Begun { .. }) => false,
+                _ if subject.is_handed() => false,
                 _ => process
                     .served(request)
                     .is_some_and(|s| s.tid == subject.tid),
@@ -115,7 +116,7 @@ impl Attributor {
             let wakes = match kind {
                 AWAITED => Some(self.believes_wakes(process, subject)),
                 GIVEN => Some(self.believes_given(process, subject.tgid)),
-                MADE => Some(process.trust.proven(MADE) != Some(false)),
+                MADE | PASSED => Some(process.trust.proven(kind) != Some(false)),
                 EVENTS => Some(true),
                 _ => None,
             };
@@ -149,8 +150,9 @@ impl Attributor {
                     doubted = doubted.or(Some((link.request, why)));
                 }
                 (Ok(link), _) => strong[kind] = Some(link),
-                // It knows better than what threads say of a process that serves all requests on one.
-                (Err(why), _) if kind == EVENTS => reason = why.or(reason),
+                // Where they say something at all, they know better than threads, which tell nothing of executions that
+                // work is handed to, nor of a process that serves all requests on one.
+                (Err(why), _) if matches!(kind, EVENTS | PASSED) => reason = why.or(reason),
                 (Err(why), _) => reason = reason.or(why),
             }
         }
@@ -242,6 +244,7 @@ fn tells_more(reason: &Reason) -> bool {
             | Reason::HandedOver
             | Reason::UnprovenWakes
             | Reason::Conflict { .. }
+            | Reason::Batched
             | Reason::Distrusted { .. }
     )
 }
@@ -287,7 +290,9 @@ fn linked(named: Option<Link>, strong: [Option<Link>; KINDS]) -> (Attribution, O
 }
 
 fn only_request(process: &Process, subject: &Subject) -> Option<Link> {
-    if process.blind || subject.afterwork {
+    // What was logged before says nothing about what is in flight now.
+    let earlier = matches!(subject.hold, Hold::Record(_));
+    if process.blind || subject.afterwork || earlier {
         return None;
     }
     let seen = process.exclusive.proof(subject.template?)?;

@@ -81,6 +81,10 @@ impl Attributor {
             ),
             ("threads that made tasks", self.made(process, subject)),
             ("events", self.relayed(process, subject)),
+            (
+                "executions that handed work to others",
+                self.handed_over(process, subject, now),
+            ),
         ]
         .map(|(of, says)| Found { of, says })
     }
@@ -194,7 +198,9 @@ impl Attributor {
                 }
             }
             // Of its own it says nothing: what it was started for does.
-            Hold::Born(_) | Hold::Item(_) | Hold::Running(_) => return Err(None),
+            Hold::Born(_) | Hold::Item(_) | Hold::Record(_) | Hold::Running(_) => {
+                return Err(None);
+            }
             Hold::Nothing(reason) => return Err(reason.clone()),
         };
         Ok(link)

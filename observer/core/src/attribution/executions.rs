@@ -155,15 +155,20 @@ impl Executions {
 
     /// An execution did something.
     pub(super) fn acted(&mut self, tgid: Tgid, execution: Execution, time: KernelNanos) -> LifeId {
-        let key = (tgid, execution.kind, execution.id);
-        let id = match self.current.get(&key) {
-            Some(id) => *id,
-            None => self.begin(key, None, time),
-        };
+        let id = self.life(tgid, execution, time);
         if let Some(life) = self.lives.get_mut(&id) {
             life.active = life.active.max(time);
         }
         id
+    }
+
+    /// The life of an execution, which need not have done anything at `time`.
+    pub(super) fn life(&mut self, tgid: Tgid, execution: Execution, time: KernelNanos) -> LifeId {
+        let key = (tgid, execution.kind, execution.id);
+        match self.current.get(&key) {
+            Some(id) => *id,
+            None => self.begin(key, None, time),
+        }
     }
 
     /// An execution was begun by another one, or by none. What had its identity before has ended.

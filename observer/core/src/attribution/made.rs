@@ -68,6 +68,7 @@ struct Task {
 /// What one record told of a thread.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
+    tgid: Tgid,
     time: KernelNanos,
     heap: Heap,
     task: Option<Task>,
@@ -142,7 +143,15 @@ impl Made {
             address: heap.task,
             class: heap.class,
         });
-        let before = self.threads.push(tid, Seen { time, heap, task });
+        let before = self.threads.push(
+            tid,
+            Seen {
+                tgid,
+                time,
+                heap,
+                task,
+            },
+        );
         let before = before.and_then(|(of, seen)| (of == tid).then_some(seen));
         if let Some(task) = task {
             self.at.push((tid, time), task);
@@ -233,11 +242,11 @@ impl Made {
 
     /// A process ended, or replaced its program.
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
-        let mut ended = self.threads.iter().map(|(tid, _)| *tid).collect::<Vec<_>>();
-        ended.retain(|tid| {
-            let task = self.threads.peek(tid).and_then(|seen| seen.task);
-            task.is_some_and(|task| task.tgid == tgid)
-        });
+        let threads = self.threads.iter();
+        let ended: Vec<Tid> = threads
+            .filter(|(_, seen)| seen.tgid == tgid)
+            .map(|(tid, _)| *tid)
+            .collect();
         for tid in ended {
             self.threads.pop(&tid);
         }
@@ -313,154 +322,4 @@ impl Attributor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TGID: Tgid = Tgid(1);
-    const SERVER: Tid = Tid(2);
-    const WORKER: Tid = Tid(3);
-    const REQUEST: Seq = Seq(7);
-
-    fn heap(collections: u32, task: u64, buffer: (u64, u64)) -> Heap {
-        Heap {
-            task,
-            class: 5,
-            start: buffer.0,
-            top: buffer.1,
-            end: buffer.0 + 0x1000,
-            collections,
-        }
-    }
-
-    impl Made {
-        fn idle(&mut self, tid: Tid, time: u64, heap: Heap) {
-            self.saw(TGID, tid, KernelNanos(time), heap, Hold::Nothing(None));
-        }
-
-        fn serving(&mut self, time: u64, heap: Heap) {
-            self.saw(
-                TGID,
-                SERVER,
-                KernelNanos(time),
-                heap,
-                Hold::Serving(REQUEST),
-            );
-        }
-
-        /// A worker runs a task, and does something for it.
-        fn does(&mut self, time: u64, seq: u64, collections: u32, task: u64) {
-            self.idle(WORKER, time, heap(collections, task, (0x8000, 0x8100)));
-            self.did(Seq(seq), WORKER, KernelNanos(time));
-        }
-
-        fn is_origin(&self, seq: u64) -> bool {
-            self.origin(Seq(seq)).is_some()
-        }
-    }
-
-    /// One that has seen tasks of the class, each at a place of its own, made by a thread that does what `hold` says.
-    fn after(hold: &Hold) -> Made {
-        let mut made = Made::default();
-        made.saw(
-            TGID,
-            Tid(9),
-            KernelNanos(1),
-            heap(0, 0, (0x1000, 0x1000)),
-            hold.clone(),
-        );
-        for n in 0..u64::from(MIN_TASKS) {
-            made.does(2 + n, 100 + n, 0, 0x1000 + 0x40 * n);
-        }
-        made.saw(
-            TGID,
-            Tid(9),
-            KernelNanos(50),
-            heap(0, 0, (0x1000, 0x1800)),
-            hold.clone(),
-        );
-        made.settle(KernelNanos(2 * SETTLES));
-        made.serving(100, heap(1, 0, (0x2000, 0x2100)));
-        made
-    }
-
-    /// One that believes tasks of the class.
-    fn made() -> Made {
-        after(&Hold::Serving(Seq(6)))
-    }
-
-    #[test]
-    fn tasks_that_others_make_as_well_are_believed_only_if_those_are_few() {
-        let mut made = after(&Hold::Nothing(None));
-        made.does(110, 1, 1, 0x2140);
-        made.serving(120, heap(1, 0, (0x2000, 0x2200)));
-        assert!(!made.is_origin(1));
-    }
-
-    #[test]
-    fn a_task_is_of_the_thread_that_filled_the_piece_in_which_it_lies() {
-        let mut made = made();
-        made.does(110, 1, 1, 0x2140);
-        made.does(111, 2, 1, 0x20f8);
-        made.does(112, 3, 1, 0x2200);
-        assert!(!made.is_origin(1), "what the maker does is not known yet");
-        made.serving(120, heap(1, 0, (0x2000, 0x2200)));
-        assert!(made.is_origin(1));
-        assert!(!made.is_origin(2), "made before the request was read");
-        assert!(!made.is_origin(3), "made after the response was written");
-    }
-
-    #[test]
-    fn a_buffer_may_be_changed_for_a_fresh_one() {
-        let mut made = made();
-        made.does(110, 1, 1, 0x2f00);
-        made.does(111, 2, 1, 0x6080);
-        made.serving(120, heap(1, 0, (0x6000, 0x6100)));
-        assert!(made.is_origin(1) && made.is_origin(2));
-    }
-
-    #[test]
-    fn what_a_collection_may_have_moved_tells_nothing() {
-        let mut made = made();
-        made.does(110, 1, 2, 0x2140);
-        made.idle(WORKER, 111, heap(1, 0x2150, (0, 0)));
-        made.did(Seq(2), WORKER, KernelNanos(111));
-        made.serving(120, heap(1, 0, (0x2000, 0x2200)));
-        assert!(!made.is_origin(1), "another collection");
-        assert!(!made.is_origin(2), "one may just go on");
-    }
-
-    #[test]
-    fn a_task_that_another_one_made_belongs_to_the_same_request() {
-        let mut made = made();
-        made.does(110, 1, 1, 0x2140);
-        made.idle(WORKER, 115, heap(1, 0x2140, (0x8000, 0x8300)));
-        made.idle(WORKER, 116, heap(1, 0x2180, (0x8000, 0x8400)));
-        made.serving(120, heap(1, 0, (0x2000, 0x2170)));
-        for (time, seq, task) in [(121, 2, 0x8200), (122, 3, 0x8380)] {
-            let other = heap(1, task, (0x9000, 0x9100));
-            made.idle(Tid(4), time, other);
-            made.did(Seq(seq), Tid(4), KernelNanos(time));
-        }
-        assert!(made.is_origin(2), "made by the first task");
-        assert!(!made.is_origin(3), "between that and another one");
-    }
-
-    #[test]
-    fn tasks_that_run_again_are_not_believed() {
-        let mut made = made();
-        made.does(110, 1, 1, 0x2140);
-        made.does(111, 2, 1, 0x2180);
-        made.does(112, 3, 1, 0x2140);
-        made.serving(120, heap(1, 0, (0x2000, 0x2200)));
-        assert!(!made.is_origin(1) && !made.is_origin(2));
-    }
-
-    #[test]
-    fn nothing_is_left_of_a_process_that_has_ended() {
-        let mut made = made();
-        made.does(110, 1, 1, 0x2140);
-        made.serving(120, heap(1, 0, (0x2000, 0x2200)));
-        made.process_ended(TGID);
-        assert!(!made.is_origin(1) && made.order.is_empty());
-    }
-}
+mod tests;

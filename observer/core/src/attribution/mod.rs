@@ -21,6 +21,8 @@
 //! | `clients` | 4 | the thread that took the connection last before another one wrote the call |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
 //! | `items` | 4 | work that was given to an executor, and taken from its queue |
+//! | `channels` | 4 | the execution that handed work to the one that lives on what others hand to it |
+//! | `logged` | 4 | what was logged into a queue, and written by the thread that took it |
 //! | `made` | 4 | a thread of a pool whose task the thread of the request had made |
 //! | `given` | 4 | a thread that is woken for a task, and makes the call for the thread that woke it |
 //! | `wakes`, `tasks`, `words`, `pools` | 4 | threads of a pool, which those that serve wake and wait for |
@@ -36,6 +38,7 @@
 mod acts;
 mod asked;
 mod births;
+mod channels;
 mod clients;
 mod correlation;
 mod decide;
@@ -48,6 +51,7 @@ mod given;
 mod handed;
 mod inference;
 mod items;
+mod logged;
 mod made;
 mod named;
 mod pipes;
@@ -121,6 +125,7 @@ pub struct Attributor {
     wakes: wakes::Wakes,
     given: given::Given,
     items: items::Items,
+    channels: channels::Channels,
     made: made::Made,
     events: events::Events,
     streams: streams::Streams,

@@ -240,7 +240,7 @@ impl Attributor {
         let other = self.given.by(subject.seq).ok_or(None)?;
         let link = self.worked_for(process, subject, &other.hold, now)?;
         let served = process.served(link.request).ok_or(None)?;
-        if served.since > subject.time || served.until.is_none_or(|until| until < subject.time) {
+        if !served.lasted_over(subject.time) {
             return Err(None);
         }
         self.check(process, subject, link.request, 0)?;
@@ -259,9 +259,7 @@ impl Attributor {
         };
         let link = self.held(process, &other.hold)?;
         let served = process.served(link.request).ok_or(None)?;
-        let during =
-            served.since <= subject.time && served.until.is_some_and(|until| until >= subject.time);
-        if !during {
+        if !served.lasted_over(subject.time) {
             return Err(None);
         }
         self.check(process, subject, link.request, 0)?;

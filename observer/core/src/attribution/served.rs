@@ -107,6 +107,11 @@ impl Served {
         }
     }
 
+    /// Whether it was in flight at `time`, and has ended since.
+    pub(super) fn lasted_over(&self, time: KernelNanos) -> bool {
+        self.since <= time && self.until.is_some_and(|until| until >= time)
+    }
+
     /// The request has ended: settles the claim. Returns whether it is confirmed.
     pub(super) fn confirm(&mut self, ended: &Ended) -> bool {
         self.until = Some(ended.time);

@@ -1,6 +1,7 @@
 //! Subjects: what is to be attributed.
 
 use super::births::BirthId;
+use super::channels::GiftId;
 use super::clients::Taken;
 use super::events::Sign;
 use super::executions::LifeId;
@@ -44,6 +45,8 @@ pub struct Subject {
     pub doer: Option<Doer>,
     /// What the event of a proxy, in which it was done, says.
     pub(super) sign: Option<Sign>,
+    /// What that execution lived on: values that others had handed to it, the outermost first.
+    pub(super) handed: Vec<GiftId>,
     /// Its likeliest request, as it looked when it began; absent unless inference is asked for.
     pub(super) guess: Option<Result<Box<Guess>, Silence>>,
     /// What it is.
@@ -95,6 +98,8 @@ pub enum Hold {
     Born(BirthId),
     /// What the work was given for that the thread took from its executor's queue last.
     Item(ItemId),
+    /// Whoever logged what the thread took from a logger's queue last.
+    Record(ItemId),
     /// What the virtual thread does that ran on the thread.
     Running(Doer),
     /// Nothing; the thread says why, if it knows.
@@ -137,6 +142,11 @@ impl Subject {
         if let Hold::After(request) = self.hold {
             self.hold = Hold::Stayed(request);
         }
+    }
+
+    /// Whether an execution did it that others hand values to.
+    pub(super) fn is_handed(&self) -> bool {
+        !self.handed.is_empty()
     }
 
     /// Whether nothing more of it is to come.

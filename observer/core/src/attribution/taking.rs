@@ -5,7 +5,7 @@ use super::executions::LifeId;
 use super::inference::Act;
 use super::process::Process;
 use super::streams::is_stream;
-use super::{Attributor, Doer, PipeKey, Subject, Work, events, is_task, is_turn};
+use super::{Attributor, Doer, Hold, PipeKey, Subject, Work, events, is_task, is_turn};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::message::Moved;
 use crate::record::{Data, Direction, Execution, ExecutionKind};
@@ -48,6 +48,9 @@ impl Attributor {
             }
             Work::Message(_) => None,
         };
+        if let Hold::Record(record) = hold {
+            self.wrote(record, &work);
+        }
         let doer = self.doer(tgid, &work);
         let by = Taker::of(doer, tid);
         let taken = match &work {
@@ -64,7 +67,9 @@ impl Attributor {
         // Who writes the call itself makes it, whoever has the connection from before.
         let virtually = doer.is_some_and(|doer| doer.is_virtual());
         let taken = taken.filter(|t| t.by != by && !virtually);
+        let handed = doer.map(|doer| self.channels.lives_on(doer.life, doer.time));
         let subject = Subject {
+            handed: handed.unwrap_or_default(),
             seq,
             tgid,
             tid,

@@ -10,7 +10,7 @@
 //! is concluded then, not from the id either.
 
 /// Kinds of evidence that are compared.
-pub(super) const KINDS: usize = 8;
+pub(super) const KINDS: usize = 9;
 
 /// What threads did before they woke one that waited.
 pub(super) const AWAITED: usize = 4;
@@ -23,6 +23,9 @@ pub(super) const MADE: usize = 6;
 
 /// In whose event a proxy did something.
 pub(super) const EVENTS: usize = 7;
+
+/// Who handed a value to an execution.
+pub(super) const PASSED: usize = 8;
 
 /// What one kind of evidence said, beside what the trace-id said.
 pub(super) type Compared = [Option<bool>; KINDS];

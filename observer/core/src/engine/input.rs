@@ -16,8 +16,8 @@ pub enum Input<'a> {
     File(FileFacts),
     /// Who is behind an address. Exchanges that are told later have that name for their peer.
     Peer(PeerFacts),
-    /// Only a share of connections is observed from now on: both ends of a connection, or none. Those that
-    /// are left out count as not observed, so nothing is concluded from their absence.
+    /// Only a share of connections is observed from now on: both ends of a connection, or none. Which these are is in the
+    /// records of their descriptions; those that are left out count as not observed, so nothing is concluded from their absence.
     Sampling {
         /// The share, in 65 536ths.
         keep: u32,

@@ -117,7 +117,7 @@ impl Engine {
             }
             Input::File(facts) => stages.files.name(&facts),
             Input::Peer(facts) => stages.teller.peer(facts),
-            Input::Sampling { keep } => stages.exchanges.sample(keep),
+            Input::Sampling { keep } => stages.teller.sampled(keep),
             Input::Tick { now, lost } => {
                 settle.tick(now, &mut |released| stages.released(&released));
                 stages.tick(now, lost);

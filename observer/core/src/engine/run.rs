@@ -5,13 +5,13 @@ use super::sequence::Missed;
 use super::{Log, Stages};
 use crate::attribution::{Call, Line, Work};
 use crate::context::line;
-use crate::exchange::{Begun, Ended, ExchangeEvent, Source};
+use crate::exchange::{Begun, Draw, Ended, ExchangeEvent, Source};
 use crate::facts::ProcessFacts;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Judged, LossKind, Role, Summary};
 use crate::message::lines::Lines;
 use crate::message::{LogLine, Moved, Protocol};
-use crate::record::{Data, Direction, Event, Place, Record, place};
+use crate::record::{Data, Direction, Event, File, Place, Record, place};
 use crate::stream::{Chunk, Released};
 use crate::summary::Tally;
 
@@ -40,12 +40,7 @@ impl Stages {
         self.attributor
             .thread_acted(record.tgid, record.tid, record.waited);
         match &record.event {
-            Event::File(file) => match file.left_out {
-                None => self.files.describe(file),
-                Some(first) => {
-                    self.not_observed(record.tgid, Protocol::LeftOut, first == Direction::Read);
-                }
-            },
+            Event::File(file) => self.file(record, file),
             Event::Data(data) => self.data(record, data),
             Event::Short(short) => self.corrected(short.file, record.time),
             Event::Close { file, last } => self.close(*file, *last, record),
@@ -63,9 +58,24 @@ impl Stages {
             Event::Heap(heap) => self.attributor.heap(record, heap),
             Event::Nudge(nudge) => self.attributor.nudged(record, nudge),
             Event::Item(item) => self.attributor.item(record, item),
+            Event::Passed(passed) => self.attributor.passed(record, passed),
             // What follows for the process is in its facts: not every runtime drives sockets so.
             Event::Ring => {}
         }
+    }
+
+    fn file(&mut self, record: &Record<'_>, file: &File<'_>) {
+        let Some(first) = file.left_out else {
+            self.files.describe(file);
+            let draw = Draw::new(file.lot, file.keep);
+            return self.exchanges.renewed(file.file, draw);
+        };
+        let mut events = std::mem::take(&mut self.events);
+        self.exchanges
+            .left_out(file.file, record.time, &mut |e| events.push(e));
+        self.exchange_events(events);
+        self.attributor.closed(file.file);
+        self.not_observed(record.tgid, Protocol::LeftOut, first == Direction::Read);
     }
 
     fn data(&mut self, record: &Record<'_>, data: &Data<'_>) {
@@ -382,6 +392,7 @@ impl Stages {
         let story = self.attributor.take_story();
         self.teller.decided(&self.attributor, decided, story, out);
         self.teller.losses(out);
+        self.teller.sampling(self.now, out);
     }
 
     pub(super) fn summary(&self) -> Summary {

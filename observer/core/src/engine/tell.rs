@@ -17,7 +17,7 @@ use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::judged::counts::Cell;
 use crate::judged::{
     Candidate, Exchange, ExchangeId, Explanation, Finding, Judged, Log, LogContext, LogId, Loss,
-    LossKind, Role, SubjectId, Summary,
+    LossKind, Role, Sampling, Shares, SubjectId, Summary, share,
 };
 use crate::message::Protocol;
 use crate::redact::redact;
@@ -40,6 +40,9 @@ pub(super) struct Teller {
     counter: Counter,
     untold: Vec<Loss>,
     lost: HashMap<LossKind, Loss>,
+    /// A share of connections that was not told yet.
+    share: Option<f64>,
+    shares: Option<Shares>,
 }
 
 /// Who did something, and when.
@@ -63,6 +66,8 @@ impl Teller {
             counter: Counter::default(),
             untold: Vec::new(),
             lost: HashMap::new(),
+            share: None,
+            shares: None,
         }
     }
 
@@ -128,6 +133,22 @@ impl Teller {
 
     pub(super) fn losses(&mut self, out: &mut Vec<Judged>) {
         out.extend(self.untold.drain(..).map(Judged::Loss));
+    }
+
+    /// The share `keep` of connections is observed from now on, in 65 536ths.
+    pub(super) fn sampled(&mut self, keep: u32) {
+        let share = share(keep);
+        if self.shares.map_or(1.0, |shares| shares.last) != share {
+            self.share = Some(share);
+            self.shares = Some(Shares::with(self.shares, share));
+        }
+    }
+
+    /// Tells which share of connections is observed, if that has changed.
+    pub(super) fn sampling(&mut self, now: KernelNanos, out: &mut Vec<Judged>) {
+        let time = self.config.anchor.wall(now);
+        let changed = self.share.take().map(|share| Sampling { time, share });
+        out.extend(changed.map(Judged::Sampling));
     }
 
     pub(super) fn served(&mut self, begun: Begun, ended: &Ended) -> Judged {
@@ -384,6 +405,7 @@ impl Teller {
             log_verdicts: totals.lines,
             not_observed: tally.unobserved(),
             losses,
+            sampling: self.shares,
             records,
             counted: tally.counted(),
         }

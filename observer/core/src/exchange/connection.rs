@@ -10,7 +10,7 @@ use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Address, Role, Unfinished};
 use crate::message::conversation::Conversation;
-use crate::message::{HttpEvent, Moved, Protocol, RequestHead};
+use crate::message::{HttpEvent, Moved, RequestHead};
 use crate::record::{Direction, End};
 use crate::stream::Chunk;
 
@@ -163,26 +163,14 @@ impl Conn {
         }
     }
 
-    /// Only the share `keep` of connections is observed now: if the lot falls on this one, it is left out for
-    /// good.
-    pub(super) fn draw(
-        &mut self,
-        keep: u32,
-        direction: Direction,
-        time: KernelNanos,
-        emit: &mut impl FnMut(ExchangeEvent),
-    ) {
-        if self.side.draw.is_among(keep) || self.ignored {
-            return;
-        }
-        self.ignored = true;
-        let served = *self.first.get_or_insert(direction) == Direction::Read;
-        emit(ExchangeEvent::NotObserved {
-            tgid: self.tgid,
-            protocol: Protocol::LeftOut,
-            served,
-        });
-        abandon(&mut self.open, Unfinished::Lost, time, None, emit);
+    /// It is still observed by what was decided now.
+    pub(super) fn renewed(&mut self, draw: Draw) {
+        self.side.draw.renew(draw);
+    }
+
+    /// Nothing of what it wrote will be seen to be read.
+    pub(super) fn forget(&self, links: &mut Links) {
+        links.forget(&self.side.endpoint);
     }
 
     /// What the probes may leave out from now on.

@@ -3,7 +3,8 @@
 //! An exchange on a connection that is observed with probability *p* stands for 1/*p* exchanges (the estimator of
 //! Horvitz and Thompson, 1952): summed up over what is observed, that is right on average, whatever
 //! the shares were and however many exchanges connections carry. Since a connection is observed with all of its
-//! exchanges or with none, the uncertainty is that of connections: each pair of exchanges of one adds to it.
+//! exchanges or with none, the uncertainty is that of connections: each pair of exchanges of one adds to it. Lots are drawn anew
+//! in each window of time, so a connection that lasts for several counts as several.
 
 use crate::judged::counts::LeftOut;
 
@@ -13,28 +14,32 @@ pub(super) const ALL: u32 = 1 << 16;
 /// The lot of one connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Draw {
-    lot: u32,
-    /// The smallest share that it has been in, in 65 536ths: its chance to be still observed.
+    lot: u16,
+    /// The smallest share that the lot has been in, in 65 536ths: its chance to be still observed.
     keep: u32,
     /// What the exchanges so far stand for beside themselves.
     beyond: u64,
 }
 
 impl Draw {
-    /// A connection that was first seen when the share `keep`, in 65 536ths, was observed.
+    /// A connection with this lot that is observed while the share `keep`, in 65 536ths, is.
     #[must_use]
     pub fn new(lot: u16, keep: u32) -> Self {
         Self {
-            lot: lot.into(),
+            lot,
             keep: keep.clamp(1, ALL),
             beyond: 0,
         }
     }
 
-    /// Whether it is among those that are observed, now that the share `keep` of connections is.
-    pub(super) fn is_among(&mut self, keep: u32) -> bool {
-        self.keep = self.keep.min(keep.max(1));
-        self.lot < keep
+    /// It is still observed by what was decided `now`. The same lot means the same window, in which the share only falls;
+    /// another one has nothing to do with what was before.
+    pub(super) fn renew(&mut self, now: Self) {
+        if now.lot == self.lot {
+            self.keep = self.keep.min(now.keep);
+        } else {
+            *self = now;
+        }
     }
 
     /// One more exchange begins on it: what that stands for.
@@ -67,9 +72,10 @@ mod tests {
         );
         let (mut n, mut sum) = (0, LeftOut::default());
         for share in shares {
-            if !draw.is_among(*share) {
+            if u32::from(lot * (u16::MAX / LOTS + 1)) >= *share {
                 break;
             }
+            draw.renew(Draw::new(lot * (u16::MAX / LOTS + 1), *share));
             n += 1;
             sum.add(draw.exchange());
         }
@@ -79,9 +85,19 @@ mod tests {
     #[test]
     fn what_is_all_observed_stands_for_itself() {
         let mut draw = Draw::new(u16::MAX, ALL);
-        assert!(draw.is_among(ALL));
         assert_eq!(draw.exchange(), LeftOut::default());
-        assert!(Draw::new(0, 1).is_among(1), "lot 0 is in every share");
+    }
+
+    #[test]
+    fn what_another_window_decides_has_nothing_to_do_with_what_was_before() {
+        let mut draw = Draw::new(3, ALL / 4);
+        draw.exchange();
+        draw.renew(Draw::new(9, ALL / 2));
+        let one = LeftOut {
+            count: 1,
+            variance: 2,
+        };
+        assert_eq!(draw.exchange(), one);
     }
 
     proptest! {

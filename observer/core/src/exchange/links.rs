@@ -54,6 +54,13 @@ impl Links {
         unread.push_back((fingerprint(head), end));
     }
 
+    /// A client's connection is not observed any more.
+    pub(super) fn forget(&mut self, endpoint: &Endpoint) {
+        if let Some(key) = key(endpoint, false) {
+            self.unread.pop(&key);
+        }
+    }
+
     /// A server read a request: the oldest unread one of the same content is it. What was written
     /// before that one was read unseen.
     pub(super) fn read(&mut self, endpoint: &Endpoint, head: &RequestHead) -> Option<End> {

@@ -108,8 +108,6 @@ pub struct Exchanges {
     feedback: Vec<Feedback>,
     /// No exchange has waited too long before this.
     late_at: KernelNanos,
-    /// Share of connections that is observed, in 65 536ths.
-    keep: u32,
 }
 
 impl Default for Exchanges {
@@ -120,7 +118,6 @@ impl Default for Exchanges {
             links: Links::default(),
             feedback: Vec::new(),
             late_at: KernelNanos::default(),
-            keep: draw::ALL,
         }
     }
 }
@@ -140,7 +137,6 @@ impl Exchanges {
             return;
         };
         conn.tgid = source.tgid;
-        conn.draw(self.keep, direction, chunk.time, emit);
         conn.chunk(direction, chunk, &mut self.links, seq, emit);
         conn.feedback(source.file, direction, &mut self.feedback);
     }
@@ -243,10 +239,25 @@ impl Exchanges {
         }
     }
 
-    /// Only this share of connections is observed from now on, in 65 536ths. Those that are followed already
-    /// are left out as well if the lot falls on them; what was left out does not come back.
-    pub fn sample(&mut self, keep: u32) {
-        self.keep = keep;
+    /// A connection is still observed by what was decided now.
+    pub fn renewed(&mut self, file: FileId, draw: Draw) {
+        if let Some(conn) = self.connections.get_mut(&file) {
+            conn.renewed(draw);
+        }
+    }
+
+    /// A connection is not observed any more. What is open on it ends unseen.
+    pub fn left_out(
+        &mut self,
+        file: FileId,
+        time: KernelNanos,
+        emit: &mut impl FnMut(ExchangeEvent),
+    ) {
+        if let Some(mut conn) = self.connections.pop(&file) {
+            // What was written and not seen to be read would be taken for what is written the next time.
+            conn.forget(&mut self.links);
+            conn.give_up(Unfinished::Lost, time, emit);
+        }
     }
 
     /// Nothing more is wanted of a description.

@@ -165,7 +165,8 @@ impl Healer {
             }
             Judged::Exchange(x) => self.call(x),
             Judged::Log(log) => self.line(log),
-            Judged::Loss(_) | Judged::Explanation(_) | Judged::Summary(_) => {}
+            Judged::Loss(_) | Judged::Sampling(_) | Judged::Explanation(_) | Judged::Summary(_) => {
+            }
         }
     }
 

@@ -97,6 +97,16 @@ pub enum Evidence {
         /// The execution that wrote the response.
         by: u64,
     },
+    /// The execution works on what others hand to it, and had last taken something from the one that wrote the response, while
+    /// that served the request.
+    Received {
+        /// What it is.
+        kind: ExecutionKind,
+        /// Its identity in its process.
+        id: u64,
+        /// The execution that wrote the response.
+        by: u64,
+    },
     /// The execution took the connection for this call, whoever moved the bytes.
     TookConnection,
     /// The thread, which worked for the request, took the connection last before another thread
@@ -132,6 +142,11 @@ pub enum Evidence {
     /// A thread that worked for the request gave its executor the work that another thread then did.
     Submitted {
         /// The thread that gave it.
+        by: Tid,
+    },
+    /// A thread that worked for the request logged through a queue what another thread then wrote.
+    Logged {
+        /// The thread that logged it.
         by: Tid,
     },
     /// A thread that worked for the request woke an idle thread, which made the call at once, and waited until
@@ -201,6 +216,10 @@ impl fmt::Display for Evidence {
                 f,
                 "{kind} {id} was begun by {kind} {by} while that served the request"
             ),
+            Self::Received { kind, id, by } => write!(
+                f,
+                "{kind} {id} did what {kind} {by}, which served the request, had handed to it"
+            ),
             Self::TookConnection => f.write_str("took the connection for this call"),
             Self::Taken { taker, connected } => {
                 let how = if *connected { "connected" } else { "took" };
@@ -237,6 +256,10 @@ impl fmt::Display for Evidence {
             Self::Submitted { by } => write!(
                 f,
                 "thread {by}, which worked for the request, gave the work to the pool whose thread did it"
+            ),
+            Self::Logged { by } => write!(
+                f,
+                "thread {by}, which worked for the request, put it into the logger's queue whose thread wrote it"
             ),
             Self::Given { by } => write!(
                 f,

@@ -8,6 +8,7 @@ mod explanation;
 mod inferred;
 mod line_cause;
 mod loss;
+mod sampling;
 mod summary;
 mod time;
 mod verdict;
@@ -20,6 +21,7 @@ pub use cause::Cause;
 pub use explanation::{Candidate, Explanation, LogId, NotAnId, SubjectId, Weighed};
 pub use inferred::Inferred;
 pub use loss::{Loss, LossKind};
+pub use sampling::{Sampling, Shares, share};
 use serde::{Deserialize, Serialize, Serializer};
 pub use summary::{
     Counts, EdgeSummary, Estimate, ExecutionsCount, LogSummary, NotObserved, Rate, ReasonCount,
@@ -44,6 +46,8 @@ pub enum Judged {
     Explanation(Box<Explanation>),
     /// Something that was not seen.
     Loss(Loss),
+    /// Another share of connections is observed from now on.
+    Sampling(Sampling),
     /// Counts of everything told; the last object.
     Summary(Box<Summary>),
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counts::Counted;
 
-use super::{Cause, ExchangeId, LogVerdict, Loss, Verdict, WallTime};
+use super::{Cause, ExchangeId, LogVerdict, Loss, Shares, Verdict, WallTime};
 use crate::facts::{ExecutionKind, Runtime};
 use crate::message::Protocol;
 use crate::text::Text;
@@ -199,6 +199,9 @@ pub struct Summary {
     pub not_observed: Vec<NotObserved>,
     /// What was lost, by kind.
     pub losses: Vec<Loss>,
+    /// Which share of connections was observed, where that were not all all the time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Shares>,
     /// Records that the pipeline took in.
     pub records: u64,
     /// What all of this is derived from, in a form that adds up.

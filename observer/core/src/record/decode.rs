@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use observer_abi::{self as abi, class, data_flag, file_flag, kind};
 
 use super::{
-    Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Heap, Item, ItemHow, Nudge,
-    Record, Short, Take, TakeHow, TcpAddresses, Turn, Waited, Woke, canonical,
+    Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Heap, Item, ItemHow,
+    ItemWhat, Nudge, Passed, PassedHow, Record, Short, Take, TakeHow, TcpAddresses, Turn, Waited,
+    Woke, canonical,
 };
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
 
@@ -165,6 +166,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         kind::WOKE => woke(body)?,
         kind::NUDGE => nudge(body)?,
         kind::ITEM => item(body)?,
+        kind::PASSED => passed(body)?,
         kind::HEAP => heap(body)?,
         kind::RING => Event::Ring,
         other => return Err(DecodeError::Kind(other)),
@@ -306,6 +308,30 @@ fn nudge(body: &[u8]) -> Result<Event<'_>, DecodeError> {
     }))
 }
 
+fn passed(body: &[u8]) -> Result<Event<'_>, DecodeError> {
+    let f = Fields::<{ size_of::<abi::Passed>() }>::of(body)?;
+    let how = match f.u8(offset!(abi::Passed, how)) {
+        abi::passed::DIRECT => PassedHow::Direct,
+        abi::passed::PUT => PassedHow::Put,
+        abi::passed::GOT => PassedHow::Got,
+        _ => return Err(DecodeError::Field("how")),
+    };
+    let runtime = f.u8(offset!(abi::Passed, runtime));
+    let one = |id: u64| match id {
+        0 => Ok(None),
+        id => execution(runtime, id, 0),
+    };
+    Ok(Event::Passed(Passed {
+        giver: one(f.u64(offset!(abi::Passed, giver)))?,
+        taker: one(f.u64(offset!(abi::Passed, taker)))?,
+        how,
+        place: f.u64(offset!(abi::Passed, place)),
+        value: f.u64(offset!(abi::Passed, value)),
+        queued: f.u8(offset!(abi::Passed, queued)) != 0,
+        depth: f.u32(offset!(abi::Passed, depth)),
+    }))
+}
+
 fn item(body: &[u8]) -> Result<Event<'_>, DecodeError> {
     let f = Fields::<{ size_of::<abi::Item>() }>::of(body)?;
     let how = match f.u8(offset!(abi::Item, how)) {
@@ -313,9 +339,15 @@ fn item(body: &[u8]) -> Result<Event<'_>, DecodeError> {
         abi::item::TAKEN => ItemHow::Taken,
         _ => return Err(DecodeError::Field("how")),
     };
+    let what = match f.u8(offset!(abi::Item, what)) {
+        abi::content::WORK => ItemWhat::Work,
+        abi::content::RECORD => ItemWhat::Record,
+        _ => return Err(DecodeError::Field("what")),
+    };
     Ok(Event::Item(Item {
         id: f.u64(offset!(abi::Item, item)),
         how,
+        what,
         execution: execution(
             f.u8(offset!(abi::Item, runtime)),
             f.u64(offset!(abi::Item, execution)),

@@ -142,8 +142,10 @@ pub enum Event<'a> {
     Woke(Woke),
     /// An execution had another one run again.
     Nudge(Nudge),
-    /// Work was given to an executor, or taken from it.
+    /// Work was given to an executor, or taken from it; or what was logged, to and from a logger's queue.
     Item(Item),
+    /// An execution handed a value to another one.
+    Passed(Passed),
     /// What the runtime keeps of the thread, just before it moves bytes or takes a connection.
     Heap(Heap),
     /// The thread uses an `io_uring`: what it does through that is in no record.
@@ -161,13 +163,16 @@ pub struct Nudge {
     pub again: bool,
 }
 
-/// Work was given to an executor, or taken from it (`observer_abi::Item`).
+/// Work was given to an executor, or taken from it; or what was logged, to and from a logger's queue
+/// (`observer_abi::Item`).
 #[derive(Clone, Copy, Debug)]
 pub struct Item {
     /// Its identity in its process, never used again; 0 if it was taken and its giving not seen.
     pub id: u64,
     /// What happened to it.
     pub how: ItemHow,
+    /// What it is.
+    pub what: ItemWhat,
     /// The execution that gave it; none if the thread is all that is known.
     pub execution: Option<Execution>,
 }
@@ -179,6 +184,45 @@ pub enum ItemHow {
     Given,
     /// The thread has taken it from there, and does it until it takes the next one.
     Taken,
+}
+
+/// What is given and taken (`observer_abi::content`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemWhat {
+    /// Work, for an executor's threads.
+    Work,
+    /// What was logged, for whoever writes it.
+    Record,
+}
+
+/// An execution handed a value to another one (`observer_abi::Passed`).
+#[derive(Clone, Copy, Debug)]
+pub struct Passed {
+    /// Who gave it; absent if nobody did, or it is too small to be work.
+    pub giver: Option<Execution>,
+    /// Who took it; absent as long as it lies in the queue.
+    pub taker: Option<Execution>,
+    /// How it passes.
+    pub how: PassedHow,
+    /// Address of its place in the queue, or of the queue if it goes from one to the other at once.
+    pub place: u64,
+    /// Its first eight bytes.
+    pub value: u64,
+    /// Whether values may wait in the queue.
+    pub queued: bool,
+    /// How far below the beginning of its stack the taker receives, bytes.
+    pub depth: u32,
+}
+
+/// How a value passes from one execution to another (`observer_abi::passed`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassedHow {
+    /// From one to the other, one of which waited.
+    Direct,
+    /// Into a queue.
+    Put,
+    /// Out of a queue.
+    Got,
 }
 
 /// Where a thread of Java makes objects, and which one is its task (`observer_abi::Heap`).

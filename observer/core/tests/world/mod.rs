@@ -11,8 +11,9 @@ mod threads;
 mod told;
 
 use observer_abi as abi;
+use observer_core::engine::Input;
 use observer_core::facts::{ExecutionKind, Executions, FileFacts, ProcessFacts, Runtime};
-use observer_core::ids::{FileId, Tgid};
+use observer_core::ids::{FileId, KernelNanos, Tgid};
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
 pub use told::{Told, tell, tell_explaining, tell_inferring};
@@ -39,6 +40,22 @@ pub enum Fed {
     Tick(u64),
     /// The share of connections that is observed from now on.
     Sampling(u32),
+}
+
+impl Fed {
+    /// What the pipeline is given, when `lost` records were lost.
+    pub fn input(&self, lost: u64) -> Input<'_> {
+        match self {
+            Self::Record(raw) => Input::Record(raw),
+            Self::Process(facts) => Input::Process(facts.clone()),
+            Self::File(facts) => Input::File(facts.clone()),
+            Self::Sampling(keep) => Input::Sampling { keep: *keep },
+            Self::Tick(now) => Input::Tick {
+                now: KernelNanos(*now),
+                lost,
+            },
+        }
+    }
 }
 
 /// One end of a connection.
@@ -220,7 +237,7 @@ impl World {
             f.remote_addr[..4].copy_from_slice(&[127, 0, 0, 1]);
             (f.local_port, f.remote_port) = (local, remote);
             let end = |port| abi::lot::end(0, abi::lot::mapped(0x0100_007f), port);
-            f.lot = abi::lot::between(end(local), end(remote));
+            f.lot = abi::lot::drawn(abi::lot::between(end(local), end(remote)), 0);
         });
         Socket {
             file,
@@ -239,7 +256,8 @@ impl World {
             f.path[..path.len()].copy_from_slice(path.as_bytes());
             f.path_len = u8::try_from(path.len() + 1).unwrap().into();
         };
-        let lot = abi::lot::between(abi::lot::inner_end(self.next_file), 0);
+        let between = abi::lot::between(abi::lot::inner_end(self.next_file), 0);
+        let lot = abi::lot::drawn(between, 0);
         let asking = self.describe(client, class, 7, |f| {
             named(f);
             f.lot = lot;
@@ -259,8 +277,16 @@ impl World {
 
     /// Standard output of a process.
     pub fn stdout(&mut self, tgid: u32) -> Socket {
-        let class = abi::class::LOG;
-        let file = self.describe(tgid, class, 1, |_| {});
+        self.log(tgid, abi::class::LOG, 1)
+    }
+
+    /// A terminal that is not its standard output.
+    pub fn terminal(&mut self, tgid: u32) -> Socket {
+        self.log(tgid, abi::class::TTY, 7)
+    }
+
+    fn log(&mut self, tgid: u32, class: u8, fd: i32) -> Socket {
+        let file = self.describe(tgid, class, fd, |_| {});
         Socket {
             file,
             tgid,

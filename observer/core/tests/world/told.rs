@@ -1,6 +1,6 @@
 //! What the pipeline tells of a world.
 
-use observer_core::engine::{Config, Engine, Input};
+use observer_core::engine::{Config, Engine};
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{ClockAnchor, Exchange, Judged, Log, Role, SubjectId};
 
@@ -37,17 +37,7 @@ fn engine(explain: Option<SubjectId>, infer: bool) -> Engine {
 fn told_by(mut engine: Engine, inputs: &[Fed], lost: u64) -> Told {
     let mut out = Vec::new();
     for input in inputs {
-        let input = match input {
-            Fed::Record(raw) => Input::Record(raw),
-            Fed::Process(facts) => Input::Process(facts.clone()),
-            Fed::File(facts) => Input::File(facts.clone()),
-            Fed::Sampling(keep) => Input::Sampling { keep: *keep },
-            Fed::Tick(now) => Input::Tick {
-                now: KernelNanos(*now),
-                lost,
-            },
-        };
-        engine.input(input, &mut out);
+        engine.input(input.input(lost), &mut out);
     }
     engine.finish(&mut out);
     Told(out)

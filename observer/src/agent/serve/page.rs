@@ -6,7 +6,7 @@ use observer_core::judged::ServiceSummary;
 use observer_core::summary::Tally;
 
 use super::super::board::{Board, Snapshot};
-use super::super::usage::Usage;
+use crate::budget::Usage;
 use crate::kernel::ProbeState;
 
 /// Services that are shown, at most.

@@ -18,8 +18,8 @@ use tokio::time::timeout;
 use super::super::board::{Board, Snapshot};
 use super::super::fold::Edges;
 use super::super::metrics::{self, Format};
-use super::super::usage::Usage;
 use super::page;
+use crate::budget::Usage;
 
 /// How long the session may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);

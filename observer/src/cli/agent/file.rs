@@ -12,7 +12,8 @@ use serde_saphyr::{DefaultMessageFormatter, Error, MessageFormatter};
 
 use super::super::args::{Logs, NodeTurns, Redact};
 use super::super::export::{Protocol, Signal, WhichSpans};
-use super::{KubernetesMode, Listen, Rule, Share, Size};
+use super::{KubernetesMode, Listen, Rule};
+use crate::cli::size::{Share, Size};
 
 /// What is wrong with the text of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

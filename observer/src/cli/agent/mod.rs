@@ -6,7 +6,6 @@
 mod file;
 mod plan;
 mod rule;
-mod size;
 
 #[cfg(test)]
 mod tests;
@@ -17,15 +16,14 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 pub use file::{File, FileError};
 pub use plan::{
-    AgentPlan, Budget, JsonPlan, KubernetesPlan, MetricsPlan, PrivilegesPlan, ReadError, Target,
-    load,
+    AgentPlan, JsonPlan, KubernetesPlan, MetricsPlan, PrivilegesPlan, ReadError, Target, load,
 };
 pub use rule::{Ports, Rule, RuleError};
 use serde::Deserialize;
-pub use size::{Share, Size};
 
 use super::args::{Logs, NodeTurns, Redact};
 use super::export::{Protocol, Signal, WhichSpans};
+use super::size::{Share, Size};
 
 /// Arguments of `agent`.
 #[derive(Clone, Debug, Default, Args)]

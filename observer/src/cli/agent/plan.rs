@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use observer_core::healing::{Settings, Spans};
 
 use super::super::args::{Logs, NodeTurns, Redact};
+use super::super::budget::{Budget, CpuBudget};
 use super::super::export::{HealPlan, OtlpPlan, Protocol, Signal, WhichSpans};
-use super::{AgentArgs, File, FileError, KubernetesMode, Listen, Rule, Share, Size};
+use super::super::size::{Share, Size};
+use super::{AgentArgs, File, FileError, KubernetesMode, Listen, Rule};
 
 /// The port of the agent's HTTP server if nobody says otherwise.
 const PORT: u16 = 9466;
@@ -136,17 +138,6 @@ pub struct PrivilegesPlan {
     pub attach: bool,
 }
 
-/// What the agent may use.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Budget {
-    /// Processor time, as a share of one core.
-    pub cpu: Share,
-    /// Resident memory.
-    pub memory: Size,
-    /// Connections that are observed even within the budget.
-    pub sample: Share,
-}
-
 /// Reads the file that `args` name, and puts flags and variables over it.
 ///
 /// # Errors
@@ -246,10 +237,11 @@ fn merge(args: AgentArgs, file: File) -> Result<AgentPlan, ReadError> {
                 .unwrap_or(true),
         },
         budget: Budget {
-            cpu: args
-                .budget_cpu
-                .or(file.budget.cpu)
-                .unwrap_or(Share::new(0.5)),
+            cpu: CpuBudget::Core(
+                args.budget_cpu
+                    .or(file.budget.cpu)
+                    .unwrap_or(Share::new(0.5)),
+            ),
             memory: args
                 .budget_memory
                 .or(file.budget.memory)

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::args::{Cli, Command, Logs};
+use super::super::budget::CpuBudget;
 use super::super::export::{Protocol, Signal};
 use super::*;
 
@@ -101,7 +102,7 @@ fn everything_that_the_file_can_say_is_understood() {
         otlp.headers,
         [("x-scope-orgid".to_owned(), "shop".to_owned())]
     );
-    assert!((plan.budget.cpu.get() - 0.25).abs() < 1e-9);
+    assert_eq!(plan.budget.cpu, CpuBudget::Core(Share::new(0.25)));
     assert_eq!(plan.include[0].port.unwrap().last, 8099);
 }
 

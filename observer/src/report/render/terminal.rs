@@ -125,10 +125,7 @@ fn edge(edge: &Edge, rows: &mut Vec<Row>) {
 }
 
 fn why(why: &Why, rows: &mut Vec<Row>) {
-    let mut text = format!("{} × {}", words::number(why.count), why.explanation);
-    if !why.routes.is_empty() {
-        text.push_str(&format!(": {}", why.routes.join(", ")));
-    }
+    let text = words::cause(why.count, &why.explanation, &why.routes);
     let mut lines = vec![("why", text), ("fix", why.fix.clone())];
     for example in &why.examples {
         let sample = &example.sample;
@@ -164,7 +161,7 @@ fn logs(report: &Report, rows: &mut Vec<Row>) {
                 .then(&lost, Tone::Bad),
         );
         for why in &service.line_why {
-            let text = format!("{} × {}", words::number(why.count), why.explanation);
+            let text = words::cause(why.count, &why.explanation, &[]);
             labelled(&[("why", &text), ("fix", &why.fix)], rows);
         }
     }

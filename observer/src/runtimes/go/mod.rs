@@ -7,6 +7,7 @@
 //! table of versions; a program in which something is not found has it reported as missing.
 
 mod bytes;
+mod channels;
 mod functions;
 mod module;
 mod program;
@@ -56,13 +57,17 @@ pub fn plan(process: &Process) -> Result<Plan, Unavailable> {
     };
     let mut probes = Vec::new();
     let mut missing = Vec::new();
-    let sensors: [(&str, Sensor); 2] = [
+    let sensors: [(&str, Sensor); 3] = [
         ("which goroutine begins another", branches),
         ("which goroutine asks on a pooled connection", takes),
+        (
+            "which goroutine hands work to another through a channel",
+            channels::passes,
+        ),
     ];
     for (told, sensor) in sensors {
         match sensor(&code, &mut words) {
-            Ok(probe) => probes.push(probe),
+            Ok(found) => probes.extend(found),
             Err(why) => missing.push(format!("{told}: {why}")),
         }
     }
@@ -79,7 +84,7 @@ pub fn plan(process: &Process) -> Result<Plan, Unavailable> {
 }
 
 /// A further sensor: fills in the words that it needs, and says where it belongs; or why it can't be had.
-type Sensor = fn(&Code<'_>, &mut [u64; LAYOUT_WORDS]) -> Result<UserProbe, String>;
+type Sensor = fn(&Code<'_>, &mut [u64; LAYOUT_WORDS]) -> Result<Vec<UserProbe>, String>;
 
 /// A program with all that is known of it.
 struct Code<'a> {
@@ -122,21 +127,22 @@ fn goroutine(types: &Types<'_>, words: &mut [u64; LAYOUT_WORDS]) -> Option<()> {
 }
 
 /// The beginnings of goroutines: `runtime.newproc` hands each one to the scheduler in a closure.
-fn branches(code: &Code<'_>, words: &mut [u64; LAYOUT_WORDS]) -> Result<UserProbe, String> {
+fn branches(code: &Code<'_>, words: &mut [u64; LAYOUT_WORDS]) -> Result<Vec<UserProbe>, String> {
     let (callee, _) = code.function("runtime.runqput")?;
     let (range, bytes) = code.function("runtime.newproc.func1")?;
     let call = sites::call(&bytes, range, callee.start)
         .ok_or("runtime.newproc.func1 calls runtime.runqput not once")?;
     words[go::BEGUN] = registers::ARGUMENTS[1];
-    code.probe("go_branch", call)
+    Ok(vec![code.probe("go_branch", call)?])
 }
 
 /// The exchanges of `net/http`'s client: it writes requests on goroutines of its connections.
-fn takes(code: &Code<'_>, words: &mut [u64; LAYOUT_WORDS]) -> Result<UserProbe, String> {
+fn takes(code: &Code<'_>, words: &mut [u64; LAYOUT_WORDS]) -> Result<Vec<UserProbe>, String> {
     let (range, bytes) = code.function("net/http.(*persistConn).roundTrip")?;
     connections(code.types, words).ok_or("the types of its connections are not as known")?;
     words[go::RECEIVER] = registers::ARGUMENTS[0];
-    code.probe("go_take", sites::entry(&bytes, range))
+    let entry = sites::entry(&bytes, range);
+    Ok(vec![code.probe("go_take", entry)?])
 }
 
 /// Where a connection of the client keeps its descriptor.

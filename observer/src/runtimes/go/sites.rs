@@ -10,14 +10,34 @@ use super::program::Range;
 pub const CODE_LIMIT: u64 = 1 << 20;
 
 /// Address of the call of the function at `callee` in `code`, which lies at `range`.
-#[cfg(target_arch = "x86_64")]
 pub fn call(code: &[u8], range: Range, callee: u64) -> Option<u64> {
-    use iced_x86::Code;
-    let mut found = instructions(code, range)
-        .filter(|i| i.code() == Code::Call_rel32_64 && i.near_branch_target() == callee);
-    let call = found.next()?.ip();
+    let all = calls(code, range);
+    let mut found = all.iter().filter(|call| call.callee == callee);
+    let call = found.next()?.at;
     // Several would be told several times.
     found.next().is_none().then_some(call)
+}
+
+/// A call of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Address of the instruction.
+    pub at: u64,
+    /// Address of the function.
+    pub callee: u64,
+}
+
+/// Calls in `code`, which lies at `range`, in the order of their addresses.
+#[cfg(target_arch = "x86_64")]
+pub fn calls(code: &[u8], range: Range) -> Vec<Call> {
+    use iced_x86::Code;
+    instructions(code, range)
+        .filter(|i| i.code() == Code::Call_rel32_64)
+        .map(|i| Call {
+            at: i.ip(),
+            callee: i.near_branch_target(),
+        })
+        .collect()
 }
 
 /// Address of an instruction that is reached once per call of a function, before any register of
@@ -44,21 +64,20 @@ fn instructions(code: &[u8], range: Range) -> impl Iterator<Item = iced_x86::Ins
     std::iter::from_fn(move || decoder.can_decode().then(|| decoder.decode()))
 }
 
-/// Address of the call of the function at `callee` in `code`, which lies at `range`.
+/// Calls in `code`, which lies at `range`, in the order of their addresses.
 #[cfg(target_arch = "aarch64")]
-pub fn call(code: &[u8], range: Range, callee: u64) -> Option<u64> {
+pub fn calls(code: &[u8], range: Range) -> Vec<Call> {
     // `BL`: six bits, then the distance in instructions, signed.
     let target = |at: u64, word: u32| {
         (word >> 26 == 0b10_0101)
             .then(|| at.wrapping_add_signed(i64::from((word << 6) as i32 >> 4)))
     };
     let words = code.chunks_exact(4).zip((range.start..).step_by(4));
-    let mut found = words.filter_map(|(bytes, at)| {
-        let word = super::bytes::u32_at(bytes, 0)?;
-        (target(at, word) == Some(callee)).then_some(at)
+    let calls = words.filter_map(|(bytes, at)| {
+        let callee = target(at, super::bytes::u32_at(bytes, 0)?)?;
+        Some(Call { at, callee })
     });
-    let call = found.next()?;
-    found.next().is_none().then_some(call)
+    calls.collect()
 }
 
 /// Address of the first instruction of a function: reached again when its stack had to grow.

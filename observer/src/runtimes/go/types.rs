@@ -25,8 +25,10 @@ const STRUCT: u8 = 25;
 const POINTER: u8 = 22;
 
 /// Types that can be asked for, as they print: with the last part of the path of their package.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 7] = [
     "runtime.g",
+    "runtime.hchan",
+    "runtime.sudog",
     "http.persistConn",
     "net.TCPConn",
     "net.UnixConn",

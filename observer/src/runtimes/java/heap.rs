@@ -3,10 +3,9 @@
 
 use observer_abi::{control::Layout, heap as word, java, runtime};
 
-use super::super::image;
 use super::super::memory::Memory;
 use super::structs::Structs;
-use super::{Unavailable, all, because};
+use super::{Unavailable, all, because, described, unlike};
 use crate::facts::Process;
 
 /// How the names of threads begin that collect while the program runs on and moves objects, outside of what is counted as a
@@ -22,21 +21,12 @@ const LARGEST: u64 = 1 << 46;
 ///
 /// Why that is not known.
 pub fn layout(process: &Process) -> Result<Layout, Unavailable> {
-    if cfg!(not(target_arch = "x86_64")) {
-        return Err(because("Java's threads are recognised on x86-64 only"));
-    }
     if process.thread_names().any(|name| is_concurrent(&name)) {
         return Err(because("its collector moves objects at any time"));
     }
-    let files = image::mapped(process);
-    let library = files
-        .iter()
-        .find(|file| file.name() == "libjvm.so")
-        .ok_or_else(|| because("no Java virtual machine that is a HotSpot is mapped"))?;
-    let memory = Memory::of(process)
-        .map_err(|error| Unavailable(format!("its memory can't be read: {error}")))?;
-    read(&Structs::of(process, library, &memory)?, &memory)
-        .ok_or_else(|| because("this Java virtual machine describes its threads in another way"))
+    described(process, |structs, memory| {
+        read(structs, memory).ok_or_else(unlike)
+    })
 }
 
 fn is_concurrent(name: &str) -> bool {

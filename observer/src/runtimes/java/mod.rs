@@ -78,7 +78,15 @@ fn because(reason: &str) -> Unavailable {
     Unavailable(reason.to_owned())
 }
 
-fn found(process: &Process) -> Result<Plan, Unavailable> {
+fn unlike() -> Unavailable {
+    because("this Java virtual machine describes its threads in another way")
+}
+
+/// What `read` finds in the memory of a Java virtual machine by the structures that it describes.
+fn described<T>(
+    process: &Process,
+    read: impl FnOnce(&Structs<'_>, &Memory) -> Result<T, Unavailable>,
+) -> Result<T, Unavailable> {
     if cfg!(not(target_arch = "x86_64")) {
         return Err(because("Java's threads are recognised on x86-64 only"));
     }
@@ -89,10 +97,16 @@ fn found(process: &Process) -> Result<Plan, Unavailable> {
         .ok_or_else(|| because("no Java virtual machine that is a HotSpot is mapped"))?;
     let memory = Memory::of(process)
         .map_err(|error| Unavailable(format!("its memory can't be read: {error}")))?;
-    let machine = machine(&Structs::of(process, library, &memory)?)?;
-    let objects = machine
-        .objects(&memory)
-        .ok_or_else(|| because("its threads do not show (yet) where they keep their numbers"))?;
+    read(&Structs::of(process, library, &memory)?, &memory)
+}
+
+fn found(process: &Process) -> Result<Plan, Unavailable> {
+    let (machine, objects) = described(process, |structs, memory| {
+        let machine = machine(structs)?;
+        let objects = machine.objects(memory);
+        let hidden = || because("its threads do not show (yet) where they keep their numbers");
+        Ok((machine, objects.ok_or_else(hidden)?))
+    })?;
     let mut layout = Layout {
         runtime: runtime::JAVA.into(),
         ..Layout::default()
@@ -128,11 +142,10 @@ fn machine(structs: &Structs<'_>) -> Result<Machine, Unavailable> {
     ]);
     let owner = owner.ok_or_else(|| because("virtual threads are told apart from Java 24 on"))?;
     let fields = [list, length, threads, osthread, pthread, object];
-    let unknown = || because("this Java virtual machine describes its threads in another way");
-    let [list, length, threads, osthread, pthread, object] = all(fields).ok_or_else(unknown)?;
+    let [list, length, threads, osthread, pthread, object] = all(fields).ok_or_else(unlike)?;
     let offsets = [length, threads, osthread, pthread, object, owner];
     if !list.is_static || offsets.iter().any(|field| field.is_static) {
-        return Err(unknown());
+        return Err(unlike());
     }
     Ok(Machine {
         list: list.at,

@@ -79,6 +79,11 @@ impl<W: Write> Sink for TextSink<W> {
                 tree::loss(&loss).print(self.canvas, &mut text);
                 self.print(&text)?;
             }
+            Judged::Sampling(sampling) => {
+                let mut text = String::new();
+                tree::sampling(&sampling).print(self.canvas, &mut text);
+                self.print(&text)?;
+            }
             Judged::Explanation(_) | Judged::Summary(_) => {}
         }
         Ok(())

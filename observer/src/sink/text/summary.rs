@@ -2,7 +2,8 @@
 //! was not observed and what was lost.
 
 use observer_core::judged::{
-    EdgeSummary, ExecutionsCount, LogSummary, ReasonCount, ServiceSummary, Summary, WhyCount,
+    EdgeSummary, Estimate, ExecutionsCount, LogSummary, ReasonCount, ServiceSummary, Shares,
+    Summary, WhyCount,
 };
 
 use super::marks::{self, Mark};
@@ -63,6 +64,11 @@ fn service(service: &ServiceSummary, rows: &mut Vec<Row>) {
         .and(&runtime, Tone::Faint)
         .then(&served, Tone::Plain),
     );
+    rows.extend(
+        service
+            .served_estimated
+            .map(|all| estimated("  ", all, "request")),
+    );
     for executions in &service.executions {
         self::executions(executions, rows);
     }
@@ -113,6 +119,10 @@ fn edge(edge: &EdgeSummary, rows: &mut Vec<Row>) {
         .then(&words::count(edge.calls, "call"), Tone::Plain);
     let marks = edge.verdicts.0.iter().map(|(v, n)| (marks::call(*v), *n));
     rows.push(counted(row, marks));
+    rows.extend(
+        edge.calls_estimated
+            .map(|all| estimated("      ", all, "call")),
+    );
     if edge.loss.n > 0 {
         let text = format!("context lost on {}", words::rate(edge.loss));
         rows.push(Row::new("      ", Tone::Plain).and(&text, lost(edge.loss.hits)));
@@ -122,6 +132,19 @@ fn edge(edge: &EdgeSummary, rows: &mut Vec<Row>) {
     }
 }
 
+/// How many there were in all, where only a share was observed.
+fn estimated(indent: &str, all: Estimate, one: &str) -> Row {
+    let text = format!(
+        "~ an estimated {} in all (95 % interval {}–{})",
+        words::count(all.n, one),
+        words::number(all.low),
+        words::number(all.high)
+    );
+    Row::new(indent, Tone::Plain)
+        .and(&text, Tone::Faint)
+        .wrapped(indent.len() + 2)
+}
+
 fn why(why: &WhyCount, rows: &mut Vec<Row>) {
     let samples: Vec<String> = why
         .samples
@@ -129,10 +152,7 @@ fn why(why: &WhyCount, rows: &mut Vec<Row>) {
         .take(3)
         .map(ToString::to_string)
         .collect();
-    let mut text = format!("{} × {}", words::number(why.count), why.explanation);
-    if !why.routes.is_empty() {
-        text.push_str(&format!(": {}", why.routes.join(", ")));
-    }
+    let mut text = words::cause(why.count, why.explanation, &why.routes);
     if !samples.is_empty() {
         text.push_str(&format!(" (for example {})", samples.join(", ")));
     }
@@ -175,8 +195,18 @@ fn lost(hits: u64) -> Tone {
     if hits == 0 { Tone::Good } else { Tone::Bad }
 }
 
+fn sampling(shares: Shares) -> Row {
+    let text = format!(
+        "sampled: {} % of connections were observed at the least, {} % in the end; counts and rates are of these",
+        words::percent(shares.lowest),
+        words::percent(shares.last),
+    );
+    Row::new("", Tone::Plain).and(&text, Tone::Odd).wrapped(2)
+}
+
 fn not_seen(summary: &Summary, rows: &mut Vec<Row>) {
     rows.push(Row::default());
+    rows.extend(summary.sampling.map(sampling));
     for other in &summary.not_observed {
         let text = format!(
             "not observed: {} of {}",

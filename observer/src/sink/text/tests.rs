@@ -45,6 +45,7 @@ fn session() -> Vec<Judged> {
     open.unfinished = Some(Unfinished::Reset);
     items.push(Judged::Exchange(Box::new(open)));
     items.push(Judged::Loss(samples::loss()));
+    items.push(Judged::Sampling(samples::sampling()));
     items
 }
 

@@ -7,7 +7,7 @@
 //!   ╰ 200 after 18.4 ms: 1 call; 1 line, 1 without its id
 //! ```
 
-use observer_core::judged::{Attribution, Exchange, Finding, Log, Loss};
+use observer_core::judged::{Attribution, Exchange, Finding, Log, Loss, Sampling};
 
 use super::marks::{self, Mark};
 use super::words;
@@ -52,6 +52,17 @@ pub(super) fn loss(loss: &Loss) -> Row {
                 words::loss(loss),
                 words::clock(loss.since),
             ),
+            Tone::Plain,
+        )
+}
+
+/// Which share of connections is observed from now on.
+pub(super) fn sampling(sampling: &Sampling) -> Row {
+    let share = words::percent(sampling.share);
+    Row::new(&words::clock(sampling.time), Tone::Faint)
+        .then("! sampled", Tone::Odd)
+        .then_elastic(
+            &format!("{share} % of connections are observed from now on"),
             Tone::Plain,
         )
 }

@@ -55,6 +55,16 @@ pub(crate) fn number(value: u64) -> String {
     out
 }
 
+/// `3 × not instrumented: GET /cart`: how often, why, and on which routes.
+pub(crate) fn cause(count: u64, explanation: &str, routes: &[String]) -> String {
+    let mut text = format!("{} × {explanation}", number(count));
+    if !routes.is_empty() {
+        text.push_str(": ");
+        text.push_str(&routes.join(", "));
+    }
+    text
+}
+
 /// `1 call`, `3 calls`.
 pub(crate) fn count(value: u64, one: &str) -> String {
     let plural = if value == 1 { "" } else { "s" };

@@ -56,10 +56,20 @@ impl App {
     pub const FLASK_QUEUE: Self = Self::new(
         "flask-queue",
         "Python",
-        "Flask; lines through logging's QueueHandler",
+        "Flask; lines through logging's QueueHandler and a queue.Queue",
         FLASK,
     )
-    .env(&[("LOGGER", "queue")])
+    .env(&[("LOGGER", "Queue")])
+    .parallel();
+
+    /// The same with the queue that is written in C.
+    pub const FLASK_SIMPLE_QUEUE: Self = Self::new(
+        "flask-simple-queue",
+        "Python",
+        "Flask; lines through logging's QueueHandler and a queue.SimpleQueue",
+        FLASK,
+    )
+    .env(&[("LOGGER", "SimpleQueue")])
     .parallel();
 
     /// Flask that logs through loguru's queue.
@@ -263,6 +273,16 @@ impl App {
         "{built}/go-server",
     )
     .env(&[("WORKERS", "1")])
+    .parallel();
+
+    /// The same, with a channel in which calls wait.
+    pub const GO_QUEUE: Self = Self::new(
+        "go-queue",
+        "Go",
+        "the same; calls wait in the channel",
+        "{built}/go-server",
+    )
+    .env(&[("WORKERS", "1"), ("QUEUE", "64")])
     .parallel();
 
     /// Go's net/http without symbols.
@@ -469,6 +489,7 @@ impl App {
         Self::FLASK_TIMEOUT,
         Self::FLASK_POOL,
         Self::FLASK_QUEUE,
+        Self::FLASK_SIMPLE_QUEUE,
         Self::FLASK_LOGURU,
         Self::GUNICORN,
         Self::GUNICORN_SYNC,
@@ -486,6 +507,7 @@ impl App {
         Self::WORKER_THREADS,
         Self::GO,
         Self::GO_POOL,
+        Self::GO_QUEUE,
         Self::GO_STRIPPED,
         Self::GO_OLD,
         Self::GO_OLD_STRIPPED,

@@ -13,7 +13,7 @@ use observer_e2e::observer::unavailable;
 #[derive(Parser)]
 struct Args {
     /// Only these runtimes, or those of a group (python, go, …); all by default.
-    #[arg(long = "runtime", value_name = "NAME")]
+    #[arg(long = "runtime", value_name = "NAME", value_delimiter = ',')]
     runtimes: Vec<String>,
     /// Requests at a time.
     #[arg(long, value_delimiter = ',', default_value = "1,16,64")]

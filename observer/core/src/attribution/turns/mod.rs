@@ -5,6 +5,9 @@
 //!
 //! - the request that it read;
 //! - the request whose call it read the response of;
+//! - the request of the turn before, if both are about the connection that this was read from: Node calls back up to three times
+//!   for one read (`kOnHeadersComplete`, `kOnMessageComplete` and `kOnExecute` of `src/node_http_parser.cc`), the first time
+//!   without running what was promised, so that the second time runs just that;
 //! - else the request of the turn that gave out the id that it is called back for (files, names, connecting),
 //!
 //! and for none that is known otherwise: timers and immediates of many requests share a turn, and so
@@ -21,6 +24,7 @@
 //! may speak against them.
 
 mod gaps;
+mod owners;
 mod requests;
 mod thread;
 
@@ -32,13 +36,16 @@ use super::executions::{Finding, Now, OVERLAPS, Owner};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid};
 use crate::record::{Execution, Turn};
 use requests::{Requests, Standing};
-use thread::{Ended, Names, Resumes, Running, Thread};
+use thread::{Resumes, Running, Thread};
 
 /// Threads that run event loops, remembered at once.
 const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 
 /// Connections whose users are remembered at once.
 const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+
+/// Guesses that turned out right, remembered at once.
+const MAX_CONFIRMED: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 
 /// How long after a response it is waited whether something that was begun for its request goes on, nanoseconds.
 const OUTLIVES: u64 = 1_000_000_000;
@@ -78,7 +85,12 @@ struct Worked {
     request: Seq,
     /// An async id says so, at some remove: it may turn out to be the process's own.
     by_id: bool,
+    /// The last id on which that rests although the turn that gave it out worked for others as well.
+    guess: Option<Guess>,
 }
+
+/// An async id of a thread of which it is guessed to be of the request that most of its turn worked for.
+type Guess = (ThreadKey, u64);
 
 /// All turns that are remembered.
 #[derive(Debug)]
@@ -87,6 +99,8 @@ pub(super) struct Turns {
     /// Whom the next thing that is read from a connection is for.
     connections: LruCache<FileId, Resumes>,
     requests: Requests,
+    /// Guesses that turned out right.
+    confirmed: LruCache<Guess, ()>,
 }
 
 impl Default for Turns {
@@ -95,6 +109,7 @@ impl Default for Turns {
             threads: LruCache::new(MAX_THREADS),
             connections: LruCache::new(MAX_CONNECTIONS),
             requests: Requests::default(),
+            confirmed: LruCache::new(MAX_CONFIRMED),
         }
     }
 }
@@ -176,6 +191,7 @@ impl Turns {
         let running = self.running(at);
         if running.turn == at.turn {
             running.answers.push((request, at));
+            self.requests.answering(request);
         } else {
             self.check_answer(request, at);
         }
@@ -198,7 +214,15 @@ impl Turns {
         let thread = self.threads.get_or_insert_mut(at.thread, Thread::default);
         let running = thread.take_running(at.turn);
         let mut ended = thread.ending(at.turn, turn, time);
-        ended.owner = self.owner_of(at.thread, &running, &ended, turn.reads);
+        ended.serves = match turn.reads {
+            0 => thread.continued(&ended).is_some(),
+            _ => matches!(running.resumes(), Some(Resumes::Request(_))),
+        };
+        let resumed = self.resumed(at.thread, &running, &ended, turn.reads);
+        let open = |worked: &Worked| self.requests.is_open(worked.request, ended.begun);
+        ended.owner = resumed.filter(open);
+        // Whoever is answered in it was woken by what another one had begun.
+        ended.late = resumed.filter(|worked| !open(worked) && !ended.serves);
         let named = running.places.iter();
         let mut named: Vec<u64> = named
             .filter_map(|at| ended.named(at.0, at.1).other())
@@ -234,47 +258,6 @@ impl Turns {
         }
     }
 
-    /// For which request a turn works.
-    fn owner_of(
-        &self,
-        thread: ThreadKey,
-        running: &Running,
-        turn: &Ended,
-        reads: u32,
-    ) -> Option<Worked> {
-        if running.reads != reads {
-            return None;
-        }
-        if reads == 0 {
-            return self.creator(thread, turn.root, turn.begun);
-        }
-        // Timers and immediates, which ran although something had been read.
-        if turn.root <= 1 {
-            return None;
-        }
-        let worked = match running.resumes()? {
-            Resumes::Request(request) => Worked {
-                request,
-                by_id: false,
-            },
-            Resumes::Caller(at) => self.resolve(at)?,
-        };
-        let open = self.requests.is_open(worked.request, turn.begun);
-        open.then_some(worked)
-    }
-
-    /// The request of the turn that gave out an async id, if that was still open at `time`. A turn that also worked
-    /// for others gives ids to these too.
-    fn creator(&self, thread: ThreadKey, id: u64, time: KernelNanos) -> Option<Worked> {
-        let turn = self.threads.peek(&thread)?.gave_out(id)?;
-        let Worked { request, .. } = turn.owner.filter(|_| !turn.mixed)?;
-        let open = self.requests.is_open(request, time);
-        open.then_some(Worked {
-            request,
-            by_id: true,
-        })
-    }
-
     /// Something that an id was given to runs at `time`. What outlives the request that it was begun for belongs to
     /// the process, and then it never was evidence.
     fn used(&mut self, thread: ThreadKey, id: u64, time: KernelNanos) {
@@ -291,30 +274,20 @@ impl Turns {
         }
     }
 
-    /// For which request something was done; `None` too while its turn goes on.
-    fn resolve(&self, at: Position) -> Option<Worked> {
-        let thread = self.threads.peek(&at.thread)?;
-        let turn = thread.turn(at.turn)?;
-        let id = match turn.named(at.current, at.trigger) {
-            Names::Turn | Names::Own => return turn.owner,
-            Names::Unknown => return None,
-            Names::Other(id) => id,
-        };
-        // The id of a connection stays, whomever it serves: it must have served the same one last.
-        if let Some(last) = thread.connections.peek(&id) {
-            return turn.owner.filter(|owner| Some(owner.request) == *last);
-        }
-        let other = self.creator(at.thread, id, turn.begun)?;
-        match turn.owner {
-            Some(owner) if owner.request != other.request => None,
-            Some(owner) => Some(owner),
-            None => Some(other),
-        }
-    }
-
     /// Whether a request was answered in a turn of its own.
     fn check_answer(&mut self, request: Seq, at: Position) {
-        let owner = self.resolve(at).map(|worked| worked.request);
+        let worked = self.resolve(at).or_else(|| self.late(at));
+        let owner = match worked {
+            Some(Worked {
+                request: of, guess, ..
+            }) if of == request => {
+                self.confirm(guess);
+                Some(of)
+            }
+            worked => worked
+                .filter(|worked| self.is_confirmed(worked.guess))
+                .map(|worked| worked.request),
+        };
         self.requests.answered_by(at.thread.0, request, owner);
     }
 
@@ -332,18 +305,28 @@ impl Turns {
             owner,
             settled: true,
         };
-        let Some(Worked { request, by_id }) = self.resolve(at) else {
+        let Some(worked) = self.resolve(at) else {
             return settled(Owner::Unknown);
         };
+        let Worked {
+            request,
+            by_id,
+            guess,
+        } = worked;
         let wait = if by_id { OUTLIVES } else { 0 };
         match self.requests.standing(tgid, request, wait) {
             Standing::Forgotten | Standing::Unproven => settled(Owner::Unknown),
             Standing::Unwatched => settled(Owner::Unwatched),
-            Standing::Open => Finding {
+            // The end of the turn may be lost.
+            Standing::Answering(since) if now.time.since(since) > OVERLAPS => {
+                settled(Owner::Unknown)
+            }
+            Standing::Open | Standing::Answering(_) => Finding {
                 owner: Owner::Answered(request),
                 settled: false,
             },
             Standing::Shared => settled(Owner::Shared),
+            Standing::Proven { .. } if !self.is_confirmed(guess) => settled(Owner::Unknown),
             Standing::Doubtful { since, young } => Finding {
                 owner: Owner::Shared,
                 settled: !young || since.is_some_and(|since| now.time.since(since) > OVERLAPS),
@@ -366,6 +349,11 @@ impl Turns {
         let gone: Vec<ThreadKey> = threads.filter(|key| key.0 == tgid).collect();
         for key in gone {
             self.threads.pop(&key);
+        }
+        let guesses = self.confirmed.iter().map(|(guess, ())| *guess);
+        let gone: Vec<Guess> = guesses.filter(|((of, _), _)| *of == tgid).collect();
+        for guess in gone {
+            self.confirmed.pop(&guess);
         }
         self.requests.process_ended(tgid);
     }

@@ -77,6 +77,14 @@ impl Loop {
         at
     }
 
+    /// A call that a pool makes, in a tick, for what was kept with the id `kept`.
+    fn calls_at(&mut self, file: u64, kept: u64) -> Execution {
+        let tick = self.id();
+        let at = self.works(tick, kept);
+        self.turns.called(NODE, FileId(file), at);
+        at
+    }
+
     fn answers(&mut self, request: u64) {
         let at = self.works(0, 0);
         let time = self.time();
@@ -222,6 +230,54 @@ fn what_a_request_waits_for_resumes_it() {
 }
 
 #[test]
+fn what_was_promised_while_a_request_was_read_runs_in_the_next_turn_of_its_connection() {
+    // undici opens a connection: what begins that was promised by the handler of the request.
+    let mut l = Loop::new();
+    let mut connecting = 0;
+    l.serves(1, |_| {});
+    let line = l.works(0, 0);
+    l.end(HANDLE);
+    connecting += l.id();
+    l.end(HANDLE);
+    l.serves(2, |_| {});
+    let call = l.calls(11);
+    l.end(connecting);
+    l.resumes(11, |l| l.answers(1));
+    assert_eq!([line, call].map(|at| l.owner(at)), [Some(1), Some(1)]);
+}
+
+#[test]
+fn a_connection_on_which_nothing_is_read_is_for_none() {
+    // Another turn came in between; the connection is one for calls; or two requests came at once.
+    let between = |l: &mut Loop| {
+        l.serves(1, |_| {});
+        l.end(TIMERS);
+        l.id();
+        l.end(TIMERS);
+    };
+    let called = |l: &mut Loop| {
+        l.serves(1, |l| {
+            l.calls(11);
+        });
+        l.resumes(11, |_| {});
+    };
+    let pipelined = |l: &mut Loop| {
+        l.reads_request(1, 1);
+        l.turns.began(NODE, FileId(1), Seq(2));
+        l.end(HANDLE);
+    };
+    let stories: [&dyn Fn(&mut Loop); 3] = [&between, &called, &pipelined];
+    for (story, before) in stories.into_iter().enumerate() {
+        let mut l = Loop::new();
+        before(&mut l);
+        let line = l.works(0, 0);
+        l.end(HANDLE);
+        l.resumes(1, |l| l.answers(1));
+        assert_eq!(l.owner(line), None, "{story}");
+    }
+}
+
+#[test]
 fn timers_and_immediates_are_for_none() {
     let mut l = Loop::new();
     l.serves(1, |l| {
@@ -310,23 +366,113 @@ fn a_queue_that_wakes_others_is_found_by_their_answers() {
 }
 
 #[test]
-fn work_that_a_pool_kept_for_another_is_for_none() {
+fn work_that_a_pool_kept_is_for_whom_it_was_kept() {
     // An agent whose connections are all busy gives the next free one to a request that waited:
-    // with the id of the resource that kept it.
+    // in a tick that is triggered by the resource which kept it.
     let mut l = Loop::new();
-    let mut kept = 0;
+    let (mut kept, mut given, mut line) = (0, None, None);
     l.serves(1, |l| {
         l.calls(11);
     });
     l.serves(2, |l| kept = l.id());
-    let mut given = None;
     l.resumes(11, |l| {
-        let tick = l.id();
-        given = Some(l.works(tick, kept));
+        given = Some(l.calls_at(11, kept));
+        line = Some(l.works(0, 0));
         l.answers(1);
     });
-    l.resumes(2, |l| l.answers(2));
-    assert_eq!(l.owner(given.unwrap()), None);
+    l.resumes(11, |l| l.answers(2));
+    assert_eq!(
+        [given, line].map(|at| l.owner(at.unwrap())),
+        [Some(2), Some(1)]
+    );
+}
+
+/// Request 1 goes on in a turn in which an agent also gives its connection to 2, which waited; something is kept in that turn,
+/// and given a connection later. Returns the call that is made then.
+fn kept_in_a_mixed_turn(l: &mut Loop) -> Execution {
+    let (mut kept, mut kept_too, mut given) = (0, 0, None);
+    l.serves(1, |l| {
+        l.calls(11);
+    });
+    l.serves(2, |l| kept = l.id());
+    l.resumes(11, |l| {
+        l.calls_at(11, kept);
+        kept_too = l.id();
+    });
+    l.resumes(11, |l| {
+        given = Some(l.calls_at(12, kept_too));
+        l.answers(2);
+    });
+    given.unwrap()
+}
+
+#[test]
+fn whose_it_is_what_was_kept_in_a_turn_of_several_the_answer_shows() {
+    let mut l = Loop::new();
+    let given = kept_in_a_mixed_turn(&mut l);
+    l.resumes(12, |l| l.answers(1));
+    assert_eq!(l.owner(given), Some(1));
+
+    // It may be of 2 as well, or of the background: 1 is answered elsewhere.
+    let mut l = Loop::new();
+    let given = kept_in_a_mixed_turn(&mut l);
+    let mut line = None;
+    l.resumes(12, |l| line = Some(l.works(0, 0)));
+    l.resumes(1, |l| l.answers(1));
+    assert_eq!([given, line.unwrap()].map(|at| l.owner(at)), [None, None]);
+}
+
+#[test]
+fn a_wrong_guess_speaks_against_nobody() {
+    let mut l = Loop::new();
+    let mut first = None;
+    l.serves(1, |l| {
+        first = Some(l.works(0, 0));
+        l.calls(11);
+    });
+    let (mut kept, mut guessed) = (0, 0);
+    l.serves(2, |l| kept = l.id());
+    l.serves(3, |_| {});
+    l.resumes(11, |l| {
+        l.calls_at(11, kept);
+        guessed = l.id();
+    });
+    l.resumes(11, |l| {
+        l.calls_at(12, guessed);
+        l.answers(2);
+    });
+    // What was kept is 3's.
+    l.resumes(12, |l| l.answers(3));
+    l.resumes(1, |l| l.answers(1));
+    for request in 10..60 {
+        l.serves(request, |l| l.answers(request));
+    }
+    assert_eq!(l.owner(first.unwrap()), Some(1));
+}
+
+#[test]
+fn whoever_is_answered_after_a_response_to_one_that_was_answered_shares_a_queue_with_it() {
+    // 1's turn wakes 2, and 1 is answered before the response to 2's call comes.
+    let mut l = Loop::new();
+    let mut woken = None;
+    l.serves(1, |l| {
+        l.calls(11);
+    });
+    l.serves(2, |_| {});
+    l.resumes(11, |l| {
+        woken = Some(l.calls(12));
+        l.answers(1);
+    });
+    l.resumes(12, |l| {
+        l.calls(13);
+    });
+    l.resumes(13, |l| l.answers(2));
+    let mut other = None;
+    l.serves(3, |l| {
+        other = Some(l.works(0, 0));
+        l.answers(3);
+    });
+    assert_eq!([woken, other].map(|at| l.owner(at.unwrap())), [None, None]);
 }
 
 #[test]
@@ -422,6 +568,31 @@ fn the_first_answers_of_a_process_are_waited_for() {
         l.serves(request, |l| l.answers(request));
     }
     assert!(settled(&l));
+}
+
+#[test]
+fn nothing_is_settled_while_the_turn_of_the_answer_goes_on() {
+    let mut l = Loop::new();
+    let mut call = None;
+    l.serves(1, |l| call = Some(l.calls(11)));
+    l.read(11);
+    l.answers(1);
+    let found = |l: &Loop, later: u64| {
+        let time = KernelNanos(l.now + later);
+        let now = Now {
+            time,
+            oldest_open: None,
+        };
+        l.turns.owner(NODE, call.unwrap(), now)
+    };
+    assert!(!found(&l, 1_000_000).settled);
+    let lost = found(&l, 6_000_000_000);
+    assert!(
+        lost.settled && lost.owner == Owner::Unknown,
+        "its end is lost"
+    );
+    l.end(HANDLE);
+    assert_eq!(l.owner(call.unwrap()), Some(1));
 }
 
 #[test]

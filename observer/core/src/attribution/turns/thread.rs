@@ -83,8 +83,12 @@ pub(super) struct Ended {
     ended: KernelNanos,
     /// The request that it works for.
     pub(super) owner: Option<Worked>,
+    /// The request that it would work for, had that not been answered before.
+    pub(super) late: Option<Worked>,
     /// It worked for others as well.
     pub(super) mixed: bool,
+    /// It is about a connection on which requests come in.
+    pub(super) serves: bool,
 }
 
 /// What an async id that is current in a turn says.
@@ -138,8 +142,16 @@ impl Thread {
             begun: previous.map_or(time, |p| p.ended),
             ended: time,
             owner: None,
+            late: None,
             mixed: false,
+            serves: false,
         }
+    }
+
+    /// The turn that ended last, if `turn` follows it and was called back for the same connection, which served something.
+    pub(super) fn continued(&self, turn: &Ended) -> Option<&Ended> {
+        let last = self.ended.back()?;
+        (last.turn + 1 == turn.turn && last.root == turn.root && last.serves).then_some(last)
     }
 
     /// Remembers a turn that has ended, one that was about what could be read from a connection if it `read`.
@@ -281,6 +293,11 @@ impl Ended {
             Names::Own => self.names(trigger),
             names => names,
         }
+    }
+
+    /// Whether the id whose low half is `low` was given out in this turn.
+    pub(super) fn has_begun(&self, low: u32) -> bool {
+        self.names(low) == Names::Own
     }
 
     /// What the id whose low half is `low` says when it is current in this turn.

@@ -1,0 +1,129 @@
+//! Connections that are left out while only a share of them is observed, and taken up again.
+//!
+//! Whether a connection is observed is decided by its lot when its first bytes move. It is decided anew where a request begins on it
+//! after the share or the window of time has changed: then what was before is complete, and what comes begins with a head. One
+//! that is taken up is described as if it had not been seen before, since nobody has counted its bytes meanwhile.
+
+use observer_abi::lot;
+
+use crate::{
+    file::{Direction, OpenFile, is_socket, state_at},
+    maps::{
+        ANNOUNCED, CLIENT, CONTROL, FileState, IGNORED, LEFT_OUT, NO_TURN, REDRAW, ThreadState,
+        UNOBSERVED,
+    },
+    ring::cpu,
+};
+
+/// The `Control::sampling` in force.
+#[inline(always)]
+pub fn in_force() -> u32 {
+    match CONTROL.get_ptr(0) {
+        // SAFETY: map element; userspace writes the word as a whole.
+        Some(control) => unsafe { (&raw const (*control).sampling).read_volatile() },
+        None => 0,
+    }
+}
+
+/// The window of time in it.
+#[inline(always)]
+pub fn window(sampling: u32) -> u16 {
+    (sampling >> 16) as u16
+}
+
+/// What is known of `file`, whose bytes are about to move in `direction`: decided anew if it is time to.
+#[inline(always)]
+pub fn current(
+    file: &OpenFile,
+    state: &'static FileState,
+    direction: Direction,
+    sampling: u32,
+) -> Option<&'static FileState> {
+    if state.sampling.get() == sampling || !is_socket(state.class.get()) {
+        return Some(state);
+    }
+    renew(file, state, direction, sampling)
+}
+
+/// As [`current`], where it was decided by another share or in another window.
+#[inline(never)]
+fn renew(
+    file: &OpenFile,
+    state: &'static FileState,
+    direction: Direction,
+    sampling: u32,
+) -> Option<&'static FileState> {
+    let bits = state.bits.get();
+    // Not decided at all yet, or to be decided by the next data.
+    if bits & (ANNOUNCED | LEFT_OUT) == 0 || bits & (REDRAW | IGNORED) != 0 {
+        return Some(state);
+    }
+    let asks = asking(bits);
+    let before = state.turn.get();
+    if bits & LEFT_OUT != 0 {
+        state.turn.set(direction as u8);
+    }
+    if direction != asks || before == direction as u8 || before == NO_TURN {
+        return Some(state);
+    }
+    if bits & LEFT_OUT == 0 {
+        state.bits.set(bits | REDRAW);
+        return Some(state);
+    }
+    if lot::is_left_out(
+        lot::drawn(state.between.get(), window(sampling)),
+        sampling as u16,
+    ) {
+        state.sampling.set(sampling);
+        return Some(state);
+    }
+    file.enrol();
+    let fresh = state_at(file.address)?;
+    fresh.bits.set(bits & CLIENT);
+    fresh.turn.set(before);
+    Some(fresh)
+}
+
+/// The way that requests go on a connection with these [`FileState::bits`].
+#[inline(always)]
+pub fn asking(bits: u8) -> Direction {
+    match bits & CLIENT {
+        0 => Direction::Read,
+        _ => Direction::Write,
+    }
+}
+
+/// Leaves the connection out from these bytes on, which move in `direction`; that was told.
+#[inline(always)]
+pub fn leave_out(state: &FileState, direction: Direction, sampling: u32) {
+    let mut bits = state.bits.get() & !(ANNOUNCED | REDRAW) | LEFT_OUT;
+    if state.turn.get() == NO_TURN && direction == Direction::Write {
+        bits |= CLIENT;
+    }
+    // The next request begins when the direction has changed twice.
+    state.turn.set(direction as u8);
+    state.sampling.set(sampling);
+    state.bits.set(bits);
+}
+
+/// Notes that the call in flight, on descriptor `fd`, is about a connection that is left out.
+#[inline(always)]
+pub fn note(thread: &mut ThreadState, fd: i32, sampling: u32, reads: bool) {
+    thread.left_out = sampling;
+    thread.left_out_fd = fd;
+    if reads {
+        thread.bits = UNOBSERVED;
+    }
+    if let Some(cpu) = cpu() {
+        cpu.ignored += 1;
+    }
+}
+
+/// Whether the thread's last call that moved bytes was on the same descriptor, and its connection left out: then it still is.
+/// Another thread of its process may have closed it meanwhile and got the same number for another one, which is left out
+/// unseen then, until this thread does something else: a process of which connections are left out is not judged by what
+/// is missing.
+#[inline(always)]
+pub fn is_noted(thread: &ThreadState, fd: i32, sampling: u32) -> bool {
+    sampling != 0 && thread.left_out == sampling && thread.left_out_fd == fd
+}

@@ -1,0 +1,242 @@
+//! Keeps observing within its budget: above a ceiling fewer connections are observed.
+//!
+//! ```text
+//! own time, memory ─┐
+//! probes' time ─────┼─► regulator ─► share of connections ─► probes, pipeline
+//! host's idle time ─┘       ▲
+//! room in the ring ─────────┘
+//! ```
+
+mod host;
+mod regulator;
+mod toll;
+mod usage;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use host::Host;
+use observer_core::engine::Input;
+pub use regulator::Ceiling;
+use regulator::{ALL, Load, Regulator, share};
+use toll::Toll;
+pub use usage::Usage;
+
+use crate::cli::budget::{Budget, CpuBudget};
+use crate::kernel::Capture;
+
+/// How often it is looked.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// For how long a connection is observed, or not, where only a share is, seconds. By the wall clock, so that all hosts
+/// draw the same lots at the same time. A connection that is taken up loses one request.
+const WINDOW: u64 = 10;
+
+/// How long a smaller share is given to show in the ring.
+const SETTLE: Duration = Duration::from_millis(250);
+
+/// The part of the ring that may have waited in it at one look.
+const FULL: f64 = 0.5;
+
+/// The budget in force, which a reload replaces.
+#[derive(Debug)]
+pub struct Limits(Mutex<Budget>);
+
+impl Limits {
+    /// Puts a budget into force.
+    pub fn set(&self, budget: Budget) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = budget;
+    }
+
+    fn get(&self) -> Budget {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Another share of connections is to be observed, or another part of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The share from now on, in 65 536ths.
+    pub keep: u32,
+    /// The window of time that begins.
+    window: u16,
+    /// Why the share is another one; nothing if it is not.
+    why: Option<Why>,
+}
+
+impl Change {
+    /// Whether the share is another one.
+    #[must_use]
+    pub fn is_of_share(&self) -> bool {
+        self.why.is_some()
+    }
+
+    /// Whether some are left out.
+    #[must_use]
+    pub fn leaves_out(&self) -> bool {
+        self.keep < ALL
+    }
+
+    /// Tells it the probes, then the pipeline: what the probes decide by the new share says so itself.
+    pub fn apply(&self, capture: &Capture, into: &mut dyn FnMut(Input<'_>)) {
+        capture.sample(self.keep, self.window);
+        if self.is_of_share() {
+            into(Input::Sampling { keep: self.keep });
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    Asked,
+    Over(Ceiling),
+    Room,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.why {
+            Some(Why::Asked) => "as was asked for",
+            Some(Why::Over(Ceiling::Cpu | Ceiling::Memory)) => "the budget is used up",
+            Some(Why::Over(Ceiling::Ring)) => "the kernel's ring fills",
+            Some(Why::Room) => "there is room in the budget again",
+            None => "as before",
+        };
+        let percent = f64::from(self.keep) / f64::from(ALL) * 100.0;
+        write!(f, "{why}: {percent:.1} % of connections are observed")
+    }
+}
+
+/// Decides which share of connections is observed.
+#[derive(Debug)]
+pub struct Governor {
+    limits: Arc<Limits>,
+    looked: Instant,
+    used: Usage,
+    host: Host,
+    toll: Toll,
+    regulator: Regulator,
+    /// Records lost so far.
+    lost: u64,
+    pressed: Instant,
+    last: Ceiling,
+    told: u32,
+    window: u16,
+}
+
+impl Governor {
+    /// Keeps to `budget`.
+    #[must_use]
+    pub fn new(budget: Budget) -> Self {
+        let now = Instant::now();
+        Self {
+            limits: Arc::new(Limits(Mutex::new(budget))),
+            looked: now,
+            used: Usage::now(),
+            host: Host::now(),
+            toll: Toll::new(),
+            regulator: Regulator::default(),
+            lost: 0,
+            pressed: now,
+            last: Ceiling::Cpu,
+            told: ALL,
+            window: window(),
+        }
+    }
+
+    /// The limits, for who changes them.
+    #[must_use]
+    pub fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits)
+    }
+
+    /// Looks whenever records were looked for; tells `over` of each second above a ceiling. Gives the share of
+    /// connections that is to be observed from now on, if it or the window is another one.
+    pub fn look(&mut self, capture: &Capture, mut over: impl FnMut(Ceiling)) -> Option<Change> {
+        let budget = self.limits.get();
+        if budget.cpu != CpuBudget::Off {
+            self.toll.look(capture);
+            if self.is_pressed(capture) {
+                over(Ceiling::Ring);
+                self.last = Ceiling::Ring;
+                self.regulator.press();
+            }
+        }
+        let elapsed = self.looked.elapsed();
+        if elapsed >= LOOK_EVERY {
+            let load = self.load(elapsed);
+            for ceiling in self.regulator.look(&load, &budget) {
+                self.last = ceiling;
+                over(ceiling);
+            }
+        }
+        self.tell(&budget)
+    }
+
+    /// Whether the ring is about to be too small for what is observed, or was.
+    fn is_pressed(&mut self, capture: &Capture) -> bool {
+        let filled = capture.filled() > FULL;
+        let lost = capture.ring_lost();
+        let pressed = filled || lost > self.lost;
+        self.lost = lost;
+        if !pressed || self.pressed.elapsed() < SETTLE {
+            return false;
+        }
+        self.pressed = Instant::now();
+        true
+    }
+
+    fn load(&mut self, elapsed: Duration) -> Load {
+        let (used, host) = (Usage::now(), Host::now());
+        let cores = |now: Duration, before: Duration| {
+            now.saturating_sub(before).as_secs_f64() / elapsed.as_secs_f64()
+        };
+        let load = Load {
+            own: cores(used.cpu, self.used.cpu),
+            probes: self.toll.cores(),
+            spare: cores(host.idle, self.host.idle),
+            cpus: host.cpus.into(),
+            resident: used.resident,
+        };
+        (self.looked, self.used, self.host) = (Instant::now(), used, host);
+        load
+    }
+
+    /// The share falls at once and rises with a new window only: within one, what was left out stays so, as the estimates
+    /// take for granted.
+    fn tell(&mut self, budget: &Budget) -> Option<Change> {
+        let window = window();
+        let begins = window != self.window;
+        let asked = share(budget.sample.get());
+        let keep = self.regulator.keep().min(asked);
+        let falls = keep < self.told;
+        let rises = keep > self.told && begins;
+        if !(falls || rises || (begins && self.told < ALL)) {
+            return None;
+        }
+        let why = match (falls, rises) {
+            (false, false) => None,
+            _ if keep == asked && keep < ALL => Some(Why::Asked),
+            (true, _) => Some(Why::Over(self.last)),
+            (false, true) => Some(Why::Room),
+        };
+        if why.is_some() {
+            self.told = keep;
+        }
+        self.window = window;
+        Some(Change {
+            keep: self.told,
+            window,
+            why,
+        })
+    }
+}
+
+/// The number of the present window; it comes again after a week.
+fn window() -> u16 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u16::try_from(since.as_secs() / WINDOW % (1 << 16)).unwrap_or(0)
+}
