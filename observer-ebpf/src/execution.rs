@@ -4,6 +4,7 @@
 //! has a file of its own. What can't be read is no execution, never a guess.
 
 pub mod go;
+pub mod haproxy;
 pub mod java;
 pub mod node;
 pub mod published;
@@ -67,6 +68,7 @@ fn read(pid_tgid: u64, regs: u64) -> Execution {
         runtime::JAVA => java::current(layout, pid_tgid),
         runtime::PUBLISHED => published::current(layout),
         runtime::TOKIO => tokio::current(layout),
+        runtime::HAPROXY => haproxy::current(layout),
         _ => Execution::NONE,
     }
 }

@@ -17,6 +17,7 @@
 #![no_std]
 
 pub mod control;
+pub mod haproxy;
 pub mod heap;
 pub mod java;
 pub mod lot;
@@ -138,8 +139,10 @@ pub mod runtime {
     /// No execution, but the trace that the thread says it works in (OTEP 4947): `execution` is the upper half of
     /// its id, `origin` the lower one.
     pub const PUBLISHED: u8 = 6;
+    /// A stream of HAProxy's: a request and its response. `execution` is its address, which is used again after it has ended.
+    pub const HAPROXY: u8 = 7;
     /// The highest value in use.
-    pub const LAST: u8 = PUBLISHED;
+    pub const LAST: u8 = HAPROXY;
 }
 
 /// Values of [`Take::how`].

@@ -91,6 +91,8 @@ pub enum ExecutionKind {
     NodeAsync,
     /// A Java virtual thread.
     VirtualThread,
+    /// A stream of HAProxy's: a request and its response.
+    HaproxyStream,
     /// No execution, but the trace that a thread publishes to work in (OTEP 4947): its id's halves are identity and
     /// origin.
     Published,
@@ -104,6 +106,7 @@ impl fmt::Display for ExecutionKind {
             Self::TokioTask => "task",
             Self::NodeAsync => "async id",
             Self::VirtualThread => "virtual thread",
+            Self::HaproxyStream => "stream",
             Self::Published => "published context",
         })
     }

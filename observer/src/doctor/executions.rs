@@ -66,6 +66,7 @@ fn name(runtime: Runtime) -> Option<&'static str> {
         Runtime::Node => Some("Node processes"),
         Runtime::Java => Some("Java processes"),
         Runtime::Rust => Some("tokio processes"),
+        Runtime::Proxy => Some("HAProxy processes"),
         _ => None,
     }
 }

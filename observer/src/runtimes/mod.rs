@@ -6,6 +6,8 @@
 //! show up here, or in the probe as something that can't be read, never as an execution.
 
 mod go;
+#[cfg(target_arch = "x86_64")]
+mod haproxy;
 pub mod image;
 mod java;
 pub mod memory;
@@ -78,7 +80,11 @@ fn plan_again(
         #[cfg(not(target_arch = "x86_64"))]
         Runtime::Rust => None,
         Runtime::Java => java::plan(process),
-        Runtime::Ruby | Runtime::Php | Runtime::Proxy | Runtime::Native => None,
+        #[cfg(target_arch = "x86_64")]
+        Runtime::Proxy => haproxy::plan(process),
+        #[cfg(not(target_arch = "x86_64"))]
+        Runtime::Proxy => None,
+        Runtime::Ruby | Runtime::Php | Runtime::Native => None,
     }
 }
 
@@ -124,7 +130,7 @@ fn pause(
 
 /// Whether all that a plan rests on is in the executable, so that looking again finds nothing else.
 fn is_linked_in(runtime: Runtime) -> bool {
-    runtime == Runtime::Rust
+    matches!(runtime, Runtime::Rust | Runtime::Proxy)
 }
 
 /// What probes at channels may take of the CPU time that a process takes itself in which work is seen to be handed on so. A service that does nothing but ask

@@ -49,11 +49,11 @@ fn node_is_told_by_its_turns() -> Result<()> {
     bench(&[App::FETCH_LIMITED], 16, loads())
 }
 
-/// Events of nginx tell requests apart, without any id as well.
+/// Events of nginx tell requests apart, and streams of HAProxy, without any id as well.
 #[test]
-fn nginx_is_told_completely() -> Result<()> {
+fn proxies_are_told_completely() -> Result<()> {
     let loads = vec![Load::Mixed, Load::Only(Mode::Drop)];
-    bench(&[App::NGINX], 64, loads)
+    bench(&[App::NGINX, App::HAPROXY], 64, loads)
 }
 
 fn bench(apps: &[App], concurrency: usize, loads: Vec<Load>) -> Result<()> {
@@ -97,7 +97,7 @@ fn likely(row: &Row) -> bool {
 fn complete(row: &Row) -> bool {
     let part = row.part(match (row.load, row.runtime) {
         ("propagate", _) => "all",
-        (_, "php-fpm" | "nginx" | "express" | "node-fetch") => "all",
+        (_, "php-fpm" | "nginx" | "haproxy" | "express" | "node-fetch") => "all",
         // The first use of a connection may have been asked for by another task than made it.
         (_, "axum" | "axum-current") => {
             let all = row.part("all");

@@ -97,6 +97,7 @@ impl Attributor {
         }
         let (by, hold) = match taker {
             Some(taker) if taker.execution.kind != ExecutionKind::VirtualThread => {
+                self.streams.called(tgid, &taker.execution);
                 return self.takes.took(take.file, taker);
             }
             Some(taker) => (Taker::Execution(taker.life), Hold::Running(taker)),
@@ -222,6 +223,7 @@ impl Attributor {
         self.turns.process_ended(tgid);
         self.asked.process_ended(tgid);
         self.events.process_ended(tgid);
+        self.streams.process_ended(tgid);
         self.channels.process_ended(tgid);
         self.forget_habits(tgid);
     }

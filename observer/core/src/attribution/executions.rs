@@ -214,10 +214,25 @@ impl Executions {
         until: KernelNanos,
         watermark: Seq,
     ) {
+        if let Some(life) = self.lives.get_mut(&life) {
+            life.shared |= life.answers.iter().any(|a| since < a.until);
+        }
+        self.answered_alone(life, request, since, until, watermark);
+    }
+
+    /// The same of an execution that takes up a request only when it has answered the one before, by design; so what
+    /// it did before that was not for this one, whenever it was read.
+    pub(super) fn answered_alone(
+        &mut self,
+        life: LifeId,
+        request: Seq,
+        since: KernelNanos,
+        until: KernelNanos,
+        watermark: Seq,
+    ) {
         let Some(life) = self.lives.get_mut(&life) else {
             return;
         };
-        life.shared |= life.answers.iter().any(|a| since < a.until);
         if life.answers.len() == MAX_ANSWERS {
             life.answers.pop_front();
         }

@@ -11,6 +11,7 @@
 //! | `published` | 2 | the trace that the thread publishes to work in |
 //! | `correlation` | 2 | a correlation id that came in |
 //! | `executions` | 3 | the execution, finer than a thread, that wrote the response, and those that it began |
+//! | `streams` | 3 | whether a stream of HAProxy's has yet to answer what it works for |
 //! | `turns` | 3 | the turn of an event loop, one of those in which the request was read, worked for and answered |
 //! | `asked` | 3 | the task that handed a call to the task of a connection, which handed it the response |
 //! | `takes` | 3 | the execution that took the connection for a call |
@@ -61,6 +62,7 @@ mod requests;
 mod runtimes;
 mod served;
 mod story;
+mod streams;
 mod subject;
 mod takes;
 mod taking;
@@ -127,6 +129,7 @@ pub struct Attributor {
     channels: traffic::Channels,
     made: made::Made,
     events: events::Events,
+    streams: streams::Streams,
     feedback: Vec<Feedback>,
     runtimes: runtimes::Runtimes,
     pipes: pipes::Pipes,
@@ -173,7 +176,7 @@ impl Attributor {
             self.runtimes.0.push(facts.tgid, runtime);
         }
         if facts.events {
-            self.events.follow(facts.tgid);
+            self.events.follow(facts.tgid, events::Order::Reads);
         }
         match &facts.executions {
             Some(Executions::Unavailable(why)) => {
@@ -181,6 +184,9 @@ impl Attributor {
             }
             Some(Executions::Known { kind, paused, .. }) => {
                 self.executions.available(facts.tgid);
+                if *kind == ExecutionKind::HaproxyStream {
+                    self.events.follow(facts.tgid, events::Order::Streams);
+                }
                 if *kind == ExecutionKind::NodeAsync {
                     self.turns.watched(facts.tgid, !paused);
                 }
@@ -232,9 +238,16 @@ impl Attributor {
         };
         let watermark = process.next_request();
         let route = process.served(ended.seq).map_or(0, |served| served.route);
-        let answered = ended.outcome.ok().map(|moved| (moved.tid, ended.time));
-        self.events
-            .ended((tgid, request.file, ended.seq), route, answered);
+        let by = ended.outcome.ok().map(|moved| (moved.tid, moved.execution));
+        let taken_up = self.events.taken_up(request.file);
+        self.events.ended(&events::Over {
+            tgid,
+            file: request.file,
+            request: ended.seq,
+            over: ended.time,
+            route,
+            by,
+        });
         let execution = ended.outcome.ok().and_then(|moved| moved.execution);
         let execution = execution.filter(|e| !e.is_published());
         let turn = execution.filter(|_| is_turn(execution));
@@ -242,8 +255,15 @@ impl Attributor {
             .answered(tgid, ended.seq, turn, ended.time, watermark);
         if let Some(execution) = execution.filter(|_| turn.is_none()) {
             let life = self.executions.acted(tgid, execution, ended.time);
-            self.executions
-                .answered(life, ended.seq, request.since, ended.time, watermark);
+            if streams::is_stream(&execution) {
+                self.streams.answered(tgid, &execution);
+                let since = taken_up.map_or(request.since, |time| time.max(request.since));
+                self.executions
+                    .answered_alone(life, ended.seq, since, ended.time, watermark);
+            } else {
+                self.executions
+                    .answered(life, ended.seq, request.since, ended.time, watermark);
+            }
         }
         self.ended.push_back((ended.time, tgid, ended.seq));
         let writer = ended.outcome.ok().map(|m| m.tid).or(ended.closed_by);

@@ -4,6 +4,7 @@ use super::clients::Taker;
 use super::executions::LifeId;
 use super::inference::Act;
 use super::process::Process;
+use super::streams::is_stream;
 use super::{Attributor, Doer, Hold, PipeKey, Subject, Work, events, is_task, is_turn};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::message::Moved;
@@ -37,8 +38,13 @@ impl Attributor {
         let sign = match &work {
             Work::Call(call) => self.events.called(tgid, call.begun.file),
             Work::Line(line) => {
+                let moved = &line.line.moved;
+                let execution = moved.sole_execution();
+                let unanswered =
+                    execution.is_some_and(|e| is_stream(&e) && self.streams.at_work(tgid, &e));
                 let log = events::name(&line.source);
-                self.events.logged(tgid, tid, log, line.line.moved.since)
+                let logged = || self.events.logged(tgid, tid, log, moved);
+                (!unanswered).then(logged).flatten()
             }
             Work::Message(_) => None,
         };
@@ -100,7 +106,13 @@ impl Attributor {
         let moved = match work {
             Work::Call(call) => {
                 let moved = &call.begun.moved;
-                if let Some(taker) = self.takes.taken(call.begun.file, moved.since) {
+                let taker = self.takes.taken(call.begun.file, moved.since);
+                // A stream that writes may have got a connection that another one made and did not need.
+                let writes = moved.sole_execution().filter(is_stream);
+                if let Some(stream) = &writes {
+                    self.streams.called(tgid, stream);
+                }
+                if let Some(taker) = taker.filter(|_| writes.is_none()) {
                     return Some(taker);
                 }
                 moved
@@ -116,6 +128,9 @@ impl Attributor {
             }
         }
         let execution = execution?;
+        if matches!(work, Work::Line(_)) && !self.streams.at_work(tgid, &execution) {
+            return None;
+        }
         if let Work::Call(call) = work
             && is_task(&execution)
         {

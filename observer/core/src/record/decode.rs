@@ -214,6 +214,7 @@ fn execution(code: u8, id: u64, origin: u64) -> Result<Option<Execution>, Decode
         abi::runtime::TOKIO => ExecutionKind::TokioTask,
         abi::runtime::NODE => ExecutionKind::NodeAsync,
         abi::runtime::JAVA => ExecutionKind::VirtualThread,
+        abi::runtime::HAPROXY => ExecutionKind::HaproxyStream,
         abi::runtime::PUBLISHED => ExecutionKind::Published,
         _ => return Err(DecodeError::Field("runtime")),
     };

@@ -177,6 +177,23 @@ impl World {
         }));
     }
 
+    /// A process is a HAProxy whose streams are told apart.
+    pub fn has_streams(&mut self, tgid: u32) {
+        self.inputs.push(Fed::Process(ProcessFacts {
+            tgid: Tgid(tgid),
+            service: "proxy".to_owned(),
+            resource: std::collections::BTreeMap::new(),
+            runtime: Some(Runtime::Proxy),
+            executions: Some(Executions::Known {
+                kind: ExecutionKind::HaproxyStream,
+                missing: Vec::new(),
+                paused: false,
+            }),
+            ring: false,
+            events: false,
+        }));
+    }
+
     /// A pipe is a standard stream of the process that writes to it.
     pub fn stream(&mut self, pipe: Socket, stream: u8) {
         self.inputs.push(Fed::File(FileFacts {

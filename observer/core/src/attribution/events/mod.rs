@@ -26,11 +26,12 @@ use habits::Habits;
 pub(super) use habits::Logged;
 use lru::LruCache;
 use smallvec::SmallVec;
-use turns::{Answer, Event, Turn};
+use turns::{Answer, Turn};
 
 use crate::exchange::Begun;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
-use crate::record::Direction;
+use crate::message::Moved;
+use crate::record::{Direction, Execution};
 
 /// Processes whose events are followed.
 const MAX_PROCESSES: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
@@ -44,8 +45,36 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero
 /// Acts that are remembered.
 const MAX_ACTS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 
+/// Requests of a connection that are open at once, of more nothing is concluded.
+const MAX_OPEN: usize = 64;
+
 /// Acts that led to each other, at most: retries, subrequests.
 const MAX_REMOVE: usize = 16;
+
+/// In which order a process does things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// What is done in the event of a connection comes right after it was read: nginx.
+    Reads,
+    /// Several connections are read first, then streams take their turns: HAProxy. Only what a stream logs right
+    /// after it has answered is of the same event for certain.
+    Streams,
+}
+
+/// A request that is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Over {
+    pub(super) tgid: Tgid,
+    /// Its connection.
+    pub(super) file: FileId,
+    pub(super) request: Seq,
+    /// When.
+    pub(super) over: KernelNanos,
+    /// What kind of request it was.
+    pub(super) route: u64,
+    /// Which thread, and which execution on it, wrote its response, if that is complete.
+    pub(super) by: Option<(Tid, Option<Execution>)>,
+}
 
 /// Something asked for on a connection to elsewhere, mostly a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,8 +116,12 @@ enum Connection {
     /// Requests come in on it: those that are not answered.
     Inbound {
         open: SmallVec<[Seq; 1]>,
+        /// Before this the first of them was not taken up: it was not read, or another one not answered.
+        since: KernelNanos,
         /// Several were open at once. Then what is done for the later ones begins without a read.
         muddled: bool,
+        /// More were open than are remembered.
+        crowded: bool,
     },
     /// Something is asked for on it.
     Outbound {
@@ -101,7 +134,7 @@ enum Connection {
 /// What is known of events.
 #[derive(Debug)]
 pub(super) struct Events {
-    processes: LruCache<Tgid, ()>,
+    processes: LruCache<Tgid, Order>,
     threads: LruCache<Tid, Turn>,
     connections: LruCache<FileId, Connection>,
     acts: LruCache<ActId, Act>,
@@ -123,9 +156,17 @@ impl Default for Events {
 }
 
 impl Events {
-    /// Events of a process are of one connection each.
-    pub(super) fn follow(&mut self, tgid: Tgid) {
-        self.processes.push(tgid, ());
+    /// A process handles its events so.
+    pub(super) fn follow(&mut self, tgid: Tgid, order: Order) {
+        self.processes.push(tgid, order);
+    }
+
+    /// Before when no stream can have taken up the oldest open request of a connection, if that is known.
+    pub(super) fn taken_up(&self, file: FileId) -> Option<KernelNanos> {
+        match self.connections.peek(&file)? {
+            Connection::Inbound { since, crowded, .. } => (!crowded).then_some(*since),
+            Connection::Outbound { .. } => None,
+        }
     }
 
     fn follows(&self, tgid: Tgid) -> bool {
@@ -146,8 +187,15 @@ impl Events {
         file: FileId,
         direction: Direction,
     ) -> Option<bool> {
-        if !self.follows(tgid) {
-            return None;
+        match self.processes.peek(&tgid)? {
+            Order::Reads => {}
+            // Streams that have answered take their turns again before anything is read.
+            Order::Streams => {
+                if direction == Direction::Read {
+                    *self.turn(tid) = Turn::default();
+                }
+                return None;
+            }
         }
         match direction {
             Direction::Read => {
@@ -156,9 +204,9 @@ impl Events {
                 None
             }
             Direction::Write => {
-                self.turn(tid).answer = None;
+                self.turn(tid).answers.clear();
                 match self.connections.get(&file) {
-                    Some(Connection::Inbound { open, muddled }) => {
+                    Some(Connection::Inbound { open, muddled, .. }) => {
                         let request = open.first().copied().filter(|_| !muddled);
                         self.passes_on(tid, request)
                     }
@@ -177,8 +225,8 @@ impl Events {
 
     /// A thread began to make a connection.
     pub(super) fn connects(&mut self, tgid: Tgid, tid: Tid, file: FileId) {
-        if self.follows(tgid) {
-            self.turn(tid).answer = None;
+        if self.processes.peek(&tgid) == Some(&Order::Reads) {
+            self.turn(tid).answers.clear();
             self.asks(tid, file);
         }
     }
@@ -190,54 +238,74 @@ impl Events {
         }
         let fresh = || Connection::Inbound {
             open: SmallVec::new(),
+            since: begun.moved.time,
             muddled: false,
+            crowded: false,
         };
         let connection = self.connections.get_or_insert_mut(begun.file, fresh);
         if matches!(connection, Connection::Outbound { .. }) {
             *connection = fresh();
         }
-        if let Connection::Inbound { open, muddled } = connection {
-            // Only the first is ever asked for.
-            if open.len() < 2 {
+        if let Connection::Inbound {
+            open,
+            since,
+            muddled,
+            crowded,
+        } = connection
+        {
+            if open.is_empty() {
+                *since = begun.moved.time;
+            }
+            *crowded |= open.len() == MAX_OPEN;
+            if !*crowded {
                 open.push(begun.seq);
             }
-            *muddled |= open.len() > 1;
+            *muddled |= *crowded || open.len() > 1;
         }
         let event = self.event_of(begun.file);
         *self.turn(begun.moved.tid) = Turn::of(event);
     }
 
-    /// A request is over; `answered` says when which thread wrote the end of its response, and `route` what kind of request it was.
-    pub(super) fn ended(
-        &mut self,
-        (tgid, file, request): (Tgid, FileId, Seq),
-        route: u64,
-        answered: Option<(Tid, KernelNanos)>,
-    ) {
+    /// A request is over.
+    pub(super) fn ended(&mut self, request: &Over) {
+        let Over {
+            tgid,
+            file,
+            request,
+            over,
+            route,
+            by,
+        } = *request;
         if !self.follows(tgid) {
             return;
         }
-        if let Some(Connection::Inbound { open, muddled }) = self.connections.get_mut(&file) {
+        if let Some(Connection::Inbound {
+            open,
+            since,
+            muddled,
+            crowded,
+        }) = self.connections.get_mut(&file)
+        {
             open.retain(|seq| *seq != request);
-            *muddled &= !open.is_empty();
+            *since = over;
+            *muddled &= *crowded || !open.is_empty();
         }
-        if let Some((tid, since)) = answered {
+        if let Some((tid, execution)) = by {
             self.habits.answered(tgid, route);
-            *self.turn(tid) = Turn {
-                event: Event::Unknown,
-                answer: Some(Answer {
-                    request,
-                    route,
-                    since,
-                    logs: SmallVec::new(),
-                }),
+            let answer = Answer {
+                request,
+                route,
+                since: over,
+                execution,
+                logs: SmallVec::new(),
             };
+            self.turn(tid).answered(answer);
         }
     }
 
     /// The act that a call is, which has just been written on a connection.
     pub(super) fn called(&self, tgid: Tgid, file: FileId) -> Option<Sign> {
-        if !self.follows(tgid) {
+        if self.processes.peek(&tgid) != Some(&Order::Reads) {
             return None;
         }
         match self.connections.peek(&file)? {
@@ -246,16 +314,16 @@ impl Events {
         }
     }
 
-    /// After which answer a line was logged at `time`; `log` names where to.
-    pub(super) fn logged(
-        &mut self,
-        tgid: Tgid,
-        tid: Tid,
-        log: u64,
-        time: KernelNanos,
-    ) -> Option<Sign> {
-        let answer = self.threads.get_mut(&tid)?.answer.as_mut()?;
-        if time < answer.since || answer.logs.contains(&log) || answer.logs.len() == MAX_LOGS {
+    /// After which answer a line was logged; `log` names where to.
+    pub(super) fn logged(&mut self, tgid: Tgid, tid: Tid, log: u64, moved: &Moved) -> Option<Sign> {
+        let order = *self.processes.peek(&tgid)?;
+        let by = match order {
+            Order::Reads => None,
+            Order::Streams => Some(moved.sole_execution()?),
+        };
+        let answer = self.threads.get_mut(&tid)?.last_answer(by)?;
+        let seen = answer.logs.contains(&log) || answer.logs.len() == MAX_LOGS;
+        if moved.since < answer.since || seen {
             return None;
         }
         answer.logs.push(log);

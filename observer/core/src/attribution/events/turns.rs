@@ -4,13 +4,14 @@ use smallvec::SmallVec;
 
 use super::{Act, ActId, Connection, Events, MAX_REMOVE, State};
 use crate::ids::{FileId, KernelNanos, Seq, Tid};
+use crate::record::Execution;
 
 /// What a thread has read or answered last, since it waited for events.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     pub(super) event: Event,
-    /// A request that it has just answered.
-    pub(super) answer: Option<Answer>,
+    /// Requests that it has just answered.
+    pub(super) answers: SmallVec<[Answer; 1]>,
 }
 
 /// Of which connection the event is that a thread handles.
@@ -25,22 +26,42 @@ pub(super) enum Event {
     Response(ActId),
 }
 
-/// A request whose answer a thread has completed, with nothing on any connection since.
+/// A request whose answer a thread has completed, since when it has not read nor waited.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) request: Seq,
     pub(super) route: u64,
     pub(super) since: KernelNanos,
+    /// What wrote it.
+    pub(super) execution: Option<Execution>,
     /// Where lines were logged since.
     pub(super) logs: SmallVec<[u64; 2]>,
 }
+
+/// Answers of one turn that are remembered.
+const MAX_ANSWERS: usize = 64;
 
 impl Turn {
     pub(super) fn of(event: Event) -> Self {
         Self {
             event,
-            answer: None,
+            answers: SmallVec::new(),
         }
+    }
+
+    /// The thread has answered a request.
+    pub(super) fn answered(&mut self, answer: Answer) {
+        self.event = Event::Unknown;
+        self.answers.retain(|a| a.execution != answer.execution);
+        if self.answers.len() < MAX_ANSWERS {
+            self.answers.push(answer);
+        }
+    }
+
+    /// The request that was answered last, by an execution if one is asked for.
+    pub(super) fn last_answer(&mut self, by: Option<Execution>) -> Option<&mut Answer> {
+        let same = |a: &&mut Answer| by.is_none_or(|by| a.execution.map(|e| e.id) == Some(by.id));
+        self.answers.iter_mut().rev().find(same)
     }
 }
 
@@ -55,6 +76,7 @@ impl Events {
             Some(Connection::Inbound {
                 open,
                 muddled: false,
+                ..
             }) => open.first().map_or(Event::Unknown, |r| Event::Request(*r)),
             Some(Connection::Outbound { act, pending }) => {
                 *pending = false;
