@@ -36,7 +36,6 @@ pub fn announce(
     if bits & (IGNORED | LEFT_OUT) != 0 {
         return false;
     }
-    let sampling = sample::in_force();
     let told = Told {
         address,
         ino: state.ino,
@@ -46,16 +45,14 @@ pub fn announce(
         fd,
         class: state.class.get(),
         reads: direction == Direction::Read,
-        sampling,
     };
     match describe(&told) {
         SENT => {
-            state.sampling.set(sampling);
             state.bits.set((bits | ANNOUNCED) & !REDRAW);
             true
         }
         SILENT => {
-            sample::leave_out(state, direction, sampling);
+            sample::leave_out(state, direction);
             false
         }
         _ => {
@@ -83,8 +80,6 @@ struct Told {
     class: u8,
     /// The bytes that are about to be reported come in.
     reads: bool,
-    /// The [`Control::sampling`](observer_abi::control::Control::sampling) to go by.
-    sampling: u32,
 }
 
 /// Sends the record.
@@ -130,11 +125,13 @@ fn describe(told: &Told) -> i32 {
 /// Draws the lot of the connection of `record`, and notes what that was drawn from; true if the lot falls on it.
 #[inline(always)]
 fn draw(record: &mut File, between: u64, told: &Told) -> bool {
+    let sampling = sample::in_force();
     if let Some(state) = same(told.address, told.id) {
         state.between.set(between);
+        state.sampling.set(sampling);
     }
-    record.lot = lot::drawn(between, sample::window(told.sampling));
-    record.left_out = told.sampling as u16;
+    record.lot = lot::drawn(between, sample::window(sampling));
+    record.left_out = sampling as u16;
     lot::is_left_out(record.lot, record.left_out)
 }
 

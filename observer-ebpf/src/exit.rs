@@ -45,15 +45,14 @@ pub fn watched(thread: Thread, regs: u64, ret: i64) {
                 state.bits = 0;
                 return;
             }
-            finish(thread, regs, state, ret);
-        } else if state.bits & UNOBSERVED != 0 {
-            state.bits = 0;
-            // The connection may have been taken up while the call waited: what it brought belongs to that.
-            if state.left_out != sample::in_force() {
-                unpaired(thread, regs, ret);
-            }
+            return finish(thread, regs, state, ret);
         }
-        return;
+        let unobserved = state.bits & UNOBSERVED != 0;
+        state.bits = 0;
+        // The connection may have been taken up while the call waited: then what it brought belongs to that.
+        if !unobserved || state.left_out == sample::in_force() {
+            return;
+        }
     }
     unpaired(thread, regs, ret);
 }

@@ -39,49 +39,45 @@ pub fn current(
     direction: Direction,
     sampling: u32,
 ) -> Option<&'static FileState> {
-    if state.sampling.get() == sampling || !is_socket(state.class.get()) {
+    let decided = state.sampling.get() == sampling || !is_socket(state.class.get());
+    if decided || renew(state, direction as u8, sampling) == 0 {
         return Some(state);
     }
-    renew(file, state, direction, sampling)
+    // From here, as the stack has no room for one more function in between.
+    let bits = state.bits.get() & CLIENT;
+    file.enrol();
+    let fresh = state_at(file.address)?;
+    fresh.bits.set(bits);
+    fresh.turn.set(Direction::Write as u8 - asking(bits) as u8);
+    Some(fresh)
 }
 
-/// As [`current`], where it was decided by another share or in another window.
+/// Decides, for a connection of which it was decided by another share or in another window; not 0 if it was left out and is to be
+/// taken up.
 #[inline(never)]
-fn renew(
-    file: &OpenFile,
-    state: &'static FileState,
-    direction: Direction,
-    sampling: u32,
-) -> Option<&'static FileState> {
+fn renew(state: &FileState, direction: u8, sampling: u32) -> i32 {
     let bits = state.bits.get();
     // Not decided at all yet, or to be decided by the next data.
     if bits & (ANNOUNCED | LEFT_OUT) == 0 || bits & (REDRAW | IGNORED) != 0 {
-        return Some(state);
+        return 0;
     }
-    let asks = asking(bits);
     let before = state.turn.get();
     if bits & LEFT_OUT != 0 {
-        state.turn.set(direction as u8);
+        state.turn.set(direction);
     }
-    if direction != asks || before == direction as u8 || before == NO_TURN {
-        return Some(state);
+    if direction != asking(bits) as u8 || before == direction || before == NO_TURN {
+        return 0;
     }
     if bits & LEFT_OUT == 0 {
         state.bits.set(bits | REDRAW);
-        return Some(state);
+        return 0;
     }
-    if lot::is_left_out(
-        lot::drawn(state.between.get(), window(sampling)),
-        sampling as u16,
-    ) {
+    let lot = lot::drawn(state.between.get(), window(sampling));
+    if lot::is_left_out(lot, sampling as u16) {
         state.sampling.set(sampling);
-        return Some(state);
+        return 0;
     }
-    file.enrol();
-    let fresh = state_at(file.address)?;
-    fresh.bits.set(bits & CLIENT);
-    fresh.turn.set(before);
-    Some(fresh)
+    1
 }
 
 /// The way that requests go on a connection with these [`FileState::bits`].
@@ -95,14 +91,13 @@ pub fn asking(bits: u8) -> Direction {
 
 /// Leaves the connection out from these bytes on, which move in `direction`; that was told.
 #[inline(always)]
-pub fn leave_out(state: &FileState, direction: Direction, sampling: u32) {
+pub fn leave_out(state: &FileState, direction: Direction) {
     let mut bits = state.bits.get() & !(ANNOUNCED | REDRAW) | LEFT_OUT;
     if state.turn.get() == NO_TURN && direction == Direction::Write {
         bits |= CLIENT;
     }
     // The next request begins when the direction has changed twice.
     state.turn.set(direction as u8);
-    state.sampling.set(sampling);
     state.bits.set(bits);
 }
 
