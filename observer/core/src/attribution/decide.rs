@@ -243,8 +243,8 @@ fn tells_more(reason: &Reason) -> bool {
             | Reason::UnprovenWorker
             | Reason::HandedOver
             | Reason::UnprovenWakes
-            | Reason::Batched
             | Reason::Conflict { .. }
+            | Reason::Batched
             | Reason::Distrusted { .. }
     )
 }

@@ -34,9 +34,6 @@ impl Attributor {
             inference.guess(process, act)
         });
         let hold = self.threads.hold(tid, seq);
-        if let Hold::Record(record) = hold {
-            self.wrote(record, &work);
-        }
         let sign = match &work {
             Work::Call(call) => self.events.called(tgid, call.begun.file),
             Work::Line(line) => {
@@ -45,6 +42,9 @@ impl Attributor {
             }
             Work::Message(_) => None,
         };
+        if let Hold::Record(record) = hold {
+            self.wrote(record, &work);
+        }
         let doer = self.doer(tgid, &work);
         let by = Taker::of(doer, tid);
         let taken = match &work {
