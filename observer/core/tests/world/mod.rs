@@ -12,7 +12,7 @@ mod told;
 
 use observer_abi as abi;
 use observer_core::engine::Input;
-use observer_core::facts::{FileFacts, ProcessFacts, Runtime};
+use observer_core::facts::{ExecutionKind, Executions, FileFacts, ProcessFacts, Runtime};
 use observer_core::ids::{FileId, KernelNanos, Tgid};
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
@@ -116,6 +116,23 @@ impl World {
             runtime: None,
             resource: std::collections::BTreeMap::new(),
             executions: None,
+            ring: false,
+            events: false,
+        }));
+    }
+
+    /// What tells of a process's goroutines is not looked at for now.
+    pub fn paused(&mut self, tgid: u32) {
+        self.inputs.push(Fed::Process(ProcessFacts {
+            tgid: Tgid(tgid),
+            service: "shop".to_owned(),
+            resource: std::collections::BTreeMap::new(),
+            runtime: None,
+            executions: Some(Executions::Known {
+                kind: ExecutionKind::Goroutine,
+                missing: Vec::new(),
+                paused: true,
+            }),
             ring: false,
             events: false,
         }));
