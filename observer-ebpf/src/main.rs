@@ -17,7 +17,7 @@
 //! fetch, and structures are read at offsets that userspace takes from the kernel's BTF
 //! ([`config`]), so that one object serves every kernel and architecture of the same byte order.
 //!
-//! Besides, `go_branch`, `go_take`, `go_sent`, `go_received`, `go_queued`, `go_cleared`, `python_given`, `python_taken`, `tokio_branch` and `tokio_wake` are put into single processes as uprobes (3.5 and later; what they
+//! Besides, `go_branch`, `go_take`, `go_sent`, `go_received`, `go_queued`, `go_cleared`, `python_given`, `python_taken`, `python_appended`, `python_popped`, `tokio_branch` and `tokio_wake` are put into single processes as uprobes (3.5 and later; what they
 //! use is newer: 5.12).
 //!
 //! # Order of the checks
@@ -184,7 +184,7 @@ pub fn python_ended(ctx: ProbeContext) -> u32 {
 }
 
 /// At the beginning of `PyObject *_queue_SimpleQueue_put(simplequeueobject *self, PyObject *const *args, Py_ssize_t nargs,
-/// PyObject *kwnames)`, CPython 3.7 and later.
+/// PyObject *kwnames)` and of `_queue_SimpleQueue_put_nowait`, CPython 3.7 and later.
 #[uprobe]
 pub fn python_given(ctx: ProbeContext) -> u32 {
     if let (Some(arguments), Some(count)) = (ctx.arg(1), ctx.arg(2)) {
@@ -197,6 +197,24 @@ pub fn python_given(ctx: ProbeContext) -> u32 {
 #[uretprobe]
 pub fn python_taken(ctx: RetProbeContext) -> u32 {
     execution::python::work::taken(ctx.ret());
+    0
+}
+
+/// At the beginning of `PyObject *deque_append(dequeobject *deque, PyObject *item)`, CPython 3.5 and later.
+#[uprobe]
+pub fn python_appended(ctx: ProbeContext) -> u32 {
+    if let Some(item) = ctx.arg(1) {
+        execution::python::work::appended(item);
+    }
+    0
+}
+
+/// At the beginning of `PyObject *deque_popleft(dequeobject *deque, PyObject *unused)`, CPython 3.5 and later.
+#[uprobe]
+pub fn python_popped(ctx: ProbeContext) -> u32 {
+    if let Some(deque) = ctx.arg(0) {
+        execution::python::work::popped(deque);
+    }
     0
 }
 

@@ -109,6 +109,14 @@ pub mod item {
     pub const LAST: u8 = TAKEN;
 }
 
+/// Values of [`Item::what`].
+pub mod content {
+    /// Work: whoever takes it does it until it takes the next one.
+    pub const WORK: u8 = 0;
+    /// What was logged: whoever takes it writes it to the log.
+    pub const RECORD: u8 = 1;
+}
+
 /// Values of [`Data::runtime`]: what kind of execution identity goes with a record.
 pub mod runtime {
     /// None: the thread is all that is known.
@@ -433,7 +441,7 @@ pub struct Nudge {
 }
 
 /// A piece of work was put into a queue of a runtime's executor, or taken out of it (CPython: a `_WorkItem` of
-/// `concurrent.futures.ThreadPoolExecutor`).
+/// `concurrent.futures.ThreadPoolExecutor`); or what was logged, into a logger's queue (a `LogRecord` of `logging`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Item {
@@ -449,8 +457,10 @@ pub struct Item {
     pub runtime: u8,
     /// One of [`item`].
     pub how: u8,
+    /// One of [`content`].
+    pub what: u8,
     /// Unused, zero.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
 }
 
 /// An execution handed a value to another one (a goroutine, through a channel).

@@ -24,6 +24,12 @@ const MARGIN: f64 = 0.8;
 /// by probes for connections that are left out already.
 const FIXED: f64 = 0.2;
 
+/// What the observer's own part must have come to since the share fell, for the fall to have helped.
+const HELPED: f64 = 0.7;
+
+/// What it must have come to for there to be more to do than there was then.
+const GREW: f64 = 1.3;
+
 /// How many calm looks in a row it takes to observe more.
 const PATIENCE: u32 = 15;
 
@@ -74,6 +80,8 @@ pub struct Regulator {
     patience: u32,
     /// The share that it was last raised to.
     raised: u32,
+    /// The observer's own processor time when the share last fell for its sake; 0 if it has risen since.
+    fell: f64,
 }
 
 impl Default for Regulator {
@@ -86,6 +94,7 @@ impl Default for Regulator {
             calm: 0,
             patience: PATIENCE,
             raised: 0,
+            fell: 0.0,
         }
     }
 }
@@ -109,7 +118,8 @@ impl Regulator {
         // Not for a burst that is over.
         if self.own + self.probes > ceiling && now > ceiling {
             over.push(Ceiling::Cpu);
-            if self.own > ceiling * FIXED {
+            if self.own > ceiling * FIXED && self.may_help(load.own) {
+                self.fell = load.own;
                 self.fall(halves(now / ceiling));
             }
         }
@@ -137,6 +147,12 @@ impl Regulator {
         self.calm = 0;
     }
 
+    /// Whether a smaller share may lower what the observer itself takes, `own` now. Log lines are never left out: where it is
+    /// they that take the time, the last fall has not helped.
+    fn may_help(&self, own: f64) -> bool {
+        own < self.fell * HELPED || own > self.fell * GREW
+    }
+
     /// Whether twice as much would fit.
     fn has_room(&self, load: &Load, budget: &Budget) -> bool {
         let used = self.own + self.probes;
@@ -161,6 +177,7 @@ impl Regulator {
     fn rise(&mut self) {
         self.keep = (self.keep * 2).min(ALL);
         self.raised = self.keep;
+        self.fell = 0.0;
         self.calm = 0;
     }
 }
@@ -293,6 +310,23 @@ mod tests {
             );
         }
         assert!(regulator.keep > ALL / 16, "{}", regulator.keep);
+    }
+
+    #[test]
+    fn what_log_lines_take_is_no_reason_to_leave_out_all_connections() {
+        let mut regulator = Regulator::default();
+        for _ in 0..100 {
+            let own = 0.7 + 0.3 * f64::from(regulator.keep) / f64::from(ALL);
+            regulator.look(
+                &Load {
+                    own,
+                    cpus: 2.0,
+                    ..Load::default()
+                },
+                &half(),
+            );
+        }
+        assert!(regulator.keep >= ALL / 4, "{}", regulator.keep);
     }
 
     #[test]

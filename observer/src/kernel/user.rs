@@ -35,6 +35,7 @@ impl UserProbe {
     pub fn needs(&self) -> &'static [&'static str] {
         match self.program {
             "python_given" => &["python_taken"],
+            "python_appended" => &["python_popped"],
             program if CHANNELS.contains(&program) => &CHANNELS,
             _ => &[],
         }

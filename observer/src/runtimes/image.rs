@@ -154,6 +154,27 @@ impl Image {
         writable.map(|segment| (segment.address.wrapping_add(self.bias), segment.len))
     }
 
+    /// Where `bytes` are in what the file has for memory that nobody writes.
+    #[must_use]
+    pub fn places(&self, bytes: &[u8]) -> Vec<u64> {
+        let finder = memchr::memmem::Finder::new(bytes);
+        let mut places = Vec::new();
+        for segment in self.segments.iter().filter(|segment| !segment.writable) {
+            let len = segment.len.min(LARGEST_READ);
+            let mut held = vec![0; usize::try_from(len).unwrap_or_default()];
+            if self.file.read_exact_at(&mut held, segment.offset).is_err() {
+                continue;
+            }
+            let start = segment.address.wrapping_add(self.bias);
+            places.extend(
+                finder
+                    .find_iter(&held)
+                    .map(|at| start.wrapping_add(at as u64)),
+            );
+        }
+        places
+    }
+
     /// Where the file holds what is in memory at `address`; `None` if it does not.
     #[must_use]
     pub fn offset(&self, address: u64) -> Option<u64> {

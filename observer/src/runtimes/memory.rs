@@ -41,6 +41,17 @@ impl Memory {
         self.bytes(address).map(u64::from_ne_bytes)
     }
 
+    /// The words at an address, as many as `N`; `None` if not all of them can be read.
+    #[must_use]
+    pub fn words<const N: usize>(&self, address: u64) -> Option<[u64; N]> {
+        let bytes = self.read(address, N * 8)?;
+        let mut words = [0; N];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u64::from_ne_bytes(*bytes);
+        }
+        Some(words)
+    }
+
     /// Whether the word at `address` is known to be `value`.
     #[must_use]
     pub fn holds(&self, address: u64, value: u64) -> bool {

@@ -55,9 +55,18 @@ pub struct Unavailable(pub String);
 /// How the executions of a process are told apart; `None` if it has none but threads (yet).
 #[must_use]
 pub fn plan(process: &Process, runtime: Runtime) -> Option<Result<Plan, Unavailable>> {
+    plan_again(process, runtime, None)
+}
+
+/// The same where it was planned as in `before` last.
+fn plan_again(
+    process: &Process,
+    runtime: Runtime,
+    before: Option<&Plan>,
+) -> Option<Result<Plan, Unavailable>> {
     match runtime {
         Runtime::Go => Some(go::plan(process)),
-        Runtime::Python => Some(python::plan(process)),
+        Runtime::Python => Some(python::plan(process, before)),
         #[cfg(target_arch = "x86_64")]
         Runtime::Node => Some(node::plan(process)),
         #[cfg(not(target_arch = "x86_64"))]
@@ -103,12 +112,8 @@ fn pause(
         // Libraries that publish are loaded by the service, later on.
         None => PUBLISHING.get(looks),
         Some(Ok(plan)) if runtime == Runtime::Python => {
-            // A service may give its first work to a pool at any time.
-            let pools = plan
-                .probes
-                .iter()
-                .any(|probe| probe.program == "python_given");
-            let last = (!pools).then_some(PAUSES.last()).flatten();
+            // A service may give its first work to a pool, or log its first line through a queue, at any time.
+            let last = (!python::is_whole(plan)).then_some(PAUSES.last()).flatten();
             PAUSES.get(looks).or(last)
         }
         Some(Err(_)) if !is_linked_in(runtime) => PAUSES.get(looks),
@@ -292,7 +297,8 @@ impl Followed {
             self.executions = Some(Executions::Unavailable(why.to_owned()));
             return;
         }
-        let planned = plan(process, runtime).or_else(|| published(process).map(Ok));
+        let planned =
+            plan_again(process, runtime, self.plan.as_ref()).or_else(|| published(process).map(Ok));
         let pause = pause(runtime, planned.as_ref(), self.looks);
         self.again = pause.map(|pause| Instant::now() + pause);
         self.looks = self.looks.saturating_add(1);

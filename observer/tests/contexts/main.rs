@@ -38,20 +38,23 @@ fn each(mode: &'static str, check: fn(&Seen)) {
     }
 }
 
-fn observe_with(server: Command, mode: &'static str, check: fn(&Seen)) {
+fn observe_with(mut server: Command, mode: &'static str, check: fn(&Seen)) {
+    if mode == "logged" {
+        server.env("LISTENER", "1");
+    }
     if let Some(seen) = observe(server, mode) {
         let known = matches!(&seen.executions, Some(Executions::Known { missing, .. }) if missing.is_empty());
         assert!(known, "{:?}", seen.executions);
-        complete(&seen);
+        complete(&seen, if mode == "logged" { 3 } else { 6 });
         check(&seen);
     }
 }
 
-/// Everything was seen.
-fn complete(seen: &Seen) {
+/// Everything was seen, of each request so many pieces of work.
+fn complete(seen: &Seen, work: usize) {
     assert_eq!(seen.answered.len(), 16 * 12);
     for number in seen.answered.keys() {
-        assert_eq!(seen.work[number].len(), 6, "{number}");
+        assert_eq!(seen.work[number].len(), work, "{number}");
     }
     // Each connection has a task of its own, which answers all of its requests.
     let mut connections: BTreeMap<u64, BTreeSet<usize>> = BTreeMap::new();
@@ -123,6 +126,16 @@ fn what_runs_in_an_executor_has_no_context_and_was_given_by_one() {
         for (number, work) in &seen.work {
             assert_eq!(*work, [0; 6], "{number}");
             assert_eq!(seen.given[number], [seen.answered[number]; 6], "{number}");
+        }
+    });
+}
+
+#[test]
+fn what_a_listener_writes_was_logged_in_the_context_that_answers() {
+    each("logged", |seen| {
+        for (number, work) in &seen.work {
+            assert_eq!(*work, [0; 3], "{number}");
+            assert_eq!(seen.given[number], [seen.answered[number]; 3], "{number}");
         }
     });
 }

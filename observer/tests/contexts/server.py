@@ -1,14 +1,18 @@
 """A server whose requests, and the calls made for them, carry the request's number.
 
 Path of a request: /MODE/NUMBER. A request makes three calls to the port DOWNSTREAM, at
-/NUMBER/CALL, and writes a line "line NUMBER" for each.
+/NUMBER/CALL, and writes a line "line NUMBER" for each. With LISTENER lines may be logged through a queue.
 """
 
 import asyncio
 import concurrent.futures.thread  # noqa: F401 - what it imports is looked for at the start
 import contextvars
+import logging
+import logging.handlers
 import os
+import queue
 import socket
+import time
 
 DOWNSTREAM = int(os.environ["DOWNSTREAM"])
 pool = []
@@ -83,6 +87,27 @@ async def executor(number):
 
 async def thread(number):
     await asyncio.gather(*(asyncio.to_thread(blocking_call, number, n) for n in range(3)))
+
+
+class Writer(logging.Handler):
+    def emit(self, record):
+        log(record.getMessage())
+
+
+lines = queue.Queue()
+if os.environ.get("LISTENER"):
+    logging.handlers.QueueListener(lines, Writer()).start()
+    logging.basicConfig(level=logging.INFO, handlers=[logging.handlers.QueueHandler(lines)])
+    while not lines.not_empty._waiters:
+        time.sleep(0.001)
+
+
+async def logged(number):
+    for _ in range(3):
+        logging.info(number)
+        await asyncio.sleep(0)
+    while lines.unfinished_tasks:
+        await asyncio.sleep(0.001)
 
 
 async def serve(reader, writer):

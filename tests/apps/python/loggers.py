@@ -18,8 +18,8 @@ def make(kind):
         logger.add(sys.stdout, enqueue=True, format="{message}")
         return lambda line: logger.opt(raw=True).info(line + "\n")
     handler = logging.StreamHandler(sys.stdout)
-    if kind == "queue":
-        lines = queue.SimpleQueue()
+    if kind in ("Queue", "SimpleQueue"):
+        lines = getattr(queue, kind)()
         listener = logging.handlers.QueueListener(lines, handler)
         listener.start()
         handler = logging.handlers.QueueHandler(lines)

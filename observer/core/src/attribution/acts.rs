@@ -221,8 +221,8 @@ impl Attributor {
         self.executions.process_ended(tgid);
         self.turns.process_ended(tgid);
         self.asked.process_ended(tgid);
-        self.channels.process_ended(tgid);
         self.events.process_ended(tgid);
+        self.channels.process_ended(tgid);
         self.forget_habits(tgid);
     }
 }

@@ -150,7 +150,8 @@ impl Attributor {
                     doubted = doubted.or(Some((link.request, why)));
                 }
                 (Ok(link), _) => strong[kind] = Some(link),
-                // They know better than what threads say that serve many at once.
+                // Where they say something at all, they know better than threads, which tell nothing of executions that
+                // work is handed to, nor of a process that serves all requests on one.
                 (Err(why), _) if matches!(kind, EVENTS | PASSED) => reason = why.or(reason),
                 (Err(why), _) => reason = reason.or(why),
             }
@@ -243,6 +244,7 @@ fn tells_more(reason: &Reason) -> bool {
             | Reason::HandedOver
             | Reason::UnprovenWakes
             | Reason::Conflict { .. }
+            | Reason::Batched
             | Reason::Distrusted { .. }
     )
 }
@@ -288,7 +290,9 @@ fn linked(named: Option<Link>, strong: [Option<Link>; KINDS]) -> (Attribution, O
 }
 
 fn only_request(process: &Process, subject: &Subject) -> Option<Link> {
-    if process.blind || subject.afterwork {
+    // What was logged before says nothing about what is in flight now.
+    let earlier = matches!(subject.hold, Hold::Record(_));
+    if process.blind || subject.afterwork || earlier {
         return None;
     }
     let seen = process.exclusive.proof(subject.template?)?;

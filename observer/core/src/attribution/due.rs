@@ -16,10 +16,13 @@ impl Attributor {
         if !subject.is_over() {
             return false;
         }
-        if !self.sign_is_due(subject, now) || !self.is_handed_settled(subject, now) {
+        if !self.sign_is_due(subject, now) {
             return false;
         }
-        if !self.doer_is_due(subject, now) || !self.pool_is_due(subject, now) {
+        if !self.doer_is_due(subject, now)
+            || !self.pool_is_due(subject, now)
+            || !self.is_handed_settled(subject, now)
+        {
             return false;
         }
         let taken = |t: &clients::Taken| {
@@ -37,6 +40,7 @@ impl Attributor {
             Hold::After(_) => now.since(subject.time) > subject::STAY_PATIENCE,
             Hold::Messages(messages) => !messages.iter().any(|m| self.waiting_at(*m).is_some()),
             Hold::Item(item) => self.is_item_settled(subject, *item, now),
+            Hold::Record(record) => self.is_record_settled(subject, *record, now),
             Hold::Born(birth) => self.is_grown(subject.tgid, *birth, now),
             Hold::Running(doer) => self.is_owned(subject, doer, now),
             Hold::Stayed(_) | Hold::Nothing(_) => true,

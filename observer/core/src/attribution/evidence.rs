@@ -198,7 +198,9 @@ impl Attributor {
                 }
             }
             // Of its own it says nothing: what it was started for does.
-            Hold::Born(_) | Hold::Item(_) | Hold::Running(_) => return Err(None),
+            Hold::Born(_) | Hold::Item(_) | Hold::Record(_) | Hold::Running(_) => {
+                return Err(None);
+            }
             Hold::Nothing(reason) => return Err(reason.clone()),
         };
         Ok(link)

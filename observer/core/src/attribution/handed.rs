@@ -22,6 +22,7 @@ impl Attributor {
     ) -> Result<Link, Option<Reason>> {
         let born = match &subject.hold {
             hold @ (Hold::Born(_) | Hold::Item(_)) => self.worked_for(process, subject, hold, now),
+            Hold::Record(record) => self.by_record(process, subject, *record, now),
             _ => Err(None),
         };
         let link = either(self.by_taker(process, subject, now), born)?;

@@ -13,12 +13,14 @@ use lru::LruCache;
 
 use super::births::GRACE;
 use super::evidence::{Link, either};
+use super::logged::Written;
 use super::process::Process;
 use super::subject::{Doer, Hold, Subject};
+use super::threads::Took;
 use super::{Attributor, Served};
 use crate::ids::{KernelNanos, Tgid, Tid};
 use crate::judged::{Evidence, Reason};
-use crate::record::{Item as Told, ItemHow, Record};
+use crate::record::{Item as Told, ItemHow, ItemWhat, Record};
 
 /// Items that are remembered, and that lie in queues.
 const MAX_ITEMS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
@@ -35,19 +37,21 @@ pub(super) struct Items {
     next: u64,
 }
 
-/// Work that was given to an executor.
+/// What was given to an executor, or to a logger's queue.
 #[derive(Debug)]
 pub(super) struct Item {
     /// Who gave it.
-    by: Tid,
+    pub(super) by: Tid,
     /// What that thread was doing.
     pub(super) hold: Hold,
     /// The execution that gave it.
     doer: Option<Doer>,
     /// When bytes were last moved in it.
-    last: KernelNanos,
+    pub(super) last: KernelNanos,
     /// Whether its thread is done with it.
-    over: bool,
+    pub(super) over: bool,
+    /// What was logged: what came of it.
+    pub(super) written: Written,
 }
 
 impl Default for Items {
@@ -66,6 +70,10 @@ impl Items {
         self.next += 1;
         self.items.push(id, item);
         self.queued.push(key, id);
+    }
+
+    pub(super) fn get_mut(&mut self, id: ItemId) -> Option<&mut Item> {
+        self.items.peek_mut(&id)
     }
 
     pub(super) fn get(&self, id: ItemId) -> Option<&Item> {
@@ -92,7 +100,7 @@ impl Item {
 }
 
 impl Attributor {
-    /// Work was given to an executor, or taken from it.
+    /// Something was put into a queue, or taken out of it.
     pub fn item(&mut self, record: &Record<'_>, told: &Told) {
         let key = (record.tgid, told.id);
         match told.how {
@@ -110,12 +118,19 @@ impl Attributor {
                     }),
                     last: record.time,
                     over: false,
+                    written: Written::default(),
                 };
                 self.items.given(key, item);
             }
             ItemHow::Taken => {
-                let taken = self.items.queued.pop(&key);
-                if let Some(done) = self.threads.takes_item(record.tid, taken) {
+                let took = self.items.queued.pop(&key).map(|id| match told.what {
+                    ItemWhat::Work => Took::Work(id),
+                    ItemWhat::Record => {
+                        self.record_taken(id, record.time);
+                        Took::Record(id)
+                    }
+                });
+                if let Some(done) = self.threads.takes_item(record.tid, took) {
                     self.items.over(done);
                 }
             }
@@ -154,7 +169,7 @@ impl Attributor {
     }
 
     /// The request that whoever gave an item worked for.
-    fn giver(
+    pub(super) fn giver(
         &self,
         process: &Process,
         subject: &Subject,
@@ -175,8 +190,7 @@ impl Attributor {
         else {
             return true;
         };
-        let executed = |doer: &Doer| self.is_owned(subject, doer, now);
-        if !item.doer.as_ref().is_none_or(executed) || !self.is_settled(subject, &item.hold, now) {
+        if !self.is_giver_settled(subject, item, now) {
             return false;
         }
         self.giver(process, subject, item, now)
@@ -184,5 +198,16 @@ impl Attributor {
                 let until = process.served(link.request).map(|served| served.until);
                 until.is_none_or(|until| until.is_some_and(|until| item.is_done(until, now)))
             })
+    }
+
+    /// Whether nothing is to come that says more about what whoever gave an item was doing then.
+    pub(super) fn is_giver_settled(
+        &self,
+        subject: &Subject,
+        item: &Item,
+        now: KernelNanos,
+    ) -> bool {
+        let executed = |doer: &Doer| self.is_owned(subject, doer, now);
+        item.doer.as_ref().is_none_or(executed) && self.is_settled(subject, &item.hold, now)
     }
 }

@@ -21,6 +21,7 @@
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
 //! | `items` | 4 | work that was given to an executor, and taken from its queue |
 //! | `channels`, `traffic` | 4 | the execution that handed work to the one that lives on what others hand to it |
+//! | `logged` | 4 | what was logged into a queue, and written by the thread that took it |
 //! | `made` | 4 | a thread of a pool whose task the thread of the request had made |
 //! | `given` | 4 | a thread that is woken for a task, and makes the call for the thread that woke it |
 //! | `wakes`, `tasks`, `words`, `pools` | 4 | threads of a pool, which those that serve wake and wait for |
@@ -49,6 +50,7 @@ mod given;
 mod handed;
 mod inference;
 mod items;
+mod logged;
 mod made;
 mod named;
 mod pipes;

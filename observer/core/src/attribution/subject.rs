@@ -43,10 +43,10 @@ pub struct Subject {
     pub taken: Option<Box<Taken>>,
     /// The execution that did it, where the runtime has finer ones than threads.
     pub doer: Option<Doer>,
-    /// What that execution lived on: values that others had handed to it, the outermost first.
-    pub(super) handed: Vec<GiftId>,
     /// What the event of a proxy, in which it was done, says.
     pub(super) sign: Option<Sign>,
+    /// What that execution lived on: values that others had handed to it, the outermost first.
+    pub(super) handed: Vec<GiftId>,
     /// Its likeliest request, as it looked when it began; absent unless inference is asked for.
     pub(super) guess: Option<Result<Box<Guess>, Silence>>,
     /// What it is.
@@ -98,6 +98,8 @@ pub enum Hold {
     Born(BirthId),
     /// What the work was given for that the thread took from its executor's queue last.
     Item(ItemId),
+    /// Whoever logged what the thread took from a logger's queue last.
+    Record(ItemId),
     /// What the virtual thread does that ran on the thread.
     Running(Doer),
     /// Nothing; the thread says why, if it knows.

@@ -4,7 +4,7 @@ use super::clients::Taker;
 use super::executions::LifeId;
 use super::inference::Act;
 use super::process::Process;
-use super::{Attributor, Doer, PipeKey, Subject, Work, events, is_task, is_turn};
+use super::{Attributor, Doer, Hold, PipeKey, Subject, Work, events, is_task, is_turn};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::message::Moved;
 use crate::record::{Data, Direction, Execution, ExecutionKind};
@@ -42,6 +42,9 @@ impl Attributor {
             }
             Work::Message(_) => None,
         };
+        if let Hold::Record(record) = hold {
+            self.wrote(record, &work);
+        }
         let doer = self.doer(tgid, &work);
         let by = Taker::of(doer, tid);
         let taken = match &work {

@@ -40,10 +40,19 @@ pub(super) struct Threads {
 struct Thread {
     doing: Doing,
     carries: Option<Carried>,
-    /// The work that it took from its executor's queue last.
-    item: Option<ItemId>,
+    /// What it took from a queue last.
+    took: Option<Took>,
     /// Its birth, if that was seen.
     birth: Option<BirthId>,
+}
+
+/// What a thread has taken from a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Took {
+    /// Work, which it does.
+    Work(ItemId),
+    /// What another thread has logged, which it writes.
+    Record(ItemId),
 }
 
 /// What a thread is doing, as far as it is known.
@@ -92,7 +101,7 @@ impl Threads {
             };
         };
         thread.carries = None;
-        thread.item = None;
+        thread.took = None;
         let interrupted = match thread.doing {
             Doing::Serving { request, .. } => Some(request),
             _ => None,
@@ -201,7 +210,11 @@ impl Threads {
                 Doing::Serving { request, .. } => Hold::Serving(*request),
                 Doing::Shared => Hold::Nothing(Some(Reason::SharedThread)),
                 Doing::Answered { .. } => Hold::Nothing(None),
-                Doing::Unknown => thread.otherwise(),
+                Doing::Unknown => match thread.otherwise() {
+                    // What writes records hands none of its own on.
+                    Hold::Record(_) => Hold::Nothing(None),
+                    hold => hold,
+                },
             },
             None => Hold::Nothing(None),
         }
@@ -249,16 +262,16 @@ impl Threads {
         }
     }
 
-    /// A thread has taken work from its executor's queue, unknown work if `None`. Returns what it took before.
-    pub(super) fn takes_item(&mut self, tid: Tid, item: Option<ItemId>) -> Option<ItemId> {
+    /// A thread has taken something from a queue, of which nothing is known if `None`. Returns what it took before.
+    pub(super) fn takes_item(&mut self, tid: Tid, took: Option<Took>) -> Option<ItemId> {
         let thread = self.thread(tid)?;
         thread.carries = None;
-        std::mem::replace(&mut thread.item, item)
+        std::mem::replace(&mut thread.took, took).map(Took::item)
     }
 
-    /// The work that a thread took from its executor's queue last.
+    /// What a thread took from a queue last.
     pub(super) fn item(&self, tid: Tid) -> Option<ItemId> {
-        self.threads.get(&tid)?.item
+        self.threads.get(&tid)?.took.map(Took::item)
     }
 
     /// A thread ended. Returns its birth, if that was seen.
@@ -274,12 +287,20 @@ impl Threads {
     }
 }
 
+impl Took {
+    fn item(self) -> ItemId {
+        let (Self::Work(item) | Self::Record(item)) = self;
+        item
+    }
+}
+
 impl Thread {
     /// What it works on if it serves no request.
     fn otherwise(&self) -> Hold {
-        match (&self.carries, self.item, self.birth) {
+        match (&self.carries, self.took, self.birth) {
             (Some(carried), _, _) => Hold::Messages(carried.messages.clone()),
-            (None, Some(item), _) => Hold::Item(item),
+            (None, Some(Took::Work(item)), _) => Hold::Item(item),
+            (None, Some(Took::Record(item)), _) => Hold::Record(item),
             (None, None, Some(birth)) => Hold::Born(birth),
             (None, None, None) => Hold::Nothing(None),
         }

@@ -144,6 +144,11 @@ pub enum Evidence {
         /// The thread that gave it.
         by: Tid,
     },
+    /// A thread that worked for the request logged through a queue what another thread then wrote.
+    Logged {
+        /// The thread that logged it.
+        by: Tid,
+    },
     /// A thread that worked for the request woke an idle thread, which made the call at once, and waited until
     /// the response had come.
     Given {
@@ -251,6 +256,10 @@ impl fmt::Display for Evidence {
             Self::Submitted { by } => write!(
                 f,
                 "thread {by}, which worked for the request, gave the work to the pool whose thread did it"
+            ),
+            Self::Logged { by } => write!(
+                f,
+                "thread {by}, which worked for the request, put it into the logger's queue whose thread wrote it"
             ),
             Self::Given { by } => write!(
                 f,

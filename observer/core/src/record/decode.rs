@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use observer_abi::{self as abi, class, data_flag, file_flag, kind};
 
 use super::{
-    Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Heap, Item, ItemHow, Nudge,
-    Passed, PassedHow, Record, Short, Take, TakeHow, TcpAddresses, Turn, Waited, Woke, canonical,
+    Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Heap, Item, ItemHow,
+    ItemWhat, Nudge, Passed, PassedHow, Record, Short, Take, TakeHow, TcpAddresses, Turn, Waited,
+    Woke, canonical,
 };
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
 
@@ -337,9 +338,15 @@ fn item(body: &[u8]) -> Result<Event<'_>, DecodeError> {
         abi::item::TAKEN => ItemHow::Taken,
         _ => return Err(DecodeError::Field("how")),
     };
+    let what = match f.u8(offset!(abi::Item, what)) {
+        abi::content::WORK => ItemWhat::Work,
+        abi::content::RECORD => ItemWhat::Record,
+        _ => return Err(DecodeError::Field("what")),
+    };
     Ok(Event::Item(Item {
         id: f.u64(offset!(abi::Item, item)),
         how,
+        what,
         execution: execution(
             f.u8(offset!(abi::Item, runtime)),
             f.u64(offset!(abi::Item, execution)),

@@ -142,7 +142,7 @@ pub enum Event<'a> {
     Woke(Woke),
     /// An execution had another one run again.
     Nudge(Nudge),
-    /// Work was given to an executor, or taken from it.
+    /// Work was given to an executor, or taken from it; or what was logged, to and from a logger's queue.
     Item(Item),
     /// An execution handed a value to another one.
     Passed(Passed),
@@ -163,13 +163,16 @@ pub struct Nudge {
     pub again: bool,
 }
 
-/// Work was given to an executor, or taken from it (`observer_abi::Item`).
+/// Work was given to an executor, or taken from it; or what was logged, to and from a logger's queue
+/// (`observer_abi::Item`).
 #[derive(Clone, Copy, Debug)]
 pub struct Item {
     /// Its identity in its process, never used again; 0 if it was taken and its giving not seen.
     pub id: u64,
     /// What happened to it.
     pub how: ItemHow,
+    /// What it is.
+    pub what: ItemWhat,
     /// The execution that gave it; none if the thread is all that is known.
     pub execution: Option<Execution>,
 }
@@ -181,6 +184,15 @@ pub enum ItemHow {
     Given,
     /// The thread has taken it from there, and does it until it takes the next one.
     Taken,
+}
+
+/// What is given and taken (`observer_abi::content`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemWhat {
+    /// Work, for an executor's threads.
+    Work,
+    /// What was logged, for whoever writes it.
+    Record,
 }
 
 /// An execution handed a value to another one (`observer_abi::Passed`).

@@ -277,8 +277,16 @@ impl World {
 
     /// Standard output of a process.
     pub fn stdout(&mut self, tgid: u32) -> Socket {
-        let class = abi::class::LOG;
-        let file = self.describe(tgid, class, 1, |_| {});
+        self.log(tgid, abi::class::LOG, 1)
+    }
+
+    /// A terminal that is not its standard output.
+    pub fn terminal(&mut self, tgid: u32) -> Socket {
+        self.log(tgid, abi::class::TTY, 7)
+    }
+
+    fn log(&mut self, tgid: u32, class: u8, fd: i32) -> Socket {
+        let file = self.describe(tgid, class, fd, |_| {});
         Socket {
             file,
             tgid,

@@ -32,6 +32,15 @@ impl World {
 
     /// A thread, and what runs on it, gives an executor work, or takes work from it (`abi::item`).
     pub fn item(&mut self, tgid: u32, tid: u32, how: u8, item: u64) {
+        self.put(tgid, tid, how, abi::content::WORK, item);
+    }
+
+    /// A thread, and what runs on it, logs something into a queue, or takes it from there (`abi::item`).
+    pub fn record(&mut self, tgid: u32, tid: u32, how: u8, item: u64) {
+        self.put(tgid, tid, how, abi::content::RECORD, item);
+    }
+
+    fn put(&mut self, tgid: u32, tid: u32, how: u8, what: u8, item: u64) {
         let header = self.header(abi::kind::ITEM, 0, tgid, tid, size_of::<abi::Item>());
         let (runtime, execution) = self.running.get(&tid).copied().unwrap_or_default();
         let record = abi::Item {
@@ -41,7 +50,8 @@ impl World {
             origin: 0,
             runtime,
             how,
-            reserved: [0; 6],
+            what,
+            reserved: [0; 5],
         };
         self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }

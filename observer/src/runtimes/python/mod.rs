@@ -6,6 +6,8 @@
 //! [`walk`] before it is used.
 
 mod entry;
+mod frames;
+mod methods;
 mod offsets;
 mod queue;
 mod walk;
@@ -23,12 +25,12 @@ use crate::kernel::UserProbe;
 /// Offset of `tp_dealloc` in a `PyTypeObject` (`Include/cpython/object.h`, the same from 3.0 on).
 const TP_DEALLOC: u64 = 48;
 
-/// How the contexts of `process` are told apart.
+/// How the contexts of `process` are told apart; `before` is how that was planned last, whose probes for queues stay.
 ///
 /// # Errors
 ///
 /// Why they can't be. That may be because the process has only just begun.
-pub fn plan(process: &Process) -> Result<Plan, Unavailable> {
+pub fn plan(process: &Process, before: Option<&Plan>) -> Result<Plan, Unavailable> {
     if cfg!(not(target_arch = "x86_64")) {
         return Err(because("Python's threads are recognised on x86-64 only"));
     }
@@ -57,9 +59,23 @@ pub fn plan(process: &Process) -> Result<Plan, Unavailable> {
     }
     let mut probes = interpreter.probes(process, &memory)?;
     let mut missing = Vec::new();
-    match executors(process, &memory, &interpreter, &files) {
+    let found = Found {
+        process,
+        memory: &memory,
+        interpreter: &interpreter,
+        files: &files,
+    };
+    match kept(before, [TAKEN, GIVEN]).map_or_else(|| found.executors(), Ok) {
         Ok(more) => probes.extend(more),
         Err(why) => missing.push(format!("for whom pools of threads work: {why}")),
+    }
+    let listener = || match frames::listens(&memory, &interpreter, &offsets) {
+        true => found.deque(),
+        false => Ok(Vec::new()),
+    };
+    match kept(before, [POPPED, APPENDED]).map_or_else(listener, Ok) {
+        Ok(more) => probes.extend(more),
+        Err(why) => missing.push(format!("for whom what is logged through a queue is: {why}")),
     }
     Ok(Plan {
         stepped: false,
@@ -74,35 +90,106 @@ fn because(reason: &str) -> Unavailable {
     Unavailable(reason.to_owned())
 }
 
-/// Probes where work is given to the threads of an executor and where they take it; none if the module that has
-/// their queues is not there (yet).
-fn executors(
-    process: &Process,
-    memory: &Memory,
-    interpreter: &Interpreter,
-    files: &[Mapped],
-) -> Result<Vec<UserProbe>, Unavailable> {
-    let library = files.iter().find(|file| file.name().starts_with("_queue."));
-    let file = library.unwrap_or(&interpreter.file);
-    let (image, [module]) = Image::read(process, file, ["PyInit__queue"])
-        .map_err(|error| Unavailable(format!("{}: {error}", file.path)))?;
-    if module.is_none() {
-        return Ok(Vec::new());
+/// Programs of the probes where something is put into a queue or taken out of it.
+const TAKEN: &str = "python_taken";
+const GIVEN: &str = "python_given";
+const POPPED: &str = "python_popped";
+const APPENDED: &str = "python_appended";
+
+/// Whether `plan` has everything that may come later: what pools work for, and listeners of loggers. Both are looked
+/// for again until they are there.
+pub fn is_whole(plan: &Plan) -> bool {
+    [GIVEN, APPENDED].iter().all(|program| {
+        let mut probes = plan.probes.iter();
+        probes.any(|probe| probe.program == *program)
+    })
+}
+
+/// The probes of `plan` with these programs, if it has any.
+fn kept(plan: Option<&Plan>, programs: [&str; 2]) -> Option<Vec<UserProbe>> {
+    let probes = plan?.probes.iter();
+    let kept: Vec<_> = probes
+        .filter(|probe| programs.contains(&probe.program))
+        .cloned()
+        .collect();
+    (!kept.is_empty()).then_some(kept)
+}
+
+/// What was found of a process.
+struct Found<'a> {
+    process: &'a Process,
+    memory: &'a Memory,
+    interpreter: &'a Interpreter,
+    files: &'a [Mapped],
+}
+
+impl Found<'_> {
+    /// Probes where work is given to the threads of an executor and where they take it; none if the module that has
+    /// their queues is not there (yet).
+    fn executors(&self) -> Result<Vec<UserProbe>, Unavailable> {
+        let (file, image, module) = self.module("_queue.", "PyInit__queue")?;
+        if module.is_none() {
+            return Ok(Vec::new());
+        }
+        let functions = queue::simple(&image, self.memory)
+            .ok_or_else(|| because("where its queues are used can't be told"))?;
+        self.around(
+            file,
+            &image,
+            (TAKEN, functions.takes),
+            (GIVEN, functions.gives),
+        )
     }
-    let functions = queue::find(&image, memory)
-        .ok_or_else(|| because("where its queues are used can't be told"))?;
-    // First whatever takes: what is given unseen is given by nobody, what is taken unseen would be taken for the work before.
-    let [nowait, get] = functions.takes.map(|take| ("python_taken", take));
-    let places = [nowait, get, ("python_given", functions.gives)];
-    let probe = |(program, address): (&'static str, u64)| {
-        Some(UserProbe {
-            program,
-            file: file.file(process),
-            offset: image.offset(entry::own(&image, address))?,
-        })
-    };
-    let probes: Option<Vec<_>> = places.into_iter().map(probe).collect();
-    probes.ok_or_else(|| because("its queues are not in their module"))
+
+    /// Probes where something is put into any `collections.deque` and taken out of it. Event loops do that all the time: they are
+    /// for processes alone in which somebody waits for log records so.
+    fn deque(&self) -> Result<Vec<UserProbe>, Unavailable> {
+        let (file, image, _) = self.module("_collections.", "PyInit__collections")?;
+        let functions = queue::deque(&image, self.memory)
+            .ok_or_else(|| because("where its queues are used can't be told"))?;
+        self.around(
+            file,
+            &image,
+            (POPPED, functions.takes),
+            (APPENDED, functions.gives),
+        )
+    }
+
+    /// The library that is called so, or the interpreter; read, and where it exports `symbol`.
+    fn module(
+        &self,
+        library: &str,
+        symbol: &str,
+    ) -> Result<(&Mapped, Image, Option<u64>), Unavailable> {
+        let mut files = self.files.iter();
+        let library = files.find(|file| file.name().starts_with(library));
+        let file = library.unwrap_or(&self.interpreter.file);
+        let (image, [symbol]) = Image::read(self.process, file, [symbol])
+            .map_err(|error| Unavailable(format!("{}: {error}", file.path)))?;
+        Ok((file, image, symbol))
+    }
+
+    /// Probes at these functions of a file. First whatever takes: what is given unseen is given by nobody, what is taken unseen would be
+    /// taken for what came before.
+    fn around<const N: usize>(
+        &self,
+        file: &Mapped,
+        image: &Image,
+        (taken, takes): (&'static str, [u64; N]),
+        (given, gives): (&'static str, [u64; N]),
+    ) -> Result<Vec<UserProbe>, Unavailable> {
+        let takes = takes.map(|address| (taken, address));
+        let gives = gives.map(|address| (given, address));
+        let probe = |(program, address): (&'static str, u64)| {
+            Some(UserProbe {
+                program,
+                file: file.file(self.process),
+                offset: image.offset(entry::own(image, address))?,
+            })
+        };
+        let probes: Option<Vec<_>> = takes.into_iter().chain(gives).map(probe).collect();
+        probes.ok_or_else(|| because("its queues are not in their module"))
+    }
 }
 
 /// Whether the process has loaded gevent. Whoever else uses greenlets does so inside a task.
@@ -212,3 +299,6 @@ impl Interpreter {
             .ok_or_else(|| because("which version of Python it is can't be told"))
     }
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;

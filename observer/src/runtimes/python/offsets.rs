@@ -1,7 +1,7 @@
 //! Where the structures of each version of CPython keep what is read.
 
 use super::super::{Unavailable, memory::Memory};
-use super::because;
+use super::{because, frames::Frames};
 
 /// A minor version: 3.`minor`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,27 +49,41 @@ pub struct Offsets {
     pub thread_id: u64,
     /// `PyThreadState.context`.
     pub context: u64,
+    /// `PyThreadState.current_frame`; before 3.13 `cframe`, before 3.11 `frame`.
+    pub current_frame: u64,
+    /// What hangs from that.
+    pub frames: Frames,
 }
 
 /// Measured with `offsetof` in the headers of 3.9.18, 3.10.13, 3.11.7, 3.12.1, 3.13.0, 3.14.10 and 3.15.2,
 /// built for x86-64 with a global lock. From 3.13 on, the interpreter tells all but the last by itself.
 const TABLE: [(u8, Offsets); 7] = [
-    (9, offsets(40, 8, 176, 240)),
-    (10, offsets(40, 8, 176, 240)),
-    (11, offsets(48, 16, 152, 224)),
-    (12, offsets(48, 72, 136, 208)),
-    (13, offsets(640, 7344, 152, 208)),
-    (14, offsets(816, 7344, 152, 208)),
-    (15, offsets(944, 7336, 176, 232)),
+    (9, offsets(9, 40, 8, 176, 240, 24)),
+    (10, offsets(10, 40, 8, 176, 240, 24)),
+    (11, offsets(11, 48, 16, 152, 224, 56)),
+    (12, offsets(12, 48, 72, 136, 208, 56)),
+    (13, offsets(13, 640, 7344, 152, 208, 72)),
+    // The last is as told.
+    (14, offsets(14, 816, 7344, 152, 208, 72)),
+    (15, offsets(15, 944, 7336, 176, 232, 72)),
 ];
 
-const fn offsets(interpreter: u64, threads: u64, thread_id: u64, context: u64) -> Offsets {
+const fn offsets(
+    minor: u8,
+    interpreter: u64,
+    threads: u64,
+    thread_id: u64,
+    context: u64,
+    current_frame: u64,
+) -> Offsets {
     Offsets {
         interpreter,
         threads,
         next: 8,
         thread_id,
         context,
+        current_frame,
+        frames: Frames::of(minor),
     }
 }
 
@@ -106,6 +120,7 @@ struct Told {
     threads: u64,
     next: u64,
     thread_id: u64,
+    current_frame: u64,
 }
 
 /// Words of `_Py_DebugOffsets` up to all that is read of it.
@@ -138,6 +153,7 @@ impl Told {
             threads: words[9],
             next: words[thread_state + 2],
             thread_id: words[thread_state + thread_id],
+            current_frame: words[thread_state + 4],
         })
     }
 
@@ -151,6 +167,8 @@ impl Told {
             next: self.next,
             thread_id: self.thread_id,
             context: self.thread_id.wrapping_add(context),
+            current_frame: self.current_frame,
+            frames: known.frames,
         }
     }
 }
@@ -179,6 +197,7 @@ mod tests {
             words[5] = known.interpreter - 8;
             words[9] = known.threads;
             words[thread_state + 2] = known.next;
+            words[thread_state + 4] = known.current_frame;
             words[thread_state + thread_id] = known.thread_id;
             let told = Told::parse(minor, &words).expect("told");
             assert!(!told.free_threaded);

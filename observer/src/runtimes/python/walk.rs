@@ -46,7 +46,11 @@ pub fn tried(
 }
 
 /// The addresses of the `PyThreadState`s of the main interpreter that belong to threads.
-fn threads(memory: &Memory, runtime: u64, offsets: &Offsets) -> Result<Vec<u64>, Unavailable> {
+///
+/// # Errors
+///
+/// If there are none.
+pub fn threads(memory: &Memory, runtime: u64, offsets: &Offsets) -> Result<Vec<u64>, Unavailable> {
     let not_yet = || because("the interpreter has no threads (yet)");
     let interpreter = memory
         .word(runtime.wrapping_add(offsets.interpreter))

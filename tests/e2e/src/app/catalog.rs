@@ -56,10 +56,20 @@ impl App {
     pub const FLASK_QUEUE: Self = Self::new(
         "flask-queue",
         "Python",
-        "Flask; lines through logging's QueueHandler",
+        "Flask; lines through logging's QueueHandler and a queue.Queue",
         FLASK,
     )
-    .env(&[("LOGGER", "queue")])
+    .env(&[("LOGGER", "Queue")])
+    .parallel();
+
+    /// The same with the queue that is written in C.
+    pub const FLASK_SIMPLE_QUEUE: Self = Self::new(
+        "flask-simple-queue",
+        "Python",
+        "Flask; lines through logging's QueueHandler and a queue.SimpleQueue",
+        FLASK,
+    )
+    .env(&[("LOGGER", "SimpleQueue")])
     .parallel();
 
     /// Flask that logs through loguru's queue.
@@ -479,6 +489,7 @@ impl App {
         Self::FLASK_TIMEOUT,
         Self::FLASK_POOL,
         Self::FLASK_QUEUE,
+        Self::FLASK_SIMPLE_QUEUE,
         Self::FLASK_LOGURU,
         Self::GUNICORN,
         Self::GUNICORN_SYNC,

@@ -191,6 +191,7 @@ impl Turns {
         let running = self.running(at);
         if running.turn == at.turn {
             running.answers.push((request, at));
+            self.requests.answering(request);
         } else {
             self.check_answer(request, at);
         }
@@ -316,7 +317,11 @@ impl Turns {
         match self.requests.standing(tgid, request, wait) {
             Standing::Forgotten | Standing::Unproven => settled(Owner::Unknown),
             Standing::Unwatched => settled(Owner::Unwatched),
-            Standing::Open => Finding {
+            // The end of the turn may be lost.
+            Standing::Answering(since) if now.time.since(since) > OVERLAPS => {
+                settled(Owner::Unknown)
+            }
+            Standing::Open | Standing::Answering(_) => Finding {
                 owner: Owner::Answered(request),
                 settled: false,
             },

@@ -44,6 +44,8 @@ struct Process {
 #[derive(Debug)]
 struct Request {
     until: Option<(KernelNanos, Seq)>,
+    /// The turn in which it was answered goes on.
+    answering: bool,
     /// The turn in which it was read was its own.
     followed: bool,
     /// It was answered in a turn of its own.
@@ -67,6 +69,8 @@ pub(super) enum Standing {
     Forgotten,
     /// It has not been answered.
     Open,
+    /// It has been answered since then, in a turn that goes on.
+    Answering(KernelNanos),
     /// It was not seen to be answered in one of its turns.
     Unproven,
     /// Something that may speak against it was not seen, as the process was not watched then.
@@ -107,6 +111,7 @@ impl Requests {
             request,
             Request {
                 until: None,
+                answering: false,
                 followed: false,
                 proven: false,
                 spoilt: false,
@@ -147,10 +152,20 @@ impl Requests {
         request.is_some_and(|r| r.until.is_none_or(|(until, _)| until >= time))
     }
 
+    /// A request was answered in a turn that goes on.
+    pub(super) fn answering(&mut self, request: Seq) {
+        if let Some(request) = self.requests.get_mut(&request) {
+            request.answering = true;
+        }
+    }
+
     /// A request was answered in a turn of `owner`.
     pub(super) fn answered_by(&mut self, tgid: Tgid, request: Seq, owner: Option<Seq>) {
         let process = self.processes.get_or_insert_mut(tgid, Process::default);
         let spans = process.gaps.spans(request);
+        if let Some(request) = self.requests.get_mut(&request) {
+            request.answering = false;
+        }
         let counts = &mut process.counts;
         if counts.own.max(counts.foreign).max(counts.lost) >= MAX_COUNT {
             counts.own /= 2;
@@ -205,6 +220,7 @@ impl Requests {
                 young: counts.young(),
             },
             None => Standing::Open,
+            Some((until, _)) if request.answering => Standing::Answering(until),
             Some((until, watermark)) if gaps.hide(seq, watermark, until, wait) => {
                 Standing::Unwatched
             }

@@ -571,6 +571,31 @@ fn the_first_answers_of_a_process_are_waited_for() {
 }
 
 #[test]
+fn nothing_is_settled_while_the_turn_of_the_answer_goes_on() {
+    let mut l = Loop::new();
+    let mut call = None;
+    l.serves(1, |l| call = Some(l.calls(11)));
+    l.read(11);
+    l.answers(1);
+    let found = |l: &Loop, later: u64| {
+        let time = KernelNanos(l.now + later);
+        let now = Now {
+            time,
+            oldest_open: None,
+        };
+        l.turns.owner(NODE, call.unwrap(), now)
+    };
+    assert!(!found(&l, 1_000_000).settled);
+    let lost = found(&l, 6_000_000_000);
+    assert!(
+        lost.settled && lost.owner == Owner::Unknown,
+        "its end is lost"
+    );
+    l.end(HANDLE);
+    assert_eq!(l.owner(call.unwrap()), Some(1));
+}
+
+#[test]
 fn two_requests_or_two_connections_in_one_turn_prove_nothing() {
     let mut l = Loop::new();
     l.reads_request(1, 1);
