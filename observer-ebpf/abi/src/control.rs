@@ -71,7 +71,7 @@ pub mod call {
     pub const EVENT_LOOP: u8 = WAITS;
     /// `poll`, `ppoll` (the second argument counts descriptors).
     pub const POLL: u8 = WAITS | 1;
-    /// `select`, `pselect6`.
+    /// `select`, `pselect6` (the first argument is 0 where there are no descriptors).
     pub const SELECT: u8 = WAITS | 2;
     /// `accept`, `accept4`.
     pub const ACCEPT: u8 = WAITS | 3;
