@@ -59,10 +59,9 @@ pub fn watched(thread: Thread, regs: u64, call: u8) {
     if call == call::FUTEX {
         return wake::begins(thread, regs, state);
     }
-    if call & call::FAMILY == call::WAITS && call != call::POLL {
+    if call & call::FAMILY == call::WAITS && !matches!(call, call::POLL | call::SELECT) {
         state.waited |= match call {
             call::EVENT_LOOP | call::RING_ENTER => waited::EVENT_LOOP,
-            call::SELECT => waited::POLL_MANY,
             call::ACCEPT => waited::ACCEPT,
             _ => 0,
         };
@@ -96,7 +95,9 @@ fn aside(call: u8, regs: u64, state: &mut ThreadState) {
     let (first, second) = (regs.arg(0) as u32, regs.arg(1) as u32);
     match call {
         call::POLL if second <= 2 => state.waited |= waited::POLL_ONE,
-        call::POLL => state.waited |= waited::POLL_MANY,
+        // Without descriptors it is a way to sleep: Python's until 3.10.
+        call::SELECT if first == 0 => {}
+        call::POLL | call::SELECT => state.waited |= waited::POLL_MANY,
         call::CLOSE_RANGE => close::range(first, second, regs.arg(2) as u32),
         _ => close::run(call, first as i32, second as i32),
     }

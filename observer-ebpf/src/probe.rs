@@ -6,12 +6,13 @@
 
 use observer_abi::{
     Branch, Nudge, Take,
-    control::{Layout, watch},
+    control::{Layout, go as go_words, watch},
     kind, runtime, take,
     tokio::NOTIFIED,
 };
 
 use crate::{
+    atomic::add,
     execution::{Execution, go, tokio},
     file::{OpenFile, is_socket},
     maps::RUNTIMES,
@@ -56,10 +57,15 @@ pub fn go_take(regs: u64) {
 /// A value passes between goroutines at a place that `tell` is for.
 #[inline(always)]
 pub fn go_channel(regs: u64, tell: fn(Thread, &Layout, u64) -> Option<()>) {
-    if let Some((thread, layout)) = layout(runtime::GO) {
-        // What can't be read is not told.
-        let _ = tell(thread, layout, regs);
+    let Some((thread, layout)) = layout(runtime::GO) else {
+        return;
+    };
+    if let Some(counted) = RUNTIMES.get_ptr_mut((thread.pid_tgid >> 32) as u32) {
+        // SAFETY: an aligned word of a live map element.
+        unsafe { add(&raw mut (*counted).words[go_words::RUNS], 1) };
     }
+    // What can't be read is not told.
+    let _ = tell(thread, layout, regs);
 }
 
 /// The task whose header is at `task` is handed to a scheduler of tokio's for the first time.

@@ -71,7 +71,7 @@ pub mod call {
     pub const EVENT_LOOP: u8 = WAITS;
     /// `poll`, `ppoll` (the second argument counts descriptors).
     pub const POLL: u8 = WAITS | 1;
-    /// `select`, `pselect6`.
+    /// `select`, `pselect6` (the first argument is 0 where there are no descriptors).
     pub const SELECT: u8 = WAITS | 2;
     /// `accept`, `accept4`.
     pub const ACCEPT: u8 = WAITS | 3;
@@ -277,7 +277,7 @@ pub const fn policy_slot(file: u64, bits: u32) -> u32 {
 }
 
 /// Words in a [`Layout`].
-pub const LAYOUT_WORDS: usize = 24;
+pub const LAYOUT_WORDS: usize = 28;
 
 /// Words of the [`Layout`] of a Go program. Offsets of registers are those in `struct pt_regs`; other
 /// offsets are those of fields in the structures of the program, in bytes.
@@ -330,6 +330,13 @@ pub mod go {
     pub const ELEM_SIZE: usize = 22;
     /// `runtime.hchan.recvx`: the number of the next one.
     pub const RECV: usize = 23;
+    /// How often probes at channels have run, as they count: what they take is not to be much of what the program takes.
+    pub const RUNS: usize = 24;
+    /// `runtime.g.startpc`: where a goroutine began.
+    pub const START: usize = 25;
+    /// First address of the functions that connections of `net/http`'s client begin with, and the one behind the last:
+    /// what is passed to these goroutines is not told.
+    pub const CONNECTIONS: [usize; 2] = [26, 27];
 }
 
 /// How the executions of one process are read: the value of the `RUNTIMES` map, by process id.
@@ -420,6 +427,6 @@ const _: () = {
     assert!(size_of::<Offsets>() == 37 * 4);
     assert!(size_of::<Policy>() == 32);
     assert!(size_of::<Control>() == 8);
-    assert!(size_of::<Layout>() == 200);
+    assert!(size_of::<Layout>() == 232);
     assert!(size_of::<CpuState>() == 72);
 };

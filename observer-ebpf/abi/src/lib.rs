@@ -165,7 +165,7 @@ pub mod waited {
     pub const EVENT_LOOP: u8 = 1;
     /// `poll`, `ppoll` on at most two descriptors: the thread waited for one peer.
     pub const POLL_ONE: u8 = 2;
-    /// `poll`, `ppoll` on more than two descriptors, or `select`, `pselect6`.
+    /// `poll`, `ppoll` on more than two descriptors, or `select`, `pselect6` on any.
     pub const POLL_MANY: u8 = 4;
     /// `accept`, `accept4`.
     pub const ACCEPT: u8 = 8;

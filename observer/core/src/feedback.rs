@@ -19,4 +19,6 @@ pub enum Feedback {
     },
     /// It matters who wakes whom in this process: threads of it that serve no request do work.
     Wakes(Tgid),
+    /// It matters who hands what to whom through channels in this process: work is done for requests so.
+    Channels(Tgid),
 }

@@ -384,6 +384,21 @@ fn a_connection_s_goroutine_asks_for_nobody() {
 }
 
 #[test]
+fn while_channels_are_not_watched_nothing_is_said() {
+    let mut two = Two::new();
+    two.hands(A, WORKER, LOOP);
+    two.call(WORKER, "/1");
+    two.hands(B, OTHER, LOOP);
+    two.call(WORKER, "/2");
+    two.w.paused(SHOP);
+    two.call(WORKER, "/3");
+    let told = two.told();
+    given(&told, "/1", "/a");
+    given_to_none(&told, "/2");
+    given_to_none(&told, "/3");
+}
+
+#[test]
 fn a_rule_that_disagrees_with_the_ids_is_not_believed() {
     let mut two = Two::new();
     // Each value is given by A, and the call says that it is for B.

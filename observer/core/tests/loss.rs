@@ -15,6 +15,7 @@ use world::{Fed, Told, World, request, response, tell, traceparent};
 
 const SHOP: u32 = 10;
 const WORKER: u32 = 40;
+const LISTENER: u32 = 41;
 
 /// What one thread does for one request.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ enum By {
     ChildContext,
     /// An executor's only thread, which takes what a thread of its own gives it.
     Worker,
+    /// A thread of its own; another one writes what it logs.
+    Logger,
     /// A goroutine, by way of the writer of a pooled connection.
     Goroutine,
 }
@@ -50,6 +53,7 @@ fn work() -> impl Strategy<Value = Work> {
         Just(By::Context),
         Just(By::ChildContext),
         Just(By::Worker),
+        Just(By::Logger),
         Just(By::Goroutine),
     ];
     (0..4_u8, any::<bool>(), by).prop_map(|(call, logs_id, by)| Work { call, logs_id, by })
@@ -98,6 +102,13 @@ fn story(works: &[Work]) -> World {
             if work.by == By::Goroutine {
                 w.run(tid, GO, n);
             }
+            let tid = if work.by == By::Logger {
+                w.record(SHOP, tid, GIVEN, n);
+                w.record(SHOP, LISTENER, TAKEN, n);
+                LISTENER
+            } else {
+                tid
+            };
             w.write(tid, stdout, format!("{id}line-{n}\n"));
         }
         for (i, work) in works.iter().enumerate() {
@@ -115,7 +126,7 @@ fn story(works: &[Work]) -> World {
 type Lane = (world::Socket, world::Socket, world::Socket);
 
 fn place(lanes: &[Lane], work: &Work, i: usize) -> (world::Socket, u32) {
-    if matches!(work.by, By::Thread | By::Worker) {
+    if matches!(work.by, By::Thread | By::Worker | By::Logger) {
         (lanes[i].0, 20 + u32::try_from(i).unwrap())
     } else {
         (lanes[i].1, SHOP)
@@ -124,7 +135,7 @@ fn place(lanes: &[Lane], work: &Work, i: usize) -> (world::Socket, u32) {
 
 fn runtime_of(work: &Work) -> u8 {
     match work.by {
-        By::Thread | By::SharedThread | By::Worker => NONE,
+        By::Thread | By::SharedThread | By::Worker | By::Logger => NONE,
         By::Context | By::ChildContext => PYTHON,
         By::Goroutine => GO,
     }
@@ -134,7 +145,7 @@ fn runtime_of(work: &Work) -> u8 {
 fn act(w: &mut World, work: &Work, i: usize, tid: u32, n: u64, client: world::Socket) -> u32 {
     let again = 900 + i as u64;
     match work.by {
-        By::Thread | By::SharedThread => {}
+        By::Thread | By::SharedThread | By::Logger => {}
         By::Context => w.run(tid, PYTHON, n),
         By::ChildContext => {
             w.branch(SHOP, tid, PYTHON, n, again);

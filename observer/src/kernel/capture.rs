@@ -190,6 +190,7 @@ impl Capture {
     pub fn apply(&self, feedback: Feedback) {
         match feedback {
             Feedback::Wakes(process) => self.watch.follow_wakes(process),
+            Feedback::Channels(_) => {}
             Feedback::Ignore(_) | Feedback::SkipUntil { .. } => self.policy.apply(feedback),
         }
     }

@@ -25,6 +25,9 @@ pub struct UserProbe {
     pub offset: u64,
 }
 
+/// Programs that tell who takes whose value through a channel of Go's.
+const CHANNELS: [&str; 4] = ["go_cleared", "go_received", "go_queued", "go_sent"];
+
 impl UserProbe {
     /// The programs without which, wherever they are planned, this one would mislead: work that is seen to be given
     /// has to be seen to be taken, and whoever is seen to take some work has to be seen to take the next.
@@ -33,11 +36,15 @@ impl UserProbe {
         match self.program {
             "python_given" => &["python_taken"],
             "python_appended" => &["python_popped"],
-            "go_cleared" | "go_received" | "go_queued" | "go_sent" => {
-                &["go_cleared", "go_received", "go_queued", "go_sent"]
-            }
+            program if CHANNELS.contains(&program) => &CHANNELS,
             _ => &[],
         }
+    }
+
+    /// Whether it tells of channels, which some programs use all the time.
+    #[must_use]
+    pub fn is_of_channels(&self) -> bool {
+        CHANNELS.contains(&self.program)
     }
 }
 

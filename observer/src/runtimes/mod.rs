@@ -23,7 +23,7 @@ pub mod windows;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use observer_abi::control::Layout;
+use observer_abi::control::{Layout, go as go_words};
 use observer_abi::node::{RUNS, WINDOW};
 use observer_core::facts::{Executions, ProcessFacts, Runtime};
 use observer_core::ids::Tgid;
@@ -132,6 +132,10 @@ fn pause(
 fn is_linked_in(runtime: Runtime) -> bool {
     matches!(runtime, Runtime::Rust | Runtime::Proxy)
 }
+
+/// What probes at channels may take of the CPU time that a process takes itself in which work is seen to be handed on so. A service that does nothing but ask
+/// others comes to a quarter (docs/journal/goroutines.md); one that passes its data through channels would come to many times its own.
+const CHANNELS: f64 = 0.50;
 
 /// Pauses after which a process is looked at again whose plan could not be made, or may change: programs
 /// load their runtimes and modules while they start.
@@ -262,6 +266,14 @@ impl Follower {
         told
     }
 
+    /// Work is handed on through channels in a process: it is worth more to see that.
+    pub fn channels_matter(&mut self, process: Tgid) {
+        let followed = self.followed.get_mut(&process);
+        if let Some(windows) = followed.and_then(|followed| followed.windows.as_mut()) {
+            windows.allow(CHANNELS, Instant::now());
+        }
+    }
+
     /// Takes the probes out of a process that has ended.
     pub fn ended(&mut self, capture: &mut Capture, process: Tgid) {
         if let Some(followed) = self.followed.remove(&process) {
@@ -305,7 +317,8 @@ impl Followed {
             Err(why) => self.executions = Some(Executions::Unavailable(why.to_string())),
             Ok(plan) if self.plan.as_ref() == Some(&plan) => {}
             Ok(plan) => {
-                if runtime == Runtime::Node && node == NodeTurns::Auto {
+                let channels = plan.probes.iter().any(UserProbe::is_of_channels);
+                if channels || (runtime == Runtime::Node && node == NodeTurns::Auto) {
                     let trap = trap(capture, &plan);
                     let account = Account {
                         cpu: process.cpu().unwrap_or_default(),
@@ -323,12 +336,15 @@ impl Followed {
         let Some((windows, plan)) = self.windows.as_mut().zip(self.plan.as_ref()) else {
             return;
         };
-        let tgid = Tgid(process.pid);
+        let (tgid, kind) = (Tgid(process.pid), plan.kind);
         let account = Account {
             cpu: process.cpu().unwrap_or_default(),
-            runs: capture.layout_word(tgid, RUNS).unwrap_or(0),
+            runs: capture.layout_word(tgid, runs(kind)).unwrap_or(0),
         };
         match windows.turn_over(account, now) {
+            Some(Turnover::Close) if kind == ExecutionKind::Goroutine => {
+                self.leave_channels();
+            }
             Some(Turnover::Close) => {
                 // First, so that nothing is taken for part of the last turn that the probes see.
                 capture.clear_layout(tgid);
@@ -342,13 +358,25 @@ impl Followed {
             }
             None => {}
         }
-        let kind = plan.kind;
         self.told(kind);
+    }
+
+    /// Takes out what tells of channels: first what shows that something is taken, last what shows what is taken after it.
+    fn leave_channels(&mut self) {
+        while let Some(at) = self
+            .links
+            .iter()
+            .rposition(|(probe, _)| probe.is_of_channels())
+        {
+            self.links.remove(at);
+        }
     }
 
     fn arrange(&mut self, capture: &mut Capture, process: Tgid, plan: Plan) {
         let mut layout = plan.layout;
-        if let Some(windows) = &self.windows {
+        if let Some(windows) = &self.windows
+            && plan.kind == ExecutionKind::NodeAsync
+        {
             layout.words[WINDOW] = windows.number();
         }
         if let Err(error) = capture.set_layout(process, &layout) {
@@ -398,12 +426,26 @@ impl Followed {
     fn told(&mut self, kind: ExecutionKind) {
         let windows = self.windows.as_ref();
         let mut missing = self.lacking.clone();
-        missing.extend(windows.and_then(Windows::missing));
+        let paused = windows.and_then(Windows::missing);
+        missing.extend(paused.map(|paused| match kind {
+            ExecutionKind::Goroutine => {
+                format!("which goroutine hands work to another through a channel, {paused}")
+            }
+            _ => format!("{paused} (--node precise)"),
+        }));
         self.executions = Some(Executions::Known {
             kind,
             missing,
             paused: windows.is_some_and(|windows| !windows.is_open()),
         });
+    }
+}
+
+/// The word of a layout in which probes that are watched for a share of the time count their runs.
+fn runs(kind: ExecutionKind) -> usize {
+    match kind {
+        ExecutionKind::Goroutine => go_words::RUNS,
+        _ => RUNS,
     }
 }
 

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-/// What probes may take of the CPU time that the process takes itself.
+/// What probes may take of the CPU time that the process takes itself, where nothing else is said.
 const BUDGET: f64 = 0.10;
-/// What is aimed at where that would be exceeded: the first window of a process comes before its first measurement.
-const AIM: f64 = 0.08;
+/// Of what they may take, what is aimed at where that would be exceeded: the first window of a process comes before its first measurement.
+const AIM: f64 = 0.8;
 /// How long a window lasts. Requests in flight at its end are not judged by what was seen, so that it is to be
 /// much longer than requests are.
 const WINDOW: Duration = Duration::from_secs(5);
@@ -44,6 +44,8 @@ pub enum Turnover {
 pub struct Windows {
     /// What one run of a probe takes.
     run: Duration,
+    /// What probes may take of the CPU time that the process takes itself.
+    budget: f64,
     /// Windows that were opened so far.
     number: u64,
     since: Instant,
@@ -60,11 +62,20 @@ impl Windows {
     pub fn new(trap: Option<Duration>, account: Account, now: Instant) -> Self {
         Self {
             run: trap.unwrap_or(UNMEASURED) + PROGRAM,
+            budget: BUDGET,
             number: 1,
             since: now,
             until: now + WINDOW,
             begun: Some(account),
             share: None,
+        }
+    }
+
+    /// From `now` on probes may take that part of the time that the process takes itself.
+    pub fn allow(&mut self, budget: f64, now: Instant) {
+        self.budget = budget;
+        if !self.is_open() {
+            self.until = now;
         }
     }
 
@@ -103,7 +114,7 @@ impl Windows {
         let lasted = now.duration_since(self.since);
         let took = self.run.as_secs_f64() * account.runs.saturating_sub(begun.runs) as f64;
         let cpu = account.cpu.saturating_sub(begun.cpu).as_secs_f64();
-        let Some((pause, costs)) = pause(took, cpu, lasted) else {
+        let Some((pause, costs)) = pause(took, cpu, lasted, self.budget) else {
             self.share = None;
             self.begin(account, now);
             return None;
@@ -131,14 +142,14 @@ impl Windows {
         let rest = (100.0 - rounded(share)).clamp(1.0, 99.0);
         let costs = rounded(costs).max(10.0);
         Some(format!(
-            "{rest:.0} % of the time: always, they would take {costs:.0} % of the CPU time of the process (--node precise)"
+            "{rest:.0} % of the time: always, they would take {costs:.0} % of the CPU time of the process"
         ))
     }
 }
 
 /// The pause after a window of `lasted` in which probes took `took` seconds of the `cpu` seconds that the process
 /// took, and which part of its own time that is; `None` if there need be no pause.
-fn pause(took: f64, cpu: f64, lasted: Duration) -> Option<(Duration, f64)> {
+fn pause(took: f64, cpu: f64, lasted: Duration, budget: f64) -> Option<(Duration, f64)> {
     let window = lasted.as_secs_f64();
     if took <= NOTHING * window {
         return None;
@@ -146,10 +157,11 @@ fn pause(took: f64, cpu: f64, lasted: Duration) -> Option<(Duration, f64)> {
     // What is told of a process's time lags behind by some ticks, and what a trap takes is an estimate.
     let own = (cpu - took).max(cpu / 4.0).max(f64::EPSILON);
     let costs = took / own;
-    if costs <= BUDGET {
+    if costs <= budget {
         return None;
     }
-    let pause = Duration::try_from_secs_f64(window * (costs / AIM - 1.0)).unwrap_or(LONGEST);
+    let pause =
+        Duration::try_from_secs_f64(window * (costs / (AIM * budget) - 1.0)).unwrap_or(LONGEST);
     Some((pause.clamp(SHORTEST, LONGEST), costs))
 }
 
@@ -181,6 +193,19 @@ mod tests {
     }
 
     #[test]
+    fn what_matters_may_cost_more() {
+        let mut now = Instant::now();
+        let mut windows = Windows::new(Some(TRAP), Account::default(), now);
+        let third = |windows: &mut Windows, now: &mut Instant| after(windows, now, 4.0, 48_544);
+        assert_eq!(third(&mut windows, &mut now), Some(Turnover::Close));
+        windows.allow(0.5, now);
+        assert!(windows.is_due(now), "the pause is over");
+        assert_eq!(after(&mut windows, &mut now, 4.0, 0), Some(Turnover::Open));
+        let account = after(&mut windows, &mut now, 8.0, 48_544);
+        assert_eq!((account, windows.missing()), (None, None));
+    }
+
+    #[test]
     fn what_costs_much_is_watched_for_a_share() {
         let mut now = Instant::now();
         let mut windows = Windows::new(Some(TRAP), Account::default(), now);
@@ -190,7 +215,7 @@ mod tests {
         assert!(!windows.is_open());
         let pause = windows.until.duration_since(now).as_secs_f64();
         let share = 5.0 / (5.0 + pause);
-        assert!((share / 3.0 - AIM).abs() < 0.001, "{share}");
+        assert!((share / 3.0 - AIM * BUDGET).abs() < 0.001, "{share}");
         let missing = windows.missing().unwrap();
         assert!(missing.starts_with("75 % of the time"), "{missing}");
         assert!(missing.contains("take 35 % of the CPU time"), "{missing}");
@@ -205,10 +230,10 @@ mod tests {
     #[test]
     fn pauses_have_limits() {
         let window = Duration::from_secs(5);
-        assert_eq!(pause(0.5, 5.0, window).map(|p| p.0), Some(SHORTEST));
+        assert_eq!(pause(0.5, 5.0, window, BUDGET).map(|p| p.0), Some(SHORTEST));
         // More than the process took at all.
-        let (longest, costs) = pause(50.0, 1.0, window).unwrap();
+        let (longest, costs) = pause(50.0, 1.0, window, BUDGET).unwrap();
         assert!(longest <= LONGEST && costs > 10.0);
-        assert_eq!(pause(1e300, 0.0, window).unwrap().0, LONGEST);
+        assert_eq!(pause(1e300, 0.0, window, BUDGET).unwrap().0, LONGEST);
     }
 }

@@ -398,6 +398,9 @@ impl Source for Live {
             {
                 self.capture.set_heap(process, &layout);
             }
+            if let Feedback::Channels(process) = wish {
+                self.follower.channels_matter(process);
+            }
             self.capture.apply(wish);
         }
     }

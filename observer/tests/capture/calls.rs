@@ -363,6 +363,16 @@ fn waiting_is_told_with_the_next_data() {
         // SAFETY: room for one event.
         check(unsafe { libc::epoll_wait(epoll as i32, &mut event, 1, 0) });
         server.write_all(b"c").unwrap();
+        for last in [0, server.as_raw_fd() + 1] {
+            let mut time = libc::timeval {
+                tv_sec: 0,
+                tv_usec: 1,
+            };
+            let none = ptr::null_mut();
+            // SAFETY: no sets, and a time.
+            check(unsafe { libc::select(last, none, none, none, &mut time) });
+            server.write_all(b"d").unwrap();
+        }
     }
     let Some(seen) = observe(workload) else {
         return;
@@ -380,7 +390,10 @@ fn waiting_is_told_with_the_next_data() {
             (true, false, false),
             (false, true, false),
             nothing,
-            (false, false, true)
+            (false, false, true),
+            // Without descriptors it slept.
+            nothing,
+            (false, true, false),
         ]
     );
 }

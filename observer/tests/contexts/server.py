@@ -97,7 +97,8 @@ class Writer(logging.Handler):
 lines = queue.Queue()
 if os.environ.get("LISTENER"):
     logging.handlers.QueueListener(lines, Writer()).start()
-    logging.basicConfig(level=logging.INFO, handlers=[logging.handlers.QueueHandler(lines)])
+    handler = logging.handlers.QueueHandler(lines)
+    logging.basicConfig(format="%(message)s", level=logging.INFO, handlers=[handler])
     while not lines.not_empty._waiters:
         time.sleep(0.001)
 

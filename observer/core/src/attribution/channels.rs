@@ -14,222 +14,25 @@
 //!
 //! A request's own executions are not in question: what they wrote or began decides for them.
 
-use std::collections::VecDeque;
-use std::num::NonZeroUsize;
-
-use lru::LruCache;
-
 use super::Attributor;
 use super::births::GRACE;
+use super::decide::Decision;
 use super::evidence::Link;
-use super::executions::{LifeId, Owner as Owned};
+use super::executions::Owner as Owned;
 use super::process::Process;
 use super::subject::{Doer, Subject, Work};
+use super::traffic::{Gift, GiftId, Piece, Value};
+use crate::feedback::Feedback;
 use crate::ids::{KernelNanos, Tgid};
 use crate::judged::{Evidence, Reason};
 use crate::record::{Execution, Passed, PassedHow, Record};
-
-/// Gifts, values in queues, and executions that are remembered.
-const MAX_REMEMBERED: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
-
-/// Levels of a stack at which values were received, at most; what lies deeper is not looked at.
-const MAX_LEVELS: usize = 4;
-
-/// Values that were taken one after the other before anything was done, at most.
-const MAX_BEFORE: usize = 8;
-
-/// Values that an execution gave, and took, that are remembered: the latest.
-const MAX_PIECES: usize = 16;
-
-/// Places on a stack that are no further apart are in one function, bytes: `chanrecv1` may lie between, of 40 bytes.
-const LEVEL: u32 = 64;
-
-/// Places of queues that are no further apart may be in one queue, bytes.
-const QUEUE: u64 = 1 << 20;
-
-/// Number of a gift.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct GiftId(u64);
-
-#[derive(Debug)]
-pub(super) struct Channels {
-    gifts: LruCache<GiftId, Gift>,
-    /// Values that lie in queues, by their places.
-    queued: LruCache<(Tgid, u64), Value>,
-    traffic: LruCache<LifeId, Traffic>,
-    next: u64,
-}
-
-/// A value and who gave it.
-#[derive(Debug)]
-struct Value {
-    giver: Option<Doer>,
-    piece: Piece,
-}
-
-/// What tells values from each other.
-#[derive(Clone, Copy, Debug)]
-struct Piece {
-    word: u64,
-    place: u64,
-    queued: bool,
-}
-
-/// A value that was taken.
-#[derive(Debug)]
-struct Gift {
-    giver: Option<Doer>,
-    taken: KernelNanos,
-    /// When its taker last did something.
-    last: KernelNanos,
-    /// Its taker has taken another one.
-    over: bool,
-    /// Those that were taken before, and after which nothing was done; `None` if there are too many.
-    before: Option<Vec<GiftId>>,
-}
-
-/// What an execution takes and gives.
-#[derive(Debug, Default)]
-struct Traffic {
-    /// What it lives on, the outermost first.
-    levels: Vec<Level>,
-    took: VecDeque<Piece>,
-    gave: VecDeque<Piece>,
-    /// It gave back what it had taken, or took what it had given.
-    takes_turns: bool,
-}
-
-#[derive(Debug)]
-struct Level {
-    depth: u32,
-    gift: GiftId,
-    acted: bool,
-}
-
-impl Default for Channels {
-    fn default() -> Self {
-        Self {
-            gifts: LruCache::new(MAX_REMEMBERED),
-            queued: LruCache::new(MAX_REMEMBERED),
-            traffic: LruCache::new(MAX_REMEMBERED),
-            next: 0,
-        }
-    }
-}
-
-impl Channels {
-    /// An execution did something.
-    pub(super) fn acted(&mut self, life: LifeId, time: KernelNanos) {
-        let Some(traffic) = self.traffic.get_mut(&life) else {
-            return;
-        };
-        for level in &mut traffic.levels {
-            level.acted = true;
-            if let Some(gift) = self.gifts.peek_mut(&level.gift) {
-                gift.last = gift.last.max(time);
-            }
-        }
-    }
-
-    /// What an execution lived on at `time`, the outermost first.
-    pub(super) fn lives_on(&self, life: LifeId, time: KernelNanos) -> Vec<GiftId> {
-        let levels = self.traffic.peek(&life).map(|traffic| &traffic.levels);
-        let gifts = levels.into_iter().flatten().map(|level| level.gift);
-        let gifts: Vec<GiftId> = gifts.collect();
-        let earlier = |id: &GiftId| self.gifts.peek(id).is_some_and(|gift| gift.taken <= time);
-        if gifts.iter().all(earlier) {
-            gifts
-        } else {
-            Vec::new()
-        }
-    }
-
-    /// A process ended, or replaced its program.
-    pub(super) fn process_ended(&mut self, tgid: Tgid) {
-        let gone = self.queued.iter().map(|(key, _)| *key);
-        for key in gone.filter(|key| key.0 == tgid).collect::<Vec<_>>() {
-            self.queued.pop(&key);
-        }
-    }
-
-    fn gave(&mut self, life: LifeId, piece: Piece) {
-        let traffic = self.traffic.get_or_insert_mut(life, Traffic::default);
-        traffic.takes_turns |= traffic.took.iter().any(|took| took.is_as(&piece));
-        remember(&mut traffic.gave, piece);
-    }
-
-    fn took(&mut self, life: LifeId, value: Value, depth: u32, time: KernelNanos) {
-        let traffic = self.traffic.get_or_insert_mut(life, Traffic::default);
-        traffic.takes_turns |= traffic.gave.iter().any(|gave| gave.is_as(&value.piece));
-        remember(&mut traffic.took, value.piece);
-        let mut before = Some(Vec::new());
-        while let Some(level) = traffic
-            .levels
-            .pop_if(|level| level.depth.saturating_add(LEVEL) >= depth)
-        {
-            before = Some(Vec::new());
-            let Some(gift) = self.gifts.peek_mut(&level.gift) else {
-                continue;
-            };
-            gift.over = true;
-            if !level.acted && level.depth.abs_diff(depth) <= LEVEL {
-                before = with(gift.before.clone(), level.gift);
-            }
-        }
-        // Where that is not known, nothing is known of what the execution lives on.
-        if depth == 0 || traffic.levels.len() == MAX_LEVELS {
-            return;
-        }
-        let gift = GiftId(self.next);
-        self.next += 1;
-        traffic.levels.push(Level {
-            depth,
-            gift,
-            acted: false,
-        });
-        let taken = Gift {
-            giver: value.giver,
-            taken: time,
-            last: time,
-            over: false,
-            before,
-        };
-        self.gifts.push(gift, taken);
-    }
-
-    fn takes_turns(&self, life: LifeId) -> bool {
-        let traffic = self.traffic.peek(&life);
-        traffic.is_some_and(|traffic| traffic.takes_turns)
-    }
-}
-
-impl Piece {
-    /// Whether it may be the same value, in the same queue.
-    fn is_as(&self, other: &Self) -> bool {
-        let apart = self.place.abs_diff(other.place);
-        let same_queue = apart == 0 || (self.queued && other.queued && apart <= QUEUE);
-        self.word == other.word && same_queue
-    }
-}
-
-fn remember(pieces: &mut VecDeque<Piece>, piece: Piece) {
-    if pieces.len() == MAX_PIECES {
-        pieces.pop_front();
-    }
-    pieces.push_back(piece);
-}
-
-fn with(before: Option<Vec<GiftId>>, gift: GiftId) -> Option<Vec<GiftId>> {
-    let mut before = before.filter(|before| before.len() < MAX_BEFORE)?;
-    before.push(gift);
-    Some(before)
-}
 
 impl Attributor {
     /// An execution handed a value to another one.
     pub fn passed(&mut self, record: &Record<'_>, told: &Passed) {
         let (tgid, time) = (record.tgid, record.time);
         let key = (tgid, told.place);
+        self.channels.told.push(tgid, time);
         let piece = Piece {
             word: told.value,
             place: told.place,
@@ -239,7 +42,7 @@ impl Attributor {
             .giver
             .map(|execution| self.passing(tgid, execution, time));
         if let Some(giver) = giver {
-            self.channels.gave(giver.life, piece);
+            self.channels.gave(tgid, giver.life, piece);
         }
         let taken = match told.how {
             PassedHow::Direct => Some(Value { giver, piece }),
@@ -256,7 +59,30 @@ impl Attributor {
         let mut value = taken.unwrap_or(Value { giver: None, piece });
         // Timers send to channels of the goroutine that just waits for one.
         value.giver = value.giver.filter(|giver| giver.life != life);
-        self.channels.took(life, value, told.depth, time);
+        self.channels.took(tgid, life, value, told.depth, time);
+    }
+
+    /// Nothing more is told of the channels of a process, since the last that was: executions may have taken something else.
+    pub(super) fn channels_unwatched(&mut self, tgid: Tgid) {
+        self.channels.forget(tgid);
+        let Some(since) = self.channels.told.pop(&tgid) else {
+            return;
+        };
+        for subject in self.waiting.iter_mut().filter(|s| s.tgid == tgid) {
+            if subject.doer.is_none_or(|doer| doer.time >= since) {
+                subject.handed.clear();
+            }
+        }
+    }
+
+    /// Something is decided: perhaps by a channel, so that it is worth watching them.
+    pub(super) fn note_handed(&mut self, subject: &Subject, decision: &Decision) {
+        let received = |evidence: &Evidence| matches!(evidence, Evidence::Received { .. });
+        if decision.attribution.evidence.iter().any(received)
+            && self.channels.useful.put(subject.tgid, ()).is_none()
+        {
+            self.feedback.push(Feedback::Channels(subject.tgid));
+        }
     }
 
     /// An execution that gives or takes: what goes on after its request is told by what it does itself.

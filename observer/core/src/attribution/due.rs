@@ -16,13 +16,10 @@ impl Attributor {
         if !subject.is_over() {
             return false;
         }
-        if !self.sign_is_due(subject, now) {
+        if !self.sign_is_due(subject, now) || !self.is_handed_settled(subject, now) {
             return false;
         }
-        if !self.doer_is_due(subject, now)
-            || !self.pool_is_due(subject, now)
-            || !self.is_handed_settled(subject, now)
-        {
+        if !self.doer_is_due(subject, now) || !self.pool_is_due(subject, now) {
             return false;
         }
         let taken = |t: &clients::Taken| {

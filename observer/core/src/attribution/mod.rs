@@ -21,7 +21,7 @@
 //! | `clients` | 4 | the thread that took the connection last before another one wrote the call |
 //! | `pipes` | 4 | a message in an in-process pipe or socket pair |
 //! | `items` | 4 | work that was given to an executor, and taken from its queue |
-//! | `channels` | 4 | the execution that handed work to the one that lives on what others hand to it |
+//! | `channels`, `traffic` | 4 | the execution that handed work to the one that lives on what others hand to it |
 //! | `logged` | 4 | what was logged into a queue, and written by the thread that took it |
 //! | `made` | 4 | a thread of a pool whose task the thread of the request had made |
 //! | `given` | 4 | a thread that is woken for a task, and makes the call for the thread that woke it |
@@ -69,6 +69,7 @@ mod taking;
 mod tasks;
 mod threads;
 mod traces;
+mod traffic;
 mod trust;
 mod turns;
 mod wakes;
@@ -125,7 +126,7 @@ pub struct Attributor {
     wakes: wakes::Wakes,
     given: given::Given,
     items: items::Items,
-    channels: channels::Channels,
+    channels: traffic::Channels,
     made: made::Made,
     events: events::Events,
     streams: streams::Streams,
@@ -188,6 +189,9 @@ impl Attributor {
                 }
                 if *kind == ExecutionKind::NodeAsync {
                     self.turns.watched(facts.tgid, !paused);
+                }
+                if *kind == ExecutionKind::Goroutine && *paused {
+                    self.channels_unwatched(facts.tgid);
                 }
             }
             None => {}
@@ -327,6 +331,7 @@ impl Attributor {
             if let Some(process) = self.processes.get_mut(&subject.tgid) {
                 process.trust.note(&decision.compared);
             }
+            self.note_handed(&subject, &decision);
             if self.explain == Some(subject.seq) {
                 let story = self.story(&subject, now, &decision, inferred.as_ref());
                 self.story = Some((subject.doer, story));

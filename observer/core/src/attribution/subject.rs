@@ -1,12 +1,12 @@
 //! Subjects: what is to be attributed.
 
 use super::births::BirthId;
-use super::channels::GiftId;
 use super::clients::Taken;
 use super::events::Sign;
 use super::executions::LifeId;
 use super::inference::{Guess, Silence};
 use super::items::ItemId;
+use super::traffic::GiftId;
 use crate::context::line::LineContext;
 use crate::exchange::{Begun, Ended};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};

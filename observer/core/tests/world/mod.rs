@@ -121,6 +121,23 @@ impl World {
         }));
     }
 
+    /// What tells of a process's goroutines is not looked at for now.
+    pub fn paused(&mut self, tgid: u32) {
+        self.inputs.push(Fed::Process(ProcessFacts {
+            tgid: Tgid(tgid),
+            service: "shop".to_owned(),
+            resource: std::collections::BTreeMap::new(),
+            runtime: None,
+            executions: Some(Executions::Known {
+                kind: ExecutionKind::Goroutine,
+                missing: Vec::new(),
+                paused: true,
+            }),
+            ring: false,
+            events: false,
+        }));
+    }
+
     /// A process is found to have a ring and sockets.
     pub fn has_ring(&mut self, tgid: u32) {
         self.inputs.push(Fed::Process(ProcessFacts {

@@ -8,6 +8,9 @@ use super::sites::Call;
 use super::{Code, registers, sites};
 use crate::kernel::UserProbe;
 
+/// How the names of the functions begin with which `net/http`'s client begins the goroutines of a connection.
+const CONNECTIONS: &str = "net/http.(*Transport).dialConn.";
+
 /// Where values go into queues and come out of them.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Queued {
@@ -81,6 +84,12 @@ fn fields(code: &Code<'_>, words: &mut [u64; LAYOUT_WORDS]) -> Option<()> {
     words[go::BUF] = channel.offset("buf")?;
     words[go::ELEM_SIZE] = channel.offset("elemsize")?;
     words[go::RECV] = channel.offset("recvx")?;
+    words[go::START] = g.offset("startpc")?;
+    // A program without the client has no such functions.
+    if let Some(range) = code.functions.span(CONNECTIONS) {
+        words[go::CONNECTIONS[0]] = range.start;
+        words[go::CONNECTIONS[1]] = range.start.checked_add(range.len)?;
+    }
     Some(())
 }
 

@@ -57,6 +57,29 @@ impl Functions {
         })
     }
 
+    /// From the first to the last of the functions whose names begin with `prefix`.
+    pub fn span(&self, prefix: &str) -> Option<Range> {
+        let names = self.table.get(self.names..)?;
+        let begins = |description: u32| {
+            let name = names.get(self.name_of(description)? as usize..)?;
+            Some(name.starts_with(prefix.as_bytes()))
+        };
+        let entries = self.table.get(self.functions..)?;
+        let mut found = entries
+            .chunks_exact(8)
+            .take(self.count)
+            .enumerate()
+            .filter(|(_, entry)| u32_at(entry, 4).and_then(begins) == Some(true))
+            .map(|(at, _)| at);
+        let first = found.next()?;
+        let last = found.next_back().unwrap_or(first);
+        let (start, end) = (u32_at(entries, first * 8)?, u32_at(entries, last * 8 + 8)?);
+        Some(Range {
+            start: self.text.checked_add(u64::from(start))?,
+            len: u64::from(end.checked_sub(start)?),
+        })
+    }
+
     /// Where `name` stands among the names.
     fn name(&self, name: &str) -> Option<u32> {
         let names = self.table.get(self.names..)?;
@@ -117,6 +140,10 @@ mod tests {
         );
         assert_eq!(at("a"), None);
         assert_eq!(at("c"), None);
+        let span = |prefix| functions.span(prefix).map(|range| (range.start, range.len));
+        assert_eq!(span("a."), Some((0x1000, 32)));
+        assert_eq!(span("x"), Some((0x1020, 16)));
+        assert_eq!(span("b"), None);
     }
 
     proptest! {
@@ -128,6 +155,7 @@ mod tests {
             table.truncate(len - cut % len);
             if let Some(functions) = Functions::parse(table, u64::MAX - 8) {
                 functions.find("a.bc");
+                functions.span("a.b");
             }
         }
     }
