@@ -27,7 +27,8 @@ pub fn sent(thread: Thread, layout: &Layout, regs: u64) -> Option<()> {
     let taker: u64 = mem::user(waiting.wrapping_add(layout.words[go::WAITS]))?;
     // It is in `gopark`, which `chanrecv` or `selectgo` called.
     let parked: Option<u64> = mem::user(taker.wrapping_add(layout.words[go::PARKED]));
-    let depth = depth(layout, taker, parked.and_then(mem::user))?;
+    let frame = parked.and_then(mem::user).unwrap_or(0);
+    let depth = depth(layout, taker, frame)?;
     let told = direct(layout, channel)?;
     tell(
         thread,
@@ -148,22 +149,20 @@ fn got(thread: Thread, layout: &Layout, regs: u64, place: u64, size: u64) -> Opt
 /// How deep in its stack the goroutine that runs receives; its frame pointer is that of `chanrecv` or `selectgo`.
 #[inline(always)]
 fn own_depth(layout: &Layout, regs: u64) -> Option<u32> {
-    let frame = word(regs, layout.words[go::FRAME]);
+    let frame = word(regs, layout.words[go::FRAME]).unwrap_or(0);
     depth(layout, running(layout, regs)?, frame)
 }
 
-/// How deep in the stack of the goroutine whose `runtime.g` is at `g` the frame at `frame` lies; `None` if there are
+/// How deep in the stack of the goroutine whose `runtime.g` is at `g` the frame at `frame`, 0 if it is not known, lies; `None` if there are
 /// many above it, or it is a connection's goroutine, and 0 if they can't be followed.
 #[inline(always)]
-fn depth(layout: &Layout, g: u64, frame: Option<u64>) -> Option<u32> {
+fn depth(layout: &Layout, g: u64, frame: u64) -> Option<u32> {
     let [from, to] = go::CONNECTIONS.map(|at| layout.words[at]);
-    let start: Option<u64> = mem::user(g.wrapping_add(layout.words[go::START]));
-    if start.is_some_and(|start| from <= start && start < to) {
+    let start: u64 = mem::user(g.wrapping_add(layout.words[go::START])).unwrap_or(0);
+    if from <= start && start < to {
         return None;
     }
-    let (Some([low, high]), Some(frame)) = (mem::user::<[u64; 2]>(g), frame) else {
-        return Some(0);
-    };
+    let [low, high] = mem::user(g).unwrap_or([0u64; 2]);
     let mut at = frame;
     for _ in 0..FRAMES {
         if at < low || at >= high || !plausible(at) {
