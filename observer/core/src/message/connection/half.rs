@@ -43,7 +43,7 @@ pub(super) struct Half {
     pub at: u64,
     /// Nothing is told about the current message.
     pub silent: bool,
-    /// The framing of the current message is guessed: the request's method is not known.
+    /// The framing of the current message is guessed: the request's method is not known for sure.
     pub guess: bool,
 }
 

@@ -132,7 +132,8 @@ impl Connection {
         }
         let half = self.half(direction);
         half.silent = silent;
-        half.guess = asked.is_none();
+        // After a loss it may answer another request than the one that is thought to wait.
+        half.guess = silent;
         if let (false, Some(moved)) = (silent, half.span.moved()) {
             sink(HttpEvent::Response {
                 nth: 0,
