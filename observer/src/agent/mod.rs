@@ -140,7 +140,7 @@ pub fn run(args: &AgentArgs) -> Result<Exit, Error> {
         names: names.map(|naming| Arc::new(naming) as Arc<dyn Enrich>),
         pulse: Some(pulse(Arc::clone(&board), governor, directory)),
         show_query: plan.show_query,
-        node: plan.node,
+        detail: plan.detail,
     };
     let watched = watch::observe(setup, sink, stop, |ready| {
         if plan.privileges.drop && !plan.privileges.attach {

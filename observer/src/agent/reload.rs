@@ -93,7 +93,8 @@ fn needs_start(old: &AgentPlan, new: &AgentPlan) -> Vec<&'static str> {
     [
         ("redact", old.show_query != new.show_query),
         ("btf", old.btf != new.btf),
-        ("node", old.node != new.node),
+        ("node", old.detail.node != new.detail.node),
+        ("go", old.detail.go != new.detail.go),
         ("json", old.json != new.json),
         ("otlp and heal", old.heal != new.heal),
         ("metrics", old.metrics != new.metrics),

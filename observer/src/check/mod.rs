@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use observer_core::judged::Summary;
 
-use crate::cli::args::NodeTurns;
+use crate::cli::args::DetailArgs;
 use crate::cli::budget::Budget;
 use crate::cli::check::{CheckPlan, From};
 use crate::cli::exit::Exit;
@@ -108,7 +108,7 @@ fn watched(plan: &CheckPlan) -> Result<(Report, Option<u8>), Error> {
         selection: selection.clone(),
         command: command.clone(),
         duration: *duration,
-        node: NodeTurns::default(),
+        detail: DetailArgs::default(),
         // A gate that looks at a part of what happened lets the rest through.
         budget: Budget::NONE,
         record: None,

@@ -140,9 +140,9 @@ pub struct WatchArgs {
     #[command(flatten)]
     /// What to heal, and where to export to.
     pub heal: HealArgs,
-    /// Whether turns of Node's event loop are told apart
-    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
-    pub node: NodeTurns,
+    #[command(flatten)]
+    /// How closely some runtimes are followed.
+    pub detail: DetailArgs,
     #[command(flatten)]
     /// What it may take.
     pub budget: BudgetArgs,
@@ -166,9 +166,9 @@ pub struct LogsArgs {
     #[command(flatten)]
     /// What to heal, and where to export to.
     pub heal: HealArgs,
-    /// Whether turns of Node's event loop are told apart
-    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
-    pub node: NodeTurns,
+    #[command(flatten)]
+    /// How closely some runtimes are followed.
+    pub detail: DetailArgs,
     #[command(flatten)]
     /// What it may take.
     pub budget: BudgetArgs,
@@ -257,10 +257,21 @@ pub struct ShowArgs {
     pub color: Color,
 }
 
-/// Whether turns of Node's event loop are told apart, which takes a probe inside the program.
+/// How closely runtimes are followed in which that takes probes which run often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
+pub struct DetailArgs {
+    /// When turns of Node's event loop are told apart
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    pub node: Detail,
+    /// When it is followed what goroutines hand to each other through channels
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    pub go: Detail,
+}
+
+/// When probes inside of programs are in place that run often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum NodeTurns {
-    /// For as large a share of the time as takes at most a tenth of the service's CPU time; always where the probe is cheap (Node 22 and later).
+pub enum Detail {
+    /// For as large a share of the time as takes at most a tenth of the service's CPU time; always where they are cheap.
     #[default]
     Auto,
     /// Always, wherever it is possible.

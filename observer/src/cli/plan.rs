@@ -8,7 +8,7 @@ use std::time::Duration;
 use observer_core::judged::{LogVerdict, SubjectId, Verdict};
 
 use super::args::{
-    Color, Logs, LogsArgs, NodeTurns, Output, Redact, ReplayArgs, SelectArgs, ShowArgs, WatchArgs,
+    Color, DetailArgs, Logs, LogsArgs, Output, Redact, ReplayArgs, SelectArgs, ShowArgs, WatchArgs,
 };
 use super::budget::Budget;
 use super::export::{self, HealPlan};
@@ -66,7 +66,7 @@ pub struct WatchPlan {
     /// When to stop.
     pub duration: Option<Duration>,
     /// Whether turns of Node's event loop are told apart.
-    pub node: NodeTurns,
+    pub detail: DetailArgs,
     /// What it may take.
     pub budget: Budget,
     /// Where to record to.
@@ -210,7 +210,7 @@ pub fn watch(args: WatchArgs) -> Result<WatchPlan, PlanError> {
         selection: selection(args.select, command.is_some())?,
         command,
         duration: args.duration,
-        node: args.node,
+        detail: args.detail,
         budget: args.budget.budget(),
         record: args.record,
         types: args.kernel.btf,
@@ -239,7 +239,7 @@ pub fn logs(args: LogsArgs) -> Result<WatchPlan, PlanError> {
         selection: selection(args.select, command.is_some())?,
         command,
         duration: args.duration,
-        node: args.node,
+        detail: args.detail,
         budget: args.budget.budget(),
         record: None,
         types: args.kernel.btf,

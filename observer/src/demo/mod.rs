@@ -24,7 +24,7 @@ use std::thread::{self, JoinHandle};
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
 
-use crate::cli::args::{DemoArgs, NodeTurns};
+use crate::cli::args::{DemoArgs, DetailArgs};
 use crate::cli::budget::Budget;
 use crate::cli::exit::Exit;
 use crate::cli::plan::{Selection, ShowPlan, WatchPlan};
@@ -86,7 +86,7 @@ fn plan(shop: &Shop, args: &DemoArgs) -> WatchPlan {
         },
         command: None,
         duration: None,
-        node: NodeTurns::default(),
+        detail: DetailArgs::default(),
         budget: Budget::NONE,
         record: None,
         types: args.kernel.btf.clone(),

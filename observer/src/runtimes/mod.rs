@@ -29,10 +29,10 @@ use observer_core::facts::{Executions, ProcessFacts, Runtime};
 use observer_core::ids::Tgid;
 use observer_core::record::ExecutionKind;
 
-use crate::cli::args::NodeTurns;
+use crate::cli::args::{Detail, DetailArgs};
 use crate::facts::{Proc, Process};
 use crate::kernel::{self, Capture, UserLink, UserProbe};
-use windows::{Account, Turnover, Windows};
+use windows::{Account, BUDGET, Turnover, Windows};
 
 /// How the executions of one process are told apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,9 +133,12 @@ fn is_linked_in(runtime: Runtime) -> bool {
     matches!(runtime, Runtime::Rust | Runtime::Proxy)
 }
 
-/// What probes at channels may take of the CPU time that a process takes itself in which work is seen to be handed on so. A service that does nothing but ask
-/// others comes to a quarter (docs/journal/goroutines.md); one that passes its data through channels would come to many times its own.
-const CHANNELS: f64 = 0.50;
+/// What is not known without the probes at channels.
+const CHANNELS: &str = "which goroutine hands work to another through a channel";
+
+/// What probes at channels may take of the CPU time that a process takes itself before work is seen to be handed on so: a
+/// service that does nothing but ask others comes to a quarter (docs/journal/goroutines.md), and gains nothing by it.
+const UNPROVEN: f64 = 0.02;
 
 /// Pauses after which a process is looked at again whose plan could not be made, or may change: programs
 /// load their runtimes and modules while they start.
@@ -162,7 +165,7 @@ const PUBLISHING: [Duration; 3] = [
 /// Keeps the probes in step with the processes that are watched.
 #[derive(Debug, Default)]
 pub struct Follower {
-    node: NodeTurns,
+    detail: DetailArgs,
     followed: HashMap<Tgid, Followed>,
 }
 
@@ -193,11 +196,11 @@ struct Program {
 }
 
 impl Follower {
-    /// One that puts probes into Node as `node` says.
+    /// One that puts probes which run often in place as `detail` says.
     #[must_use]
-    pub fn new(node: NodeTurns) -> Self {
+    pub fn new(detail: DetailArgs) -> Self {
         Self {
-            node,
+            detail,
             ..Self::default()
         }
     }
@@ -232,7 +235,7 @@ impl Follower {
             again: None,
             looks: 0,
         };
-        followed.look(capture, &process, self.node);
+        followed.look(capture, &process, self.detail);
         let executions = followed.executions.clone();
         self.followed.insert(facts.tgid, followed);
         executions
@@ -252,7 +255,7 @@ impl Follower {
             let before = followed.executions.clone();
             let process = proc.process(tgid.0);
             if look {
-                followed.look(capture, &process, self.node);
+                followed.look(capture, &process, self.detail);
             }
             if turn_over {
                 followed.turn_over(capture, &process, now);
@@ -270,7 +273,7 @@ impl Follower {
     pub fn channels_matter(&mut self, process: Tgid) {
         let followed = self.followed.get_mut(&process);
         if let Some(windows) = followed.and_then(|followed| followed.windows.as_mut()) {
-            windows.allow(CHANNELS, Instant::now());
+            windows.allow(BUDGET, Instant::now());
         }
     }
 
@@ -293,12 +296,12 @@ impl Follower {
 
 impl Followed {
     /// Plans, and puts in place what is planned.
-    fn look(&mut self, capture: &mut Capture, process: &Process, node: NodeTurns) {
+    fn look(&mut self, capture: &mut Capture, process: &Process, detail: DetailArgs) {
         self.again = None;
         let Some(runtime) = self.program.runtime else {
             return;
         };
-        if runtime == Runtime::Node && node == NodeTurns::Off {
+        if runtime == Runtime::Node && detail.node == Detail::Off {
             let why = "turns are not told apart with --node off";
             self.executions = Some(Executions::Unavailable(why.to_owned()));
             return;
@@ -308,9 +311,14 @@ impl Followed {
         let pause = pause(runtime, planned.as_ref(), self.looks);
         self.again = pause.map(|pause| Instant::now() + pause);
         self.looks = self.looks.saturating_add(1);
-        let Some(planned) = planned else {
+        let Some(mut planned) = planned else {
             return;
         };
+        if let Ok(plan) = &mut planned
+            && detail.go == Detail::Off
+        {
+            without_channels(plan);
+        }
         match planned {
             // What was in place may still be right, and is checked at each reading.
             Err(_) if self.plan.is_some() => {}
@@ -318,13 +326,16 @@ impl Followed {
             Ok(plan) if self.plan.as_ref() == Some(&plan) => {}
             Ok(plan) => {
                 let channels = plan.probes.iter().any(UserProbe::is_of_channels);
-                if channels || (runtime == Runtime::Node && node == NodeTurns::Auto) {
+                let turns = runtime == Runtime::Node;
+                if (channels && detail.go == Detail::Auto) || (turns && detail.node == Detail::Auto)
+                {
                     let trap = trap(capture, &plan);
                     let account = Account {
                         cpu: process.cpu().unwrap_or_default(),
                         runs: 0,
                     };
-                    self.windows = Some(Windows::new(trap, account, Instant::now()));
+                    let budget = if channels { UNPROVEN } else { BUDGET };
+                    self.windows = Some(Windows::new(trap, budget, account, Instant::now()));
                 }
                 self.arrange(capture, Tgid(process.pid), plan);
             }
@@ -429,7 +440,7 @@ impl Followed {
         let paused = windows.and_then(Windows::missing);
         missing.extend(paused.map(|paused| match kind {
             ExecutionKind::Goroutine => {
-                format!("which goroutine hands work to another through a channel, {paused}")
+                format!("{CHANNELS}, {paused} (--go precise)")
             }
             _ => format!("{paused} (--node precise)"),
         }));
@@ -438,6 +449,15 @@ impl Followed {
             missing,
             paused: windows.is_some_and(|windows| !windows.is_open()),
         });
+    }
+}
+
+/// Leaves out of a plan what tells of channels.
+fn without_channels(plan: &mut Plan) {
+    let probes = plan.probes.len();
+    plan.probes.retain(|probe| !probe.is_of_channels());
+    if plan.probes.len() < probes {
+        plan.missing.push(format!("{CHANNELS} (--go off)"));
     }
 }
 

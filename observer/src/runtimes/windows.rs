@@ -1,10 +1,10 @@
 //! Watching a process for a share of the time: windows, and pauses between them that keep what its probes take
-//! below a tenth of the time that it takes itself.
+//! below a part of the time that it takes itself.
 
 use std::time::{Duration, Instant};
 
-/// What probes may take of the CPU time that the process takes itself, where nothing else is said.
-const BUDGET: f64 = 0.10;
+/// What probes may take of the CPU time that the process takes itself.
+pub const BUDGET: f64 = 0.10;
 /// Of what they may take, what is aimed at where that would be exceeded: the first window of a process comes before its first measurement.
 const AIM: f64 = 0.8;
 /// How long a window lasts. Requests in flight at its end are not judged by what was seen, so that it is to be
@@ -57,12 +57,13 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Begins with a window. Running into a probe takes `trap`, if that is known.
+    /// Begins with a window. Running into a probe takes `trap`, if that is known, and probes may take `budget` of the time
+    /// that the process takes itself.
     #[must_use]
-    pub fn new(trap: Option<Duration>, account: Account, now: Instant) -> Self {
+    pub fn new(trap: Option<Duration>, budget: f64, account: Account, now: Instant) -> Self {
         Self {
             run: trap.unwrap_or(UNMEASURED) + PROGRAM,
-            budget: BUDGET,
+            budget,
             number: 1,
             since: now,
             until: now + WINDOW,
@@ -183,7 +184,7 @@ mod tests {
     #[test]
     fn what_costs_little_is_always_watched() {
         let mut now = Instant::now();
-        let mut windows = Windows::new(Some(TRAP), Account::default(), now);
+        let mut windows = Windows::new(Some(TRAP), BUDGET, Account::default(), now);
         assert!(!windows.is_due(now));
         // 10 000 runs of 20.6 µs in 4 s; then nearly none, of a process that does nothing else.
         assert_eq!(after(&mut windows, &mut now, 4.0, 10_000), None);
@@ -195,7 +196,7 @@ mod tests {
     #[test]
     fn what_matters_may_cost_more() {
         let mut now = Instant::now();
-        let mut windows = Windows::new(Some(TRAP), Account::default(), now);
+        let mut windows = Windows::new(Some(TRAP), BUDGET, Account::default(), now);
         let third = |windows: &mut Windows, now: &mut Instant| after(windows, now, 4.0, 48_544);
         assert_eq!(third(&mut windows, &mut now), Some(Turnover::Close));
         windows.allow(0.5, now);
@@ -208,7 +209,7 @@ mod tests {
     #[test]
     fn what_costs_much_is_watched_for_a_share() {
         let mut now = Instant::now();
-        let mut windows = Windows::new(Some(TRAP), Account::default(), now);
+        let mut windows = Windows::new(Some(TRAP), BUDGET, Account::default(), now);
         // 48 544 runs are a second of four: a third of what the process takes itself.
         let closed = after(&mut windows, &mut now, 4.0, 48_544);
         assert_eq!(closed, Some(Turnover::Close));

@@ -16,7 +16,7 @@ use super::account::Account;
 use super::choose::{Changes, Chooser};
 use super::select::Pinned;
 use super::{SpawnError, Spawned, WatchError, clock};
-use crate::cli::args::NodeTurns;
+use crate::cli::args::DetailArgs;
 use crate::facts::{Enrich, Proc, Tracker};
 use crate::kernel::{Capture, ProbeState};
 use crate::runtimes::{self, Follower};
@@ -104,7 +104,7 @@ impl Live {
             losses: Account::default(),
             names: Vec::new(),
             executed: Vec::new(),
-            follower: Follower::new(NodeTurns::default()),
+            follower: Follower::new(DetailArgs::default()),
             ending: None,
         }
     }
@@ -119,9 +119,9 @@ impl Live {
         Ok(())
     }
 
-    /// Tells turns of Node's event loop apart, or not, in processes that are watched from now on.
-    pub(super) fn follow_turns(&mut self, node: NodeTurns) {
-        self.follower = Follower::new(node);
+    /// Follows runtimes in that detail, in processes that are watched from now on.
+    pub(super) fn follow_in(&mut self, detail: DetailArgs) {
+        self.follower = Follower::new(detail);
     }
 
     /// Ends when this time is over, if one is given.

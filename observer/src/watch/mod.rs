@@ -18,7 +18,7 @@ use observer_core::recording::{ByteOrder, ProbeState, Startup};
 use rustix::system::uname;
 
 use crate::budget::Governor;
-use crate::cli::args::{NodeTurns, Output};
+use crate::cli::args::{DetailArgs, Output};
 use crate::cli::exit::Exit;
 use crate::cli::plan::{ShowPlan, WatchPlan};
 use crate::facts::{Enrich, Proc};
@@ -139,7 +139,7 @@ pub fn watch(
         stop,
         anchor.monotonic,
     );
-    live.follow_turns(plan.node);
+    live.follow_in(plan.detail);
     live.on_pulse(Some(within(plan)));
     live.end_after(plan.duration);
     live.watch_pinned(pinned)?;
@@ -189,7 +189,7 @@ pub struct Setup {
     /// Whether values of query parameters are shown.
     pub show_query: bool,
     /// When turns of Node's event loop are told apart.
-    pub node: NodeTurns,
+    pub detail: DetailArgs,
 }
 
 /// Observes until `stop` is raised. Calls `ready` once everything chosen is watched.
@@ -213,7 +213,7 @@ pub fn observe(
         anchor.monotonic,
     );
     live.enrich(setup.names);
-    live.follow_turns(setup.node);
+    live.follow_in(setup.detail);
     live.on_pulse(setup.pulse);
     live.watch_chosen();
     ready(&Ready {

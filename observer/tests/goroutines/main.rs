@@ -85,7 +85,9 @@ fn of_a_program_without_a_network() {
         plan.missing,
         [
             "which goroutine asks on a pooled connection: the program has no function \
-          net/http.(*persistConn).roundTrip"
+             net/http.(*persistConn).roundTrip",
+            "which goroutine hands work to another through a channel: the program has no function \
+             runtime.selectgo",
         ]
     );
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use observer::cli::args::NodeTurns;
+use observer::cli::args::{Detail, DetailArgs};
 use observer::facts::{Proc, process};
 use observer::kernel::{Capture, CaptureConfig};
 use observer::runtimes::Follower;
@@ -19,6 +19,12 @@ use observer_e2e::server::{Delay, Downstream};
 
 use crate::bpf::Stats;
 use crate::report::Report;
+
+/// Everything is followed, all the time.
+const PRECISE: DetailArgs = DetailArgs {
+    node: Detail::Precise,
+    go: Detail::Precise,
+};
 
 /// Requests at a time.
 const CLIENTS: usize = 16;
@@ -117,7 +123,7 @@ fn measure(app: App, extra: Extra) -> Result<(Cost, Cost)> {
     };
     drive(&mut capture, WARM, 1)?;
     let without = drive(&mut capture, REQUESTS, 2)?;
-    let (proc, mut follower) = (Proc::default(), Follower::new(NodeTurns::Precise));
+    let (proc, mut follower) = (Proc::default(), Follower::new(PRECISE));
     match extra {
         Extra::Executions => {
             let facts = process(&proc, tgid);

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use observer::cli::args::NodeTurns;
+use observer::cli::args::{Detail, DetailArgs};
 use observer::facts::{Proc, Process, process};
 use observer::kernel::{Capture, CaptureConfig};
-use observer::runtimes::windows::{Account, Windows};
+use observer::runtimes::windows::{Account, BUDGET, Windows};
 use observer::runtimes::{Follower, plan};
 use observer_abi::node::RUNS;
 use observer_core::facts::Runtime;
@@ -22,6 +22,12 @@ use observer_e2e::server::{Delay, Downstream};
 
 use crate::report::Report;
 use crate::runtimes::driven;
+
+/// Everything is followed, all the time.
+const PRECISE: DetailArgs = DetailArgs {
+    node: Detail::Precise,
+    go: Detail::Precise,
+};
 
 /// Requests at a time.
 const CLIENTS: usize = 16;
@@ -99,14 +105,14 @@ fn measure(app: App, folder: Option<&PathBuf>) -> Result<[String; 8]> {
         let before = cpu(&process_of);
         drive(&mut capture, 2 * round)?;
         without.push(cpu(&process_of).saturating_sub(before));
-        let mut follower = Follower::new(NodeTurns::Precise);
+        let mut follower = Follower::new(PRECISE);
         follower.follow(&mut capture, &proc, &process(&proc, tgid));
         let began = Instant::now();
         let account = Account {
             cpu: cpu(&process_of),
             runs: 0,
         };
-        let mut windows = Windows::new(trap, account, began);
+        let mut windows = Windows::new(trap, BUDGET, account, began);
         drive(&mut capture, 2 * round + 1)?;
         let after = Account {
             cpu: cpu(&process_of),

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_saphyr::{DefaultMessageFormatter, Error, MessageFormatter};
 
-use super::super::args::{Logs, NodeTurns, Redact};
+use super::super::args::{Detail, Logs, Redact};
 use super::super::export::{Protocol, Signal, WhichSpans};
 use super::{KubernetesMode, Listen, Rule};
 use crate::cli::size::{Share, Size};
@@ -46,7 +46,10 @@ pub struct File {
     pub btf: Option<PathBuf>,
     /// When turns of Node's event loop are told apart.
     #[serde(deserialize_with = "named")]
-    pub node: Option<NodeTurns>,
+    pub node: Option<Detail>,
+    /// When it is followed what goroutines hand to each other through channels.
+    #[serde(deserialize_with = "named")]
+    pub go: Option<Detail>,
     /// JSON Lines.
     pub json: Json,
     /// Export.

@@ -21,7 +21,7 @@ pub use plan::{
 pub use rule::{Ports, Rule, RuleError};
 use serde::Deserialize;
 
-use super::args::{Logs, NodeTurns, Redact};
+use super::args::{Detail, Logs, Redact};
 use super::export::{Protocol, Signal, WhichSpans};
 use super::size::{Share, Size};
 
@@ -61,7 +61,10 @@ pub struct AgentArgs {
     pub btf: Option<PathBuf>,
     /// When turns of Node's event loop are told apart (auto)
     #[arg(long, value_name = "MODE", value_enum, env = "OBSERVER_NODE")]
-    pub node: Option<NodeTurns>,
+    pub node: Option<Detail>,
+    /// When it is followed what goroutines hand to each other through channels (auto)
+    #[arg(long, value_name = "MODE", value_enum, env = "OBSERVER_GO")]
+    pub go: Option<Detail>,
     /// Write JSON Lines to this file; - is standard output (not written)
     #[arg(long, value_name = "FILE", env = "OBSERVER_JSON_FILE")]
     pub json_file: Option<String>,

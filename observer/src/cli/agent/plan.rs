@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use observer_core::healing::{Settings, Spans};
 
-use super::super::args::{Logs, NodeTurns, Redact};
+use super::super::args::{DetailArgs, Logs, Redact};
 use super::super::budget::{Budget, CpuBudget};
 use super::super::export::{HealPlan, OtlpPlan, Protocol, Signal, WhichSpans};
 use super::super::size::{Share, Size};
@@ -74,7 +74,7 @@ pub struct AgentPlan {
     /// The file that tells the kernel's types, if it does not itself.
     pub btf: Option<PathBuf>,
     /// When turns of Node's event loop are told apart.
-    pub node: NodeTurns,
+    pub detail: DetailArgs,
     /// JSON Lines, if they are written.
     pub json: Option<JsonPlan>,
     /// What is healed and exported.
@@ -208,7 +208,10 @@ fn merge(args: AgentArgs, file: File) -> Result<AgentPlan, ReadError> {
         system: args.system.or(file.system).unwrap_or(false),
         show_query: args.redact.or(file.redact).unwrap_or_default() == Redact::Off,
         btf: args.btf.or(file.btf),
-        node: args.node.or(file.node).unwrap_or_default(),
+        detail: DetailArgs {
+            node: args.node.or(file.node).unwrap_or_default(),
+            go: args.go.or(file.go).unwrap_or_default(),
+        },
         json: args.json_file.or(file.json.file).map(|file| JsonPlan {
             target: target(&file),
             logs,

@@ -209,6 +209,8 @@ fn the_schema_and_the_program_accept_the_same_files() {
         ("redact: all", false),
         ("node: sometimes", false),
         ("node: precise", true),
+        ("go: sometimes", false),
+        ("go: precise", true),
         ("include: [{port: x}]", false),
         ("system: 7", false),
     ] {

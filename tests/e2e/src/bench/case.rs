@@ -76,8 +76,8 @@ impl Case {
         let observer = Observer::watch([
             "--pid".as_ref(),
             self.service.process.pid().to_string().as_ref(),
-            "--node".as_ref(),
-            "precise".as_ref(),
+            "--node=precise".as_ref(),
+            "--go=precise".as_ref(),
             "--infer".as_ref(),
             "--record".as_ref(),
             recording.as_os_str(),
