@@ -250,16 +250,16 @@ fn probes(snapshot: &Snapshot, own: &mut Own) {
         programs().map(|p| (label(&p.name), float(p.misses))),
     );
     // The kernel counts these only while kernel.bpf_stats_enabled is 1: not measured is not zero.
-    if programs().any(|p| p.runs > 0) {
+    if snapshot.kernel.measured {
         own.totals(
             "observer_agent_probe_runs",
             "Runs of a probe",
             programs().map(|p| (label(&p.name), float(p.runs))),
         );
         own.totals(
-            "observer_agent_probe_nanoseconds",
+            "observer_agent_probe_seconds",
             "Time that a probe ran, in the processes that it ran in",
-            programs().map(|p| (label(&p.name), float(p.nanos))),
+            programs().map(|p| (label(&p.name), p.nanos as f64 / 1e9)),
         );
     }
     own.values(

@@ -15,7 +15,7 @@ use super::{
     ring::Ring,
     runtimes::RuntimeTable,
     select,
-    stats::{CpuCounters, Misses, ProgramStats},
+    stats::{self, CpuCounters, Misses, ProgramStats},
     user::{self, UserLink, UserProbe},
     watch::WatchTable,
 };
@@ -239,6 +239,7 @@ impl Capture {
     pub fn counters(&self) -> Counters {
         Counters {
             programs: self.programs(),
+            measured: stats::is_measured(),
             probes: self.counters.sum(),
             ring: self.ring.size().into(),
             waited: self.ring.take_waited(),

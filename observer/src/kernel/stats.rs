@@ -24,6 +24,8 @@ pub struct Counters {
     pub probes: CpuState,
     /// How often each probe ran.
     pub programs: Vec<ProgramStats>,
+    /// The kernel counts all runs, and for how long they last, and not only now and then (`budget::toll`).
+    pub measured: bool,
     /// Size of the ring, bytes.
     pub ring: u64,
     /// The most that waited in it at one look since this was last asked for, bytes.
@@ -42,6 +44,12 @@ pub struct ProgramStats {
     /// How often it did not run because it was running on that CPU already (Linux 5.12); those
     /// events are lost without a trace in the records.
     pub misses: u64,
+}
+
+/// Whether `sysctl kernel.bpf_stats_enabled` is 1.
+pub fn is_measured() -> bool {
+    let set = fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled");
+    set.is_ok_and(|set| set.trim() == "1")
 }
 
 impl ProgramStats {

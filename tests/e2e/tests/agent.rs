@@ -331,7 +331,7 @@ fn above_its_budget_it_observes_less_says_so_and_accuses_nobody() -> Result<()> 
     let rule = format!("include: [{{port: {}}}]\n", bed.service.address.port());
     // A ceiling that is exceeded in any case.
     let agent = Agent::start("budget", &format!("{rule}budget: {{memory: 1Mi}}\n"))?;
-    agent.said("% of new connections are observed")?;
+    agent.said("the budget is used up: ")?;
     bed.drive()?;
     let mut page = String::new();
     until("connections that are left out", || {
@@ -398,7 +398,7 @@ fn what_sampling_leaves_out_is_estimated_alike_by_all_sources() -> Result<()> {
             output.display()
         ),
     )?;
-    agent.said("as budget.sample says: 50.0 % of new connections are observed")?;
+    agent.said("as was asked for: 50.0 % of connections are observed")?;
     let prometheus = Prometheus::start("sampled", &[agent.address])?;
     prometheus.has("count(observer_agent_info)", 1.0)?;
     for one in bed.plan.chunks(1) {
