@@ -91,7 +91,7 @@ impl Case {
             .filter(|r| r.target.starts_with("/bg"))
             .count();
         ensure!(ticks > 0, "{}: no background call", self.name());
-        check_service(&plan, &received, &printed, LINES).context(self.name())
+        check_service(&plan, &received, &printed, &(LINES..=LINES)).context(self.name())
     }
 
     /// Waits until the service has printed what `requests` requests make it print: a logger's queue may lag

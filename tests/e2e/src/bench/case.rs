@@ -99,7 +99,12 @@ impl Case {
             told.err
         );
         keep(&format!("truth-{name}"), &told.out)?;
-        check_service(&plan, &received, &printed, self.lines_each())?;
+        // HAProxy drops a line rather than wait for its other thread to have written one.
+        let least = match self.app.name == App::HAPROXY.name {
+            true => 0,
+            false => self.lines_each(),
+        };
+        check_service(&plan, &received, &printed, &(least..=self.lines_each()))?;
         let truth = Truth::new(&plan, &received, &printed);
         let row = Row::new(
             self.app,
