@@ -11,6 +11,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
+use super::cache;
 use crate::ids::{KernelNanos, Seq, Tgid};
 
 /// Tasks that are remembered.
@@ -124,10 +125,7 @@ impl Asked {
 
     /// A process ended, or replaced its program.
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
-        let gone = self.0.iter().map(|(key, _)| *key);
-        for key in gone.filter(|key| key.0 == tgid).collect::<Vec<_>>() {
-            self.0.pop(&key);
-        }
+        cache::remove(&mut self.0, |key, _| key.0 == tgid);
     }
 }
 

@@ -19,6 +19,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
+use super::cache;
 use crate::ids::{KernelNanos, Seq, Tgid};
 use crate::record::{Execution, ExecutionKind};
 use crate::text::{Text, printable};
@@ -325,14 +326,6 @@ impl Executions {
     /// A process ended, or replaced its program.
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
         self.unavailable.pop(&tgid);
-        let gone: Vec<Key> = self
-            .current
-            .iter()
-            .map(|(key, _)| *key)
-            .filter(|key| key.0 == tgid)
-            .collect();
-        for key in gone {
-            self.current.pop(&key);
-        }
+        cache::remove(&mut self.current, |key, _| key.0 == tgid);
     }
 }

@@ -143,12 +143,14 @@ impl Attributor {
 
     /// Whether it is certain already that a thread lives longer than what it was started for.
     pub(super) fn outlived(&self, tgid: Tgid, id: BirthId) -> bool {
-        let root = self.root(id);
+        self.root(id).is_none_or(|root| self.is_over(tgid, root))
+    }
+
+    /// Whether a request has ended, or is forgotten.
+    pub(super) fn is_over(&self, tgid: Tgid, request: Seq) -> bool {
         let process = self.processes.get(&tgid);
-        root.is_none_or(|root| {
-            let served = process.and_then(|p| p.served(root));
-            served.is_none_or(|s| s.until.is_some())
-        })
+        let served = process.and_then(|process| process.served(request));
+        served.is_none_or(|served| served.until.is_some())
     }
 
     /// The request that a thread may have been started for.

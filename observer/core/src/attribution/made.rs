@@ -18,6 +18,7 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::Attributor;
+use super::cache;
 use super::evidence::Link;
 use super::process::Process;
 use super::subject::{Hold, Subject};
@@ -242,16 +243,13 @@ impl Made {
 
     /// A process ended, or replaced its program.
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
-        let threads = self.threads.iter();
-        let ended: Vec<Tid> = threads
-            .filter(|(_, seen)| seen.tgid == tgid)
-            .map(|(tid, _)| *tid)
-            .collect();
-        for tid in ended {
-            self.threads.pop(&tid);
-        }
+        cache::remove(&mut self.threads, |_, seen| seen.tgid == tgid);
         self.order.retain(|(of, ..)| *of != tgid);
-        self.pieces.retain(|(of, ..), _| *of != tgid);
+        let mut pieces = self.pieces.range((tgid, 0, 0)..);
+        // Most processes have none, and going through those of others takes long.
+        if pieces.next().is_some_and(|((of, ..), _)| *of == tgid) {
+            self.pieces.retain(|(of, ..), _| *of != tgid);
+        }
     }
 
     /// Whether tasks of that class run once, and are made by threads that serve requests, or by each other.

@@ -38,6 +38,7 @@
 mod acts;
 mod asked;
 mod births;
+mod cache;
 mod channels;
 mod clients;
 mod correlation;

@@ -10,6 +10,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
+use super::cache;
 use super::decide::Decision;
 use crate::ids::{Seq, Tgid, Tid};
 use crate::record::Data;
@@ -142,15 +143,7 @@ impl Pipes {
     }
 
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
-        let gone: Vec<_> = self
-            .pipes
-            .iter()
-            .map(|(k, _)| *k)
-            .filter(|k| k.0 == tgid)
-            .collect();
-        for key in gone {
-            self.pipes.pop(&key);
-        }
+        cache::remove(&mut self.pipes, |key, _| key.0 == tgid);
     }
 
     fn push(&mut self, key: PipeKey, tgid: Tgid, message: Option<Seq>, data: &Data<'_>) {

@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
+use super::cache;
 use crate::ids::Tgid;
 use crate::record::{Execution, ExecutionKind};
 
@@ -49,9 +50,6 @@ impl Streams {
 
     /// A process ended, or replaced its program.
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
-        let gone = self.0.iter().map(|(key, ())| *key);
-        for key in gone.filter(|key| key.0 == tgid).collect::<Vec<_>>() {
-            self.0.pop(&key);
-        }
+        cache::remove(&mut self.0, |key, ()| key.0 == tgid);
     }
 }

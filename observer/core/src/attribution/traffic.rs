@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
+use super::cache;
 use super::executions::LifeId;
 use super::subject::Doer;
 use crate::ids::{KernelNanos, Tgid};
@@ -142,10 +143,7 @@ impl Channels {
     }
 
     fn empty_queues(&mut self, tgid: Tgid) {
-        let gone = self.queued.iter().map(|(key, _)| *key);
-        for key in gone.filter(|key| key.0 == tgid).collect::<Vec<_>>() {
-            self.queued.pop(&key);
-        }
+        cache::remove(&mut self.queued, |key, _| key.0 == tgid);
     }
 
     /// What a process's executions live on is not known any more.

@@ -73,7 +73,7 @@ pub struct AgentPlan {
     pub show_query: bool,
     /// The file that tells the kernel's types, if it does not itself.
     pub btf: Option<PathBuf>,
-    /// When turns of Node's event loop are told apart.
+    /// How closely some runtimes are followed.
     pub detail: DetailArgs,
     /// JSON Lines, if they are written.
     pub json: Option<JsonPlan>,

@@ -5,7 +5,7 @@ use super::super::process::Process;
 use super::super::subject::Subject;
 use super::super::{Attributor, PROOF_PATIENCE};
 use super::{Sign, State};
-use crate::ids::{KernelNanos, Seq};
+use crate::ids::KernelNanos;
 use crate::judged::{Evidence, Reason, Tier};
 
 /// How far a call, of which both halves agree, is believed.
@@ -59,7 +59,7 @@ impl Attributor {
         match &subject.sign {
             None => true,
             Some(Sign::Asked(act)) => match self.events.act(*act) {
-                Some((request, State::Open)) => self.is_ended(subject, request),
+                Some((request, State::Open)) => self.is_over(subject.tgid, request),
                 _ => true,
             },
             Some(Sign::Logged(logged)) => {
@@ -67,11 +67,5 @@ impl Attributor {
                     || self.events.is_habit(subject.tgid, logged).is_some()
             }
         }
-    }
-
-    fn is_ended(&self, subject: &Subject, request: Seq) -> bool {
-        let process = self.processes.get(&subject.tgid);
-        let served = process.and_then(|process| process.served(request));
-        served.is_none_or(|served| served.until.is_some())
     }
 }

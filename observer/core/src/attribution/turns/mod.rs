@@ -32,6 +32,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
+use super::cache;
 use super::executions::{Finding, Now, OVERLAPS, Owner};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid};
 use crate::record::{Execution, Turn};
@@ -345,16 +346,8 @@ impl Turns {
 
     /// A process ended, or replaced its program.
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
-        let threads = self.threads.iter().map(|(key, _)| *key);
-        let gone: Vec<ThreadKey> = threads.filter(|key| key.0 == tgid).collect();
-        for key in gone {
-            self.threads.pop(&key);
-        }
-        let guesses = self.confirmed.iter().map(|(guess, ())| *guess);
-        let gone: Vec<Guess> = guesses.filter(|((of, _), _)| *of == tgid).collect();
-        for guess in gone {
-            self.confirmed.pop(&guess);
-        }
+        cache::remove(&mut self.threads, |(of, _), _| *of == tgid);
+        cache::remove(&mut self.confirmed, |((of, _), _), ()| *of == tgid);
         self.requests.process_ended(tgid);
     }
 }
