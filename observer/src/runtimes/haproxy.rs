@@ -6,16 +6,15 @@
 
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
 use object::{
-    LittleEndian, Object, ObjectSection, ReadCache,
-    elf::{PT_TLS, SHN_UNDEF, STT_FUNC, STT_TLS, Sym64},
-    pod::slice_from_all_bytes,
-    read::elf::{ElfFile64, ProgramHeader as _, Sym as _},
+    LittleEndian, ReadCache,
+    elf::{STT_FUNC, STT_TLS},
+    read::elf::{ProgramHeader as _, Sym as _},
 };
 use observer_abi::{control::Layout, haproxy as word, runtime};
 use observer_core::record::ExecutionKind;
 
+use super::exports::{Elf, Exports};
 use super::image::{self, Mapped};
-use super::tls::Tls;
 use super::{Plan, Unavailable};
 use crate::facts::Process;
 
@@ -26,8 +25,6 @@ const THREADS: [&[u8]; 2] = [b"th_ctx", b"sched"];
 /// What serves streams, and what calls it.
 const PROCESS_STREAM: &[u8] = b"process_stream";
 const SCHEDULER: &[u8] = b"run_tasks_from_lists";
-/// The largest section that is read, bytes.
-const LARGEST: u64 = 16 << 20;
 /// The longest function that is looked at, bytes.
 const LONGEST: usize = 64 << 10;
 /// Instructions between the return of a function and the clearing of the current task, at most.
@@ -85,41 +82,21 @@ struct Found {
 
 fn read(process: &Process, mapped: &Mapped) -> Option<Found> {
     let cache = ReadCache::new(mapped.open(process)?);
-    let elf: ElfFile64<'_, LittleEndian, _> = ElfFile64::parse(&cache).ok()?;
-    let headers = elf.elf_program_headers();
-    let tls = headers
-        .iter()
-        .find(|header| header.p_type(LittleEndian) == PT_TLS)
-        .map(Tls::of)?;
-    let first = headers
-        .iter()
-        .find(|header| header.p_offset(LittleEndian) == 0 && header.p_filesz(LittleEndian) > 0)?;
-    let section = |name| {
-        let section = elf.section_by_name(name)?;
-        (section.size() <= LARGEST).then(|| section.data().ok())?
-    };
-    let symbols: &[Sym64<LittleEndian>] = slice_from_all_bytes(section(".dynsym")?).ok()?;
-    let names = section(".dynstr")?;
-    let named = |kind: u8, name: &[u8]| {
-        symbols.iter().find(|symbol| {
-            let rest = names.get(symbol.st_name(LittleEndian) as usize..);
-            symbol.st_type() == kind
-                && symbol.st_shndx(LittleEndian) != SHN_UNDEF
-                && rest.is_some_and(|r| r.starts_with(name) && r.get(name.len()) == Some(&0))
-        })
-    };
+    let elf = Elf::parse(&cache).ok()?;
+    let exports = Exports::of(&elf)?;
+    let named = |kind: u8, name: &[u8]| exports.find(kind, name).map(|(_, symbol)| symbol);
     let thread = THREADS.iter().find_map(|name| named(STT_TLS, name))?;
     let scheduler = named(STT_FUNC, SCHEDULER)?;
     let scheduler_at = scheduler.st_value(LittleEndian);
-    let code = headers.iter().find_map(|header| {
+    let code = elf.elf_program_headers().iter().find_map(|header| {
         let into = scheduler_at.checked_sub(header.p_vaddr(LittleEndian))?;
         let data = header.data(LittleEndian, &cache).ok()?;
         data.get(usize::try_from(into).ok()?..)
     })?;
     let len = usize::try_from(scheduler.st_size(LittleEndian)).ok()?;
     Some(Found {
-        first: first.p_vaddr(LittleEndian),
-        thread: tls.offset(thread.st_value(LittleEndian)),
+        first: exports.first,
+        thread: exports.tls.offset(thread.st_value(LittleEndian)),
         process_stream: named(STT_FUNC, PROCESS_STREAM)?.st_value(LittleEndian),
         scheduler_at,
         scheduler: code.get(..len.min(LONGEST))?.to_vec(),

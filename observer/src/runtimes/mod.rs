@@ -5,6 +5,7 @@
 //! or why nothing can be had. What it finds is checked before it is used: a wrong address must
 //! show up here, or in the probe as something that can't be read, never as an execution.
 
+mod exports;
 mod go;
 #[cfg(target_arch = "x86_64")]
 mod haproxy;

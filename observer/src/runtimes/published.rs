@@ -4,16 +4,14 @@
 //! the loader decided about it stands in the slots of its relocations ("Thread-Local Variable Resolution" there).
 
 use object::{
-    LittleEndian, Object, ObjectSection, ReadCache,
-    elf::{
-        PT_TLS, R_X86_64_DTPMOD64, R_X86_64_TLSDESC, R_X86_64_TPOFF64, Rela64, SHN_UNDEF, STT_TLS,
-        Sym64,
-    },
+    LittleEndian, ReadCache,
+    elf::{R_X86_64_DTPMOD64, R_X86_64_TLSDESC, R_X86_64_TPOFF64, Rela64, STT_TLS},
     pod::slice_from_all_bytes,
-    read::elf::{ElfFile64, ProgramHeader as _, Sym as _},
+    read::elf::Sym as _,
 };
 use observer_abi::{control::Layout, published as word, runtime};
 
+use super::exports::{Elf, Exports, section};
 use super::image::{self, Mapped};
 use super::memory::Memory;
 use super::tls::Tls;
@@ -21,8 +19,6 @@ use crate::facts::Process;
 
 /// The variable.
 const NAME: &[u8] = b"otel_thread_ctx_v1";
-/// The largest section that is read, bytes.
-const LARGEST: u64 = 16 << 20;
 /// Files of a process that are looked at, at most.
 const FILES: usize = 512;
 /// Modules that a process has, at most.
@@ -84,29 +80,11 @@ struct Variable {
 impl Variable {
     fn find(process: &Process, mapped: &Mapped) -> Option<Self> {
         let cache = ReadCache::new(mapped.open(process)?);
-        let elf: ElfFile64<'_, LittleEndian, _> = ElfFile64::parse(&cache).ok()?;
-        // Few libraries have any.
-        let headers = elf.elf_program_headers();
-        let tls = headers
-            .iter()
-            .find(|header| header.p_type(LittleEndian) == PT_TLS)
-            .map(Tls::of)?;
-        let section = |name| {
-            let section = elf.section_by_name(name)?;
-            (section.size() <= LARGEST).then(|| section.data().ok())?
-        };
-        let symbols: &[Sym64<LittleEndian>] = slice_from_all_bytes(section(".dynsym")?).ok()?;
-        let names = section(".dynstr")?;
-        let named = |symbol: &Sym64<LittleEndian>| {
-            let rest = names.get(symbol.st_name(LittleEndian) as usize..);
-            rest.is_some_and(|rest| rest.starts_with(NAME) && rest.get(NAME.len()) == Some(&0))
-        };
-        let index = symbols.iter().position(|symbol| {
-            symbol.st_type() == STT_TLS
-                && symbol.st_shndx(LittleEndian) != SHN_UNDEF
-                && named(symbol)
-        })?;
-        let tables = [".rela.dyn", ".rela.plt"].into_iter().filter_map(section);
+        let elf = Elf::parse(&cache).ok()?;
+        let exports = Exports::of(&elf)?;
+        let (index, symbol) = exports.find(STT_TLS, NAME)?;
+        let tables = [".rela.dyn", ".rela.plt"];
+        let tables = tables.iter().filter_map(|name| section(&elf, name));
         let slots = tables
             .filter_map(|table| slice_from_all_bytes::<Rela64<LittleEndian>>(table).ok())
             .flatten()
@@ -118,14 +96,11 @@ impl Variable {
                 )
             })
             .collect();
-        let first = headers
-            .iter()
-            .find(|header| header.p_offset(LittleEndian) == 0 && header.p_filesz(LittleEndian) > 0);
         Some(Self {
-            value: symbols.get(index)?.st_value(LittleEndian),
-            tls,
+            value: symbol.st_value(LittleEndian),
+            tls: exports.tls,
             slots,
-            first: first?.p_vaddr(LittleEndian),
+            first: exports.first,
         })
     }
 
