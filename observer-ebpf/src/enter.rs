@@ -46,7 +46,7 @@ pub fn wanted(number: u64) -> Option<(Thread, u8)> {
         return None;
     }
     let thread = Thread::watched()?;
-    let looked_at = call != call::FUTEX || thread.cell & watch::WAKES != 0;
+    let looked_at = call != call::FUTEX || thread.cell & (watch::WAKES | watch::KEEPS) != 0;
     looked_at.then_some((thread, call))
 }
 
@@ -57,7 +57,10 @@ pub fn watched(thread: Thread, regs: u64, call: u8) {
         return;
     };
     if call == call::FUTEX {
-        return wake::begins(thread, regs, state);
+        if wake::begins(thread, regs, state) {
+            heap::tell_shared(thread);
+        }
+        return heap::check(thread);
     }
     if call & call::FAMILY == call::WAITS && !matches!(call, call::POLL | call::SELECT) {
         state.waited |= match call {

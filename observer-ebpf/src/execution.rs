@@ -9,6 +9,7 @@ pub mod java;
 pub mod node;
 pub mod published;
 pub mod python;
+pub mod queue;
 pub mod tokio;
 
 use aya_ebpf::helpers::bpf_get_current_task;

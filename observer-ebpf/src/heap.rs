@@ -39,6 +39,20 @@ struct Known {
     place: u64,
     /// When to look again if one of them is 0 or wrong, `CLOCK_MONOTONIC` nanoseconds.
     again: u64,
+    /// The beginning of its buffer when that was told last.
+    start: u64,
+    /// The task that was told last.
+    task: u64,
+}
+
+impl Known {
+    const NOTHING: Self = Self {
+        thread: 0,
+        place: 0,
+        again: 0,
+        start: 0,
+        task: 0,
+    };
 }
 
 /// What was not found is looked for again after this long, nanoseconds.
@@ -49,12 +63,90 @@ const MOVING: u64 = 10_000_000;
 /// the thread, and up to 896 bytes that the machine leaves out (`thread_native_entry`).
 const WORDS: u64 = 1_200;
 
+/// Tells what is known of the current thread, which wakes or starts another one, if virtual threads may run on it: what
+/// they share with each other is how far the buffer is filled, so that it must be told more often.
+#[inline(always)]
+pub fn tell_shared(caller: Thread) {
+    if caller.cell & watch::RUNTIME != 0 && caller.cell & watch::WAKES != 0 {
+        tell_known(caller.pid_tgid);
+    }
+}
+
+/// Whether it is told where the current process's threads make objects, and virtual threads share them.
+#[inline(always)]
+pub fn is_shared(caller: Thread) -> bool {
+    let cell = watch::RUNTIME | watch::WAKES;
+    // SAFETY: the value is not read.
+    caller.cell & cell == cell && unsafe { HEAPS.get((caller.pid_tgid >> 32) as u32) }.is_some()
+}
+
+/// Tells what is known of the current thread, unless it is seen for the first time: it then tells the one that started it that it
+/// is there, and is not in the machine's list yet, so that it would be looked for in vain.
+#[inline(never)]
+fn tell_known(pid_tgid: u64) {
+    // SAFETY: the value is not read.
+    let (described, seen) = unsafe {
+        (
+            HEAPS.get((pid_tgid >> 32) as u32).is_some(),
+            HEAP_THREADS.get(pid_tgid as u32).is_some(),
+        )
+    };
+    if seen {
+        tell_heap(pid_tgid, ring::now());
+    } else if described {
+        let _ = HEAP_THREADS.insert(pid_tgid as u32, Known::NOTHING, u64::from(BPF_ANY));
+    }
+}
+
 /// Tells what is known of the current thread, which moves bytes or takes a connection at `time`.
 #[inline(always)]
 pub fn tell(caller: Thread, time: u64) {
-    if caller.cell & watch::WAKES != 0 {
+    if caller.cell & watch::HEAP != 0 {
         tell_heap(caller.pid_tgid, time);
     }
+}
+
+/// Tells the same of a thread that waits for others or wakes them, if it makes objects in another buffer than was told last: had it
+/// a third one by its next record, nobody would know who filled the second.
+#[inline(always)]
+pub fn check(caller: Thread) {
+    if caller.cell & watch::HEAP != 0 && has_fresh_buffer(caller.pid_tgid) {
+        tell_heap(caller.pid_tgid, ring::now());
+    }
+}
+
+/// Whether a thread has got another buffer since it was told of. What is wrong here is told in vain.
+#[inline(never)]
+fn has_fresh_buffer(pid_tgid: u64) -> bool {
+    // SAFETY: as in `tell_heap`.
+    let Some(layout) = (unsafe { HEAPS.get((pid_tgid >> 32) as u32) }) else {
+        return false;
+    };
+    // SAFETY: as in `known`.
+    let Some(known) = (unsafe { HEAP_THREADS.get(pid_tgid as u32) }) else {
+        return false;
+    };
+    if known.thread == 0 {
+        return false;
+    }
+    let start: Option<u64> = mem::user(known.thread.wrapping_add(layout.words[word::START]));
+    start.is_some_and(|start| start != 0 && start != known.start)
+}
+
+/// Whether a thread works at another task than when it was told of last. It may seem so, too, after a collection.
+#[inline(always)]
+pub fn has_fresh_task(caller: Thread) -> bool {
+    caller.cell & watch::HEAP != 0 && is_at_another_task(caller.pid_tgid as u32)
+}
+
+#[inline(never)]
+fn is_at_another_task(tid: u32) -> bool {
+    // SAFETY: as in `known`.
+    let Some(known) = (unsafe { HEAP_THREADS.get(tid) }) else {
+        return false;
+    };
+    let (place, told) = (known.place, known.task);
+    place != 0 && mem::user::<u64>(place).is_some_and(|task| task != 0 && task != told)
 }
 
 /// A global function with numbers for arguments: see [`send`](crate::emit::send).
@@ -82,6 +174,14 @@ extern "C" fn tell_heap(pid_tgid: u64, time: u64) -> i32 {
     else {
         return 0;
     };
+    if let Some(known) = HEAP_THREADS.get_ptr_mut(pid_tgid as u32) {
+        // SAFETY: aligned fields of a live map element, which none but the thread itself writes.
+        unsafe {
+            (&raw mut (*known).start).write_volatile(start);
+            (&raw mut (*known).task).write_volatile(task);
+        }
+    }
+    let execution = execution::java::mounted(pid_tgid, known.thread);
     let Some(mut entry) = ring::reserve::<Heap>() else {
         return 0;
     };
@@ -94,6 +194,7 @@ extern "C" fn tell_heap(pid_tgid: u64, time: u64) -> i32 {
         end,
         collections,
         class: class.unwrap_or(0),
+        execution,
     });
     entry.submit(ring::wakeup());
     0
@@ -137,22 +238,14 @@ fn own(layout: &Layout, thread: u64) -> u64 {
 fn known(layout: &Layout, pid_tgid: u64) -> Option<Known> {
     let pointer = execution::thread_pointer()?;
     let (tgid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
-    let mut known = Known {
-        thread: 0,
-        place: 0,
-        again: 0,
-    };
+    let mut known = Known::NOTHING;
     // SAFETY: another thread's element may be read if this one's is just replaced; what it says is
     // checked below.
     if let Some(before) = unsafe { HEAP_THREADS.get(tid) } {
         known = *before;
     }
     if known.thread != 0 && !names(layout, known.thread, pointer) {
-        known = Known {
-            thread: 0,
-            place: 0,
-            again: 0,
-        };
+        known = Known::NOTHING;
     }
     let lost = known.place != 0
         && mem::user(known.place.wrapping_add(8)) != Some(own(layout, known.thread));
@@ -160,12 +253,20 @@ fn known(layout: &Layout, pid_tgid: u64) -> Option<Known> {
         if known.thread == 0 {
             known.thread = execution::java::find_java_thread(tgid, execution::java::HEAP, pointer);
         }
-        known.place = if known.thread == 0 {
+        // Without a buffer a collection may be moving objects.
+        let buffer: Option<u64> = mem::user(known.thread.wrapping_add(layout.words[word::START]));
+        let moving = known.thread != 0 && buffer == Some(0);
+        known.place = if known.thread == 0 || moving {
             0
         } else {
             find_task(tgid, known.thread)
         };
-        known.again = ring::now() + if lost { MOVING } else { PATIENCE };
+        let patience = match (moving, lost) {
+            (true, _) => 0,
+            (false, true) => MOVING,
+            (false, false) => PATIENCE,
+        };
+        known.again = ring::now() + patience;
         // Without room it is looked for again at the next call.
         let _ = HEAP_THREADS.insert(tid, known, u64::from(BPF_ANY));
     }
@@ -211,5 +312,26 @@ extern "C" fn is_worker(tgid: u32, place: u64, own: u64) -> i32 {
         return 0;
     };
     let task = task == 0 || in_heap(layout, task) != 0;
-    i32::from(task && in_heap(layout, worker) != 0 && in_heap(layout, pool) != 0)
+    let in_heap = task && in_heap(layout, worker) != 0 && in_heap(layout, pool) != 0;
+    i32::from(in_heap && refers(worker, own))
+}
+
+/// Words of an object that are looked at: a worker's own thread is one of its first fields, also among those of its superclasses.
+const FIELDS: usize = 7;
+
+/// Whether one of the fields of the object at `from` names that at `to`: in full, or in 32 bits, shifted or not, as the machine does
+/// where its heap does not need more (`CompressedOops`, without a base).
+#[inline(always)]
+fn refers(from: u64, to: u64) -> bool {
+    let Some(words) = mem::user::<[u64; FIELDS]>(from) else {
+        return false;
+    };
+    let is_narrow = |half: u32| {
+        let half = u64::from(half);
+        half == to || half << 3 == to
+    };
+    words
+        .iter()
+        .skip(1)
+        .any(|word| *word == to || is_narrow(*word as u32) || is_narrow((*word >> 32) as u32))
 }

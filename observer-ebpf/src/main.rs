@@ -17,7 +17,7 @@
 //! fetch, and structures are read at offsets that userspace takes from the kernel's BTF
 //! ([`config`]), so that one object serves every kernel and architecture of the same byte order.
 //!
-//! Besides, `go_branch`, `go_take`, `go_sent`, `go_received`, `go_queued`, `go_cleared`, `python_given`, `python_taken`, `python_appended`, `python_popped`, `tokio_branch` and `tokio_wake` are put into single processes as uprobes (3.5 and later; what they
+//! Besides, `node_given`, `node_taken`, `go_branch`, `go_take`, `go_sent`, `go_received`, `go_queued`, `go_cleared`, `python_given`, `python_taken`, `python_appended`, `python_popped`, `tokio_branch` and `tokio_wake` are put into single processes as uprobes (3.5 and later; what they
 //! use is newer: 5.12).
 //!
 //! # Order of the checks
@@ -51,6 +51,7 @@ mod exit;
 mod file;
 mod gather;
 mod heap;
+mod kept;
 mod maps;
 mod mem;
 mod perf;
@@ -166,6 +167,26 @@ pub fn node_scope_end(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// At the beginning of `void node::worker::MessagePortData::AddToIncomingQueue(std::shared_ptr<Message> message)`, which is
+/// passed by reference (Itanium C++ ABI, 3.1.2.3).
+#[uprobe]
+pub fn node_given(ctx: ProbeContext) -> u32 {
+    if let Some(pointer) = ctx.arg(1) {
+        execution::node::message::given(pointer);
+    }
+    0
+}
+
+/// At the beginning of `MaybeLocal<Value> node::worker::Message::Deserialize(Environment *env, Local<Context> context,
+/// Local<Value> *port_list)`.
+#[uprobe]
+pub fn node_taken(ctx: ProbeContext) -> u32 {
+    if let (Some(message), Some(environment)) = (ctx.arg(0), ctx.arg(1)) {
+        execution::node::message::taken(message, environment);
+    }
+    0
+}
+
 /// At the return of `PyObject *PyContext_CopyCurrent(void)`, CPython 3.7 and later.
 #[uretprobe]
 pub fn python_copied(ctx: RetProbeContext) -> u32 {
@@ -179,6 +200,26 @@ pub fn python_copied(ctx: RetProbeContext) -> u32 {
 pub fn python_ended(ctx: ProbeContext) -> u32 {
     if let Some(address) = ctx.arg(0) {
         execution::python::ended(address);
+    }
+    0
+}
+
+/// At the beginning of `int green_init(PyGreenlet *self, PyObject *args, PyObject *kwargs)`, to which
+/// `PyGreenlet_Type.tp_init` points, greenlet 2.0 and later.
+#[uprobe]
+pub fn greenlet_begun(ctx: ProbeContext) -> u32 {
+    if let Some(address) = ctx.arg(0) {
+        execution::python::greenlet_begun(address);
+    }
+    0
+}
+
+/// At the beginning of `void green_dealloc(PyGreenlet *self)`, to which `PyGreenlet_Type.tp_dealloc` points, greenlet 2.0
+/// and later.
+#[uprobe]
+pub fn greenlet_ended(ctx: ProbeContext) -> u32 {
+    if let Some(address) = ctx.arg(0) {
+        execution::python::greenlet_ended(address);
     }
     0
 }

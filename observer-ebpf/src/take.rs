@@ -32,11 +32,14 @@ pub fn connected(caller: Thread, regs: u64, call: &mut ThreadState, state: &File
 }
 
 /// A read found nothing. Whoever read last goes on until there is nothing more, and whoever waits for
-/// a response may look too early: neither takes the connection.
+/// a response may look too early: neither takes the connection. A pool's thread that read last for another task takes it. Where virtual threads share the workers of a client, of whose tasks it
+/// is known who made them, whoever looked last is told anyhow: such a worker looks after the connection that it read from itself.
 #[inline(always)]
 pub fn probed(caller: Thread, regs: u64, call: &mut ThreadState, state: &FileState) {
     let between = state.turn.get() == Direction::Read as u8;
-    if state.bits.get() & CLIENT != 0 && between && state.reader.get() != caller.tid() {
+    let looks = state.bits.get() & CLIENT != 0 && between;
+    let other = || state.reader.get() != caller.tid();
+    if looks && (other() || heap::has_fresh_task(caller) || heap::is_shared(caller)) {
         state.reader.set(caller.tid());
         send(caller, regs, call, state);
     }

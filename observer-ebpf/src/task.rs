@@ -1,15 +1,15 @@
 //! The life of processes and threads.
 
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid};
-use observer_abi::{Task, control::watch, kind};
+use observer_abi::{Started, Task, control::watch, kind, runtime};
 
 use crate::{
     close,
     config::{offset, setting},
-    execution,
+    execution, heap, kept,
     maps::PENDING,
     mem, ring,
-    thread::{cell, cell_at, is_watched, slot},
+    thread::{Thread, cell, cell_at, is_watched, slot},
 };
 
 /// `CLONE_THREAD` of `include/uapi/linux/sched.h`.
@@ -71,12 +71,42 @@ fn born(tgid: u32, tid: u32) {
         state.ring = 0;
         state.left_out = 0;
     }
-    let kind = if tgid == parent {
-        kind::SPAWN
+    if tgid == parent {
+        started(pid_tgid, tid);
     } else {
-        kind::FORK
+        send(kind::FORK, pid_tgid, tgid, tid);
+    }
+}
+
+/// The current thread has started the thread `tid`.
+#[inline(always)]
+fn started(pid_tgid: u64, tid: u32) {
+    let tgid = (pid_tgid >> 32) as u32;
+    let cell = cell(tgid);
+    heap::tell(Thread { pid_tgid, cell }, ring::now());
+    let execution = match cell & watch::RUNTIME {
+        0 => 0,
+        _ => execution::java::running_on(pid_tgid),
     };
-    send(kind, pid_tgid, tgid, tid);
+    if execution == 0 {
+        return send(kind::SPAWN, pid_tgid, tgid, tid);
+    }
+    let Some(mut entry) = ring::reserve::<Started>() else {
+        return;
+    };
+    let len = size_of::<Started>() as u32;
+    entry.write(Started {
+        task: Task {
+            header: ring::header(kind::SPAWN, len, pid_tgid, ring::now()),
+            tgid,
+            tid,
+            comm: bpf_get_current_comm().unwrap_or([0; 16]),
+        },
+        execution,
+        runtime: runtime::JAVA,
+        reserved: [0; 7],
+    });
+    entry.submit(ring::wakeup());
 }
 
 /// The current process has replaced its program.
@@ -85,11 +115,14 @@ pub fn exec() {
     let pid_tgid = bpf_get_current_pid_tgid();
     let tgid = (pid_tgid >> 32) as u32;
     let cell = cell(tgid);
-    if cell & (watch::RUNTIME | watch::WAKES) != 0
+    if cell & watch::ASPECTS != 0
         && let Some(at) = cell_at(tgid)
     {
         // SAFETY: map element. Userspace learns of the new program from the record sent below.
-        unsafe { at.write_volatile(cell & !(watch::RUNTIME | watch::WAKES)) };
+        unsafe { at.write_volatile(cell & !watch::ASPECTS) };
+    }
+    if cell & watch::KEEPS != 0 {
+        kept::forget(tgid);
     }
     if let Some(state) = slot(pid_tgid as u32)
         && state.tid == pid_tgid as u32
@@ -108,7 +141,11 @@ pub fn exec() {
 pub fn exit() {
     let pid_tgid = bpf_get_current_pid_tgid();
     let (tgid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
-    if !is_watched(cell(tgid)) {
+    let cell = cell(tgid);
+    if cell & watch::KEEPS != 0 {
+        kept::ends(pid_tgid);
+    }
+    if !is_watched(cell) {
         return;
     }
     if let Some(state) = slot(tid)
@@ -124,7 +161,7 @@ pub fn exit() {
 /// Sends a record of what the current thread, `pid_tgid`, did, and which thread it did it to: itself, or one that
 /// still has its name.
 #[inline(always)]
-fn send(kind: u8, pid_tgid: u64, tgid: u32, tid: u32) {
+pub fn send(kind: u8, pid_tgid: u64, tgid: u32, tid: u32) {
     let Some(mut entry) = ring::reserve::<Task>() else {
         return;
     };

@@ -64,7 +64,7 @@ impl Thread {
     /// Whether its process was not selected anew since `state` was written.
     #[inline(always)]
     fn of_generation(self, state: &ThreadState) -> bool {
-        (state.watch ^ self.cell) & !(watch::RUNTIME | watch::WAKES) == 0
+        (state.watch ^ self.cell) & !watch::ASPECTS == 0
     }
 }
 

@@ -7,10 +7,14 @@
 
 use core::cell::Cell;
 
-use observer_abi::{Woke, control::call, kind};
+use observer_abi::{
+    Woke,
+    control::{call, watch},
+    kind,
+};
 
 use crate::{
-    atomic,
+    atomic, kept,
     maps::{PENDING, ThreadState, WORDS},
     regs::Regs,
     ring,
@@ -96,23 +100,37 @@ impl Word {
     }
 }
 
-/// `futex` begins.
+/// `futex` begins. Whether it wakes a thread that is known to wait.
 #[inline(never)]
-pub fn begins(caller: Thread, regs: u64, state: &mut ThreadState) {
+pub fn begins(caller: Thread, regs: u64, state: &mut ThreadState) -> bool {
     let (mut words, address) = (Regs::room(), regs);
     let Some(regs) = words.read(address) else {
-        return;
+        return false;
     };
     let key = WordKey {
         address: regs.arg(0),
         tgid: caller.pid_tgid >> 32,
     };
-    match regs.arg(1) & COMMAND {
-        WAIT | WAIT_BITSET if regs.arg(2) as u32 as u64 != CONTENDED => waits(caller, &key, state),
+    let command = regs.arg(1) & COMMAND;
+    if caller.cell & watch::KEEPS != 0 {
+        match command {
+            WAIT | WAIT_BITSET => kept::waits(caller, key.address),
+            WAKE | WAKE_BITSET => kept::wakes(caller, key.address),
+            _ => 0,
+        };
+    }
+    if caller.cell & watch::WAKES == 0 {
+        return false;
+    }
+    match command {
+        WAIT | WAIT_BITSET if regs.arg(2) as u32 as u64 != CONTENDED => {
+            waits(caller, &key, state);
+            false
+        }
         WAKE | WAKE_BITSET => wakes(caller, &key, 1),
         // Who is woken by it, and by whom those are who are moved to another futex, can't be said.
         REQUEUE | CMP_REQUEUE | WAKE_OP => wakes(caller, &key, 2),
-        _ => {}
+        _ => false,
     }
 }
 
@@ -151,16 +169,17 @@ fn waits(caller: Thread, key: &WordKey, state: &mut ThreadState) {
 
 /// The element is written before the count, so that a waiter which sees the count sees it.
 #[inline(always)]
-fn wakes(caller: Thread, key: &WordKey, count: i64) {
+fn wakes(caller: Thread, key: &WordKey, count: i64) -> bool {
     let Some(word) = Word::of(key) else {
-        return;
+        return false;
     };
     if word.begun.get() == word.ended.get() {
-        return;
+        return false;
     }
     word.waker.set(u64::from(caller.tid()));
     word.woken.set(ring::now());
     add(&word.wakes, count);
+    true
 }
 
 /// A wait returns `ret`.

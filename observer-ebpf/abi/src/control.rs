@@ -85,7 +85,7 @@ pub mod call {
     /// `connect(fd, addr, addrlen)`.
     pub const CONNECT: u8 = CONNECTS;
 
-    /// Family: threads wait for each other; looked at only in processes with [`watch::WAKES`](super::watch::WAKES).
+    /// Family: threads wait for each other; looked at only in processes with [`watch::WAKES`](super::watch::WAKES) or [`KEEPS`](super::watch::KEEPS).
     pub const FUTEXES: u8 = 0x70;
     /// `futex(uaddr, op, val, …)`.
     pub const FUTEX: u8 = FUTEXES;
@@ -105,9 +105,15 @@ pub mod watch {
     pub const RUNTIME: u8 = 4;
     /// It is reported who wakes whom in it.
     pub const WAKES: u8 = 8;
+    /// Its runtime keeps ended threads for what is to run next: it is reported when that happens.
+    pub const KEEPS: u8 = 16;
+    /// It is reported where its threads make objects, as its entry in the `HEAPS` map says.
+    pub const HEAP: u8 = 32;
+    /// What userspace, or a probe, may set and clear while the process runs.
+    pub const ASPECTS: u8 = RUNTIME | WAKES | KEEPS | HEAP;
     /// The lowest bit of the generation. Calls in flight when a process is selected anew belong to
     /// an older generation, so that what their thread noted earlier is not believed.
-    pub const GENERATION: u8 = 16;
+    pub const GENERATION: u8 = 64;
 }
 
 /// Cells in one element of the `WATCH` map: one cache line.

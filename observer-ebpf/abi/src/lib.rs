@@ -58,7 +58,8 @@ pub mod kind {
     pub const CLOSE: u8 = 4;
     /// A process was forked by a watched one: [`Task`](super::Task) names the child.
     pub const FORK: u8 = 5;
-    /// A thread was created by a watched one: [`Task`](super::Task) names the thread.
+    /// A thread was created by a watched one: [`Task`](super::Task) names the thread. Where an execution finer than
+    /// threads did that, [`Started`](super::Started) names that, too.
     pub const SPAWN: u8 = 6;
     /// A process replaced its program: [`Task`](super::Task) names the process.
     pub const EXEC: u8 = 7;
@@ -84,8 +85,14 @@ pub mod kind {
     pub const HEAP: u8 = 16;
     /// An execution handed a value to another one, at once or through a queue: [`Passed`](super::Passed).
     pub const PASSED: u8 = 17;
+    /// What ran in a thread has ended, and the thread waits to be given something else to run
+    /// ([`control::watch::KEEPS`](super::control::watch::KEEPS)): [`Task`](super::Task) names it.
+    pub const PARK: u8 = 18;
+    /// A thread that waited so was given something to run by the one that acts: [`Task`](super::Task) names it, with thread 0 if
+    /// it is not known which one.
+    pub const REUSE: u8 = 19;
     /// The highest value in use.
-    pub const LAST: u8 = PASSED;
+    pub const LAST: u8 = REUSE;
 }
 
 /// Values of [`Passed::how`].
@@ -116,6 +123,8 @@ pub mod content {
     pub const WORK: u8 = 0;
     /// What was logged: whoever takes it writes it to the log.
     pub const RECORD: u8 = 1;
+    /// A message: the turn of the event loop that takes it is about it.
+    pub const MESSAGE: u8 = 2;
 }
 
 /// Values of [`Data::runtime`]: what kind of execution identity goes with a record.
@@ -141,8 +150,10 @@ pub mod runtime {
     pub const PUBLISHED: u8 = 6;
     /// A stream of HAProxy's: a request and its response. `execution` is its address, which is used again after it has ended.
     pub const HAPROXY: u8 = 7;
+    /// A greenlet of Python's. `execution` is its address and a generation in the upper 16 bits.
+    pub const GREENLET: u8 = 8;
     /// The highest value in use.
-    pub const LAST: u8 = HAPROXY;
+    pub const LAST: u8 = GREENLET;
 }
 
 /// Values of [`Take::how`].
@@ -151,7 +162,8 @@ pub mod take {
     /// header it did not wait until that was done.
     pub const CONNECT: u8 = 1;
     /// It tried to read and there was nothing: clients look so whether a pooled connection is alive.
-    /// Told only between exchanges, and only if it was not that thread which read last.
+    /// Told only between exchanges, and only if it was not that thread which read last, unless it is told where the threads of a
+    /// process with virtual threads make objects.
     pub const PROBE: u8 = 2;
     /// Its HTTP client gave it the connection for one exchange.
     pub const CLIENT: u8 = 3;
@@ -444,7 +456,8 @@ pub struct Nudge {
 }
 
 /// A piece of work was put into a queue of a runtime's executor, or taken out of it (CPython: a `_WorkItem` of
-/// `concurrent.futures.ThreadPoolExecutor`); or what was logged, into a logger's queue (a `LogRecord` of `logging`).
+/// `concurrent.futures.ThreadPoolExecutor`); or what was logged, into a logger's queue (a `LogRecord` of `logging`); or a message, into a port's
+/// (Node: a `node::worker::Message`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Item {
@@ -452,7 +465,7 @@ pub struct Item {
     pub header: Header,
     /// Its identity in its process, never used again; 0 when it was taken and its giving not seen.
     pub item: u64,
-    /// [`item::GIVEN`]: the execution that gives it, as in [`Data::execution`].
+    /// [`item::GIVEN`]: the execution that gives it, as in [`Data::execution`]. [`content::MESSAGE`]: also the one that takes it.
     pub execution: u64,
     /// As in [`Data::origin`].
     pub origin: u64,
@@ -500,7 +513,9 @@ pub struct Passed {
 ///
 /// Each thread makes its objects in a buffer of its own, one after the other, so the address of one that was not moved
 /// since says who made it, and between which two of these records. Told of processes that are asked for it
-/// ([`control::watch::WAKES`]), with the time of the record that follows.
+/// ([`control::watch::HEAP`]), with the time of the record that follows, and where a thread starts another one; where a thread waits for
+/// others or wakes them ([`control::watch::WAKES`]), if its buffer is another one than was told last; of processes with virtual threads
+/// also where it wakes one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Heap {
@@ -518,7 +533,13 @@ pub struct Heap {
     pub collections: u32,
     /// What tells the class of the task from others; 0 for none.
     pub class: u32,
+    /// The virtual thread that runs on the thread, as in [`Data::execution`]; 0 if it runs itself, or the process's virtual
+    /// threads are not told apart, and [`UNKNOWN_EXECUTION`] if that is not known.
+    pub execution: u64,
 }
+
+/// [`Heap::execution`] of threads that may run something else than themselves.
+pub const UNKNOWN_EXECUTION: u64 = u64::MAX;
 
 /// Something that happened to a thread or process.
 #[repr(C)]
@@ -534,6 +555,20 @@ pub struct Task {
     pub comm: [u8; 16],
 }
 
+/// A thread that was started by an execution finer than threads (a Java virtual thread).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Started {
+    /// As in records without that.
+    pub task: Task,
+    /// The execution, as in [`Data::execution`].
+    pub execution: u64,
+    /// One of [`runtime`].
+    pub runtime: u8,
+    /// Unused, zero.
+    pub reserved: [u8; 7],
+}
+
 const _: () = {
     assert!(size_of::<Header>() == 32);
     assert!(size_of::<Data>() == 80);
@@ -547,6 +582,7 @@ const _: () = {
     assert!(size_of::<Woke>() == 64);
     assert!(size_of::<Nudge>() == 56);
     assert!(size_of::<Item>() == 64);
-    assert!(size_of::<Heap>() == 72);
+    assert!(size_of::<Heap>() == 80);
+    assert!(size_of::<Started>() == 72);
     assert!(size_of::<Passed>() == 72);
 };

@@ -14,6 +14,12 @@ pub const CONTEXT: usize = 4;
 pub const TYPE: usize = 5;
 /// Word: [`GREENLETS`] and [`THREAD_CONTEXTS`], or 0.
 pub const FLAGS: usize = 6;
+/// Word: address of `PyGreenlet_Type`; 0 if greenlets are not told apart.
+pub const GREENLET_TYPE: usize = 7;
+/// Word: the module whose thread-local block has what `greenlet` knows of a thread, as glibc numbers them.
+pub const GREENLET_MODULE: usize = 8;
+/// Word: offset in that block of the pointer to it: first the thread's main greenlet, then the one that runs.
+pub const GREENLET_STATE: usize = 9;
 
 /// Flag: greenlets run in this process. Each has a context that it never enters.
 pub const GREENLETS: u64 = 1;

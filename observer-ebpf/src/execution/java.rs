@@ -8,7 +8,7 @@
 //! what its own number is, is remembered, and believed for as long as it names the same thread.
 
 use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
-use observer_abi::{control::Layout, java as word, runtime};
+use observer_abi::{UNKNOWN_EXECUTION, control::Layout, java as word, runtime};
 
 use super::{Execution, thread_pointer};
 use crate::{barrier, heap::HEAPS, maps::RUNTIMES, mem, ring};
@@ -51,6 +51,43 @@ pub fn current(layout: &Layout, pid_tgid: u64) -> Execution {
         },
         _ => Execution::NONE,
     }
+}
+
+/// The virtual thread that runs on the current thread, whose `JavaThread` is at `thread`; 0 for none, and
+/// [`UNKNOWN_EXECUTION`] if the thread's own number can't be read.
+#[inline(always)]
+pub fn mounted(pid_tgid: u64, thread: u64) -> u64 {
+    let Some(layout) = java(pid_tgid) else {
+        return 0;
+    };
+    // SAFETY: as in `java_thread`; what it says of another thread is not used.
+    let known = unsafe { JAVA_THREADS.get(pid_tgid as u32) };
+    let own = match known.filter(|known| known.thread == thread && known.own != 0) {
+        Some(known) => known.own,
+        None => own(layout, thread),
+    };
+    match mem::user(thread.wrapping_add(layout.words[word::OWNER])) {
+        Some(id) if own != 0 && id == own => 0,
+        Some(id) if own != 0 && id != 0 => id,
+        _ => UNKNOWN_EXECUTION,
+    }
+}
+
+/// The virtual thread that runs on the current thread; 0 for none.
+///
+/// A global function with numbers for arguments: see [`send`](crate::emit::send).
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn running_on(pid_tgid: u64) -> u64 {
+    java(pid_tgid).map_or(0, |layout| current(layout, pid_tgid).id)
+}
+
+/// How the virtual threads of the current process are read, if they are.
+#[inline(always)]
+fn java(pid_tgid: u64) -> Option<&'static Layout> {
+    // SAFETY: as in `execution::read`; the map lives as long as the program.
+    let layout = unsafe { RUNTIMES.get((pid_tgid >> 32) as u32) };
+    layout.filter(|layout| layout.runtime as u8 == runtime::JAVA)
 }
 
 /// The current thread's `JavaThread`, with its own number.

@@ -4,6 +4,8 @@
 //! one. A probe at the end of each scope numbers the turns and reports what a turn was begun for; records in
 //! between carry its number. A lost end is seen by the gap in the numbers. What precedes the scope (the read that it is about) belongs to the turn as well.
 
+pub mod message;
+
 use aya_ebpf::{EbpfContext, macros::map, maps::LruHashMap, programs::ProbeContext};
 use observer_abi::{
     Turn,
@@ -95,16 +97,22 @@ pub fn scope_ended(ctx: &ProbeContext) {
     let Some(layout) = RUNTIMES.get_ptr_mut(tgid) else {
         return;
     };
-    // SAFETY: map element; userspace replaces it as a whole, and reads this one word. Threads of one process that
+    // SAFETY: map element; userspace replaces it as a whole, and reads the one word that is written. Threads of one process that
     // count at once may lose a run.
     let layout = unsafe { &mut *layout };
     if layout.runtime as u8 != runtime::NODE {
         return;
     }
-    layout.words[RUNS] += 1;
+    count_run(layout);
     if let Some(turn) = outermost(ctx, layout) {
         ended(pid_tgid, &turn, layout.words[WINDOW]);
     }
+}
+
+/// Counts a run of a probe in a process.
+#[inline(always)]
+fn count_run(layout: &mut Layout) {
+    layout.words[RUNS] += 1;
 }
 
 /// What a turn that ends shows.

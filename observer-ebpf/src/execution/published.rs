@@ -49,7 +49,13 @@ fn pointer(layout: &Layout) -> Option<u64> {
     if module == 0 {
         return Some(thread.wrapping_add(layout.words[OFFSET]));
     }
+    block(thread, module).map(|block| block.wrapping_add(layout.words[OFFSET]))
+}
+
+/// The block of a module's thread-local variables that belongs to the thread with this thread pointer.
+#[inline(always)]
+pub fn block(thread: u64, module: u64) -> Option<u64> {
     let table: u64 = mem::user(thread.wrapping_add(TABLE))?;
     let block: u64 = mem::user(table.wrapping_add(module.wrapping_mul(ELEMENT)))?;
-    (block != 0 && block != UNALLOCATED).then(|| block.wrapping_add(layout.words[OFFSET]))
+    (block != 0 && block != UNALLOCATED).then_some(block)
 }

@@ -13,35 +13,20 @@
 //! The memory of a context is soon used again. What ends is counted at each address, whatever
 //! began there, so that no two contexts have the same identity.
 
+mod greenlets;
 pub mod work;
+
+pub use greenlets::{begun as greenlet_begun, ended as greenlet_ended};
 
 use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
 use observer_abi::{Branch, control::Layout, kind, python as word, runtime};
 
 use crate::{
-    execution::{Execution, thread_pointer},
+    execution::{Execution, queue::Place, thread_pointer},
     maps::RUNTIMES,
     mem, ring,
     thread::Thread,
 };
-
-/// A context's memory.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Place {
-    tgid: u64,
-    address: u64,
-}
-
-impl Place {
-    #[inline(always)]
-    fn of(pid_tgid: u64, address: u64) -> Self {
-        Self {
-            tgid: pid_tgid >> 32,
-            address,
-        }
-    }
-}
 
 /// Where the interpreter keeps what it knows of a thread, by thread id.
 #[map]
@@ -68,9 +53,13 @@ const THREADS: u32 = 1024;
 /// libraries' threads may write at any rate.
 const PATIENCE: u64 = 100_000_000;
 
-/// The context that runs on the current thread.
+/// The context that runs on the current thread; on the first thread of a process whose greenlets can be told apart, the
+/// greenlet.
 #[inline(never)]
 pub fn current(layout: &Layout, pid_tgid: u64) -> Execution {
+    if layout.words[word::GREENLET_TYPE] != 0 && is_main(pid_tgid) {
+        return greenlets::current(layout, pid_tgid);
+    }
     let Some(thread) = thread_state(layout, pid_tgid) else {
         return Execution::NONE;
     };
@@ -100,14 +89,18 @@ fn entered(layout: &Layout, pid_tgid: u64, address: u64) -> Execution {
     if !runs {
         return Execution::NONE;
     }
-    let place = Place::of(pid_tgid, address);
-    // SAFETY: a word, read at once. One that is just used for another place is another generation.
-    let generation = unsafe { PYTHON_CONTEXTS.get(place) }.map_or(0, |generation| *generation);
     Execution {
         runtime: runtime::PYTHON,
-        id: identity(address, generation),
+        id: identity(address, generation(Place::of(pid_tgid, address))),
         origin: variables,
     }
+}
+
+/// How many contexts began or ended at a place.
+#[inline(always)]
+fn generation(place: Place) -> u64 {
+    // SAFETY: a word, read at once. One that is just used for another place is another generation.
+    unsafe { PYTHON_CONTEXTS.get(place) }.map_or(0, |generation| *generation)
 }
 
 /// Whether this is its process's first thread, which the process did not start.
@@ -199,7 +192,11 @@ fn tell_copied(address: u64, pid_tgid: u64) -> i32 {
     if !is_context(layout, address) {
         return 0;
     }
-    let parent = current(layout, pid_tgid).id;
+    let parent = current(layout, pid_tgid);
+    let parent = match parent.runtime {
+        runtime::PYTHON => parent.id,
+        _ => 0,
+    };
     let Some(generation) = renew(pid_tgid, address) else {
         return 0;
     };

@@ -27,6 +27,8 @@ pub enum Runtime {
     Ruby,
     /// PHP.
     Php,
+    /// .NET.
+    Dotnet,
     /// A proxy: nginx, HAProxy, Envoy.
     Proxy,
     /// Another native program.
@@ -85,6 +87,8 @@ pub enum ExecutionKind {
     Goroutine,
     /// A `contextvars` context of Python: one per asyncio task.
     PythonContext,
+    /// A greenlet of Python's, which gevent runs everything in.
+    Greenlet,
     /// A tokio task.
     TokioTask,
     /// What Node runs on behalf of.
@@ -103,6 +107,7 @@ impl fmt::Display for ExecutionKind {
         f.write_str(match self {
             Self::Goroutine => "goroutine",
             Self::PythonContext => "context",
+            Self::Greenlet => "greenlet",
             Self::TokioTask => "task",
             Self::NodeAsync => "async id",
             Self::VirtualThread => "virtual thread",

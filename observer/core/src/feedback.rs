@@ -19,6 +19,8 @@ pub enum Feedback {
     },
     /// It matters who wakes whom in this process: threads of it that serve no request do work.
     Wakes(Tgid),
+    /// It does not matter where threads of this process make objects: none does work unless it serves a request.
+    NoTasks(Tgid),
     /// It matters who hands what to whom through channels in this process: work is done for requests so.
     Channels(Tgid),
 }

@@ -291,6 +291,88 @@ fn the_end_of_the_process_does_not_show_for_what_threads_were_started() {
     given_to_none(&two.w.told(), "/out");
 }
 
+/// Two requests in flight, and thread 40, which is kept.
+fn kept() -> (Two, Socket) {
+    let mut two = Two::new();
+    two.w.spawn(SHOP, A, 40);
+    two.w.park(SHOP, 40);
+    let client = two.w.tcp(SHOP, 6000, 90, false);
+    (two, client)
+}
+
+#[test]
+fn who_gives_a_kept_thread_something_to_run_starts_a_thread() {
+    let (mut two, client) = kept();
+    for (by, target) in [(A, "/1"), (B, "/2"), (A, "/3")] {
+        two.w.reuse(SHOP, by, 40);
+        two.call(40, client, target);
+        two.w.park(SHOP, 40);
+    }
+    let told = two.told();
+    given(&told, "/1", "/a", Tier::HandOff);
+    given(&told, "/2", "/b", Tier::HandOff);
+    given(&told, "/3", "/a", Tier::HandOff);
+}
+
+#[test]
+fn a_kept_thread_that_is_given_away_at_once_has_ended_too() {
+    let (mut two, client) = kept();
+    for (by, target) in [(A, "/1"), (B, "/2")] {
+        two.w.reuse(SHOP, by, 40);
+        two.call(40, client, target);
+    }
+    two.w.park(SHOP, 40);
+    let told = two.told();
+    given(&told, "/1", "/a", Tier::HandOff);
+    given(&told, "/2", "/b", Tier::HandOff);
+}
+
+#[test]
+fn a_kept_thread_works_for_nobody_until_it_is_given_something() {
+    let (mut two, client) = kept();
+    two.call(40, client, "/unseen");
+    two.w.park(SHOP, 40);
+    given_to_none(&two.told(), "/unseen");
+}
+
+#[test]
+fn a_life_that_began_before_it_was_told_may_be_several() {
+    let mut two = Two::new();
+    two.w.spawn(SHOP, A, 40);
+    let client = two.w.tcp(SHOP, 6000, 90, false);
+    two.call(40, client, "/out");
+    two.w.park(SHOP, 40);
+    let told = two.told();
+    given_to_none(&told, "/out");
+    assert_eq!(reason(&told, "/out"), Some(Reason::OutlivedRequest));
+}
+
+#[test]
+fn a_life_during_which_somebody_was_given_something_may_be_several() {
+    let (mut two, client) = kept();
+    two.w.spawn(SHOP, A, 41);
+    two.call(41, client, "/doubted");
+    two.w.reuse(SHOP, B, 0);
+    two.w.park(SHOP, 41);
+    two.w.reuse(SHOP, B, 41);
+    two.call(41, client, "/known");
+    two.w.park(SHOP, 41);
+    let told = two.told();
+    given_to_none(&told, "/doubted");
+    given(&told, "/known", "/b", Tier::HandOff);
+}
+
+#[test]
+fn what_runs_on_in_a_kept_thread_is_not_the_requests_own() {
+    let (mut two, client) = kept();
+    two.w.reuse(SHOP, A, 40);
+    two.call(40, client, "/during");
+    two.answer();
+    two.w.sleep(2_000_000_000);
+    two.w.tick();
+    given_to_none(&two.w.told(), "/during");
+}
+
 #[test]
 fn who_is_born_for_a_request_and_answers_it_owned_it() {
     let mut w = World::new();
@@ -365,6 +447,8 @@ enum Step {
     Background(usize),
     /// Its thread starts another one, which calls and ends.
     Helper(usize),
+    /// Its thread gives one of two kept ones something to run, which calls; the thread is kept again, as `parks` says.
+    Kept { lane: usize, at: usize, parks: bool },
     /// A pool's thread calls for it, started by the thread of the other request if there was none.
     Pool { of: usize, by: usize },
 }
@@ -378,6 +462,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => lane().prop_map(Step::Keeper),
         1 => lane().prop_map(Step::Background),
         2 => lane().prop_map(Step::Helper),
+        3 => (lane(), 0..2_usize, any::<bool>())
+            .prop_map(|(lane, at, parks)| Step::Kept { lane, at, parks }),
         2 => (lane(), lane()).prop_map(|(of, by)| Step::Pool { of, by }),
     ]
 }
@@ -422,6 +508,15 @@ fn play(steps: &[Step]) -> World {
                 let socket = w.tcp(SHOP, 7000, 90, false);
                 call(&mut w, next, socket, open[lane], n);
                 w.exit(SHOP, next);
+            }
+            Step::Kept { lane, at, parks } => {
+                let thread_kept = 90 + u32::try_from(at).unwrap();
+                w.reuse(SHOP, thread(lane), thread_kept);
+                let socket = w.tcp(SHOP, 7002, 90, false);
+                call(&mut w, thread_kept, socket, open[lane], n);
+                if parks {
+                    w.park(SHOP, thread_kept);
+                }
             }
             Step::Pool { of, by } => {
                 let worker = *pool.get_or_insert_with(|| {

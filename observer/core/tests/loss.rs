@@ -16,6 +16,8 @@ use world::{Fed, Told, World, request, response, tell, traceparent};
 const SHOP: u32 = 10;
 const WORKER: u32 = 40;
 const LISTENER: u32 = 41;
+/// The first of two threads that are kept.
+const KEPT: u32 = 50;
 
 /// What one thread does for one request.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ enum By {
     Worker,
     /// A thread of its own; another one writes what it logs.
     Logger,
+    /// A thread that was kept, and is given what it does by a thread of its own.
+    Kept,
     /// A goroutine, by way of the writer of a pooled connection.
     Goroutine,
 }
@@ -54,6 +58,7 @@ fn work() -> impl Strategy<Value = Work> {
         Just(By::ChildContext),
         Just(By::Worker),
         Just(By::Logger),
+        Just(By::Kept),
         Just(By::Goroutine),
     ];
     (0..4_u8, any::<bool>(), by).prop_map(|(call, logs_id, by)| Work { call, logs_id, by })
@@ -70,6 +75,10 @@ fn story(works: &[Work]) -> World {
             (plain, shared, w.tcp(SHOP, 6000 + lane, 90, false))
         })
         .collect();
+    for kept in [KEPT, KEPT + 1] {
+        w.spawn(SHOP, SHOP, kept);
+        w.park(SHOP, kept);
+    }
     for (pair, works) in works.chunks(2).enumerate() {
         let with = |i: usize| (2 * pair + i) as u64 + 1;
         for (i, work) in works.iter().enumerate() {
@@ -110,6 +119,9 @@ fn story(works: &[Work]) -> World {
                 tid
             };
             w.write(tid, stdout, format!("{id}line-{n}\n"));
+            if work.by == By::Kept {
+                w.park(SHOP, tid);
+            }
         }
         for (i, work) in works.iter().enumerate() {
             let (server, tid) = place(&lanes, work, i);
@@ -126,7 +138,7 @@ fn story(works: &[Work]) -> World {
 type Lane = (world::Socket, world::Socket, world::Socket);
 
 fn place(lanes: &[Lane], work: &Work, i: usize) -> (world::Socket, u32) {
-    if matches!(work.by, By::Thread | By::Worker | By::Logger) {
+    if matches!(work.by, By::Thread | By::Worker | By::Logger | By::Kept) {
         (lanes[i].0, 20 + u32::try_from(i).unwrap())
     } else {
         (lanes[i].1, SHOP)
@@ -135,7 +147,7 @@ fn place(lanes: &[Lane], work: &Work, i: usize) -> (world::Socket, u32) {
 
 fn runtime_of(work: &Work) -> u8 {
     match work.by {
-        By::Thread | By::SharedThread | By::Worker | By::Logger => NONE,
+        By::Thread | By::SharedThread | By::Worker | By::Logger | By::Kept => NONE,
         By::Context | By::ChildContext => PYTHON,
         By::Goroutine => GO,
     }
@@ -155,6 +167,11 @@ fn act(w: &mut World, work: &Work, i: usize, tid: u32, n: u64, client: world::So
             w.run(tid, GO, n);
             w.take(tid, client);
             w.run(tid, GO, again);
+        }
+        By::Kept => {
+            let kept = KEPT + u32::try_from(i).unwrap();
+            w.reuse(SHOP, tid, kept);
+            return kept;
         }
         By::Worker => {
             w.item(SHOP, tid, GIVEN, n);

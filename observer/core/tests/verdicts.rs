@@ -110,6 +110,49 @@ fn context_of_another_request_is_crossed() {
 }
 
 #[test]
+fn a_call_is_not_made_for_the_request_that_it_becomes() {
+    let mut w = World::new();
+    let out = w.stdout(SHOP);
+    let (client, server) = (w.tcp(SHOP, 6000, 80, false), w.tcp(SHOP, 80, 6000, false));
+    w.write(21, out, format!("begins trace_id={:032x}\n", 1));
+    w.write(21, client, request("/self", &traceparent(1, 2)));
+    w.read(WORKER, server, request("/self", &traceparent(1, 2)));
+    w.write(WORKER, out, format!("serves trace_id={:032x}\n", 1));
+    w.write(WORKER, server, response());
+    w.read(21, client, response());
+    w.tick();
+    let told = w.told();
+    let call = told.call("/self");
+    assert_eq!(
+        (call.verdict, call.request),
+        (Some(Verdict::Originated), None)
+    );
+    assert!(told.json().concat().contains("no request was in flight"));
+    let serves = told.line("serves trace_id=00000000000000000000000000000001");
+    assert_eq!(serves.request, Some(told.served("/self").id));
+    let begins = told.line("begins trace_id=00000000000000000000000000000001");
+    assert_eq!(begins.request, None);
+}
+
+#[test]
+fn a_trace_begun_for_a_call_to_itself_is_restarted_and_not_crossed() {
+    let mut w = World::new();
+    let outer = w.tcp(SHOP, 80, 5000, false);
+    let (client, inner) = (w.tcp(SHOP, 6000, 80, false), w.tcp(SHOP, 80, 6000, false));
+    w.read(21, outer, request("/outer", &traceparent(1, 1)));
+    w.write(21, client, request("/inner", &traceparent(9, 3)));
+    w.read(WORKER, inner, request("/inner", &traceparent(9, 3)));
+    w.write(WORKER, inner, response());
+    w.read(21, client, response());
+    w.write(21, outer, response());
+    w.tick();
+    let told = w.told();
+    let call = told.call("/inner");
+    assert_eq!(call.verdict, Some(Verdict::Restarted), "{:#?}", told.json());
+    assert_eq!(call.request, Some(told.served("/outer").id));
+}
+
+#[test]
 fn a_thread_that_cannot_block_is_no_evidence() {
     let mut w = World::new();
     let (a, b) = (w.tcp(SHOP, 80, 5000, true), w.tcp(SHOP, 80, 5001, true));

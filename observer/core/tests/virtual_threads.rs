@@ -187,3 +187,35 @@ fn carriers_are_no_workers() {
     w.tick();
     assert_eq!(owner(&w.told(), "/other"), (None, None));
 }
+
+/// A thread that virtual threads start.
+const STARTED: u32 = 40;
+
+/// `starter` starts a thread, which calls, and ends if `ends`; then the carrier goes on with another one.
+fn starts(starter: u64, ends: bool) -> Told {
+    let mut two = Two::new();
+    let client = two.client(6000);
+    two.w.run(CARRIERS[1], JAVA, starter);
+    two.w.spawn(SHOP, CARRIERS[1], STARTED);
+    let other = two.client(6001);
+    two.w.run(CARRIERS[1], JAVA, B);
+    two.call(CARRIERS[1], other, "/for-b");
+    two.call(STARTED, client, "/parallel");
+    if ends {
+        two.w.exit(SHOP, STARTED);
+    }
+    two.told()
+}
+
+#[test]
+fn a_thread_that_one_starts_works_for_the_same_request() {
+    let told = starts(A, true);
+    assert_eq!(owner(&told, "/parallel"), given("/a", Tier::HandOff));
+    assert_eq!(owner(&told, "/for-b"), given("/b", Tier::Execution));
+}
+
+#[test]
+fn a_thread_that_lives_on_or_was_started_by_one_that_answers_nothing_works_for_nobody() {
+    assert_eq!(owner(&starts(A, false), "/parallel"), (None, None));
+    assert_eq!(owner(&starts(900, true), "/parallel"), (None, None));
+}

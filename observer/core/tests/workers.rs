@@ -105,6 +105,32 @@ fn workers_are_believed_once_they_have_shown_their_conduct() {
 }
 
 #[test]
+fn what_their_threads_did_is_waited_for_as_well() {
+    let mut server = Server::new(Runtime::Ruby, 4, true);
+    for round in 0..10 {
+        let lanes = server.lanes.clone();
+        for (n, lane) in (0..).zip(&lanes) {
+            let number = round * 4 + u64::from(n);
+            let inbound = request(&format!("/in/{number}"), &traceparent(number + 1, 1));
+            server.w.read(21 + n, lane.0, inbound);
+        }
+        for (n, lane) in (0..).zip(&lanes) {
+            let number = round * 4 + u64::from(n);
+            server.w.spawn(SHOP, 21 + n, 31 + n);
+            let call = request(&format!("/out/{number}"), "");
+            server.w.write(31 + n, lane.1, call);
+            server.w.read(31 + n, lane.1, response());
+            server.w.exit(SHOP, 31 + n);
+        }
+        for (n, lane) in (0..).zip(&lanes) {
+            server.w.write(21 + n, lane.0, response());
+        }
+        server.w.tick();
+    }
+    assert_eq!(given(&server.told()), (40, 0));
+}
+
+#[test]
 fn one_request_at_a_time_shows_nothing() {
     let mut server = Server::new(Runtime::Java, 1, true);
     for _ in 0..50 {

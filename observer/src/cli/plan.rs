@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -95,7 +96,7 @@ pub struct Selection {
     pub pids: BTreeSet<u32>,
     /// Names of processes, cut to the 15 bytes that the kernel keeps.
     pub comms: Vec<String>,
-    /// Executables.
+    /// Executables: paths without symbolic links, or file names.
     pub exes: Vec<String>,
     /// TCP ports listened on.
     pub ports: Vec<u16>,
@@ -290,7 +291,7 @@ pub(super) fn selection(args: SelectArgs, command: bool) -> Result<Selection, Pl
     let selection = Selection {
         pids: args.pid.into_iter().collect(),
         comms: args.comm.into_iter().map(cut_comm).collect(),
-        exes: args.exe,
+        exes: args.exe.into_iter().map(executable).collect(),
         ports: args.port,
         cgroups: args.cgroup.iter().map(|path| cgroup(path)).collect(),
         all: args.all,
@@ -318,10 +319,26 @@ fn cut_comm(mut name: String) -> String {
     name
 }
 
+/// The path as `/proc/PID/exe` shows it, which knows no symbolic links: `/usr/bin/python3` is one. What does not
+/// exist here is taken as it is; it may come later, or be in a container.
+fn executable(typed: String) -> String {
+    if !typed.contains('/') {
+        return typed;
+    }
+    match fs::canonicalize(&typed) {
+        Ok(path) => path.to_string_lossy().into_owned(),
+        Err(_) => typed,
+    }
+}
+
 /// The path as `/proc/PID/cgroup` shows it.
 fn cgroup(path: &str) -> String {
     let path = Path::new(path);
-    let path = path.strip_prefix("/sys/fs/cgroup").unwrap_or(path);
+    // Beside version 1, systemd mounts version 2 in a folder of its own.
+    let path = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+        .iter()
+        .find_map(|mount| path.strip_prefix(mount).ok())
+        .unwrap_or(path);
     let path = path.to_string_lossy();
     format!("/{}", path.trim_matches('/'))
 }

@@ -127,9 +127,25 @@ fn impossible_values_are_refused() {
 }
 
 #[test]
+fn executables_are_found_through_symbolic_links() {
+    let folder = std::env::temp_dir().join(format!("observer-exe-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let own = std::env::current_exe().unwrap().canonicalize().unwrap();
+    let link = folder.join("link");
+    let _ = std::fs::remove_file(&link);
+    std::os::unix::fs::symlink(&own, &link).unwrap();
+    let selected = |typed: &str| watch(&["--exe", typed]).unwrap().selection.exes;
+    assert_eq!(selected(link.to_str().unwrap()), [own.to_str().unwrap()]);
+    assert_eq!(selected("link"), ["link"]);
+    assert_eq!(selected("/no/such/file"), ["/no/such/file"]);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn control_groups_are_named_as_the_kernel_names_them() {
     for typed in [
         "/sys/fs/cgroup/system.slice/",
+        "/sys/fs/cgroup/unified/system.slice",
         "/system.slice",
         "system.slice",
     ] {

@@ -7,7 +7,7 @@ use super::proc::Process;
 
 /// Executables that are runtimes: the beginning of a file name, after which only a version or a
 /// variant may follow.
-const EXECUTABLES: [(&str, Runtime); 17] = [
+const EXECUTABLES: [(&str, Runtime); 18] = [
     ("python", Runtime::Python),
     ("pypy", Runtime::Python),
     ("node", Runtime::Node),
@@ -17,6 +17,7 @@ const EXECUTABLES: [(&str, Runtime); 17] = [
     ("puma", Runtime::Ruby),
     ("php", Runtime::Php),
     ("php-fpm", Runtime::Php),
+    ("dotnet", Runtime::Dotnet),
     ("nginx", Runtime::Proxy),
     ("openresty", Runtime::Proxy),
     ("haproxy", Runtime::Proxy),
@@ -39,8 +40,16 @@ pub(super) fn detect(process: &Process, exe: Option<&str>) -> Option<Runtime> {
     Some(match image::toolchain(&process.image()) {
         Some(Toolchain::Go) => Runtime::Go,
         Some(Toolchain::Rust) => Runtime::Rust,
+        None if runs_dotnet(process) => Runtime::Dotnet,
         None => Runtime::Native,
     })
+}
+
+/// Whether a program has loaded .NET: services are published with a small executable of their own name.
+fn runs_dotnet(process: &Process) -> bool {
+    process
+        .mappings()
+        .any(|line| line.ends_with("/libcoreclr.so"))
 }
 
 /// Programs that are nginx, whoever builds them.

@@ -44,6 +44,7 @@ fn program(args: &[String], runtime: Option<Runtime>) -> Option<String> {
         Runtime::Java => java(rest),
         Runtime::Ruby => ruby(args),
         Runtime::Php => php(args),
+        Runtime::Dotnet => dotnet(args),
         Runtime::Go | Runtime::Rust | Runtime::Proxy | Runtime::Native => None,
     }
 }
@@ -209,6 +210,16 @@ fn php(args: &[String]) -> Option<String> {
         return None;
     }
     script(args.get(1..)?, &["-d", "-c", "-S", "-t"])
+}
+
+/// `dotnet Shop.Cart.dll`; an executable of its own is named after itself.
+fn dotnet(args: &[String]) -> Option<String> {
+    let (host, rest) = args.split_first()?;
+    (file_name(host) == "dotnet").then_some(())?;
+    let assembly = rest
+        .iter()
+        .find_map(|arg| file_name(arg).strip_suffix(".dll"))?;
+    Some(assembly.to_owned())
 }
 
 fn file_name(path: &str) -> &str {

@@ -157,6 +157,13 @@ fn other_services_are_named_after_what_they_run() {
         "php-fpm-www"
     );
     assert_eq!(
+        service(
+            "/usr/share/dotnet/dotnet",
+            &["dotnet", "exec", "/srv/Shop.Cart.dll"]
+        ),
+        "Shop.Cart"
+    );
+    assert_eq!(
         service("/usr/sbin/nginx", &["nginx: worker process"]),
         "nginx"
     );
@@ -171,6 +178,11 @@ fn runtimes_are_recognised() {
     assert_eq!(runtime("/usr/sbin/nginx"), Some(Runtime::Proxy));
     assert_eq!(runtime("/usr/bin/nodemon-like-tool"), Some(Runtime::Native));
     assert_eq!(runtime(""), None);
+    assert_eq!(runtime("/usr/share/dotnet/dotnet"), Some(Runtime::Dotnet));
+    let published = Fixture::new("/srv/Shop.Cart", &["./Shop.Cart"], &[]);
+    let maps = "7f00-7f10 r-xp 00000000 08:01 7 /srv/libcoreclr.so\n";
+    fs::write(published.0.path().join("7/maps"), maps).unwrap();
+    assert_eq!(published.facts().runtime, Some(Runtime::Dotnet));
     // This test is a program made by rustc.
     let own = std::env::current_exe().unwrap();
     assert_eq!(runtime(own.to_str().unwrap()), Some(Runtime::Rust));

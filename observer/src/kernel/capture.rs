@@ -126,12 +126,21 @@ impl Capture {
 
     /// Has it read, as `layout` says, where the threads of `process` make objects. Without room in the kernel that stays unknown.
     pub fn set_heap(&mut self, process: Tgid, layout: &Layout) {
-        let _ = self.heaps.insert(process, layout);
+        if self.heaps.insert(process, layout).is_ok() {
+            self.watch.set_heap(process, true);
+        }
+    }
+
+    /// Whether [`set_heap`](Self::set_heap) was called for `process`.
+    #[must_use]
+    pub fn has_heap(&self, process: Tgid) -> bool {
+        self.heaps.word(process, 0).is_some()
     }
 
     /// Ends what [`set_layout`](Self::set_layout) and [`set_heap`](Self::set_heap) began: `process` has ended.
     pub fn clear_layout(&mut self, process: Tgid) {
         self.watch.set_runtime(process, false);
+        self.watch.set_heap(process, false);
         self.runtimes.remove(process);
         self.heaps.remove(process);
     }
@@ -165,6 +174,12 @@ impl Capture {
         link
     }
 
+    /// Has it reported when threads of `process` are kept after their end, and given to others, until it runs
+    /// another program.
+    pub fn keep_threads(&self, process: Tgid) {
+        self.watch.keep_threads(process);
+    }
+
     /// Whether `process` was selected, or inherited it.
     #[must_use]
     pub fn is_watched(&self, process: Tgid) -> bool {
@@ -190,6 +205,7 @@ impl Capture {
     pub fn apply(&self, feedback: Feedback) {
         match feedback {
             Feedback::Wakes(process) => self.watch.follow_wakes(process),
+            Feedback::NoTasks(process) => self.watch.set_heap(process, false),
             Feedback::Channels(_) => {}
             Feedback::Ignore(_) | Feedback::SkipUntil { .. } => self.policy.apply(feedback),
         }

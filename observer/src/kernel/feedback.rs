@@ -25,7 +25,7 @@ impl PolicyTable {
     /// Makes `feedback` known to the probes.
     pub fn apply(&self, feedback: Feedback) {
         match feedback {
-            Feedback::Wakes(_) | Feedback::Channels(_) => {}
+            Feedback::Wakes(_) | Feedback::NoTasks(_) | Feedback::Channels(_) => {}
             Feedback::Ignore(file) => self.set(file, offset_of!(Policy, ignore), 1),
             Feedback::SkipUntil {
                 file,

@@ -34,7 +34,10 @@ impl UserProbe {
     #[must_use]
     pub fn needs(&self) -> &'static [&'static str] {
         match self.program {
+            "greenlet_begun" => &["greenlet_ended"],
             "python_given" => &["python_taken"],
+            "node_given" => &["node_taken"],
+            "node_taken" => &["node_given"],
             "python_appended" => &["python_popped"],
             program if CHANNELS.contains(&program) => &CHANNELS,
             _ => &[],

@@ -45,7 +45,8 @@ impl WatchTable {
         }
         let cell = self.cells.byte(process.0 as usize);
         let cell = cell.ok_or(WatchError::OutOfRange(process))?;
-        let generation = cell.load(Relaxed) & !(watch::WATCHED | watch::EXCLUDED | watch::WAKES);
+        let of_it = watch::WATCHED | watch::EXCLUDED | watch::WAKES | watch::HEAP;
+        let generation = cell.load(Relaxed) & !of_it;
         cell.store(
             generation.wrapping_add(watch::GENERATION) | watch::WATCHED,
             Relaxed,
@@ -64,20 +65,34 @@ impl WatchTable {
 
     /// Has the executions of `process` read, as its layout says that is in place already, or no longer.
     pub fn set_runtime(&self, process: Tgid, known: bool) {
+        self.set(process, watch::RUNTIME, known);
+    }
+
+    /// Has it reported who wakes whom in `process`, until it runs another program; and where its threads make objects, if that can be
+    /// read.
+    pub fn follow_wakes(&self, process: Tgid) {
+        self.set(process, watch::WAKES | watch::HEAP, true);
+    }
+
+    /// Has it reported where the threads of `process` make objects, or no longer.
+    pub fn set_heap(&self, process: Tgid, known: bool) {
+        self.set(process, watch::HEAP, known);
+    }
+
+    /// Has it reported when threads of `process` are kept and given to others, until it runs another program.
+    pub fn keep_threads(&self, process: Tgid) {
+        self.set(process, watch::KEEPS, true);
+    }
+
+    /// Sets or clears `aspects` of `process`.
+    fn set(&self, process: Tgid, aspects: u8, on: bool) {
         let Some(cell) = self.cells.byte(process.0 as usize) else {
             return;
         };
-        if known {
-            cell.fetch_or(watch::RUNTIME, Relaxed);
+        if on {
+            cell.fetch_or(aspects, Relaxed);
         } else {
-            cell.fetch_and(!watch::RUNTIME, Relaxed);
-        }
-    }
-
-    /// Has it reported who wakes whom in `process`, until it runs another program.
-    pub fn follow_wakes(&self, process: Tgid) {
-        if let Some(cell) = self.cells.byte(process.0 as usize) {
-            cell.fetch_or(watch::WAKES, Relaxed);
+            cell.fetch_and(!aspects, Relaxed);
         }
     }
 

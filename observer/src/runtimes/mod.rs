@@ -85,14 +85,20 @@ fn plan_again(
         Runtime::Proxy => haproxy::plan(process),
         #[cfg(not(target_arch = "x86_64"))]
         Runtime::Proxy => None,
-        Runtime::Ruby | Runtime::Php | Runtime::Native => None,
+        Runtime::Ruby | Runtime::Php | Runtime::Dotnet | Runtime::Native => None,
     }
 }
 
-/// Where the threads of a process that runs on Java make objects, and name their tasks; `None` if that can't be had.
-#[must_use]
-pub fn heap(process: &Process) -> Option<Layout> {
-    java::heap(process).ok()
+/// Has it read where the threads of a process that runs on Java make objects, and name their tasks, if it is not yet and
+/// that can be had. What is read before the first request is what shows who makes its tasks.
+fn read_heap(capture: &mut Capture, process: &Process, runtime: Runtime) {
+    let tgid = Tgid(process.pid);
+    if runtime == Runtime::Java
+        && !capture.has_heap(tgid)
+        && let Ok(layout) = java::heap(process)
+    {
+        capture.set_heap(tgid, &layout);
+    }
 }
 
 /// What is read of a process that has no executions but threads, and whose threads publish the traces that they work in.
@@ -226,6 +232,9 @@ impl Follower {
         }
         self.forget_ended(proc);
         capture.clear_layout(facts.tgid);
+        if keeps_threads(facts.runtime) {
+            capture.keep_threads(facts.tgid);
+        }
         let mut followed = Followed {
             program,
             executions: None,
@@ -278,6 +287,14 @@ impl Follower {
         }
     }
 
+    /// Work is done by threads of a pool in a process: if it runs on Java, who made their tasks matters.
+    pub fn works_in_pools(&self, capture: &mut Capture, proc: &Proc, tgid: Tgid) {
+        let followed = self.followed.get(&tgid);
+        if let Some(runtime) = followed.and_then(|followed| followed.program.runtime) {
+            read_heap(capture, &proc.process(tgid.0), runtime);
+        }
+    }
+
     /// Takes the probes out of a process that has ended.
     pub fn ended(&mut self, capture: &mut Capture, process: Tgid) {
         if let Some(followed) = self.followed.remove(&process) {
@@ -302,6 +319,7 @@ impl Followed {
         let Some(runtime) = self.program.runtime else {
             return;
         };
+        read_heap(capture, process, runtime);
         if runtime == Runtime::Node && detail.node == Detail::Off {
             let why = "turns are not told apart with --node off";
             self.executions = Some(Executions::Unavailable(why.to_owned()));
@@ -451,6 +469,12 @@ impl Followed {
             paused: windows.is_some_and(|windows| !windows.is_open()),
         });
     }
+}
+
+/// Whether the runtime may keep ended threads for the next ones to run in. They are told by where they wait, as glibc lays
+/// out threads on x86-64.
+fn keeps_threads(runtime: Option<Runtime>) -> bool {
+    cfg!(target_arch = "x86_64") && runtime == Some(Runtime::Ruby)
 }
 
 /// Leaves out of a plan what tells of channels.

@@ -223,6 +223,7 @@ fn summaries_are_as_the_schema_says() {
         Runtime::Rust,
         Runtime::Ruby,
         Runtime::Php,
+        Runtime::Dotnet,
         Runtime::Proxy,
         Runtime::Native,
     ];

@@ -19,7 +19,7 @@ use super::{SpawnError, Spawned, WatchError, clock};
 use crate::cli::args::DetailArgs;
 use crate::facts::{Enrich, Proc, Tracker};
 use crate::kernel::{Capture, ProbeState};
-use crate::runtimes::{self, Follower};
+use crate::runtimes::Follower;
 use crate::session::{Flow, Source};
 
 /// The longest time between two ticks.
@@ -393,10 +393,9 @@ impl Source for Live {
 
     fn apply(&mut self, feedback: Vec<Feedback>) {
         for wish in feedback {
-            if let Feedback::Wakes(process) = wish
-                && let Some(layout) = runtimes::heap(&self.proc.process(process.0))
-            {
-                self.capture.set_heap(process, &layout);
+            if let Feedback::Wakes(process) = wish {
+                self.follower
+                    .works_in_pools(&mut self.capture, &self.proc, process);
             }
             if let Feedback::Channels(process) = wish {
                 self.follower.channels_matter(process);

@@ -15,6 +15,7 @@ mod closes;
 #[path = "../common/mod.rs"]
 mod common;
 mod identity;
+mod kept;
 mod kinds;
 mod loss;
 mod policy;

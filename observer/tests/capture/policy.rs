@@ -24,7 +24,9 @@ fn two_steps(first: &[u8], second: &[u8]) {
 #[test]
 fn an_ignored_description_is_silent_until_it_is_closed() {
     let workload = || two_steps(b"first", b"second");
-    let Some(seen) = in_steps(workload, Class::Unix, |_, file| Feedback::Ignore(file)) else {
+    let Some(seen) = in_steps(workload, Class::Unix, |capture, _, file| {
+        capture.apply(Feedback::Ignore(file));
+    }) else {
         return;
     };
     assert_eq!(seen.bytes(Class::Unix, Direction::Write), [b"first"]);
@@ -44,10 +46,12 @@ fn an_ignored_description_is_silent_until_it_is_closed() {
 #[test]
 fn skipped_bytes_are_counted_and_what_follows_is_captured() {
     let workload = || two_steps(b"first", b"bodybody|next head");
-    let Some(seen) = in_steps(workload, Class::Unix, |_, file| Feedback::SkipUntil {
-        file,
-        direction: Direction::Write,
-        pos: 5 + 8,
+    let Some(seen) = in_steps(workload, Class::Unix, |capture, _, file| {
+        capture.apply(Feedback::SkipUntil {
+            file,
+            direction: Direction::Write,
+            pos: 5 + 8,
+        });
     }) else {
         return;
     };
@@ -68,10 +72,12 @@ fn skipping_beyond_a_write_and_into_the_next_one() {
             one.write_all(part.as_bytes()).unwrap();
         }
     }
-    let Some(seen) = in_steps(workload, Class::Unix, |_, file| Feedback::SkipUntil {
-        file,
-        direction: Direction::Write,
-        pos: 5 + 10,
+    let Some(seen) = in_steps(workload, Class::Unix, |capture, _, file| {
+        capture.apply(Feedback::SkipUntil {
+            file,
+            direction: Direction::Write,
+            pos: 5 + 10,
+        });
     }) else {
         return;
     };

@@ -12,7 +12,6 @@ use std::{
 
 use observer::kernel::{Capture, CaptureConfig, Counters, Spawned};
 use observer_core::{
-    engine::Feedback,
     ids::{FileId, Tgid},
     record::{Class, Data, Direction, End, Event, File, Record, decode},
 };
@@ -67,12 +66,12 @@ pub fn observe_with(
     })
 }
 
-/// A workload in two steps: with the feedback that `feedback` gives, of a process and a description, on the first
-/// data of `class`. The workload waits for it with [`wait_for_feedback`].
+/// A workload in two steps: on the first data of `class` the probes are told what `tell` tells them of that process and
+/// description. The workload waits for it with [`wait_for_feedback`].
 pub fn in_steps(
     workload: fn(),
     class: Class,
-    feedback: impl Fn(Tgid, FileId) -> Feedback,
+    tell: impl Fn(&Capture, Tgid, FileId),
 ) -> Option<Seen> {
     be_workload(workload);
     let mut capture = start(CaptureConfig::default())?;
@@ -92,7 +91,7 @@ pub fn in_steps(
             _ => None,
         });
         if let Some((tgid, file)) = first.filter(|_| !told) {
-            capture.apply(feedback(tgid, file));
+            tell(&capture, tgid, file);
             drop(child.take_stdin());
             told = true;
         }

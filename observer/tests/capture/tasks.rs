@@ -32,7 +32,7 @@ fn threads_and_children_are_told_with_their_ids() {
     let (mut forked, mut executed, mut ended) = (Vec::new(), Vec::new(), Vec::new());
     for record in seen.decoded() {
         match record.event {
-            Event::Spawn { child } => spawned.push(child),
+            Event::Spawn { child, .. } => spawned.push(child),
             Event::Fork { child } => forked.push(child),
             Event::Exec => executed.push(record.tgid),
             Event::Exit => ended.push(record.tid),

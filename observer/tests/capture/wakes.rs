@@ -93,7 +93,9 @@ fn wakes(seen: &Seen) -> Vec<(Record<'_>, Woke)> {
 
 #[test]
 fn who_woke_whom_is_told_of_processes_that_are_asked_for_it() {
-    let seen = in_steps(after_feedback, Class::Pipe, |tgid, _| Feedback::Wakes(tgid));
+    let seen = in_steps(after_feedback, Class::Pipe, |capture, tgid, _| {
+        capture.apply(Feedback::Wakes(tgid));
+    });
     let Some(seen) = seen else {
         return;
     };

@@ -1,4 +1,4 @@
-"""As server.py, with gevent: a greenlet for each connection, and contexts that nobody enters."""
+"""As server.py, with gevent: a greenlet for each connection."""
 
 from gevent import monkey
 
@@ -7,7 +7,9 @@ monkey.patch_all()
 import contextvars
 import os
 import socket
+import threading
 
+import gevent
 from gevent.server import StreamServer
 
 DOWNSTREAM = int(os.environ["DOWNSTREAM"])
@@ -30,6 +32,17 @@ def call(number, n):
 def direct(number):
     for n in range(3):
         call(number, n)
+
+
+def children(number):
+    """A thread, which is a greenlet, in each of three greenlets."""
+
+    def one(n):
+        thread = threading.Thread(target=call, args=(number, n))
+        thread.start()
+        thread.join()
+
+    gevent.joinall([gevent.spawn(one, n) for n in range(3)], raise_error=True)
 
 
 def serve(connection, _address):

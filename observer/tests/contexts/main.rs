@@ -99,9 +99,24 @@ fn a_handler_makes_its_calls_and_writes_its_lines_in_its_own_context() {
 }
 
 #[test]
-fn a_greenlet_works_in_a_context_that_it_never_entered() {
+fn a_greenlet_makes_its_calls_and_writes_its_lines_itself() {
     if let Some(python) = pythons::with_libraries().filter(|python| python.has("gevent")) {
         observe_with(python.run(GREENLETS), "direct", all_own);
+    }
+}
+
+#[test]
+fn greenlets_descend_from_those_that_made_them() {
+    if let Some(python) = pythons::with_libraries().filter(|python| python.has("gevent")) {
+        observe_with(python.run(GREENLETS), "children", |seen| {
+            all_descend(seen);
+            // Each runs in greenlets of its own.
+            let own = |(number, work): (&usize, &Vec<u64>)| {
+                let others: BTreeSet<u64> = work.iter().copied().collect();
+                others.len() == 3 && !others.contains(&seen.answered[number])
+            };
+            assert!(seen.work.iter().all(own));
+        });
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::observer::Observer;
-use crate::report::Report;
+use crate::report::{Report, Table};
 
 const CONNECTIONS: &str = "32";
-const SECONDS: &str = "3s";
+const SECONDS: &str = "2s";
 const STARTING: Duration = Duration::from_secs(10);
 
 /// A running nginx.
@@ -122,6 +122,9 @@ const EVERYTHING: [&str; 3] = ["--quiet", "--cpu-budget", "off"];
 /// What is observed by default: as many connections as fit the budget.
 const WITHIN: [&str; 1] = ["--quiet"];
 
+/// Next to nothing is observed: what is left is what the probes take to find out.
+const LEFT_OUT: [&str; 5] = ["--quiet", "--cpu-budget", "off", "--sample", "0.001"];
+
 /// Compares nginx with and without the observer, in alternation.
 pub fn run(report: &mut Report, observer: &Path, rounds: u32) -> Result<()> {
     let nginx = Nginx::start()?;
@@ -131,6 +134,7 @@ pub fn run(report: &mut Report, observer: &Path, rounds: u32) -> Result<()> {
             "load",
             "requests/s watched",
             "throughput, ratio",
+            "least to most",
             "p99 ms",
             "p99 ms watched",
             "observer µs/request",
@@ -139,38 +143,68 @@ pub fn run(report: &mut Report, observer: &Path, rounds: u32) -> Result<()> {
             "share observed",
         ],
     );
-    for (name, path, args) in [
-        ("600-byte answers", "/", &EVERYTHING[..]),
-        ("with access log", "/logged", &EVERYTHING),
-        ("through a proxy, both watched", "/proxy", &EVERYTHING),
-        ("600-byte answers, all told as JSON", "/", &EVERYTHING[1..]),
-        ("600-byte answers, within the budget", "/", &WITHIN),
-        ("with access log, within the budget", "/logged", &WITHIN),
-        ("through a proxy, within the budget", "/proxy", &WITHIN),
+    let bystander = Bystander::start()?;
+    for (name, path, pid, args) in [
+        (
+            "600-byte answers, another process watched",
+            "/",
+            bystander.pid(),
+            &EVERYTHING[..],
+        ),
+        (
+            "600-byte answers, 1 in 1 000 observed",
+            "/",
+            nginx.pid(),
+            &LEFT_OUT,
+        ),
+        (
+            "600-byte answers, within the budget",
+            "/",
+            nginx.pid(),
+            &WITHIN,
+        ),
+        (
+            "with access log, within the budget",
+            "/logged",
+            nginx.pid(),
+            &WITHIN,
+        ),
+        (
+            "through a proxy, within the budget",
+            "/proxy",
+            nginx.pid(),
+            &WITHIN,
+        ),
+        ("600-byte answers", "/", nginx.pid(), &EVERYTHING),
+        ("with access log", "/logged", nginx.pid(), &EVERYTHING),
+        (
+            "through a proxy, both watched",
+            "/proxy",
+            nginx.pid(),
+            &EVERYTHING,
+        ),
+        (
+            "600-byte answers, all told as JSON",
+            "/",
+            nginx.pid(),
+            &EVERYTHING[1..],
+        ),
     ] {
+        let url = format!("http://127.0.0.1:{}{path}", nginx.port());
         let mut seen = Rounds::default();
         for _ in 0..rounds {
-            seen.round(&nginx, observer, path, args)?;
+            seen.round(
+                &url,
+                || Observer::watch(observer, pid, args),
+                args == WITHIN,
+            )?;
         }
-        let millis = |times: &[Duration]| {
-            let mut millis: Vec<f64> = times.iter().map(|t| t.as_secs_f64() * 1e3).collect();
-            format!("{:.2}", median(&mut millis))
-        };
-        table.row([
-            name.to_owned(),
-            format!("{:.0}", median(&mut seen.speeds)),
-            format!("{:.2}", median(&mut seen.ratios)),
-            millis(&seen.p99),
-            millis(&seen.p99_watched),
-            format!("{:.1}", median(&mut seen.cpu)),
-            seen.records.to_string(),
-            seen.lost.to_string(),
-            format!("{:.1} %", median(&mut seen.shares) * 100.0),
-        ]);
+        seen.tell(table, name);
     }
     table.note(format!(
-        "Medians of {rounds} rounds of {SECONDS} without and {SECONDS} with the observer; wrk with one thread \
-         and {CONNECTIONS} connections, nginx with two workers. The load is closed: everything shares the \
+        "Medians of {rounds} rounds: {SECONDS} without the observer, twice {SECONDS} with it, {SECONDS} without it, and unmeasured load between, \
+         since CPUs are faster after a rest; wrk with one thread and {CONNECTIONS} connections, nginx with two workers. Which worker gets how many \
+         connections differs from run to run, which moves a single ratio by a tenth and more. The load is closed: everything shares the \
          CPUs, and is at their limit, so that the ratio holds what the observer itself takes. Aims: ratio 0.95; 20 000 requests/s \
          without a lost record. Within the budget: as `watch` does without options, after 6 s of the same load, of which records are \
          counted as well; other rows with `--cpu-budget off`."
@@ -178,29 +212,83 @@ pub fn run(report: &mut Report, observer: &Path, rounds: u32) -> Result<()> {
     Ok(())
 }
 
+/// A process that does nothing.
+struct Bystander(Child);
+
+impl Bystander {
+    fn start() -> Result<Self> {
+        let child = Command::new("sleep").arg("infinity").spawn();
+        Ok(Self(child.context("starting sleep")?))
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Rounds {
-    fn round(&mut self, nginx: &Nginx, observer: &Path, path: &str, args: &[&str]) -> Result<()> {
-        let url = format!("http://127.0.0.1:{}{path}", nginx.port());
-        let before = wrk(&url)?;
-        let observer = Observer::watch(observer, nginx.pid(), args)?;
-        if args == WITHIN {
-            // The share takes some seconds to fall.
-            wrk(&url)?;
-            wrk(&url)?;
+    /// Without, with, with, without: what changes steadily meanwhile cancels out.
+    fn round(
+        &mut self,
+        url: &str,
+        watch: impl FnOnce() -> Result<Observer>,
+        settles: bool,
+    ) -> Result<()> {
+        wrk(url)?;
+        let before = wrk(url)?;
+        let observer = watch()?;
+        // The share takes some seconds to fall.
+        for _ in 0..if settles { 3 } else { 1 } {
+            wrk(url)?;
         }
         let used = observer.cpu()?;
-        let watched = wrk(&url)?;
+        let watched = [wrk(url)?, wrk(url)?];
         let used = observer.cpu()?.saturating_sub(used);
         let told = observer.stop()?;
-        self.speeds.push(watched.per_second);
-        self.ratios.push(watched.per_second / before.per_second);
-        self.p99.push(before.p99);
-        self.p99_watched.push(watched.p99);
-        self.cpu.push(used.as_secs_f64() * 1e6 / watched.requests);
+        wrk(url)?;
+        let after = wrk(url)?;
+
+        let speed = (watched[0].per_second + watched[1].per_second) / 2.0;
+        let requests = watched[0].requests + watched[1].requests;
+        self.speeds.push(speed);
+        self.ratios
+            .push(2.0 * speed / (before.per_second + after.per_second));
+        self.p99.extend([before.p99, after.p99]);
+        self.p99_watched.extend(watched.map(|load| load.p99));
+        self.cpu.push(used.as_secs_f64() * 1e6 / requests);
         self.lost += told.lost;
         self.records += told.records;
         self.shares.push(told.share);
         Ok(())
+    }
+
+    fn tell(mut self, table: &mut Table, name: &str) {
+        let millis = |times: &[Duration]| {
+            let mut millis: Vec<f64> = times.iter().map(|t| t.as_secs_f64() * 1e3).collect();
+            format!("{:.2}", median(&mut millis))
+        };
+        let ratio = median(&mut self.ratios);
+        let (least, most) = (self.ratios.first(), self.ratios.last());
+        let range = least.zip(most).map(|(l, m)| format!("{l:.2}–{m:.2}"));
+        table.row([
+            name.to_owned(),
+            format!("{:.0}", median(&mut self.speeds)),
+            format!("{ratio:.2}"),
+            range.unwrap_or_default(),
+            millis(&self.p99),
+            millis(&self.p99_watched),
+            format!("{:.1}", median(&mut self.cpu)),
+            self.records.to_string(),
+            self.lost.to_string(),
+            format!("{:.1} %", median(&mut self.shares) * 100.0),
+        ]);
     }
 }
 

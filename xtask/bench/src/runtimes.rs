@@ -35,23 +35,29 @@ const REQUESTS: usize = 1_000;
 /// Programs that every process pays for.
 const SHARED: [&str; 2] = ["sys_enter", "sys_exit"];
 
-/// What is added to a process that is watched.
+/// Whether its threads are seen to hand work to each other, so that it is told who wakes whom.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Extra {
-    /// What its runtime has.
-    Executions,
-    /// Who wakes whom.
-    Wakes,
+enum Wakes {
+    Ignored,
+    Told,
 }
 
-const SERVICES: [(App, Extra); 7] = [
-    (App::THREADS, Extra::Executions),
-    (App::GO, Extra::Executions),
-    (App::AIOHTTP, Extra::Executions),
-    (App::EXPRESS, Extra::Executions),
-    (App::FETCH, Extra::Executions),
-    (App::AXUM, Extra::Executions),
-    (App::FLASK_POOL, Extra::Wakes),
+const SERVICES: [(App, Wakes); 15] = [
+    (App::THREADS, Wakes::Ignored),
+    (App::GO, Wakes::Ignored),
+    (App::GO_POOL, Wakes::Ignored),
+    (App::AIOHTTP, Wakes::Ignored),
+    (App::FLASK_POOL, Wakes::Told),
+    (App::FLASK_QUEUE, Wakes::Ignored),
+    (App::GEVENT, Wakes::Ignored),
+    (App::EXPRESS, Wakes::Ignored),
+    (App::FETCH, Wakes::Ignored),
+    (App::WORKER_THREADS, Wakes::Ignored),
+    (App::AXUM, Wakes::Ignored),
+    (App::PUMA, Wakes::Ignored),
+    (App::JDK, Wakes::Ignored),
+    (App::JDK_POOL, Wakes::Told),
+    (App::JDK_VIRTUAL, Wakes::Told),
 ];
 
 /// Measures services under load, each without and with what is its own.
@@ -68,18 +74,18 @@ pub fn run(report: &mut Report) -> Result<()> {
             "records",
         ],
     );
-    for (app, extra) in SERVICES {
+    for (app, wakes) in SERVICES {
         if let Some(missing) = app.missing() {
             table.note(format!("Not measured: {}: {missing}.", app.name));
             continue;
         }
-        let (without, with) = measure(app, extra).with_context(|| app.name.to_owned())?;
+        let (without, with) = measure(app, wakes).with_context(|| app.name.to_owned())?;
         if app.name == App::THREADS.name {
             ensure!(with.runs == 0.0, "a process without a runtime pays for one");
         }
-        let name = match extra {
-            Extra::Executions => app.name.to_owned(),
-            Extra::Wakes => format!("{}, wakes followed", app.name),
+        let name = match wakes {
+            Wakes::Ignored => app.name.to_owned(),
+            Wakes::Told => format!("{}, wakes told", app.name),
         };
         table.row([
             name,
@@ -110,7 +116,7 @@ pub struct Cost {
     records: f64,
 }
 
-fn measure(app: App, extra: Extra) -> Result<(Cost, Cost)> {
+fn measure(app: App, wakes: Wakes) -> Result<(Cost, Cost)> {
     let downstream = Downstream::start(Delay::UNEVEN)?;
     let service = app.start(downstream.address(), CLIENTS)?;
     let tgid = Tgid(service.process.pid());
@@ -124,15 +130,12 @@ fn measure(app: App, extra: Extra) -> Result<(Cost, Cost)> {
     drive(&mut capture, WARM, 1)?;
     let without = drive(&mut capture, REQUESTS, 2)?;
     let (proc, mut follower) = (Proc::default(), Follower::new(PRECISE));
-    match extra {
-        Extra::Executions => {
-            let facts = process(&proc, tgid);
-            let told = follower.follow(&mut capture, &proc, &facts);
-            if let Some(Executions::Unavailable(why)) = told {
-                anyhow::bail!("{why}");
-            }
-        }
-        Extra::Wakes => capture.apply(Feedback::Wakes(tgid)),
+    let facts = process(&proc, tgid);
+    if let Some(Executions::Unavailable(why)) = follower.follow(&mut capture, &proc, &facts) {
+        anyhow::bail!("{why}");
+    }
+    if wakes == Wakes::Told {
+        capture.apply(Feedback::Wakes(tgid));
     }
     drive(&mut capture, WARM, 3)?;
     let with = drive(&mut capture, REQUESTS, 4)?;

@@ -10,25 +10,14 @@
 //! (`Lib/concurrent/futures/thread.py`, `_worker`), and one that takes records writes the one that it took
 //! (`Lib/logging/handlers.py`, `QueueListener._monitor`). Nobody else takes such objects out of a queue.
 
-use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
-use observer_abi::{Item, content, control::Layout, item, kind, python as word};
+use observer_abi::{content, control::Layout, item, python as word};
 
-use super::{Execution, Place, current, layout_of};
-use crate::{mem, ring, thread::Thread};
-
-/// What is in a queue, by where it is.
-#[map]
-static PYTHON_ITEMS: LruHashMap<Place, Queued> = LruHashMap::with_max_entries(16384, 0);
-
-/// Something that is in a queue.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Queued {
-    /// When it was put there, `CLOCK_MONOTONIC` nanoseconds.
-    time: u64,
-    /// One of [`content`].
-    what: u64,
-}
+use super::{Execution, current, layout_of};
+use crate::{
+    execution::queue::{self, dequeued},
+    mem, ring,
+    thread::Thread,
+};
 
 /// Offset of `tp_name` in a `PyTypeObject` (`Include/cpython/object.h`, the same from 3.0 on).
 const TP_NAME: u64 = 24;
@@ -106,16 +95,7 @@ fn tell_appended(address: u64, pid_tgid: u64) -> i32 {
 #[inline(always)]
 fn queued(layout: &Layout, address: u64, pid_tgid: u64, what: u8) {
     let time = ring::now();
-    let place = Place::of(pid_tgid, address);
-    let queued = Queued {
-        time,
-        what: u64::from(what),
-    };
-    // Without room nobody will be known to have given it.
-    if PYTHON_ITEMS
-        .insert(place, queued, u64::from(BPF_ANY))
-        .is_ok()
-    {
+    if queue::queued(pid_tgid, address, time, u64::from(what)) {
         tell(layout, pid_tgid, time, time, item::GIVEN, what);
     }
 }
@@ -137,7 +117,7 @@ fn tell_taken(address: u64, pid_tgid: u64) -> i32 {
     };
     let known = dequeued(pid_tgid, address);
     if known.time != 0 {
-        let what = known.what as u8;
+        let what = known.note as u8;
         tell(layout, pid_tgid, ring::now(), known.time, item::TAKEN, what);
         return 0;
     }
@@ -188,18 +168,6 @@ fn tell_popped(deque: u64, pid_tgid: u64) -> i32 {
     0
 }
 
-/// What was put into a queue at `address`, which is there no more; its time is 0 if that was not seen.
-#[inline(always)]
-fn dequeued(pid_tgid: u64, address: u64) -> Queued {
-    let place = Place::of(pid_tgid, address);
-    let unknown = Queued { time: 0, what: 0 };
-    // SAFETY: an element that is just used for another place may be read half old and half new: then its time is that of no
-    // giving that is told of this one.
-    let known = unsafe { PYTHON_ITEMS.get(place) }.map_or(unknown, |queued| *queued);
-    let _ = PYTHON_ITEMS.remove(place);
-    known
-}
-
 #[inline(always)]
 fn kind_of(address: u64) -> Kind {
     let Some(class) = mem::user::<u64>(address.wrapping_add(word::OB_TYPE)) else {
@@ -242,19 +210,5 @@ fn tell(layout: &Layout, pid_tgid: u64, time: u64, identity: u64, how: u8, what:
         item::GIVEN => current(layout, pid_tgid),
         _ => Execution::NONE,
     };
-    let Some(mut entry) = ring::reserve_unsequenced::<Item>() else {
-        return;
-    };
-    let len = size_of::<Item>() as u32;
-    entry.write(Item {
-        header: ring::unsequenced(kind::ITEM, len, pid_tgid, time),
-        item: identity,
-        execution: execution.id,
-        origin: execution.origin,
-        runtime: execution.runtime,
-        how,
-        what,
-        reserved: [0; 5],
-    });
-    entry.submit(ring::wakeup());
+    queue::tell(pid_tgid, (time, identity), execution, how, what);
 }

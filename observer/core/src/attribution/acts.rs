@@ -1,10 +1,11 @@
 //! What threads, executions and processes are seen to do, between the exchanges.
 
 use super::clients::{Taken, Taker};
-use super::{Attributor, Doer, Hold, asked, served, wakes};
+use super::{Attributor, Doer, Hold, asked, is_turn, served, wakes};
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
 use crate::record::{
-    Data, Direction, Execution, ExecutionKind, Nudge, Record, Take, TakeHow, Turn, Waited,
+    Data, Direction, Execution, ExecutionKind, Item, ItemHow, Nudge, Record, Take, TakeHow, Turn,
+    Waited,
 };
 
 impl Attributor {
@@ -41,6 +42,18 @@ impl Attributor {
     /// A turn of an event loop ended.
     pub fn turn_ended(&mut self, tgid: Tgid, turn: &Turn, time: KernelNanos) {
         self.turns.ended(tgid, turn, time);
+    }
+
+    /// A message went into a port's queue, or came out of it, in a turn of an event loop.
+    pub(super) fn message(&mut self, record: &Record<'_>, told: &Item) {
+        let Some(execution) = told.execution.filter(|e| is_turn(Some(*e))) else {
+            return;
+        };
+        let tgid = record.tgid;
+        match told.how {
+            ItemHow::Given => self.turns.gave(tgid, execution, told.id),
+            ItemHow::Taken => self.turns.took(tgid, execution, told.id, record.time),
+        }
     }
 
     /// An execution began.
@@ -174,12 +187,15 @@ impl Attributor {
         self.threads.left(tid);
     }
 
-    /// A thread was started by the one that caused the record.
-    pub fn thread_began(&mut self, record: &Record<'_>, child: Tid) {
+    /// A thread was started by the one that caused the record, or by the execution `by` on it.
+    pub fn thread_began(&mut self, record: &Record<'_>, child: Tid, by: Option<Execution>) {
         if self.runtimes.shares_threads(record.tgid) {
             return;
         }
-        let hold = self.threads.hands_on(record.tid);
+        let hold = match by {
+            Some(execution) => self.running(record, execution),
+            None => self.threads.hands_on(record.tid),
+        };
         let hold = self.within_generations(hold);
         let birth = self
             .births
@@ -198,6 +214,22 @@ impl Attributor {
         if let Some(birth) = self.threads.remove(tid) {
             self.births.ended(birth, time);
         }
+    }
+
+    /// What ran in a thread has ended, and its runtime keeps the thread for what is to run next.
+    pub fn thread_kept(&mut self, record: &Record<'_>) {
+        self.births.tells(record.tgid, record.time);
+        self.thread_ended(record.tid, record.time);
+    }
+
+    /// A thread that was kept is given something to run: for what that thread does, this is its birth.
+    pub fn thread_given(&mut self, record: &Record<'_>, child: Option<Tid>) {
+        let Some(child) = child else {
+            return self.births.doubted(record.tgid, record.time);
+        };
+        self.births.tells(record.tgid, record.time);
+        self.thread_ended(child, record.time);
+        self.thread_began(record, child, None);
     }
 
     /// A process ended or replaced its program; what it did is still judged.

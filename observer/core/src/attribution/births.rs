@@ -6,12 +6,17 @@
 //! started for the request does nothing after its end, and ends. So nothing is concluded before
 //! the thread has ended, and nothing from one that outlives its request.
 //!
+//! A runtime may keep ended threads and give them to what is to run next (Ruby): what runs in one then has a birth and an
+//! end of its own. A life that began before that was told may be several.
+//!
 //! The strongest form needs no parent: a thread that was born after a request had been read, wrote the
 //! whole response of that request and of no other, and ended, did all its work for it.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 
 use hashbrown::HashMap;
+use lru::LruCache;
 
 use super::subject::Hold;
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
@@ -26,16 +31,32 @@ const MAX_BIRTHS: usize = 65_536;
 /// How long a thread that has ended is remembered, nanoseconds.
 const RETENTION: u64 = 60_000_000_000;
 
+/// Processes that keep threads and are remembered.
+const MAX_KEEPERS: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
+
 /// Number of a thread's birth: thread ids are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BirthId(u64);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Births {
     births: HashMap<BirthId, Birth>,
     /// In the order of their birth.
     order: VecDeque<(KernelNanos, BirthId)>,
     next: u64,
+    /// Processes that keep threads, and since when it is certain that it was told whenever one was given something to run.
+    keepers: LruCache<Tgid, KernelNanos>,
+}
+
+impl Default for Births {
+    fn default() -> Self {
+        Self {
+            births: HashMap::new(),
+            order: VecDeque::new(),
+            next: 0,
+            keepers: LruCache::new(MAX_KEEPERS),
+        }
+    }
 }
 
 /// A thread from its birth on.
@@ -128,11 +149,25 @@ impl Births {
     pub(super) fn ended(&mut self, id: BirthId, time: KernelNanos) {
         if let Some(birth) = self.births.get_mut(&id) {
             birth.ended = Some(time);
+            // What ran in it may have been several threads, one after the other.
+            let told = self.keepers.peek(&birth.tgid);
+            birth.serves |= told.is_some_and(|since| birth.born < *since);
         }
+    }
+
+    /// It is told of a process when threads of it are kept and given something to run.
+    pub(super) fn tells(&mut self, tgid: Tgid, time: KernelNanos) {
+        self.keepers.get_or_insert(tgid, || time);
+    }
+
+    /// Some thread of a process was given something to run, and it is not known which.
+    pub(super) fn doubted(&mut self, tgid: Tgid, time: KernelNanos) {
+        self.keepers.push(tgid, time);
     }
 
     /// A process ended, and all its threads with it: that tells nothing of what they were for.
     pub(super) fn process_ended(&mut self, tgid: Tgid, time: KernelNanos) {
+        self.keepers.pop(&tgid);
         for birth in self.births.values_mut().filter(|b| b.tgid == tgid) {
             if birth.ended.is_some_and(|end| time.since(end) < GRACE) {
                 birth.serves = true;

@@ -160,6 +160,11 @@ impl Clients {
         taken
     }
 
+    /// Whether a thread writes calls.
+    pub(super) fn writes(&self, tid: Tid) -> bool {
+        self.writers.contains(&tid)
+    }
+
     /// Who may have taken a connection unseen, and since when: that the thread which read last, or tried to, looks
     /// whether it is alive is not told.
     pub(super) fn unseen(&self, file: FileId) -> Option<(Tid, KernelNanos)> {

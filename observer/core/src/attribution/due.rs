@@ -45,7 +45,7 @@ impl Attributor {
     }
 
     /// Whether nothing is to come that says more about a request's thread.
-    fn is_served(&self, tgid: Tgid, request: Seq, now: KernelNanos) -> bool {
+    pub(super) fn is_served(&self, tgid: Tgid, request: Seq, now: KernelNanos) -> bool {
         let Some(process) = self.processes.get(&tgid) else {
             return true;
         };
@@ -64,7 +64,9 @@ impl Attributor {
     /// Whether nothing is to come that says more about what an execution was doing.
     pub(super) fn is_owned(&self, subject: &Subject, doer: &Doer, now: KernelNanos) -> bool {
         let found = self.owner_of(subject.tgid, doer, now);
-        let unknown = found.owner == Owned::Unknown;
+        let held = doer.execution.kind == ExecutionKind::NodeAsync
+            && self.turns.is_held(subject.tgid, doer.execution);
+        let unknown = found.owner == Owned::Unknown && !held;
         let now = self.now(subject.tgid, now);
         found.settled || (unknown && now.all_before_ended(subject.seq))
     }

@@ -79,7 +79,7 @@ impl Attributor {
                 "threads that woke workers",
                 self.given(process, subject, now),
             ),
-            ("threads that made tasks", self.made(process, subject)),
+            ("threads that made tasks", self.made(process, subject, now)),
             ("events", self.relayed(process, subject)),
             (
                 "executions that handed work to others",

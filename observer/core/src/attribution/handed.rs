@@ -2,6 +2,7 @@
 
 use super::births::{Answered, BirthId, GRACE, Origin};
 use super::evidence::{Link, either};
+use super::mounted::Root;
 use super::process::Process;
 use super::subject::{Hold, Subject};
 use super::{Attributor, Served};
@@ -30,7 +31,7 @@ impl Attributor {
         Ok(link)
     }
 
-    /// The request that a thread worked for, itself, by its birth, or by the work that it took.
+    /// The request that a thread worked for, itself, by its birth, or by the work that it took; or the execution on it.
     pub(super) fn worked_for(
         &self,
         process: &Process,
@@ -41,6 +42,10 @@ impl Attributor {
         match hold {
             Hold::Born(birth) => self.by_birth(process, subject, *birth, now),
             Hold::Item(item) => self.by_item(process, subject, *item, now),
+            Hold::Running(doer) => {
+                let owned = self.owner_of(subject.tgid, doer, now);
+                self.executing(process, subject, doer, owned)
+            }
             hold => self.held(process, hold),
         }
     }
@@ -114,7 +119,10 @@ impl Attributor {
                 }
                 Ok(link.handed_on(Evidence::Spawned { parent: tid }))
             }
-            None => Err(self.root(id).map(|_| Reason::OutlivedRequest)),
+            None => {
+                let root = self.root(subject.tgid, id, now);
+                Err(root.request().map(|_| Reason::OutlivedRequest))
+            }
         }
     }
 
@@ -126,24 +134,44 @@ impl Attributor {
         if birth.is_hopeless() {
             return true;
         }
-        match self.root(id) {
-            Some(root) => match process.served(root).map(|s| s.until) {
+        match self.root(tgid, id, now) {
+            Root::Request(root) => match process.served(root).map(|s| s.until) {
                 Some(Some(until)) => {
-                    birth.ended.is_some()
-                        || !birth.was_quiet_after(until)
-                        || now.since(until) > GRACE
+                    let outlived = !birth.was_quiet_after(until);
+                    match birth.origin() {
+                        Some(Origin::Parent { hold, .. }) => {
+                            outlived || self.is_shown(tgid, &hold, now)
+                        }
+                        Some(Origin::Answered(_)) => true,
+                        None => outlived || birth.ended.is_some() || now.since(until) > GRACE,
+                    }
                 }
                 Some(None) => false,
                 None => true,
             },
             // It may still answer a request that had come in before its birth.
-            None => birth.ended.is_some() || !process.serves_since(birth.born),
+            Root::Unanswered | Root::None if !process.serves_since(birth.born) => true,
+            Root::Unanswered | Root::Unsettled => false,
+            Root::None => birth.ended.is_some(),
+        }
+    }
+
+    /// Whether nothing is to come that says more about a thread which started another one while it did what `hold` says.
+    fn is_shown(&self, tgid: Tgid, hold: &Hold, now: KernelNanos) -> bool {
+        match hold {
+            Hold::Serving(request) => self.is_served(tgid, *request, now),
+            Hold::Born(parent) => self.is_grown(tgid, *parent, now),
+            _ => true,
         }
     }
 
     /// Whether it is certain already that a thread lives longer than what it was started for.
-    pub(super) fn outlived(&self, tgid: Tgid, id: BirthId) -> bool {
-        self.root(id).is_none_or(|root| self.is_over(tgid, root))
+    pub(super) fn outlived(&self, tgid: Tgid, id: BirthId, now: KernelNanos) -> bool {
+        match self.root(tgid, id, now) {
+            Root::Request(root) => self.is_over(tgid, root),
+            Root::Unanswered | Root::Unsettled => false,
+            Root::None => true,
+        }
     }
 
     /// Whether a request has ended, or is forgotten.
@@ -153,22 +181,32 @@ impl Attributor {
         served.is_none_or(|served| served.until.is_some())
     }
 
-    /// The request that a thread may have been started for.
-    fn root(&self, id: BirthId) -> Option<Seq> {
-        let mut birth = self.births.get(id)?;
+    /// What a thread may have been started for.
+    pub(super) fn root(&self, tgid: Tgid, id: BirthId, now: KernelNanos) -> Root {
+        let Some(mut birth) = self.births.get(id) else {
+            return Root::None;
+        };
         loop {
             if let Answered::One(request) = birth.answered {
-                return Some(request);
+                return Root::Request(request);
             }
             let mut hold = &birth.hold;
             while let Hold::Item(item) = hold {
-                hold = &self.items.get(*item)?.hold;
+                match self.items.get(*item) {
+                    Some(item) => hold = &item.hold,
+                    None => return Root::None,
+                }
             }
-            birth = match hold {
-                Hold::Serving(request) => return Some(*request),
-                Hold::Born(parent) => self.births.get(*parent)?,
-                _ => return None,
+            let parent = match hold {
+                Hold::Serving(request) => return Root::Request(*request),
+                Hold::Running(doer) => return self.root_of(tgid, doer, now),
+                Hold::Born(parent) => self.births.get(*parent),
+                _ => None,
             };
+            match parent {
+                Some(parent) => birth = parent,
+                None => return Root::None,
+            }
         }
     }
 

@@ -102,6 +102,9 @@ impl Item {
 impl Attributor {
     /// Something was put into a queue, or taken out of it.
     pub fn item(&mut self, record: &Record<'_>, told: &Told) {
+        if told.what == ItemWhat::Message {
+            return self.message(record, told);
+        }
         let key = (record.tgid, told.id);
         match told.how {
             ItemHow::Given => {
@@ -123,12 +126,12 @@ impl Attributor {
                 self.items.given(key, item);
             }
             ItemHow::Taken => {
-                let took = self.items.queued.pop(&key).map(|id| match told.what {
-                    ItemWhat::Work => Took::Work(id),
-                    ItemWhat::Record => {
+                let took = self.items.queued.pop(&key).map(|id| {
+                    if told.what == ItemWhat::Record {
                         self.record_taken(id, record.time);
-                        Took::Record(id)
+                        return Took::Record(id);
                     }
+                    Took::Work(id)
                 });
                 if let Some(done) = self.threads.takes_item(record.tid, took) {
                     self.items.over(done);

@@ -17,14 +17,16 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-use super::Attributor;
 use super::cache;
 use super::evidence::Link;
+use super::mounted::Root;
 use super::process::Process;
 use super::subject::{Hold, Subject};
+use super::{Attributor, PROOF_PATIENCE};
+use crate::feedback::Feedback;
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Evidence, Reason};
-use crate::record::{Heap, Record};
+use crate::record::{Heap, Record, Runs};
 
 /// Threads whose last record is remembered.
 const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
@@ -54,6 +56,12 @@ const MAX_KNOWN: u32 = 4_096;
 /// next record has come by then, mostly.
 const SETTLES: u64 = 1_000_000_000;
 
+/// Records of a process after which it is asked for no more, unless threads that serve no request are seen to work in it.
+const TRIAL: u32 = 4_096;
+
+/// Processes whose records are counted.
+const MAX_PROCESSES: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
+
 /// Tasks that made each other, at most.
 const MAX_REMOVE: usize = 8;
 
@@ -82,8 +90,10 @@ struct Piece {
     by: Tid,
     since: KernelNanos,
     until: KernelNanos,
-    /// What the thread did then.
+    /// What the thread did then, or what ran on it.
     hold: Hold,
+    /// Several may have run on the thread one after the other, so that it is nobody's.
+    shared: bool,
     /// The task that it worked at before and after.
     task: Option<Task>,
 }
@@ -113,9 +123,13 @@ pub(super) struct Made {
     work: LruCache<Seq, Task>,
     /// Who ran a task, until which record.
     runs: LruCache<Task, Tid>,
+    /// Threads that were seen to run one.
+    workers: LruCache<Tid, ()>,
     /// Tasks whose makers are to be counted, and since when.
     fresh: VecDeque<(KernelNanos, Task)>,
     classes: LruCache<(Tgid, u32), Class>,
+    /// Records of each process.
+    told: LruCache<Tgid, u32>,
 }
 
 impl Default for Made {
@@ -127,17 +141,27 @@ impl Default for Made {
             at: LruCache::new(MAX_TASKS),
             work: LruCache::new(MAX_TASKS),
             runs: LruCache::new(MAX_TASKS),
+            workers: LruCache::new(MAX_THREADS),
             fresh: VecDeque::new(),
             classes: LruCache::new(MAX_CLASSES),
+            told: LruCache::new(MAX_PROCESSES),
         }
     }
 }
 
 impl Made {
-    /// What the runtime keeps of a thread of `tgid`, which since its last record did what `hold` says.
-    pub(super) fn saw(&mut self, tgid: Tgid, tid: Tid, time: KernelNanos, heap: Heap, hold: Hold) {
-        // Without a buffer a collection may be moving objects.
-        let known = heap.task != 0 && heap.start != 0;
+    /// What the runtime keeps of a thread of `tgid`, which since its last record did what `hold` says; when it was born, if that was
+    /// seen.
+    pub(super) fn saw(
+        &mut self,
+        (tgid, tid): (Tgid, Tid),
+        time: KernelNanos,
+        heap: Heap,
+        hold: Hold,
+        born: Option<KernelNanos>,
+    ) {
+        // Without a buffer a collection may be moving objects; and what a virtual thread leaves on the stack is no pool's.
+        let known = heap.task != 0 && heap.start != 0 && heap.runs == Runs::Itself;
         let task = known.then_some(Task {
             tgid,
             collections: heap.collections,
@@ -153,22 +177,41 @@ impl Made {
                 task,
             },
         );
-        let before = before.and_then(|(of, seen)| (of == tid).then_some(seen));
+        let before = before
+            .and_then(|(of, seen)| (of == tid).then_some(seen))
+            .filter(|seen| born.is_none_or(|born| seen.time >= born));
         if let Some(task) = task {
             self.at.push((tid, time), task);
             self.ran((tid, time), task, before.and_then(|b| b.task) == Some(task));
-            self.settle(time);
         }
-        let Some(before) = before.filter(|before| before.time < time) else {
+        let Some(before) = before else {
+            // Its first buffer is its own from the beginning.
+            if let Some(since) = born.filter(|_| heap.start != 0 && heap.start < heap.top) {
+                let piece = Piece {
+                    end: heap.top,
+                    by: tid,
+                    since,
+                    until: time,
+                    hold,
+                    shared: heap.runs != Runs::Itself,
+                    task: None,
+                };
+                self.insert((tgid, heap.collections, heap.start), piece);
+            }
             return;
         };
+        if before.time >= time {
+            return;
+        }
         let same = before.heap.start == heap.start && before.heap.collections == heap.collections;
+        let shared = before.heap.runs != heap.runs || heap.runs == Runs::Unknown;
         let fill = |start, end| Piece {
             end,
             by: tid,
             since: before.time,
             until: time,
             hold: hold.clone(),
+            shared,
             task: task.filter(|task| before.task == Some(*task) && start < end),
         };
         let old = if same { heap.top } else { before.heap.end };
@@ -198,6 +241,7 @@ impl Made {
         let class = self
             .classes
             .get_or_insert_mut((task.tgid, task.class), Class::default);
+        self.workers.put(tid, ());
         match self.runs.put(task, tid) {
             None => {
                 class.tasks = class.tasks.saturating_add(1);
@@ -211,26 +255,21 @@ impl Made {
         }
     }
 
-    /// Counts for which classes it is known by now who makes them.
-    fn settle(&mut self, now: KernelNanos) {
-        while let Some((_, task)) = self
-            .fresh
-            .pop_front_if(|(since, _)| now.since(*since) > SETTLES)
-        {
-            let serving = match self.piece(task) {
-                Some(piece) if matches!(piece.hold, Hold::Serving(_)) => true,
-                Some(piece) if piece.task.is_none() => false,
-                // Made for another task, or nobody knows by whom.
-                _ => continue,
-            };
-            if let Some(class) = self.classes.get_mut(&(task.tgid, task.class)) {
-                if class.known == MAX_KNOWN {
-                    class.known /= 2;
-                    class.serving /= 2;
-                }
-                class.known += 1;
-                class.serving += u32::from(serving);
+    /// The next task that was first seen so long ago that its maker is known by now, if it ever is.
+    fn settled(&mut self, now: KernelNanos) -> Option<Task> {
+        let ripe = |(since, _): &mut (KernelNanos, Task)| now.since(*since) > SETTLES;
+        self.fresh.pop_front_if(ripe).map(|(_, task)| task)
+    }
+
+    /// It is known whether the maker of a task served a request.
+    fn count(&mut self, task: Task, serving: bool) {
+        if let Some(class) = self.classes.get_mut(&(task.tgid, task.class)) {
+            if class.known == MAX_KNOWN {
+                class.known /= 2;
+                class.serving /= 2;
             }
+            class.known += 1;
+            class.serving += u32::from(serving);
         }
     }
 
@@ -243,6 +282,7 @@ impl Made {
 
     /// A process ended, or replaced its program.
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
+        self.told.pop(&tgid);
         cache::remove(&mut self.threads, |_, seen| seen.tgid == tgid);
         self.order.retain(|(of, ..)| *of != tgid);
         let mut pieces = self.pieces.range((tgid, 0, 0)..);
@@ -252,14 +292,14 @@ impl Made {
         }
     }
 
-    /// Whether tasks of that class run once, and are made by threads that serve requests, or by each other.
-    fn believes(&self, task: Task) -> bool {
-        let class = self.classes.peek(&(task.tgid, task.class));
-        class.is_some_and(|c| {
-            let once = c.tasks >= MIN_TASKS && c.again.saturating_mul(AGAIN) <= c.tasks;
-            let others = (c.known - c.serving).saturating_mul(SERVES_NOT);
-            once && c.known >= MIN_TASKS && others <= c.known
-        })
+    /// Whether tasks of that class run once, and are made by threads that serve requests, or by each other; `None` while too few of them
+    /// are known.
+    fn believes(&self, task: Task) -> Option<bool> {
+        let class = self.classes.peek(&(task.tgid, task.class))?;
+        let enough = class.tasks >= MIN_TASKS && class.known >= MIN_TASKS;
+        let once = class.again.saturating_mul(AGAIN) <= class.tasks;
+        let others = (class.known - class.serving).saturating_mul(SERVES_NOT);
+        enough.then_some(once && others <= class.known)
     }
 
     /// The piece of a buffer in which a task was made.
@@ -270,29 +310,117 @@ impl Made {
         (same && task.address < piece.end).then_some(piece)
     }
 
-    /// Where some work's task, or the one for which that was made, was made by a thread that served a request.
-    fn origin(&self, work: Seq) -> Option<&Piece> {
+    /// Where some work's task, or the one for which that was made, was made by what may have served a request, or was started for
+    /// one; and whether the classes of all these tasks are believed, or it is too early to say.
+    fn traced(&self, work: Seq) -> Option<(&Piece, bool)> {
         let mut task = *self.work.peek(&work)?;
+        let mut proven = true;
         for _ in 0..MAX_REMOVE {
-            if !self.believes(task) {
-                return None;
+            match self.believes(task) {
+                Some(true) => {}
+                Some(false) => return None,
+                None => proven = false,
             }
-            let piece = self.piece(task)?;
-            match piece.hold {
-                Hold::Serving(_) => return Some(piece),
-                _ => task = piece.task?,
+            let piece = self.piece(task).filter(|piece| !piece.shared)?;
+            match (&piece.hold, piece.task) {
+                (Hold::Serving(_) | Hold::Running(_), _) | (Hold::Born(_), None) => {
+                    return Some((piece, proven));
+                }
+                (_, made_for) => task = made_for?,
             }
         }
         None
+    }
+
+    /// Where some work's task was made, as far as that is believed.
+    fn origin(&self, work: Seq) -> Option<&Piece> {
+        self.traced(work)
+            .filter(|(_, proven)| *proven)
+            .map(|(piece, _)| piece)
+    }
+
+    /// Whether it is too early to say if it is to be believed who made some work's task.
+    fn is_open(&self, work: Seq) -> bool {
+        self.traced(work).is_some_and(|(_, proven)| !proven)
+    }
+
+    /// Whether some work is known to have been done for a task.
+    pub(super) fn has_task(&self, work: Seq) -> bool {
+        self.work.contains(&work)
+    }
+
+    /// One more record of a process's threads. True once, when there were so many of them that one may ask what for.
+    fn counted(&mut self, tgid: Tgid) -> bool {
+        let told = self.told.get_or_insert_mut(tgid, || 0);
+        *told = told.saturating_add(1);
+        *told == TRIAL
+    }
+
+    /// Whether a thread was seen to run tasks.
+    fn is_worker(&self, tid: Tid) -> bool {
+        self.workers.contains(&tid)
     }
 }
 
 impl Attributor {
     /// What the runtime keeps of a thread that is about to move bytes, or to take a connection.
     pub fn heap(&mut self, record: &Record<'_>, heap: &Heap) {
-        let hold = self.threads.hands_on(record.tid);
-        self.made
-            .saw(record.tgid, record.tid, record.time, *heap, hold);
+        let hold = self.making(record, heap);
+        let birth = self.threads.birth(record.tid);
+        let born = birth
+            .and_then(|birth| self.births.get(birth))
+            .map(|birth| birth.born);
+        let thread = (record.tgid, record.tid);
+        self.made.saw(thread, record.time, *heap, hold, born);
+        if self.made.counted(record.tgid) && !self.wakes.follows(record.tgid) {
+            self.feedback.push(Feedback::NoTasks(record.tgid));
+        }
+    }
+
+    /// Counts for which classes it is known by now who makes them, or ever will be when `stopping`.
+    pub(super) fn look_at_makers(&mut self, now: KernelNanos, stopping: bool) {
+        let by = if stopping { KernelNanos(u64::MAX) } else { now };
+        while let Some(task) = self.made.settled(by) {
+            if let Some(serving) = self.is_maker_serving(task, now) {
+                self.made.count(task, serving);
+            }
+        }
+    }
+
+    /// Whether the maker of a task served a request, or was started for one; `None` if that is not known.
+    fn is_maker_serving(&self, task: Task, now: KernelNanos) -> Option<bool> {
+        let piece = self.made.piece(task).filter(|piece| !piece.shared)?;
+        let root = match &piece.hold {
+            Hold::Serving(_) => return Some(true),
+            // Made for another task.
+            _ if piece.task.is_some() => return None,
+            Hold::Running(doer) => self.root_of(task.tgid, doer, now),
+            Hold::Born(birth) => match self.births.get(*birth)?.ended {
+                None if self.outlived(task.tgid, *birth, now) => Root::None,
+                None => return None,
+                Some(_) => self.root(task.tgid, *birth, now),
+            },
+            _ => Root::None,
+        };
+        match root {
+            Root::Request(_) => Some(true),
+            // What a timer's own thread makes is like what requests' threads make.
+            Root::None if !self.made.is_worker(piece.by) && !self.clients.writes(piece.by) => None,
+            Root::None => Some(false),
+            Root::Unanswered | Root::Unsettled => None,
+        }
+    }
+
+    /// Whether nothing is to come that says more about who made the task for which something was done: tasks of its class, mostly.
+    pub(super) fn made_is_due(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        now: KernelNanos,
+    ) -> bool {
+        !self.made.is_open(subject.seq)
+            || now.since(subject.time) > PROOF_PATIENCE
+            || !super::named::same_trace(process, subject).is_empty()
     }
 
     /// What was done by the thread that had made the task for which something was done, if that was made for a request.
@@ -305,9 +433,10 @@ impl Attributor {
         &self,
         process: &Process,
         subject: &Subject,
+        now: KernelNanos,
     ) -> Result<Link, Option<Reason>> {
         let piece = self.made.origin(subject.seq).ok_or(None)?;
-        let link = self.held(process, &piece.hold)?;
+        let link = self.worked_for(process, subject, &piece.hold, now)?;
         let served = process.served(link.request).ok_or(None)?;
         let until = served.until.ok_or(Some(Reason::StillOpen))?;
         let made_during = served.since <= piece.since && until >= piece.until;

@@ -54,6 +54,7 @@ mod inference;
 mod items;
 mod logged;
 mod made;
+mod mounted;
 mod named;
 mod pipes;
 mod pools;
@@ -212,10 +213,9 @@ impl Attributor {
                 self.births.serves(birth);
             }
             self.stay_ended(begun.moved.tid, begun.file);
-            if is_turn(begun.moved.execution) {
-                self.turns.began(begun.tgid, begun.file, begun.seq);
-            } else {
-                self.turns.unseen(begun.file);
+            match begun.moved.execution.filter(|e| is_turn(Some(*e))) {
+                Some(turn) => self.turns.began(begun.tgid, begun.file, turn, begun.seq),
+                None => self.turns.unseen(begun.tgid, begun.moved.tid, begun.file),
             }
             self.events.began(begun);
             let process = self

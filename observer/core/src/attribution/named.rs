@@ -15,11 +15,12 @@ use crate::judged::{Evidence, Tier};
 /// Requests that came in with one trace; mostly it is one.
 pub type SameTrace = SmallVec<[Seq; 4]>;
 
-/// The latest requests of the process that came in with the trace that the subject carries.
+/// The latest requests of the process that came in with the trace that the subject carries, before it was
+/// done: a call of a process to itself brings in a request with its own trace.
 pub(super) fn same_trace(process: &Process, subject: &Subject) -> SameTrace {
     let carries = |request: &Seq| {
         let served = process.served(*request);
-        served.is_some_and(|s| carries_trace_of(subject, s))
+        served.is_some_and(|s| s.since <= subject.time && carries_trace_of(subject, s))
     };
     let mut found = SameTrace::new();
     let mut look_up = |id: &TraceId| {

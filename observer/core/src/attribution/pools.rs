@@ -94,7 +94,7 @@ impl Attributor {
 
     /// Something was done: perhaps by a thread of a pool.
     pub(super) fn pooled(&mut self, subject: &Subject) {
-        let Some((tid, time, own)) = self.pool_thread(subject) else {
+        let Some((tid, time, own)) = self.pool_thread(subject, subject.time) else {
             return;
         };
         let tgid = subject.tgid;
@@ -117,7 +117,7 @@ impl Attributor {
     }
 
     /// The thread that did something, if it serves no request; when, and whether it moved the bytes itself.
-    fn pool_thread(&self, subject: &Subject) -> Option<(Tid, KernelNanos, bool)> {
+    fn pool_thread(&self, subject: &Subject, now: KernelNanos) -> Option<(Tid, KernelNanos, bool)> {
         if subject.in_flight == 0
             || subject.doer.is_some()
             || self.runtimes.shares_threads(subject.tgid)
@@ -132,7 +132,7 @@ impl Attributor {
             Hold::Nothing(None) => true,
             // One that was started for a request may do what its pool's other threads do.
             Hold::Born(birth) => {
-                self.wakes.follows(subject.tgid) || self.outlived(subject.tgid, *birth)
+                self.wakes.follows(subject.tgid) || self.outlived(subject.tgid, *birth, now)
             }
             _ => false,
         };
@@ -172,6 +172,7 @@ impl Attributor {
     pub(super) fn look_at_wakes(&mut self, now: KernelNanos, stopping: bool) {
         self.wakes.look(now, stopping);
         self.given.look(now, stopping);
+        self.look_at_makers(now, stopping);
         for (tgid, woken, awaited) in self.wakes.take_compared() {
             let Some(process) = self.processes.get_mut(&tgid) else {
                 continue;
@@ -182,12 +183,16 @@ impl Attributor {
 
     /// Whether nothing is to come that says more about the work of a pool's thread.
     pub(super) fn pool_is_due(&self, subject: &Subject, now: KernelNanos) -> bool {
-        if !self.wakes.follows(subject.tgid) || self.pool_thread(subject).is_none() {
+        let followed = self.wakes.follows(subject.tgid) || self.made.has_task(subject.seq);
+        if !followed || self.pool_thread(subject, now).is_none() {
             return true;
         }
         let Some(process) = self.processes.get(&subject.tgid) else {
             return true;
         };
+        if !self.made_is_due(process, subject, now) {
+            return false;
+        }
         // A wake that says for whom it was done comes before the request's end.
         let before = KernelNanos(now.0.saturating_sub(2 * DELAY));
         if !process.all_ended_by(subject.seq, subject.time, before) {

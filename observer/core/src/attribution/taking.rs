@@ -124,7 +124,7 @@ impl Attributor {
         if let Work::Call(call) = work {
             match execution.filter(|e| is_turn(Some(*e))) {
                 Some(turn) => self.turns.called(tgid, call.begun.file, turn),
-                None => self.turns.unseen(call.begun.file),
+                None => self.turns.unseen(tgid, moved.tid, call.begun.file),
             }
         }
         let execution = execution?;

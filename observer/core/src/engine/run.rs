@@ -47,7 +47,12 @@ impl Stages {
             Event::Exit => self.exit(record.tgid, record.tid, record.time),
             Event::Exec => self.process_ended(record.tgid, record.time),
             Event::Fork { child } => self.attributor.process_began(*child),
-            Event::Spawn { child } => self.attributor.thread_began(record, *child),
+            Event::Spawn { child, by } => self.attributor.thread_began(record, *child, *by),
+            Event::Park => {
+                self.end_lines(record.tgid, record.tid);
+                self.attributor.thread_kept(record);
+            }
+            Event::Reuse { child } => self.attributor.thread_given(record, *child),
             Event::Take(take) => self.attributor.takes(record, take),
             Event::Branch(child) => {
                 self.attributor

@@ -10,7 +10,7 @@ use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Address, Role, Unfinished};
 use crate::message::conversation::Conversation;
-use crate::message::{HttpEvent, Moved, RequestHead};
+use crate::message::{HttpEvent, Moved, Protocol, RequestHead};
 use crate::record::{Direction, End};
 use crate::stream::Chunk;
 
@@ -220,6 +220,20 @@ impl Conn {
     ) {
         self.ended(Direction::Write, End::Eof, emit);
         abandon(&mut self.open, Unfinished::Closed, time, Some(tid), emit);
+        self.unknown(emit);
+    }
+
+    /// It has ended before what it carried was given up as unknown: too little of it moved. Unix sockets are
+    /// left out, as libraries ask the host's own services over short ones (names, users).
+    fn unknown(&self, emit: &mut impl FnMut(ExchangeEvent)) {
+        let tcp = matches!(self.side.endpoint.local, Address::Tcp(_));
+        if tcp && !self.ignored && self.messages.is_unknown() {
+            emit(ExchangeEvent::NotObserved {
+                tgid: self.tgid,
+                protocol: Protocol::Unknown,
+                served: self.first == Some(Direction::Read),
+            });
+        }
     }
 
     pub(super) fn lost(&mut self, time: KernelNanos, emit: &mut impl FnMut(ExchangeEvent)) {

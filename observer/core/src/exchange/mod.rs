@@ -292,6 +292,63 @@ mod tests {
     use super::*;
     use crate::judged::Address;
 
+    fn chunk(time: u64, bytes: &[u8]) -> Chunk<'_> {
+        Chunk {
+            tid: Tid(1),
+            time: KernelNanos(time),
+            pos: 0,
+            len: u32::try_from(bytes.len()).expect("short"),
+            bytes,
+            nonblocking: false,
+            execution: None,
+        }
+    }
+
+    /// What is told as not observed of a connection on which this moves, in this order, until it is closed.
+    fn unobserved(local: Address, moved: [(Direction, &[u8]); 2]) -> Vec<(Protocol, bool)> {
+        let endpoint = Arc::new(Endpoint {
+            local,
+            peer: Address::Unknown,
+            unix_own: None,
+            unix_peer: None,
+        });
+        let source = Source {
+            file: FileId(1),
+            tgid: Tgid(1),
+            endpoint: &endpoint,
+            draw: Draw::new(0, draw::ALL),
+        };
+        let (mut exchanges, mut seen) = (Exchanges::default(), Vec::new());
+        let mut note = |event| {
+            if let ExchangeEvent::NotObserved {
+                protocol, served, ..
+            } = event
+            {
+                seen.push((protocol, served));
+            }
+        };
+        for (direction, bytes) in moved {
+            let mut seq = || Seq(1);
+            exchanges.chunk(source, direction, chunk(1, bytes), &mut seq, &mut note);
+        }
+        exchanges.closed(FileId(1), Tid(1), KernelNanos(2), &mut note);
+        seen
+    }
+
+    #[test]
+    fn a_short_connection_that_carried_something_else_is_told_when_it_ends() {
+        const ASKED: (Direction, &[u8]) = (Direction::Read, b"EHLO a\r\n");
+        const ANSWERED: (Direction, &[u8]) = (Direction::Write, b"250 ok\r\n");
+        const HTTP: (Direction, &[u8]) = (Direction::Read, b"GET / HTTP/1.1\r\n\r\n");
+        let tcp = || Address::Tcp(([127, 0, 0, 1], 1).into());
+        let unknown = Protocol::Unknown;
+        assert_eq!(unobserved(tcp(), [ASKED, ANSWERED]), [(unknown, true)]);
+        assert_eq!(unobserved(tcp(), [ANSWERED, ASKED]), [(unknown, false)]);
+        assert_eq!(unobserved(tcp(), [ASKED, ASKED]), []);
+        assert_eq!(unobserved(tcp(), [HTTP, ANSWERED]), []);
+        assert_eq!(unobserved(Address::Unknown, [ASKED, ANSWERED]), []);
+    }
+
     /// A client's request moves on a connection of its own at `time`.
     fn ask(exchanges: &mut Exchanges, file: u64, time: u64) {
         const REQUEST: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
@@ -307,17 +364,9 @@ mod tests {
             endpoint: &endpoint,
             draw: Draw::new(0, draw::ALL),
         };
-        let chunk = Chunk {
-            tid: Tid(1),
-            time: KernelNanos(time),
-            pos: 0,
-            len: u32::try_from(REQUEST.len()).expect("short"),
-            bytes: REQUEST,
-            nonblocking: false,
-            execution: None,
-        };
         let mut seq = || Seq(file);
-        exchanges.chunk(source, Direction::Write, chunk, &mut seq, &mut |_| {});
+        let request = chunk(time, REQUEST);
+        exchanges.chunk(source, Direction::Write, request, &mut seq, &mut |_| {});
     }
 
     fn timed_out(exchanges: &mut Exchanges, now: u64) -> Vec<u64> {

@@ -267,7 +267,7 @@ impl fmt::Display for Evidence {
             ),
             Self::Made { by } => write!(
                 f,
-                "thread {by}, which served the request, made the task that its thread ran"
+                "thread {by}, on which the request was worked for, made the task that its thread ran"
             ),
             Self::Relayed => f.write_str(
                 "was written in an event of the request's, to which its response was passed on",

@@ -114,6 +114,9 @@ fn instrument(runtime: Option<Runtime>) -> &'static str {
         Some(Runtime::Php) => {
             "install the opentelemetry extension and its auto-instrumentation packages"
         }
+        Some(Runtime::Dotnet) => {
+            "add OpenTelemetry.Instrumentation.AspNetCore and OpenTelemetry.Instrumentation.Http, or start with opentelemetry-dotnet-instrumentation"
+        }
         Some(Runtime::Proxy) => {
             "let the proxy pass traceparent, tracestate and baggage, or enable its OpenTelemetry module"
         }

@@ -71,6 +71,12 @@ impl Conversation {
         }
     }
 
+    /// Whether something was asked and answered of which nobody knows what it was.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Http(http) if http.is_unknown())
+    }
+
     /// Which way requests travel, if known.
     #[must_use]
     pub fn requests(&self) -> Option<Direction> {

@@ -6,8 +6,8 @@ use observer_abi::{self as abi, class, data_flag, file_flag, kind};
 
 use super::{
     Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Heap, Item, ItemHow,
-    ItemWhat, Nudge, Passed, PassedHow, Record, Short, Take, TakeHow, TcpAddresses, Turn, Waited,
-    Woke, canonical,
+    ItemWhat, Nudge, Passed, PassedHow, Record, Runs, Short, Take, TakeHow, TcpAddresses, Turn,
+    Waited, Woke, canonical,
 };
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
 
@@ -43,6 +43,8 @@ pub enum DecodeError {
 const HEADER: usize = size_of::<abi::Header>();
 const FILE: usize = size_of::<abi::File>();
 const TASK: usize = size_of::<abi::Task>();
+/// Up to what was added to it.
+const HEAP: usize = std::mem::offset_of!(abi::Heap, execution);
 
 /// Reads fields at fixed offsets of a structure of `N` bytes.
 struct Fields<'a, const N: usize>(&'a [u8; N]);
@@ -151,7 +153,17 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         },
         kind::SPAWN => Event::Spawn {
             child: Tid(task(body)?.u32(offset!(abi::Task, tid))),
+            by: starter(body)?,
         },
+        kind::PARK => {
+            task(body)?;
+            Event::Park
+        }
+        kind::REUSE => {
+            let tid = task(body)?.u32(offset!(abi::Task, tid));
+            let child = (tid != 0).then_some(Tid(tid));
+            Event::Reuse { child }
+        }
         kind::EXEC => {
             task(body)?;
             Event::Exec
@@ -180,6 +192,16 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         waited: Waited(header.u8(offset!(abi::Header, waited))),
         event,
     })
+}
+
+/// The execution that started a thread, if one is told.
+fn starter(body: &[u8]) -> Result<Option<Execution>, DecodeError> {
+    if body.len() < size_of::<abi::Started>() {
+        return Ok(None);
+    }
+    let f = Fields::<{ size_of::<abi::Started>() }>::of(body)?;
+    let runtime = f.u8(offset!(abi::Started, runtime));
+    execution(runtime, f.u64(offset!(abi::Started, execution)), 0)
 }
 
 fn task(body: &[u8]) -> Result<Fields<'_, TASK>, DecodeError> {
@@ -211,6 +233,7 @@ fn execution(code: u8, id: u64, origin: u64) -> Result<Option<Execution>, Decode
         abi::runtime::NONE => return Ok(None),
         abi::runtime::GO => ExecutionKind::Goroutine,
         abi::runtime::PYTHON => ExecutionKind::PythonContext,
+        abi::runtime::GREENLET => ExecutionKind::Greenlet,
         abi::runtime::TOKIO => ExecutionKind::TokioTask,
         abi::runtime::NODE => ExecutionKind::NodeAsync,
         abi::runtime::JAVA => ExecutionKind::VirtualThread,
@@ -226,7 +249,12 @@ fn execution(code: u8, id: u64, origin: u64) -> Result<Option<Execution>, Decode
 }
 
 fn heap(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::<{ size_of::<abi::Heap>() }>::of(body)?;
+    let f = Fields::<HEAP>::of(body)?;
+    // Earlier probes did not tell what runs on the thread.
+    let runs = body
+        .get(offset!(abi::Heap, execution)..)
+        .and_then(|rest| rest.first_chunk())
+        .map_or(0, |bytes| u64::from_ne_bytes(*bytes));
     Ok(Event::Heap(Heap {
         task: f.u64(offset!(abi::Heap, task)),
         class: f.u32(offset!(abi::Heap, class)),
@@ -234,6 +262,11 @@ fn heap(body: &[u8]) -> Result<Event<'_>, DecodeError> {
         top: f.u64(offset!(abi::Heap, top)),
         end: f.u64(offset!(abi::Heap, end)),
         collections: f.u32(offset!(abi::Heap, collections)),
+        runs: match runs {
+            0 => Runs::Itself,
+            abi::UNKNOWN_EXECUTION => Runs::Unknown,
+            id => Runs::Virtual(id),
+        },
     }))
 }
 
@@ -342,6 +375,7 @@ fn item(body: &[u8]) -> Result<Event<'_>, DecodeError> {
     let what = match f.u8(offset!(abi::Item, what)) {
         abi::content::WORK => ItemWhat::Work,
         abi::content::RECORD => ItemWhat::Record,
+        abi::content::MESSAGE => ItemWhat::Message,
         _ => return Err(DecodeError::Field("what")),
     };
     Ok(Event::Item(Item {

@@ -127,6 +127,15 @@ pub enum Event<'a> {
     Spawn {
         /// The new thread.
         child: Tid,
+        /// The execution finer than threads that did so.
+        by: Option<Execution>,
+    },
+    /// What ran in the thread has ended; its runtime keeps the thread.
+    Park,
+    /// The thread gave one that was kept something to run.
+    Reuse {
+        /// That thread, if it is known which one it is.
+        child: Option<Tid>,
     },
     /// A process replaced its program.
     Exec,
@@ -163,8 +172,8 @@ pub struct Nudge {
     pub again: bool,
 }
 
-/// Work was given to an executor, or taken from it; or what was logged, to and from a logger's queue
-/// (`observer_abi::Item`).
+/// Work was given to an executor, or taken from it; or what was logged, to and from a logger's queue; or a message,
+/// to and from a port's (`observer_abi::Item`).
 #[derive(Clone, Copy, Debug)]
 pub struct Item {
     /// Its identity in its process, never used again; 0 if it was taken and its giving not seen.
@@ -173,7 +182,7 @@ pub struct Item {
     pub how: ItemHow,
     /// What it is.
     pub what: ItemWhat,
-    /// The execution that gave it; none if the thread is all that is known.
+    /// The execution that gave it, or that took a message; none if the thread is all that is known.
     pub execution: Option<Execution>,
 }
 
@@ -193,6 +202,8 @@ pub enum ItemWhat {
     Work,
     /// What was logged, for whoever writes it.
     Record,
+    /// A message, for the turn of an event loop that begins with it.
+    Message,
 }
 
 /// An execution handed a value to another one (`observer_abi::Passed`).
@@ -240,6 +251,19 @@ pub struct Heap {
     pub end: u64,
     /// Collections that have begun.
     pub collections: u32,
+    /// What runs on the thread.
+    pub runs: Runs,
+}
+
+/// What runs on a thread of Java (`observer_abi::Heap::execution`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// The thread itself, as far as virtual threads are told apart.
+    Itself,
+    /// The virtual thread with this number.
+    Virtual(u64),
+    /// That could not be read.
+    Unknown,
 }
 
 /// A thread waited for a futex and was woken by another thread of its process (`observer_abi::Woke`).

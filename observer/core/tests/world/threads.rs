@@ -132,14 +132,40 @@ impl World {
         self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
-    /// A thread starts another.
+    /// A thread, or the virtual thread that runs on it, starts another.
     pub fn spawn(&mut self, tgid: u32, parent: u32, child: u32) {
-        self.task(abi::kind::SPAWN, tgid, parent, child);
+        let (runtime, execution) = self.running.get(&parent).copied().unwrap_or_default();
+        if runtime != abi::runtime::JAVA {
+            return self.task(abi::kind::SPAWN, tgid, parent, child);
+        }
+        let len = size_of::<abi::Started>();
+        let record = abi::Started {
+            task: abi::Task {
+                header: self.header(abi::kind::SPAWN, 0, tgid, parent, len),
+                tgid,
+                tid: child,
+                comm: [0; 16],
+            },
+            execution,
+            runtime,
+            reserved: [0; 7],
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
     /// A thread ends.
     pub fn exit(&mut self, tgid: u32, tid: u32) {
         self.task(abi::kind::EXIT, tgid, tid, tid);
+    }
+
+    /// What ran in a thread ends, and its runtime keeps the thread.
+    pub fn park(&mut self, tgid: u32, tid: u32) {
+        self.task(abi::kind::PARK, tgid, tid, tid);
+    }
+
+    /// A thread gives one that was kept something to run: `child`, or 0 if it is not known which.
+    pub fn reuse(&mut self, tgid: u32, tid: u32, child: u32) {
+        self.task(abi::kind::REUSE, tgid, tid, child);
     }
 
     /// A thread that has waited at `word` since `since` is woken by another one, now.

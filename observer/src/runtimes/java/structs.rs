@@ -99,12 +99,10 @@ impl<'a> Structs<'a> {
             let Some(type_name) = self.word(entry, self.type_name).filter(|name| *name != 0) else {
                 break;
             };
+            let field_name = self.word(entry, self.field_name).unwrap_or(0);
+            let names = (self.text(type_name), self.text(field_name));
             for ((in_type, named), found) in wanted.iter().zip(&mut found) {
-                let field_name = self.word(entry, self.field_name).unwrap_or(0);
-                if found.is_none()
-                    && self.is_text(field_name, named)
-                    && self.is_text(type_name, in_type)
-                {
+                if found.is_none() && is_name(&names.1, named) && is_name(&names.0, in_type) {
                     *found = self.field(entry);
                 }
             }
@@ -123,10 +121,13 @@ impl<'a> Structs<'a> {
         self.memory.word(entry.wrapping_add(at))
     }
 
-    /// Whether the text at `address` is `name`.
-    fn is_text(&self, address: u64, name: &str) -> bool {
-        let bytes: Option<[u8; LONGEST]> = self.memory.bytes(address);
-        let bytes = bytes.unwrap_or([0; LONGEST]);
-        name.len() < LONGEST && bytes.starts_with(name.as_bytes()) && bytes[name.len()] == 0
+    /// As much of the text at `address` as is compared; none if it can't be read.
+    fn text(&self, address: u64) -> [u8; LONGEST] {
+        self.memory.bytes(address).unwrap_or([0; LONGEST])
     }
+}
+
+/// Whether a text that begins with `bytes` is `name`.
+fn is_name(bytes: &[u8; LONGEST], name: &str) -> bool {
+    name.len() < LONGEST && bytes.starts_with(name.as_bytes()) && bytes[name.len()] == 0
 }

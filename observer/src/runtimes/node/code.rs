@@ -25,6 +25,13 @@ fn instructions(function: &Function) -> impl Iterator<Item = Instruction> + '_ {
     })
 }
 
+/// The first instruction of `function` that does something: its arguments are where they were passed. Most often it is a `push`,
+/// which the kernel carries out itself where it is probed.
+pub fn beginning(function: &Function) -> u64 {
+    let mut code = instructions(function).skip_while(|i| i.code() == Code::Endbr64);
+    code.next().map_or(function.address, |i| i.ip())
+}
+
 /// The offset of the address whose double is returned: `mov rax, [r + OFFSET]; …; movsd xmm0, [rax]`.
 pub fn pointer_to_double(function: &Function) -> Option<u32> {
     let mut loaded: Option<(Register, u64, u64)> = None;

@@ -20,16 +20,31 @@ use image::Image;
 const GET_ID: &str = "_ZN4node29AsyncHooksGetExecutionAsyncIdEPN2v87IsolateE";
 /// `node::InternalCallbackScope::~InternalCallbackScope()`.
 const SCOPE_END: &str = "_ZN4node21InternalCallbackScopeD2Ev";
+/// `node::worker::MessagePortData::AddToIncomingQueue(std::shared_ptr<Message>)`.
+const GIVEN: &str =
+    "_ZN4node6worker15MessagePortData18AddToIncomingQueueESt10shared_ptrINS0_7MessageEE";
+/// `node::worker::Message::Deserialize(Environment*, v8::Local<v8::Context>, v8::Local<v8::Value>*)`.
+const TAKEN: &str = "_ZN4node6worker7Message11DeserializeEPNS_11EnvironmentEN2v85LocalINS4_7ContextEEEPNS5_INS4_5ValueEEE";
 
 /// How the turns of `process` are seen.
 pub fn plan(process: &Process) -> Result<Plan, Unavailable> {
     let path = process.image();
     let image = Image::open(&path).map_err(Unavailable)?;
     let found = find(&image)?;
-    let probes = found.offsets.iter().map(|offset| UserProbe {
-        program: "node_scope_end",
+    let probe = |program, offset| UserProbe {
+        program,
         file: path.clone(),
-        offset: *offset,
+        offset,
+    };
+    let scopes = found.offsets.iter();
+    let scopes = scopes.map(|offset| probe("node_scope_end", *offset));
+    let messages = messages(&image).map(|(taken, given)| {
+        let probes = [probe("node_taken", taken), probe("node_given", given)];
+        probes.into_iter()
+    });
+    let missing = messages.is_none().then(|| {
+        "what worker threads are given to do: this build of Node does not export where messages go in and out of queues"
+            .to_owned()
     });
     let ends = &found.node.ends[..found.offsets.len()];
     let stepped = ends.iter().any(|end| !end.counted);
@@ -37,9 +52,15 @@ pub fn plan(process: &Process) -> Result<Plan, Unavailable> {
         stepped,
         kind: ExecutionKind::NodeAsync,
         layout: found.node.layout(),
-        missing: Vec::new(),
-        probes: probes.collect(),
+        missing: missing.into_iter().collect(),
+        probes: scopes.chain(messages.into_iter().flatten()).collect(),
     })
+}
+
+/// Where messages are taken out of queues, and put into them, as offsets in the file.
+fn messages(image: &Image) -> Option<(u64, u64)> {
+    let beginning = |name| image.offset(code::beginning(&image.function(name)?));
+    beginning(TAKEN).zip(beginning(GIVEN))
 }
 
 /// What the code of a program says.

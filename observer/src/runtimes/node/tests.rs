@@ -25,5 +25,8 @@ fn the_installed_programs_show_their_structures() {
         );
         assert!(found.node.depth > found.node.ids, "{:x?}", found.node);
         assert!(found.offsets.len() >= 2);
+        for place in messages(&image).map(<[u64; 2]>::from).expect("exported") {
+            assert!(!found.offsets.contains(&place), "{place:x}");
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! CPython: the context (`contextvars`) that runs on each thread. asyncio runs every task in a context of its
-//! own, and so does gevent every greenlet.
+//! own; under gevent it is the greenlet that counts.
 //!
 //! What the probes read hangs from `_PyRuntime`: the main interpreter, its threads, and the context of
 //! each. Where in their structures these are is found out in [`offsets`], and tried in the process by
@@ -7,6 +7,7 @@
 
 mod entry;
 mod frames;
+mod greenlets;
 mod methods;
 mod offsets;
 mod queue;
@@ -51,9 +52,6 @@ pub fn plan(process: &Process, before: Option<&Plan>) -> Result<Plan, Unavailabl
     layout.words[word::THREAD_ID] = offsets.thread_id;
     layout.words[word::CONTEXT] = offsets.context;
     layout.words[word::TYPE] = interpreter.context_type;
-    if greenlets(&files) {
-        layout.words[word::FLAGS] |= word::GREENLETS;
-    }
     if version.has_thread_contexts() {
         layout.words[word::FLAGS] |= word::THREAD_CONTEXTS;
     }
@@ -65,6 +63,20 @@ pub fn plan(process: &Process, before: Option<&Plan>) -> Result<Plan, Unavailabl
         interpreter: &interpreter,
         files: &files,
     };
+    let mut kind = ExecutionKind::PythonContext;
+    if runs_greenlets(&files) {
+        layout.words[word::FLAGS] |= word::GREENLETS;
+        match found.greenlets(&offsets) {
+            Ok(greenlets) => {
+                layout.words[word::GREENLET_TYPE] = greenlets.kind;
+                layout.words[word::GREENLET_MODULE] = greenlets.module;
+                layout.words[word::GREENLET_STATE] = greenlets.state;
+                kind = ExecutionKind::Greenlet;
+                probes.extend(greenlets.probes);
+            }
+            Err(why) => missing.push(format!("which greenlet began another: {why}")),
+        }
+    }
     match kept(before, [TAKEN, GIVEN]).map_or_else(|| found.executors(), Ok) {
         Ok(more) => probes.extend(more),
         Err(why) => missing.push(format!("for whom pools of threads work: {why}")),
@@ -79,7 +91,7 @@ pub fn plan(process: &Process, before: Option<&Plan>) -> Result<Plan, Unavailabl
     }
     Ok(Plan {
         stepped: false,
-        kind: ExecutionKind::PythonContext,
+        kind,
         layout,
         probes,
         missing,
@@ -193,7 +205,7 @@ impl Found<'_> {
 }
 
 /// Whether the process has loaded gevent. Whoever else uses greenlets does so inside a task.
-fn greenlets(files: &[Mapped]) -> bool {
+fn runs_greenlets(files: &[Mapped]) -> bool {
     files.iter().any(|file| file.name().starts_with("_gevent_"))
 }
 

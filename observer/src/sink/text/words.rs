@@ -241,6 +241,7 @@ pub(crate) fn runtime(runtime: Runtime) -> &'static str {
         Runtime::Rust => "Rust",
         Runtime::Ruby => "Ruby",
         Runtime::Php => "PHP",
+        Runtime::Dotnet => ".NET",
         Runtime::Proxy => "proxy",
         Runtime::Native => "native",
     }

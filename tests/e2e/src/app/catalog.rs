@@ -453,6 +453,15 @@ impl App {
     )
     .parallel();
 
+    /// ASP.NET Core.
+    pub const DOTNET: Self = Self::new(
+        "dotnet",
+        ".NET",
+        "ASP.NET Core 3.1 on Kestrel; HttpClient",
+        "{built}/dotnet/dotnet {built}/dotnet/Service.dll",
+    )
+    .parallel();
+
     /// PHP-FPM behind nginx; its lines are relayed by its master.
     pub const PHP_FPM: Self = Self::new(
         "php-fpm",
@@ -525,6 +534,7 @@ impl App {
         Self::AXUM,
         Self::AXUM_CURRENT,
         Self::PUMA,
+        Self::DOTNET,
         Self::PHP_FPM,
         Self::NGINX,
         Self::HAPROXY,

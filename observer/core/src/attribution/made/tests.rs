@@ -13,22 +13,54 @@ fn heap(collections: u32, task: u64, buffer: (u64, u64)) -> Heap {
         top: buffer.1,
         end: buffer.0 + 0x1000,
         collections,
+        runs: Runs::Itself,
+    }
+}
+
+/// The same of a thread on which a virtual thread runs.
+fn carries(id: u64, buffer: (u64, u64)) -> Heap {
+    Heap {
+        runs: Runs::Virtual(id),
+        ..heap(1, 0, buffer)
     }
 }
 
 impl Made {
+    /// Counts makers as if everything were known of them.
+    fn settle(&mut self, now: KernelNanos) {
+        while let Some(task) = self.settled(now) {
+            if let Some(piece) = self.piece(task) {
+                let serving = matches!(piece.hold, Hold::Serving(_));
+                self.count(task, serving);
+            }
+        }
+    }
+
+    /// A virtual thread, for which a request stands here, does something on the server's thread.
+    fn carrying(&mut self, time: u64, id: u64, buffer: (u64, u64)) {
+        let hold = Hold::Serving(Seq(id));
+        self.saw(
+            (TGID, SERVER),
+            KernelNanos(time),
+            carries(id, buffer),
+            hold,
+            None,
+        );
+    }
+
     fn idle(&mut self, tid: Tid, time: u64, heap: Heap) {
-        self.saw(TGID, tid, KernelNanos(time), heap, Hold::Nothing(None));
+        self.saw(
+            (TGID, tid),
+            KernelNanos(time),
+            heap,
+            Hold::Nothing(None),
+            None,
+        );
     }
 
     fn serving(&mut self, time: u64, heap: Heap) {
-        self.saw(
-            TGID,
-            SERVER,
-            KernelNanos(time),
-            heap,
-            Hold::Serving(REQUEST),
-        );
+        let hold = Hold::Serving(REQUEST);
+        self.saw((TGID, SERVER), KernelNanos(time), heap, hold, None);
     }
 
     /// A worker runs a task, and does something for it.
@@ -46,21 +78,21 @@ impl Made {
 fn after(hold: &Hold) -> Made {
     let mut made = Made::default();
     made.saw(
-        TGID,
-        Tid(9),
+        (TGID, Tid(9)),
         KernelNanos(1),
         heap(0, 0, (0x1000, 0x1000)),
         hold.clone(),
+        None,
     );
     for n in 0..u64::from(MIN_TASKS) {
         made.does(2 + n, 100 + n, 0, 0x1000 + 0x40 * n);
     }
     made.saw(
-        TGID,
-        Tid(9),
+        (TGID, Tid(9)),
         KernelNanos(50),
         heap(0, 0, (0x1000, 0x1800)),
         hold.clone(),
+        None,
     );
     made.settle(KernelNanos(2 * SETTLES));
     made.serving(100, heap(1, 0, (0x2000, 0x2100)));
@@ -78,6 +110,15 @@ fn tasks_that_others_make_as_well_are_believed_only_if_those_are_few() {
     made.does(110, 1, 1, 0x2140);
     made.serving(120, heap(1, 0, (0x2000, 0x2200)));
     assert!(!made.is_origin(1));
+}
+
+#[test]
+fn a_process_is_asked_for_no_more_than_a_trial_unless_it_has_tasks() {
+    let mut made = Made::default();
+    let asks = (0..2 * TRIAL).filter(|_| made.counted(TGID)).count();
+    assert_eq!(asks, 1);
+    made.process_ended(TGID);
+    assert_eq!((0..TRIAL).filter(|_| made.counted(TGID)).count(), 1);
 }
 
 #[test]
@@ -146,4 +187,42 @@ fn nothing_is_left_of_a_process_that_has_ended() {
     made.serving(120, heap(1, 0, (0x2000, 0x2200)));
     made.process_ended(TGID);
     assert!(!made.is_origin(1) && made.order.is_empty());
+}
+
+#[test]
+fn what_virtual_threads_make_is_known_only_between_two_records_of_the_same_one() {
+    let mut made = made();
+    let buffer = |top| (0x2000, top);
+    made.carrying(105, 1, buffer(0x2200));
+    for (seq, task) in [(1, 0x2140), (2, 0x2240), (3, 0x2340), (4, 0x2440)] {
+        made.does(110 + seq, seq, 1, task);
+    }
+    made.carrying(120, 1, buffer(0x2300));
+    made.carrying(121, 2, buffer(0x2400));
+    let unknown = Heap {
+        runs: Runs::Unknown,
+        ..heap(1, 0, buffer(0x2480))
+    };
+    made.idle(SERVER, 122, unknown);
+    let holds = [1, 2, 3, 4].map(|seq| made.origin(Seq(seq)).map(|piece| piece.hold.clone()));
+    assert_eq!(holds, [None, Some(Hold::Serving(Seq(1))), None, None]);
+}
+
+#[test]
+fn a_thread_that_was_started_has_its_first_buffer_for_itself() {
+    let mut made = made();
+    let first = |made: &mut Made, tid, born| {
+        let heap = heap(1, 0, (0x5000, 0x5080));
+        let hold = Hold::Serving(REQUEST);
+        made.saw((TGID, tid), KernelNanos(111), heap, hold, born);
+    };
+    made.does(110, 1, 1, 0x5040);
+    first(&mut made, Tid(5), None);
+    assert!(!made.is_origin(1), "it may have had the buffer for long");
+    // The thread that had its number before ended in the middle of another buffer.
+    made.idle(Tid(6), 90, heap(1, 0, (0x7000, 0x7010)));
+    first(&mut made, Tid(6), Some(KernelNanos(105)));
+    assert!(made.is_origin(1));
+    made.does(112, 2, 1, 0x7040);
+    assert!(!made.is_origin(2));
 }

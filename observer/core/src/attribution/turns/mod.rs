@@ -8,6 +8,7 @@
 //! - the request of the turn before, if both are about the connection that this was read from: Node calls back up to three times
 //!   for one read (`kOnHeadersComplete`, `kOnMessageComplete` and `kOnExecute` of `src/node_http_parser.cc`), the first time
 //!   without running what was promised, so that the second time runs just that;
+//! - the request of the turn in which the message was given that it takes, by another thread or its own (`worker_threads`);
 //! - else the request of the turn that gave out the id that it is called back for (files, names, connecting),
 //!
 //! and for none that is known otherwise: timers and immediates of many requests share a turn, and so
@@ -20,10 +21,14 @@
 //! calls made in parallel may escape that check; neither where many are answered in turns of none: what wakes
 //! them there may be woken by them as well. So the first answers of a process are waited for.
 //!
+//! **What was taken from another turn's message is told only if the request's answer follows from it.** A thread that takes messages may collect what several
+//! gave, or be one that the process wanted anyway, and nothing else would show that.
+//!
 //! A process may be watched for a share of the time (`gaps`): then only requests count of which everything was seen that
 //! may speak against them.
 
 mod gaps;
+mod held;
 mod owners;
 mod requests;
 mod thread;
@@ -34,10 +39,11 @@ use lru::LruCache;
 
 use super::cache;
 use super::executions::{Finding, Now, OVERLAPS, Owner};
-use crate::ids::{FileId, KernelNanos, Seq, Tgid};
+use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::record::{Execution, Turn};
+use held::{Held, Told};
 use requests::{Requests, Standing};
-use thread::{Resumes, Running, Thread};
+use thread::{Resumes, Running, Taken, Thread};
 
 /// Threads that run event loops, remembered at once.
 const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
@@ -47,6 +53,9 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero
 
 /// Guesses that turned out right, remembered at once.
 const MAX_CONFIRMED: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+
+/// Messages that are remembered at once, as long as they lie in queues, and again of those that were taken.
+const MAX_MESSAGES: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 
 /// How long after a response it is waited whether something that was begun for its request goes on, nanoseconds.
 const OUTLIVES: u64 = 1_000_000_000;
@@ -86,12 +95,26 @@ struct Worked {
     request: Seq,
     /// An async id says so, at some remove: it may turn out to be the process's own.
     by_id: bool,
-    /// The last id on which that rests although the turn that gave it out worked for others as well.
+    /// The last guess on which that rests.
     guess: Option<Guess>,
 }
 
-/// An async id of a thread of which it is guessed to be of the request that most of its turn worked for.
-type Guess = (ThreadKey, u64);
+/// What is told only if the answer of the request follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Guess {
+    /// An async id of a thread is of the request that its turn worked for, although that worked for others as well.
+    Id(ThreadKey, u64),
+    /// A turn is of the request of whoever gave the message that it took.
+    Message(ThreadKey, u64),
+}
+
+impl Guess {
+    fn thread(self) -> ThreadKey {
+        match self {
+            Self::Id(thread, _) | Self::Message(thread, _) => thread,
+        }
+    }
+}
 
 /// All turns that are remembered.
 #[derive(Debug)]
@@ -102,6 +125,11 @@ pub(super) struct Turns {
     requests: Requests,
     /// Guesses that turned out right.
     confirmed: LruCache<Guess, ()>,
+    /// Messages that lie in queues, and where they were given.
+    queued: LruCache<(Tgid, u64), Position>,
+    /// Messages that were taken, and on which guess it rests whose they were.
+    taken: LruCache<Guess, Option<Guess>>,
+    held: Held,
 }
 
 impl Default for Turns {
@@ -111,6 +139,9 @@ impl Default for Turns {
             connections: LruCache::new(MAX_CONNECTIONS),
             requests: Requests::default(),
             confirmed: LruCache::new(MAX_CONFIRMED),
+            queued: LruCache::new(MAX_MESSAGES),
+            taken: LruCache::new(MAX_MESSAGES),
+            held: Held::default(),
         }
     }
 }
@@ -125,12 +156,27 @@ impl Turns {
         whole: bool,
     ) {
         let at = Position::of(tgid, execution);
-        let resumes = read.and_then(|file| self.connections.get(&file).copied());
-        let running = self.running(at);
-        match read {
-            Some(file) => running.read(file, resumes, whole),
-            None => running.at(at.current, at.trigger),
-        }
+        self.tell(at.thread, Told::Acted { at, read, whole });
+    }
+
+    /// A message was given in a turn.
+    pub(super) fn gave(&mut self, tgid: Tgid, execution: Execution, message: u64) {
+        self.acted(tgid, execution, None, true);
+        let at = Position::of(tgid, execution);
+        self.queued.push((tgid, message), at);
+    }
+
+    /// A message was taken at the beginning of a turn.
+    pub(super) fn took(
+        &mut self,
+        tgid: Tgid,
+        execution: Execution,
+        message: u64,
+        time: KernelNanos,
+    ) {
+        let at = Position::of(tgid, execution);
+        let giver = self.queued.pop(&(tgid, message));
+        self.tell(at.thread, Told::Took { at, giver, time });
     }
 
     /// The turns of a process are seen from now on, or not.
@@ -143,35 +189,23 @@ impl Turns {
         self.requests.is_sampled(tgid)
     }
 
-    /// A request was read from, or written to, a connection in a turn that is not known: who reads next there isn't either.
-    pub(super) fn unseen(&mut self, file: FileId) {
-        self.connections.pop(&file);
+    /// A request was read from, or written to, a connection by a thread in a turn that is not known: who reads next there isn't either.
+    pub(super) fn unseen(&mut self, tgid: Tgid, tid: Tid, file: FileId) {
+        let thread = (tgid, u64::from(tid.0) << COUNT.count_ones());
+        self.tell(thread, Told::Unseen { file });
     }
 
     /// A request was read in a turn.
-    pub(super) fn began(&mut self, tgid: Tgid, file: FileId, request: Seq) {
+    pub(super) fn began(&mut self, tgid: Tgid, file: FileId, execution: Execution, request: Seq) {
         self.requests.begun(tgid, request);
-        self.connections.push(file, Resumes::Request(request));
-        let Some(thread) = self.last_reader(tgid, file) else {
-            return;
-        };
-        if let Some(thread) = self.threads.get_mut(&thread) {
-            thread.running.begins(request);
-        }
-    }
-
-    /// The thread whose running turn has read from a connection.
-    fn last_reader(&self, tgid: Tgid, file: FileId) -> Option<ThreadKey> {
-        let mut threads = self.threads.iter();
-        threads
-            .find(|(key, thread)| key.0 == tgid && thread.running.has_read(file))
-            .map(|(key, _)| *key)
+        let at = Position::of(tgid, execution);
+        self.tell(at.thread, Told::Began { file, request });
     }
 
     /// A request was written: what is read next from the connection is for whom it was written for.
     pub(super) fn called(&mut self, tgid: Tgid, file: FileId, execution: Execution) {
         let at = Position::of(tgid, execution);
-        self.connections.push(file, Resumes::Caller(at));
+        self.tell(at.thread, Told::Called { file, at });
     }
 
     /// A request was answered; `execution` is who wrote the response, where that is known.
@@ -189,13 +223,15 @@ impl Turns {
             return;
         };
         let at = Position::of(tgid, execution);
-        let running = self.running(at);
-        if running.turn == at.turn {
-            running.answers.push((request, at));
-            self.requests.answering(request);
-        } else {
-            self.check_answer(request, at);
-        }
+        self.requests.answering(request);
+        self.tell(at.thread, Told::Answered { request, at });
+    }
+
+    /// A turn ended.
+    pub(super) fn ended(&mut self, tgid: Tgid, turn: &Turn, time: KernelNanos) {
+        self.requests.gaps(tgid).turn_ended(time);
+        let thread = Position::of(tgid, turn.execution).thread;
+        self.tell(thread, Told::Ended { turn: *turn, time });
     }
 
     /// The running turn of a thread, which is that of `at` or a later one.
@@ -208,18 +244,29 @@ impl Turns {
         &mut thread.running
     }
 
-    /// A turn ended.
-    pub(super) fn ended(&mut self, tgid: Tgid, turn: &Turn, time: KernelNanos) {
+    /// A turn ended, and so did the one in which what it took was given.
+    fn end(&mut self, tgid: Tgid, turn: &Turn, time: KernelNanos) {
         let at = Position::of(tgid, turn.execution);
-        self.requests.gaps(tgid).turn_ended(time);
         let thread = self.threads.get_or_insert_mut(at.thread, Thread::default);
         let running = thread.take_running(at.turn);
         let mut ended = thread.ending(at.turn, turn, time);
         ended.serves = match turn.reads {
-            0 => thread.continued(&ended).is_some(),
+            0 => running.message.is_nothing() && thread.continued(&ended).is_some(),
             _ => matches!(running.resumes(), Some(Resumes::Request(_))),
         };
-        let resumed = self.resumed(at.thread, &running, &ended, turn.reads);
+        if let Taken::One { time, .. } = running.message {
+            ended.begun = ended.begun.max(time);
+        }
+        let resumed = match running.message {
+            Taken::Nothing => self.resumed(at.thread, &running, &ended, turn.reads),
+            Taken::One { giver, .. } if running.reads == 0 && turn.reads == 0 => {
+                self.handed(at.thread, at.turn, giver)
+            }
+            Taken::One { .. } | Taken::Unclear => None,
+        };
+        let giver = running.message.giver().map(|giver| giver.thread);
+        let giver = giver.and_then(|giver| self.threads.peek(&giver));
+        ended.starting = giver.is_some_and(|giver| giver.is_starting(time));
         let open = |worked: &Worked| self.requests.is_open(worked.request, ended.begun);
         ended.owner = resumed.filter(open);
         // Whoever is answered in it was woken by what another one had begun.
@@ -228,7 +275,8 @@ impl Turns {
         let mut named: Vec<u64> = named
             .filter_map(|at| ended.named(at.0, at.1).other())
             .collect();
-        if turn.reads == 0 {
+        // The id of a port stays, whoever sends.
+        if turn.reads == 0 && running.message.is_nothing() {
             named.push(turn.root);
         }
         let begun = ended.begun;
@@ -285,10 +333,18 @@ impl Turns {
                 self.confirm(guess);
                 Some(of)
             }
+            // A message that ends in another's answer: the service has a queue of its own.
             worked => worked
-                .filter(|worked| self.is_confirmed(worked.guess))
+                .filter(|worked| {
+                    matches!(worked.guess, Some(Guess::Message(..)))
+                        || self.is_confirmed(worked.guess)
+                })
                 .map(|worked| worked.request),
         };
+        let turn = self.threads.peek(&at.thread).and_then(|t| t.turn(at.turn));
+        if owner.is_none() && turn.is_some_and(|turn| turn.starting) {
+            return self.requests.answered_while_starting(request);
+        }
         self.requests.answered_by(at.thread.0, request, owner);
     }
 
@@ -347,7 +403,10 @@ impl Turns {
     /// A process ended, or replaced its program.
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
         cache::remove(&mut self.threads, |(of, _), _| *of == tgid);
-        cache::remove(&mut self.confirmed, |((of, _), _), ()| *of == tgid);
+        cache::remove(&mut self.confirmed, |guess, ()| guess.thread().0 == tgid);
+        cache::remove(&mut self.taken, |guess, _| guess.thread().0 == tgid);
+        cache::remove(&mut self.queued, |(of, _), _| *of == tgid);
+        self.held.process_ended(tgid);
         self.requests.process_ended(tgid);
     }
 }

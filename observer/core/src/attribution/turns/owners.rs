@@ -33,6 +33,22 @@ impl Turns {
         }
     }
 
+    /// For which request a turn of `thread` goes on that took the message which was given at `giver`, whether or not that is answered by now.
+    pub(super) fn handed(
+        &mut self,
+        thread: ThreadKey,
+        turn: u64,
+        giver: Position,
+    ) -> Option<Worked> {
+        let worked = self.resolve(giver).or_else(|| self.late(giver))?;
+        let guess = Guess::Message(thread, turn);
+        self.taken.push(guess, worked.guess);
+        Some(Worked {
+            guess: Some(guess),
+            ..worked
+        })
+    }
+
     /// The same of a turn in which nothing was read.
     fn unread(&self, thread: ThreadKey, turn: &Ended) -> Option<Worked> {
         let turns = self.threads.peek(&thread)?;
@@ -56,7 +72,7 @@ impl Turns {
             request,
             by_id: true,
             guess: if turn.mixed {
-                Some((thread, id))
+                Some(Guess::Id(thread, id))
             } else {
                 guess
             },
@@ -96,13 +112,19 @@ impl Turns {
     }
 
     /// What rests on a guess turned out right, and so does what that guess rests on.
-    pub(super) fn confirm(&mut self, mut guess: Option<Guess>) {
-        while let Some((thread, id)) = guess
-            && self.confirmed.put((thread, id), ()).is_none()
+    pub(super) fn confirm(&mut self, guess: Option<Guess>) {
+        let mut next = guess;
+        while let Some(guess) = next
+            && self.confirmed.put(guess, ()).is_none()
         {
-            let turns = self.threads.peek(&thread);
-            let turn = turns.and_then(|turns| turns.gave_out(id));
-            guess = turn.and_then(|turn| turn.owner).and_then(|w| w.guess);
+            next = match guess {
+                Guess::Id(thread, id) => {
+                    let turns = self.threads.peek(&thread);
+                    let turn = turns.and_then(|turns| turns.gave_out(id));
+                    turn.and_then(|turn| turn.owner).and_then(|w| w.guess)
+                }
+                Guess::Message(..) => self.taken.peek(&guess).copied().flatten(),
+            };
         }
     }
 

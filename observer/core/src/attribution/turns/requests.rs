@@ -192,6 +192,13 @@ impl Requests {
         }
     }
 
+    /// A request was answered in a turn of none, which says nothing.
+    pub(super) fn answered_while_starting(&mut self, request: Seq) {
+        if let Some(request) = self.requests.get_mut(&request) {
+            request.answering = false;
+        }
+    }
+
     /// The turn in which a request was read has ended, and was its own.
     pub(super) fn followed(&mut self, request: Seq) {
         if let Some(request) = self.requests.get_mut(&request) {

@@ -1,3 +1,5 @@
+mod messages;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -61,7 +63,8 @@ impl Loop {
 
     fn reads_request(&mut self, file: u64, request: u64) {
         self.read(file);
-        self.turns.began(NODE, FileId(file), Seq(request));
+        let at = self.at(0, 0);
+        self.turns.began(NODE, FileId(file), at, Seq(request));
     }
 
     /// Something is written while `current` is the async id; the place is asked about later.
@@ -121,15 +124,20 @@ impl Loop {
     }
 
     fn owner(&self, at: Execution) -> Option<u64> {
-        let now = Now {
-            time: KernelNanos(self.now + 6_000_000_000),
-            oldest_open: None,
-        };
-        let found = self.turns.owner(NODE, at, now);
-        match found.owner {
-            Owner::Answered(request) if found.settled => Some(request.0),
-            _ => None,
-        }
+        owner_later(&self.turns, self.now, at)
+    }
+}
+
+/// The request to which what is done at `at` belongs, six seconds after `now`, when all is settled.
+fn owner_later(turns: &Turns, now: u64, at: Execution) -> Option<u64> {
+    let later = Now {
+        time: KernelNanos(now + 6_000_000_000),
+        oldest_open: None,
+    };
+    let found = turns.owner(NODE, at, later);
+    match found.owner {
+        Owner::Answered(request) if found.settled => Some(request.0),
+        _ => None,
     }
 }
 
@@ -181,7 +189,7 @@ fn who_used_a_connection_unseen_reads_from_it() {
     l.serves(1, |l| calls.push(l.calls(11)));
     l.turns.watched(NODE, false);
     // Another request takes the connection meanwhile.
-    l.turns.unseen(FileId(11));
+    l.turns.unseen(NODE, Tid(7), FileId(11));
     l.turns.watched(NODE, true);
     l.turn += 1;
     l.end(TIMERS);
@@ -263,7 +271,8 @@ fn a_connection_on_which_nothing_is_read_is_for_none() {
     };
     let pipelined = |l: &mut Loop| {
         l.reads_request(1, 1);
-        l.turns.began(NODE, FileId(1), Seq(2));
+        let at = l.at(0, 0);
+        l.turns.began(NODE, FileId(1), at, Seq(2));
         l.end(HANDLE);
     };
     let stories: [&dyn Fn(&mut Loop); 3] = [&between, &called, &pipelined];
@@ -599,7 +608,8 @@ fn nothing_is_settled_while_the_turn_of_the_answer_goes_on() {
 fn two_requests_or_two_connections_in_one_turn_prove_nothing() {
     let mut l = Loop::new();
     l.reads_request(1, 1);
-    l.turns.began(NODE, FileId(1), Seq(2));
+    let at = l.at(0, 0);
+    l.turns.began(NODE, FileId(1), at, Seq(2));
     let pipelined = l.works(0, 0);
     l.answers(1);
     l.answers(2);

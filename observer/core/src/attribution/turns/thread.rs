@@ -9,6 +9,10 @@ use super::{Position, Worked};
 use crate::ids::{FileId, KernelNanos, Seq};
 use crate::record;
 
+/// How long a thread starts, since it was first seen, nanoseconds: what is loaded for its first requests (`fetch` has WebAssembly compiled) is waited
+/// for by all of them, and has all of them go on in a turn of none.
+const STARTING: u64 = 2_000_000_000;
+
 /// Turns of a thread that are remembered.
 const MAX_TURNS: usize = 16_384;
 
@@ -30,6 +34,8 @@ pub(super) enum Resumes {
 /// A thread that runs an event loop.
 #[derive(Debug)]
 pub(super) struct Thread {
+    /// When its first turn was seen to end.
+    since: Option<KernelNanos>,
     /// Turns that have ended, oldest first.
     ended: VecDeque<Ended>,
     pub(super) running: Running,
@@ -46,6 +52,8 @@ pub(super) struct Running {
     /// Reads from connections.
     pub(super) reads: u32,
     from: From,
+    /// The message that was taken.
+    pub(super) message: Taken,
     /// Ids, and their triggers, that were current when something moved.
     pub(super) places: Vec<(u32, u32)>,
     /// Requests that were answered in it, and where.
@@ -66,6 +74,18 @@ enum From {
     },
     /// From several connections, or several requests from one.
     Several,
+}
+
+/// What a turn has taken from a port.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Taken {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A message, when, and where it was given.
+    One { giver: Position, time: KernelNanos },
+    /// Several messages, or one that was given by nobody knows whom.
+    Unclear,
 }
 
 /// A turn that has ended.
@@ -89,6 +109,8 @@ pub(super) struct Ended {
     pub(super) mixed: bool,
     /// It is about a connection on which requests come in.
     pub(super) serves: bool,
+    /// It took a message of a thread that was just starting.
+    pub(super) starting: bool,
 }
 
 /// What an async id that is current in a turn says.
@@ -107,6 +129,7 @@ pub(super) enum Names {
 impl Default for Thread {
     fn default() -> Self {
         Self {
+            since: None,
             ended: VecDeque::new(),
             running: Running::default(),
             used: LruCache::new(MAX_USED),
@@ -145,6 +168,7 @@ impl Thread {
             late: None,
             mixed: false,
             serves: false,
+            starting: false,
         }
     }
 
@@ -154,8 +178,14 @@ impl Thread {
         (last.turn + 1 == turn.turn && last.root == turn.root && last.serves).then_some(last)
     }
 
+    /// Whether the thread was first seen a short time before `now`.
+    pub(super) fn is_starting(&self, now: KernelNanos) -> bool {
+        self.since.is_none_or(|since| now.since(since) < STARTING)
+    }
+
     /// Remembers a turn that has ended, one that was about what could be read from a connection if it `read`.
     pub(super) fn push(&mut self, ended: Ended, read: bool) {
+        self.since.get_or_insert(ended.ended);
         // Whom connections served meanwhile was not seen.
         if ended.before.is_none() {
             self.connections.clear();
@@ -200,6 +230,20 @@ impl Thread {
     }
 }
 
+impl Taken {
+    /// Where the message was given.
+    pub(super) fn giver(self) -> Option<Position> {
+        match self {
+            Self::One { giver, .. } => Some(giver),
+            Self::Nothing | Self::Unclear => None,
+        }
+    }
+
+    pub(super) fn is_nothing(self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+}
+
 impl Running {
     pub(super) fn new(turn: u64) -> Self {
         Self {
@@ -219,6 +263,14 @@ impl Running {
             },
             From::One { file: other, .. } if other == file => self.from,
             From::One { .. } | From::Several => From::Several,
+        };
+    }
+
+    /// A message was taken.
+    pub(super) fn takes(&mut self, giver: Option<Position>, time: KernelNanos) {
+        self.message = match (self.message, giver) {
+            (Taken::Nothing, Some(giver)) => Taken::One { giver, time },
+            _ => Taken::Unclear,
         };
     }
 

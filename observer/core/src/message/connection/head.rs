@@ -117,6 +117,8 @@ pub(super) fn response(bytes: &[u8]) -> Parsed<Response> {
     let mut config = ParserConfig::default();
     // Folded fields are obsolete, but user agents must cope with them (RFC 9112 §5.2).
     config.allow_obsolete_multiline_headers_in_responses(true);
+    // So does white space after a field's name (§5.1), which requests must be refused for.
+    config.allow_spaces_after_header_name_in_responses(true);
     let used = match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut space) {
         Ok(Status::Complete(used)) => used,
         Ok(Status::Partial) => return Parsed::Partial,

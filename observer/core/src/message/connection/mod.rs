@@ -118,6 +118,14 @@ impl Connection {
         }
     }
 
+    /// Whether something was asked and answered of which nobody knows what it was: bytes moved in both
+    /// directions, none of them like HTTP, nor like anything else that is known.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        let both = self.read.assembler.has_begun() && self.write.assembler.has_begun();
+        both && self.requests.is_none() && !self.ignored
+    }
+
     /// Which way requests travel, if known: what is read is served here, what is written is a call.
     #[must_use]
     pub fn requests(&self) -> Option<Direction> {
@@ -148,7 +156,11 @@ impl Connection {
     }
 
     fn may_begin(&self, direction: Direction, bytes: &[u8]) -> bool {
-        (self.may_carry_requests(direction) && start::may_be_request(bytes))
+        // Servers ignore empty lines before a request (RFC 9112 §2.2).
+        let request = start::after_blank(bytes);
+        (self.may_carry_requests(direction)
+            && !request.is_empty()
+            && start::may_be_request(request))
             || (self.may_carry_responses(direction) && start::may_be_response(bytes))
     }
 
@@ -270,10 +282,7 @@ impl Connection {
         );
         let half = self.half(direction);
         if half.buffer.is_empty() {
-            let blank = bytes
-                .iter()
-                .take_while(|b| matches!(b, b'\r' | b'\n'))
-                .count();
+            let blank = bytes.len() - start::after_blank(bytes).len();
             if blank > 0 {
                 return Some(blank);
             }

@@ -23,6 +23,12 @@ const METHODS: [&[u8]; 14] = [
 /// Bytes from the start of a head that decide what it looks like.
 pub(super) const ENOUGH: usize = 32;
 
+/// `bytes` without empty lines at the start.
+pub(super) fn after_blank(bytes: &[u8]) -> &[u8] {
+    let blank = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n'));
+    &bytes[blank.count()..]
+}
+
 /// Whether `bytes` may be the first bytes of a request head.
 pub(super) fn may_be_request(bytes: &[u8]) -> bool {
     match bytes.iter().position(|&b| b == b' ') {

@@ -33,6 +33,11 @@ fn bodies_end_where_their_framing_says() {
         ),
         ("HTTP/1.1 200 OK\r\n\r\nuntil the end", "200 | done"),
         ("HTTP/1.0 200 OK\r\n\r\n", "200 | done"),
+        // Obsolete, but user agents must cope with it (RFC 9112 §5.1, §5.2).
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length : 2\r\nA: b\r\n c\r\n\r\nhi",
+            "200 | done",
+        ),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nxx",
             "200 | done",
@@ -148,6 +153,47 @@ fn requests_have_bodies_and_connections_are_kept() {
             .send(READ, b"3\r\nabc\r\n")
             .send(READ, b"0\r\n\r\n");
         assert_eq!(wire.told(), ["Write POST /a", "sent", "201", "done"]);
+    }
+}
+
+#[test]
+fn empty_lines_before_requests_are_gone_over() {
+    for before in ["\r\n", "\n", "\r\n\r\n"] {
+        let asked = format!("{before}{GET}");
+        for cut in 0..asked.len() {
+            let mut wire = Wire::default();
+            wire.send(READ, &asked.as_bytes()[..cut])
+                .send(READ, &asked.as_bytes()[cut..])
+                .send(WRITE, b"HTTP/1.1 204 No Content\r\n\r\n")
+                .send(READ, asked.as_bytes());
+            let told = wire.told();
+            let expected = ["Read GET /a", "sent", "204", "done", "Read GET /a", "sent"];
+            assert_eq!(told, expected, "{before:?} {cut}");
+        }
+    }
+}
+
+#[test]
+fn what_is_asked_and_answered_in_no_known_way_is_unknown() {
+    for (asked, answered, unknown) in [
+        ("EHLO a\r\n", "250 ok\r\n", true),
+        ("\u{1}\u{2}", "\u{3}", true),
+        ("GET /a HTTP/1.1\r\nbad name: x\r\n\r\n", "x", true),
+        ("", "220 ready\r\n", false),
+        ("\u{1}", "", false),
+        (GET, "", false),
+        (GET, "nonsense", false),
+        ("rest of a body", "HTTP/1.1 204 No Content\r\n\r\n", false),
+        ("*1\r\n$4\r\nPING\r\n", "+PONG\r\n", false),
+    ] {
+        let mut wire = Wire::default();
+        wire.send(READ, asked.as_bytes())
+            .send(WRITE, answered.as_bytes());
+        assert_eq!(
+            wire.connection.is_unknown(),
+            unknown,
+            "{asked:?} {answered:?}"
+        );
     }
 }
 
