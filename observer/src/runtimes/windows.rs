@@ -23,9 +23,9 @@ const PROGRAM: Duration = Duration::from_nanos(600);
 /// What a trap is taken to cost where that can't be measured.
 const UNMEASURED: Duration = Duration::from_micros(10);
 /// How many times what a trap takes by itself a service loses by it: what the processor had learned of a large program is
-/// gone after it, and what runs beside takes its part. 1.1 to 2.0 by measurement (docs/journal/cost.md); with [`AIM`] the
-/// largest is within the budget as well.
-const AROUND: f64 = 1.75;
+/// gone after it, and what else runs takes its part. 1.1 to 2.4 by measurement, most on busy machines
+/// (docs/journal/cost.md): this is on the safe side.
+const AROUND: f64 = 2.5;
 
 /// What a process had done at some moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     /// With what is lost around it, and the program, a run takes 20.6 µs.
-    const TRAP: Duration = Duration::from_nanos(11_429);
+    const TRAP: Duration = Duration::from_micros(8);
 
     fn after(windows: &mut Windows, now: &mut Instant, cpu: f64, runs: u64) -> Option<Turnover> {
         *now = windows.until;
