@@ -305,16 +305,21 @@ mod tests {
             let (mut cpu, mut took, mut last) = (0.0, 0.0, 0.0);
             // A window counts with the pause after it.
             while windows.number() < 20 {
-                let load = if rng.u8(0..10) < 3 { 0.0 } else { rng.f64() };
-                let passed = windows.until.duration_since(now).as_secs_f64();
+                let percent = if rng.u8(0..10) < 3 {
+                    0
+                } else {
+                    rng.u32(0..100)
+                };
+                let passed = windows.until.duration_since(now);
                 let mut runs = 0;
                 if windows.is_open() {
-                    runs = (15_000.0 * load * passed) as u64;
+                    let millis = passed.as_secs() * 1_000 + u64::from(passed.subsec_millis());
+                    runs = 15 * millis * u64::from(percent) / 100;
                     last = windows.run().as_secs_f64() * runs as f64;
                     took += last;
                     cpu += last;
                 }
-                cpu += load * passed;
+                cpu += f64::from(percent) / 100.0 * passed.as_secs_f64();
                 let _ = after(&mut windows, &mut now, cpu, runs);
             }
             let nothing = NOTHING * now.duration_since(begun).as_secs_f64();
