@@ -125,5 +125,17 @@ fn tasks_are_told(app: App, compiled: bool) -> Result<()> {
     ensure!(background == (0, 0), "{:?}", score.samples);
     // A collection between the making of a task and its work hides who made it.
     ensure!(score.calls.right * 100 >= score.calls.total * 98, "{score}");
+    // Wakes tell the same of many, but not of tasks that nobody waits for.
+    let calls = ended
+        .out
+        .iter()
+        .filter(|line| line.contains(r#""role":"client""#));
+    let made = calls.filter(|line| line.contains("counts-") && line.contains(MADE));
+    let made = made.count();
+    ensure!(
+        made * 100 >= score.calls.total * 98,
+        "{made} of {} calls were given to who made the task",
+        score.calls.total
+    );
     Ok(())
 }
