@@ -127,6 +127,11 @@ impl Conn {
                 head,
                 moved,
             } => {
+                // What it wrote before is answered, so that it was read, seen or not: were it read now, it would be taken
+                // for what is written now, if both say the same.
+                if direction == Direction::Write && open.is_empty() {
+                    links.forget(&side.endpoint);
+                }
                 let begun = side.begin(tgid, direction, head, moved, links, seq());
                 open.push_back(Open {
                     seq: begun.seq,
