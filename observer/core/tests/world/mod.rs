@@ -109,6 +109,11 @@ impl World {
         header
     }
 
+    /// The next record has the time of the last one.
+    fn rewind(&mut self) {
+        self.now -= STEP;
+    }
+
     pub fn process(&mut self, tgid: u32, service: &str) {
         self.inputs.push(Fed::Process(ProcessFacts {
             tgid: Tgid(tgid),

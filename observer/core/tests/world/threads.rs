@@ -56,6 +56,14 @@ impl World {
         self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
+    /// What the runtime keeps of a thread that does something next: told with the time of that.
+    pub fn heap(&mut self, tgid: u32, tid: u32, heap: abi::Heap) {
+        let header = self.header(abi::kind::HEAP, 0, tgid, tid, size_of::<abi::Heap>());
+        self.rewind();
+        let record = abi::Heap { header, ..heap };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
     /// A value passes between goroutines (`abi::passed`).
     pub fn passed(&mut self, tgid: u32, tid: u32, passed: abi::Passed) {
         let len = size_of::<abi::Passed>();
