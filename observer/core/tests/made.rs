@@ -296,7 +296,8 @@ fn step() -> impl Strategy<Value = Step> {
 fn play(steps: &[Step]) -> Jvm {
     const DONE: u8 = 2;
     let mut jvm = Jvm::proven();
-    let (mut queue, mut at): (Vec<(u64, usize)>, BTreeMap<usize, (usize, u8)>) = Default::default();
+    let mut queue: Vec<(u64, usize)> = Vec::new();
+    let mut at: BTreeMap<usize, (usize, u8)> = BTreeMap::new();
     for step in steps {
         match *step {
             Step::Turn(lane) if jvm.open[lane] == 0 => jvm.reads(lane),

@@ -30,7 +30,7 @@
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //! | `inference` | 7 | what requests usually have done, and when; told beside an abstention, and decides nothing |
 //!
-//! `acts` hears what threads and executions do, `taking` takes subjects in. `trust` compares them with each other, process by process; `due` says when a subject can be decided, `evidence` asks each kind,
+//! `keepers` knows which processes keep threads for what is to run next. `acts` hears what threads and executions do, `taking` takes subjects in. `trust` compares them with each other, process by process; `due` says when a subject can be decided, `evidence` asks each kind,
 //! `decide` weighs what they say, `story` tells it.
 //!
 //! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
@@ -52,6 +52,7 @@ mod given;
 mod handed;
 mod inference;
 mod items;
+mod keepers;
 mod logged;
 mod made;
 mod mounted;
