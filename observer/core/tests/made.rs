@@ -349,12 +349,14 @@ proptest! {
     fn no_call_is_given_to_a_request_that_did_not_make_it(
         steps in proptest::collection::vec(step(), 1..120),
     ) {
-        let told = play(&steps).told();
-        let served = told.exchanges(Role::Server);
-        for call in told.exchanges(Role::Client) {
-            let Some(request) = call.request else { continue };
-            let owner = served.iter().find(|s| s.id == request).unwrap();
-            prop_assert_eq!(owner.target.rsplit('/').next(), call.target.rsplit('/').next());
-        }
+        prop_assert_eq!(play(&steps).told().misgiven(), []);
+    }
+
+    #[test]
+    fn nor_if_records_are_lost(
+        steps in proptest::collection::vec(step(), 1..120),
+        lost in proptest::collection::vec(any::<prop::sample::Index>(), 1..12),
+    ) {
+        prop_assert_eq!(play(&steps).w.told_without(&lost).misgiven(), []);
     }
 }
