@@ -115,6 +115,9 @@ pub const PATIENCE: u64 = 30_000_000_000;
 /// can be believed, nanoseconds.
 const PROOF_PATIENCE: u64 = 5_000_000_000;
 
+/// Calls of a process to itself that are made for each other, at most.
+const MAX_REMOVE: usize = 8;
+
 /// Everything that attribution knows.
 #[derive(Debug, Default)]
 pub struct Attributor {
@@ -219,6 +222,10 @@ impl Attributor {
                 None => self.turns.unseen(begun.tgid, begun.moved.tid, begun.file),
             }
             self.events.began(begun);
+            let asked = begun.other_end.and_then(|call| self.waiting_at(call));
+            let asked = asked.map(|at| &self.waiting[at]);
+            let own = asked.filter(|call| call.tgid == begun.tgid);
+            let own = own.map(|call| call.seq);
             let process = self
                 .processes
                 .entry(begun.tgid)
@@ -226,7 +233,7 @@ impl Attributor {
             if let Some(interrupted) = held.interrupted {
                 process.break_claim(interrupted, served::Broken::Interleaved);
             }
-            process.serve(begun, held.claim);
+            process.serve(begun, held.claim, own);
         }
     }
 
@@ -332,6 +339,7 @@ impl Attributor {
             let inferred = self.infer(&subject, &decision, now);
             if let Some(process) = self.processes.get_mut(&subject.tgid) {
                 process.trust.note(&decision.compared);
+                process.called(subject.seq, decision.owner.map(|owner| owner.request));
             }
             self.note_handed(&subject, &decision);
             if self.explain == Some(subject.seq) {
@@ -402,6 +410,22 @@ impl Attributor {
     #[must_use]
     pub fn served(&self, tgid: Tgid, seq: Seq) -> Option<&Served> {
         self.processes.get(&tgid)?.served(seq)
+    }
+
+    /// Whether a request of a process is a call that it made itself for the request `asker`, at some remove.
+    pub fn is_made_for(&self, tgid: Tgid, request: &Served, asker: Seq) -> bool {
+        let mut at = request;
+        for _ in 0..MAX_REMOVE {
+            match at.asker {
+                Some(by) if by == asker => return true,
+                Some(by) => match self.served(tgid, by) {
+                    Some(served) => at = served,
+                    None => return false,
+                },
+                None => return false,
+            }
+        }
+        false
     }
 
     fn forget(&mut self, now: KernelNanos) {

@@ -17,7 +17,7 @@ use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::judged::counts::Cell;
 use crate::judged::{
     Candidate, Exchange, ExchangeId, Explanation, Finding, Judged, Log, LogContext, LogId, Loss,
-    LossKind, Role, Sampling, Shares, SubjectId, Summary, share,
+    LossKind, Reason, Role, Sampling, Shares, SubjectId, Summary, share,
 };
 use crate::message::Protocol;
 use crate::redact::redact;
@@ -210,19 +210,28 @@ impl Teller {
     fn call(&mut self, attributor: &Attributor, by: By, call: Call, decision: Decision) -> Judged {
         let served = |request: Seq| attributor.served(by.tgid, request);
         let owner = decision.owner.and_then(|o| served(o.request));
-        let same: Vec<&Carrier> = decision
-            .same_trace
-            .iter()
-            .filter_map(|r| Some(&*served(*r)?.carrier))
-            .collect();
+        let same = decision.same_trace.iter().filter_map(|r| served(*r));
+        // With what the process sent to itself, whoever began that goes on.
+        let (own, same): (Vec<&Served>, Vec<&Served>) = same.partition(|s| s.own);
+        let same: Vec<&Carrier> = same.into_iter().map(|s| &*s.carrier).collect();
         let outbound = &call.begun.head.carrier;
+        let asker = decision.owner.map(|o| o.request);
+        let begun_here = own
+            .iter()
+            .all(|s| asker.is_some_and(|asker| attributor.is_made_for(by.tgid, s, asker)));
         let (verdict, findings, doubt) = judge_call(&CallJudgement {
             inbound: owner.map(inbound),
             same_trace: &same,
             outbound,
-            ids_certain: decision.ids_certain,
+            ids_certain: decision.ids_certain && begun_here,
             reason: decision.attribution.reason.as_ref(),
         });
+        let doubt = match doubt {
+            Some(Reason::RecordsLost) if !begun_here => Some(Reason::SameIdTwice {
+                candidates: own.iter().map(|served| ExchangeId(served.seq)).collect(),
+            }),
+            doubt => doubt,
+        };
         let same_format = owner.is_none_or(|s| shares_format(inbound(s), outbound));
         let same_execution = decision.owner.is_some_and(|o| o.same_execution);
         let trace = owner.and_then(|s| trace_of(inbound(s)));
