@@ -356,6 +356,7 @@ pub fn summary() -> Summary {
         sampling: Some(Shares {
             lowest: 0.25,
             last: 0.5,
+            log_writes_left_out: 1_204,
         }),
         records: 51_320,
         counted: counted(),

@@ -21,6 +21,7 @@ use rustix::system::uname;
 use crate::budget::Governor;
 use crate::cli::args::{DetailArgs, Output};
 use crate::cli::exit::Exit;
+use crate::cli::export::HealPlan;
 use crate::cli::plan::{ShowPlan, WatchPlan};
 use crate::facts::{Enrich, Proc};
 use crate::kernel::{self, Capture, CaptureConfig, CaptureError, SpawnError, Spawned, WatchError};
@@ -259,6 +260,7 @@ fn capture_config(plan: &WatchPlan) -> CaptureConfig {
         all: plan.selection.all,
         all_execs: plan.selection.has_rules(),
         types: plan.types.clone(),
+        sample_logs: !(plan.show.lines || plan.heal.as_ref().is_some_and(HealPlan::exports_logs)),
         ..CaptureConfig::default()
     }
 }

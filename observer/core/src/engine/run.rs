@@ -117,8 +117,13 @@ impl Stages {
                 self.pipe(key, record, data);
             }
             Content::Log => {
-                self.relays
-                    .wrote(record.tgid, pipe, data.payload, record.time);
+                if data.left_out {
+                    self.teller.log_left_out();
+                    self.relays.left_out(record.tgid, pipe, record.time);
+                } else {
+                    self.relays
+                        .wrote(record.tgid, pipe, data.payload, record.time);
+                }
                 self.log(record, data, fd);
             }
             Content::Nothing => {}
@@ -297,7 +302,7 @@ impl Stages {
 
     fn log_lines(&mut self, lines: &mut Vec<LogLine>, tgid: Tgid, file: FileId, fd: i32) {
         for line in lines.drain(..) {
-            if self.relays.is_relayed(tgid, &line.text) {
+            if self.relays.is_relayed(tgid, &line.text, line.moved.time) {
                 continue;
             }
             let source = self.files.source(file, fd);

@@ -43,6 +43,8 @@ pub(super) struct Teller {
     /// A share of connections that was not told yet.
     share: Option<f64>,
     shares: Option<Shares>,
+    /// Writes to logs that were left out.
+    log_writes_left_out: u64,
 }
 
 /// Who did something, and when.
@@ -68,6 +70,7 @@ impl Teller {
             lost: HashMap::new(),
             share: None,
             shares: None,
+            log_writes_left_out: 0,
         }
     }
 
@@ -153,6 +156,11 @@ impl Teller {
             self.share = Some(share);
             self.shares = Some(Shares::with(self.shares, share));
         }
+    }
+
+    /// A write to a log is left out with the connection that its thread served.
+    pub(super) fn log_left_out(&mut self) {
+        self.log_writes_left_out += 1;
     }
 
     /// Tells which share of connections is observed, if that has changed.
@@ -418,7 +426,10 @@ impl Teller {
             not_observed: tally.unobserved(),
             unreadable: tally.unreadable(),
             losses,
-            sampling: self.shares,
+            sampling: self.shares.map(|shares| Shares {
+                log_writes_left_out: self.log_writes_left_out,
+                ..shares
+            }),
             records,
             counted: tally.counted(),
         }
