@@ -11,10 +11,10 @@ use super::names::Names;
 use crate::attribution::{Attributor, Call, Decision, Doer, Line, Served, Story, Subject, Work};
 use crate::context::line::LineId;
 use crate::context::{Carrier, TraceId};
-use crate::exchange::{Begun, Ended};
+use crate::exchange::{Begun, Ended, Malformed};
 use crate::facts::{PeerFacts, ProcessFacts};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
-use crate::judged::counts::Cell;
+use crate::judged::counts::{Cell, Unread};
 use crate::judged::{
     Candidate, Exchange, ExchangeId, Explanation, Finding, Judged, Log, LogContext, LogId, Loss,
     LossKind, Reason, Role, Sampling, Shares, SubjectId, Summary, share,
@@ -93,6 +93,17 @@ impl Teller {
     pub(super) fn not_observed(&mut self, tgid: Tgid, protocol: Protocol) {
         let service = self.names.of(tgid);
         self.counter.not_observed(service, protocol);
+    }
+
+    pub(super) fn malformed(&mut self, malformed: &Malformed) {
+        let service = self.names.of(malformed.tgid);
+        let unread = Unread {
+            role: malformed.role,
+            message: malformed.message,
+            flaw: malformed.flaw,
+        };
+        self.counter
+            .unreadable(service, &malformed.endpoint.peer, unread);
     }
 
     pub(super) fn lost(
@@ -385,6 +396,7 @@ impl Teller {
             verdict: None,
             findings: Vec::new(),
             unfinished: ended.and_then(|e| e.outcome.err()),
+            flaw: ended.and_then(|e| e.flaw),
             until: ended.map(|e| self.config.anchor.wall(e.time)),
             identity: begun.sighting.identity(self.config.anchor),
         }
@@ -421,6 +433,7 @@ impl Teller {
             verdicts: totals.calls,
             log_verdicts: totals.lines,
             not_observed: tally.unobserved(),
+            unreadable: tally.unreadable(),
             losses,
             sampling: self.shares.map(|shares| Shares {
                 log_writes_left_out: self.log_writes_left_out,

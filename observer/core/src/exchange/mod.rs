@@ -19,7 +19,7 @@ use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::counts::LeftOut;
 use crate::judged::{Role, Unfinished};
-use crate::message::{Moved, Protocol, RequestHead};
+use crate::message::{Flaw, MessageKind, Moved, Protocol, RequestHead};
 use crate::record::{Direction, End};
 use crate::stream::Chunk;
 
@@ -58,6 +58,23 @@ pub enum ExchangeEvent {
         /// A process that uses the connection.
         tgid: Tgid,
     },
+    /// A message could not be read.
+    Malformed(Malformed),
+}
+
+/// A message that breaks the rules of HTTP.
+#[derive(Debug)]
+pub struct Malformed {
+    /// A process that uses the connection.
+    pub tgid: Tgid,
+    /// Side that it is on.
+    pub role: Role,
+    /// Both ends.
+    pub endpoint: Arc<Endpoint>,
+    /// Which message.
+    pub message: MessageKind,
+    /// What is wrong with it.
+    pub flaw: Flaw,
 }
 
 /// An exchange whose request is known.
@@ -96,6 +113,8 @@ pub struct Ended {
     pub time: KernelNanos,
     /// Who moved the complete response, or why there is none.
     pub outcome: Result<Moved, Unfinished>,
+    /// What is wrong, if it ended because a message could not be read.
+    pub flaw: Option<Flaw>,
     /// The thread that ended an unfinished exchange by closing the connection.
     pub closed_by: Option<Tid>,
 }
