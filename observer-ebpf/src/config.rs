@@ -13,6 +13,7 @@ static CONFIG: Global<Config> = Global::new(Config {
     policy_bits: 1,
     turn_budget: 0,
     log_bytes: 0,
+    sample_logs: 0,
     pipe_read_bytes: 0,
     fetches: 0,
 });

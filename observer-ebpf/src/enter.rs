@@ -17,7 +17,7 @@ use crate::{
     maps::{FileState, LEFT_OUT, PENDING, ThreadState, UNREPORTED, VECTOR},
     mem,
     regs::Regs,
-    report::{advance, ignored, position, report},
+    report::{advance, ignored, position, report, report_bare},
     ring, sample,
     thread::Thread,
     vector::{self, MAX_MOVED},
@@ -37,6 +37,8 @@ const SPLICE_F_NONBLOCK: u64 = 0x2;
 
 /// Bit of [`ThreadState::flags`] above the `data_flag`s: the call discards what it receives.
 pub const NO_PAYLOAD: u32 = 0x100;
+/// Bit of [`ThreadState::flags`] above the `data_flag`s: what it writes to a log is left out.
+const LOG_LEFT_OUT: u32 = 0x200;
 
 /// The current thread and what its system call `number` does, if that is to be looked at.
 #[inline(always)]
@@ -164,6 +166,9 @@ pub fn prepare(
         Direction::Write
     };
     let state = sample::current(&file, state, direction, sampling)?;
+    if is_socket(state.class.get()) {
+        sample::note_served(thread, state, sampling);
+    }
     if may_be_noted && state.bits.get() & LEFT_OUT != 0 {
         sample::note(thread, fd, sampling, reads);
         return None;
@@ -191,6 +196,9 @@ pub fn prepare(
     }
     if !reads {
         thread.flags |= u32::from(data_flag::WRITE);
+        if sample::leaves_out_log(thread, state, &file, sampling) {
+            thread.flags |= LOG_LEFT_OUT;
+        }
         let pipe = state.class.get() == class::PIPE;
         if thread.call & call::FAMILY == call::WRITES && pipe && file.pipe_empty() {
             thread.flags |= u32::from(data_flag::PIPE_EMPTY);
@@ -280,6 +288,11 @@ fn begin(caller: Thread, regs: u64, thread: &mut ThreadState, state: &FileState)
     piece.pos.set(thread.pos);
     piece.len.set(offered);
     let reported = match vector {
+        _ if thread.flags & LOG_LEFT_OUT != 0 => {
+            piece.flags.set(piece.flags.get() | data_flag::LEFT_OUT);
+            report_bare(piece);
+            offered
+        }
         None => report(state, piece),
         Some(_) => vector::report_range(piece, 0, offered),
     };

@@ -89,6 +89,12 @@ impl OpenFile {
         self.flags & O_NONBLOCK != 0
     }
 
+    /// Whether what is written to it is appended.
+    #[inline(always)]
+    pub fn appends(&self) -> bool {
+        self.flags & O_APPEND != 0
+    }
+
     /// Whether nothing can be written to it.
     #[inline(always)]
     pub fn read_only(&self) -> bool {

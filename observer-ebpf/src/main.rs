@@ -17,7 +17,7 @@
 //! fetch, and structures are read at offsets that userspace takes from the kernel's BTF
 //! ([`config`]), so that one object serves every kernel and architecture of the same byte order.
 //!
-//! Besides, `node_given`, `node_taken`, `go_branch`, `go_take`, `go_sent`, `go_received`, `go_queued`, `go_cleared`, `python_given`, `python_taken`, `python_appended`, `python_popped`, `tokio_branch` and `tokio_wake` are put into single processes as uprobes (3.5 and later; what they
+//! Besides, `node_given`, `node_taken`, `go_branch`, `go_take`, `go_sent`, `go_received`, `go_queued`, `go_cleared`, `python_given`, `python_taken`, `python_appended`, `python_popped`, `greenlet_begun`, `greenlet_ended`, `tokio_branch` and `tokio_wake` are put into single processes as uprobes (3.5 and later; what they
 //! use is newer: 5.12).
 //!
 //! # Order of the checks

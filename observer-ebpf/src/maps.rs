@@ -107,6 +107,8 @@ pub struct ThreadState {
     pub left_out: u32,
     /// The descriptor of that connection.
     pub left_out_fd: i32,
+    /// Not 0: the connection that the thread served last is left out while [`Control::sampling`] is this.
+    pub serves_left_out: u32,
 }
 
 /// [`ThreadState::bits`]: a call whose return is to be looked at is in flight.

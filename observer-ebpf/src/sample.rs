@@ -4,9 +4,10 @@
 //! after the share or the window of time has changed: then what was before is complete, and what comes begins with a head. One
 //! that is taken up is described as if it had not been seen before, since nobody has counted its bytes meanwhile.
 
-use observer_abi::lot;
+use observer_abi::{class, lot};
 
 use crate::{
+    config::setting,
     file::{Direction, OpenFile, is_socket, state_at},
     maps::{
         ANNOUNCED, CLIENT, CONTROL, FileState, IGNORED, LEFT_OUT, NO_TURN, REDRAW, ThreadState,
@@ -99,6 +100,34 @@ pub fn leave_out(state: &FileState, direction: Direction) {
     // The next request begins when the direction has changed twice.
     state.turn.set(direction as u8);
     state.bits.set(bits);
+}
+
+/// Notes whether the socket that the thread moves bytes on is a connection that it serves, and left out.
+#[inline(always)]
+pub fn note_served(thread: &mut ThreadState, state: &FileState, sampling: u32) {
+    let bits = state.bits.get();
+    if bits & CLIENT == 0 {
+        thread.serves_left_out = if bits & LEFT_OUT != 0 { sampling } else { 0 };
+    }
+}
+
+/// Whether what the thread writes to `file` is a log's, and left out with the connection that the thread served last: nothing
+/// of it would be given to a request.
+#[inline(always)]
+pub fn leaves_out_log(
+    thread: &ThreadState,
+    state: &FileState,
+    file: &OpenFile,
+    sampling: u32,
+) -> bool {
+    if sampling == 0 || thread.serves_left_out != sampling || setting!(sample_logs) == 0 {
+        return false;
+    }
+    match state.class.get() {
+        class::LOG | class::TTY => true,
+        class::PIPE => thread.fd == 1 || thread.fd == 2 || file.appends(),
+        _ => false,
+    }
 }
 
 /// Notes that the call in flight, on descriptor `fd`, is about a connection that is left out.

@@ -70,6 +70,7 @@ fn born(tgid: u32, tid: u32) {
         state.waited = 0;
         state.ring = 0;
         state.left_out = 0;
+        state.serves_left_out = 0;
     }
     if tgid == parent {
         started(pid_tgid, tid);
@@ -96,12 +97,7 @@ fn started(pid_tgid: u64, tid: u32) {
     };
     let len = size_of::<Started>() as u32;
     entry.write(Started {
-        task: Task {
-            header: ring::header(kind::SPAWN, len, pid_tgid, ring::now()),
-            tgid,
-            tid,
-            comm: bpf_get_current_comm().unwrap_or([0; 16]),
-        },
+        task: task(kind::SPAWN, len, pid_tgid, (tgid, tid)),
         execution,
         runtime: runtime::JAVA,
         reserved: [0; 7],
@@ -166,11 +162,18 @@ pub fn send(kind: u8, pid_tgid: u64, tgid: u32, tid: u32) {
         return;
     };
     let len = size_of::<Task>() as u32;
-    entry.write(Task {
+    entry.write(task(kind, len, pid_tgid, (tgid, tid)));
+    entry.submit(ring::wakeup());
+}
+
+/// What a record of `len` bytes begins with, of what the current thread, `pid_tgid`, did to the thread `tid` of the process
+/// `tgid`.
+#[inline(always)]
+fn task(kind: u8, len: u32, pid_tgid: u64, (tgid, tid): (u32, u32)) -> Task {
+    Task {
         header: ring::header(kind, len, pid_tgid, ring::now()),
         tgid,
         tid,
         comm: bpf_get_current_comm().unwrap_or([0; 16]),
-    });
-    entry.submit(ring::wakeup());
+    }
 }

@@ -45,6 +45,7 @@ impl Thread {
             state.waited = 0;
             state.ring = 0;
             state.left_out = 0;
+            state.serves_left_out = 0;
         }
         if !self.of_generation(state) {
             state.ring = 0;

@@ -135,6 +135,8 @@ pub struct Config {
     pub turn_budget: u32,
     /// Bytes of payload captured of one write to a log or terminal.
     pub log_bytes: u32,
+    /// Not 0: what threads log is left out with the connections that they serve.
+    pub sample_logs: u32,
     /// Bytes of payload captured of one read from a pipe.
     pub pipe_read_bytes: u32,
     /// Not 0 if atomic additions can return what was there before (Linux 5.12).
@@ -428,7 +430,7 @@ impl CpuState {
 }
 
 const _: () = {
-    assert!(size_of::<Config>() == 32);
+    assert!(size_of::<Config>() == 36);
     assert!(size_of::<Registers>() == 60);
     assert!(size_of::<Offsets>() == 37 * 4);
     assert!(size_of::<Policy>() == 32);

@@ -195,6 +195,8 @@ pub mod data_flag {
     pub const MORE: u8 = 8;
     /// A read met the end of the stream (returned 0).
     pub const EOF: u8 = 16;
+    /// A write to a log, by a thread that last served a connection which is left out: so is what it writes, on purpose.
+    pub const LEFT_OUT: u8 = EOF;
     /// A read failed for good (for example `ECONNRESET`); [`Data::errno`](super::Data::errno) says why.
     pub const ERROR: u8 = 32;
     /// A pipe was empty when this write began: everything written before has been read.

@@ -189,30 +189,35 @@ fn tell_copied(address: u64, pid_tgid: u64) -> i32 {
     let Some(layout) = layout_of(pid_tgid) else {
         return 0;
     };
-    if !is_context(layout, address) {
-        return 0;
+    if is_context(layout, address) {
+        tell_begun(layout, pid_tgid, address, runtime::PYTHON);
     }
+    0
+}
+
+/// Tells that at `address` the execution begins of which `runtime` is the kind, made by the one that runs.
+#[inline(always)]
+fn tell_begun(layout: &Layout, pid_tgid: u64, address: u64, runtime: u8) {
     let parent = current(layout, pid_tgid);
-    let parent = match parent.runtime {
-        runtime::PYTHON => parent.id,
-        _ => 0,
-    };
     let Some(generation) = renew(pid_tgid, address) else {
-        return 0;
+        return;
     };
     let Some(mut entry) = ring::reserve_unsequenced::<Branch>() else {
-        return 0;
+        return;
     };
     let len = size_of::<Branch>() as u32;
     entry.write(Branch {
         header: ring::unsequenced(kind::BRANCH, len, pid_tgid, ring::now()),
         child: identity(address, generation),
-        parent,
-        runtime: runtime::PYTHON,
+        parent: if parent.runtime == runtime {
+            parent.id
+        } else {
+            0
+        },
+        runtime,
         reserved: [0; 7],
     });
     entry.submit(ring::wakeup());
-    0
 }
 
 /// The context at `address` ends: what will be there is another one, however it began.

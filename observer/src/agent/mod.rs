@@ -36,6 +36,7 @@ use crate::cli::agent::{
     AgentArgs, AgentPlan, KubernetesMode, KubernetesPlan, Listen, ReadError, load,
 };
 use crate::cli::exit::Exit;
+use crate::cli::export::HealPlan;
 use crate::facts::Enrich;
 use crate::heal;
 use crate::kernel::CaptureConfig;
@@ -134,6 +135,7 @@ pub fn run(args: &AgentArgs) -> Result<Exit, Error> {
         capture: CaptureConfig {
             all_execs: true,
             types: plan.btf.clone(),
+            sample_logs: !plan.heal.as_ref().is_some_and(HealPlan::exports_logs),
             ..CaptureConfig::default()
         },
         chooser: Box::new(ByRules::new(current, directory.clone())),

@@ -8,6 +8,7 @@
 //! ```
 
 mod host;
+mod pressure;
 mod regulator;
 mod toll;
 mod usage;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use host::Host;
 use observer_core::engine::Input;
+use pressure::{Pressure, Ring};
 pub use regulator::Ceiling;
 use regulator::{ALL, Load, Regulator, share};
 use toll::Toll;
@@ -32,12 +34,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// For how long a connection is observed, or not, where only a share is, seconds. By the wall clock, so that all hosts
 /// draw the same lots at the same time. A connection that is taken up loses one request.
 const WINDOW: u64 = 10;
-
-/// How long a smaller share is given to show in the ring.
-const SETTLE: Duration = Duration::from_millis(250);
-
-/// The part of the ring that may have waited in it at one look.
-const FULL: f64 = 0.5;
 
 /// The budget in force, which a reload replaces.
 #[derive(Debug)]
@@ -117,9 +113,7 @@ pub struct Governor {
     host: Host,
     toll: Toll,
     regulator: Regulator,
-    /// Records lost so far.
-    lost: u64,
-    pressed: Instant,
+    pressure: Pressure,
     last: Ceiling,
     told: u32,
     window: u16,
@@ -137,8 +131,7 @@ impl Governor {
             host: Host::now(),
             toll: Toll::new(),
             regulator: Regulator::default(),
-            lost: 0,
-            pressed: now,
+            pressure: Pressure::default(),
             last: Ceiling::Cpu,
             told: ALL,
             window: window(),
@@ -157,10 +150,15 @@ impl Governor {
         let budget = self.limits.get();
         if budget.cpu != CpuBudget::Off {
             self.toll.look(capture);
-            if self.is_pressed(capture) {
+            let ring = Ring {
+                progress: capture.progress(),
+                size: capture.ring_bytes(),
+                lost: capture.ring_lost(),
+            };
+            if let Some(times) = self.pressure.look(ring, Instant::now()) {
                 over(Ceiling::Ring);
                 self.last = Ceiling::Ring;
-                self.regulator.press();
+                self.regulator.press(times);
             }
         }
         let elapsed = self.looked.elapsed();
@@ -172,19 +170,6 @@ impl Governor {
             }
         }
         self.tell(&budget)
-    }
-
-    /// Whether the ring is about to be too small for what is observed, or was.
-    fn is_pressed(&mut self, capture: &Capture) -> bool {
-        let filled = capture.filled() > FULL;
-        let lost = capture.ring_lost();
-        let pressed = filled || lost > self.lost;
-        self.lost = lost;
-        if !pressed || self.pressed.elapsed() < SETTLE {
-            return false;
-        }
-        self.pressed = Instant::now();
-        true
     }
 
     fn load(&mut self, elapsed: Duration) -> Load {

@@ -141,9 +141,9 @@ impl Regulator {
         over
     }
 
-    /// The kernel's ring is about to be too small, or was.
-    pub fn press(&mut self) {
-        self.fall(1);
+    /// The kernel's ring is about to be too small, or was: so many times too much is written to it.
+    pub fn press(&mut self, times: f64) {
+        self.fall(halves(times));
         self.calm = 0;
     }
 
@@ -342,7 +342,7 @@ mod tests {
         let mut pressed = Vec::new();
         for second in 0..400 {
             if regulator.keep == ALL {
-                regulator.press();
+                regulator.press(2.0);
                 pressed.push(second);
             }
             regulator.look(&load(regulator.keep, 0.1, 1.0), &half());
@@ -388,7 +388,7 @@ mod tests {
             let mut regulator = Regulator::default();
             for (own, spare, resident, pressed) in uses {
                 if pressed {
-                    regulator.press();
+                    regulator.press(2.0);
                 }
                 regulator.look(&Load { own, probes: own / 2.0, spare, cpus: 64.0, resident }, &budget);
                 prop_assert!((LEAST..=ALL).contains(&regulator.keep));

@@ -89,6 +89,15 @@ pub struct HealPlan {
     pub otlp: Option<OtlpPlan>,
 }
 
+impl HealPlan {
+    /// Whether log lines are exported: then none is to be left out.
+    #[must_use]
+    pub fn exports_logs(&self) -> bool {
+        let exported = self.otlp.as_ref().map(|otlp| &otlp.signals);
+        exported.is_some_and(|signals| signals.contains(&Signal::Logs))
+    }
+}
+
 /// Where to export to, as far as the command line says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OtlpPlan {

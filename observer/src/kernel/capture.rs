@@ -1,6 +1,6 @@
 //! The capture: everything of the kernel edge behind one type.
 
-use std::{cell::Cell, io, time::Duration};
+use std::{io, time::Duration};
 
 use aya::{Ebpf, maps::MapError, programs::ProgramError};
 use observer_abi::control::Layout;
@@ -12,7 +12,7 @@ use super::{
     attach::{attach, run_stats},
     feedback::PolicyTable,
     object,
-    ring::Ring,
+    ring::{self, Progress, Ring},
     runtimes::{Calls, CompiledTable, RuntimeTable},
     select,
     stats::{self, CpuCounters, Misses, ProgramStats},
@@ -45,11 +45,13 @@ pub struct Capture {
     counters: CpuCounters,
     misses: Misses,
     status: Vec<ProbeStatus>,
-    ring_lost: Cell<u64>,
     object: Ebpf,
 }
 
 impl Capture {
+    /// How often [`drain_part`](Self::drain_part) hands out a part of a full ring.
+    pub const PARTS: u32 = ring::PARTS;
+
     /// Loads and attaches the probes. Nothing is reported before [`watch`](Self::watch), unless
     /// `config` says that everything is.
     ///
@@ -71,7 +73,6 @@ impl Capture {
             counters: CpuCounters::open(&mut object)?,
             status: attach(&mut object, &features)?,
             misses: Misses::open(&object),
-            ring_lost: Cell::new(0),
             object,
         })
     }
@@ -209,6 +210,12 @@ impl Capture {
         self.ring.drain(record)
     }
 
+    /// As [`drain`](Self::drain), but a part of a flood at a time: a ring that was full is empty after
+    /// [`PARTS`](Self::PARTS). False if that was all that there is.
+    pub fn drain_part(&mut self, record: impl FnMut(&[u8])) -> bool {
+        self.ring.drain_part(record)
+    }
+
     /// Tells the probes what is wanted of one description, or of a process.
     pub fn apply(&self, feedback: Feedback) {
         match feedback {
@@ -234,21 +241,25 @@ impl Capture {
     /// reported is lost without a count of its own.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        let lost = self.counters.sum().lost;
-        self.ring_lost.set(lost);
-        lost + self.misses.sum()
+        self.ring_lost() + self.misses.sum()
     }
 
-    /// Records for which the ring had no room, as known when [`lost`](Self::lost) was asked last.
+    /// Records for which the ring had no room.
     #[must_use]
     pub fn ring_lost(&self) -> u64 {
-        self.ring_lost.get()
+        self.counters.sum().lost
     }
 
-    /// The part of the ring that was full at the last drain, 0–1.
+    /// How far writers and reader of the ring are.
     #[must_use]
-    pub fn filled(&self) -> f64 {
-        self.ring.filled()
+    pub fn progress(&self) -> Progress {
+        self.ring.progress()
+    }
+
+    /// How many bytes fit in the ring.
+    #[must_use]
+    pub fn ring_bytes(&self) -> u32 {
+        self.ring.size()
     }
 
     /// How long all probes have run, nanoseconds; counted only while [`aya::sys::enable_stats`] or the sysctl of the same

@@ -19,6 +19,8 @@ pub struct CaptureConfig {
     pub turn_bytes: u32,
     /// Bytes of payload captured of one write to a log or terminal.
     pub log_bytes: u32,
+    /// Where only a share of connections is observed, leave out what threads log while they serve others.
+    pub sample_logs: bool,
     /// Bytes of payload captured of one read from a pipe.
     pub pipe_read_bytes: u32,
     /// Watch every process but this one.
@@ -38,6 +40,7 @@ impl Default for CaptureConfig {
             threads: 1 << 14,
             turn_bytes: 64 << 10,
             log_bytes: 16 << 10,
+            sample_logs: true,
             pipe_read_bytes: 256,
             all: false,
             all_execs: false,

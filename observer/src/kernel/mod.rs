@@ -41,6 +41,7 @@ pub use capture::Capture;
 pub use config::CaptureConfig;
 pub use error::CaptureError;
 pub use offsets::OffsetError;
+pub use ring::Progress;
 pub use runtimes::Calls;
 pub use select::{SelectError, Selector, processes};
 pub use spawn::{SpawnError, Spawned};

@@ -114,6 +114,7 @@ fn sizes(config: &CaptureConfig) -> Sizes {
             thread_mask: threads - 1,
             policy_bits: policy.ilog2(),
             turn_budget: config.turn_bytes,
+            sample_logs: config.sample_logs.into(),
             log_bytes: config.log_bytes,
             pipe_read_bytes: config.pipe_read_bytes,
             // Told by the kernel.

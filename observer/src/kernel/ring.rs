@@ -25,6 +25,8 @@ use super::{CaptureError, shared::Shared};
 
 /// How long a busy reader sleeps between two looks at the ring.
 const NAP: Duration = Duration::from_millis(5);
+/// In how many parts a full ring is read.
+pub const PARTS: u32 = 16;
 /// Naps without a record after which the reader sleeps until the first record wakes it.
 const QUIET_NAPS: u32 = 20;
 
@@ -37,12 +39,28 @@ pub struct Ring {
     ring: RingBuf<MapData>,
     control: Shared,
     epoll: OwnedFd,
+    positions: Shared,
     size: u32,
     quiet: u32,
-    /// Bytes of the last drain.
-    drained: usize,
-    /// The most bytes of one drain since that was last asked for.
+    /// The most bytes that waited at one look since that was last asked for.
     waited: AtomicU64,
+}
+
+/// How far the ring's writers and its reader are, bytes since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Written.
+    pub written: u64,
+    /// Of these, read.
+    pub read: u64,
+}
+
+impl Progress {
+    /// How much waits to be read.
+    #[must_use]
+    pub fn waiting(self) -> u64 {
+        self.written.saturating_sub(self.read)
+    }
 }
 
 impl Ring {
@@ -66,12 +84,12 @@ impl Ring {
         epoll::add(&epoll, ring.as_fd(), epoll::EventData::new_u64(0), flags)
             .map_err(|e| failed(e.into()))?;
         Ok(Self {
-            ring,
             control: Shared::of(object, "CONTROL", size_of::<Control>())?,
+            positions: Shared::positions(ring.as_fd()).map_err(failed)?,
+            ring,
             epoll,
             size,
             quiet: 0,
-            drained: 0,
             waited: AtomicU64::new(0),
         })
     }
@@ -98,26 +116,40 @@ impl Ring {
     /// Calls `record` with every record in the ring, in order; returns how many there were. Ends
     /// after one ring's worth of bytes, so that a flood can't keep it for ever.
     pub fn drain(&mut self, mut record: impl FnMut(&[u8])) -> usize {
-        let (mut count, mut bytes) = (0, 0);
+        let mut count = 0;
+        let mut counted = |raw: &[u8]| {
+            count += 1;
+            record(raw);
+        };
+        for _ in 0..PARTS {
+            if !self.drain_part(&mut counted) {
+                break;
+            }
+        }
+        count
+    }
+
+    /// Calls `record` with [a part](PARTS) of what a full ring holds, in order. False if that was all that there is.
+    pub fn drain_part(&mut self, mut record: impl FnMut(&[u8])) -> bool {
+        let waiting = self.progress().waiting();
+        self.waited.fetch_max(waiting, Relaxed);
+        self.quiet = match waiting {
+            0 => self.quiet.saturating_add(1),
+            _ => 0,
+        };
+        let limit = (self.size / PARTS) as usize;
+        let mut bytes = 0;
         while let Some(item) = self.ring.next() {
             bytes += item.len();
             if let Some(valid) = valid(&item) {
                 record(valid);
-                count += 1;
             }
             drop(item);
-            if bytes >= self.size as usize {
-                break;
+            if bytes >= limit {
+                return true;
             }
         }
-        self.drained = bytes;
-        self.waited.fetch_max(bytes as u64, Relaxed);
-        self.quiet = if count > 0 {
-            0
-        } else {
-            self.quiet.saturating_add(1)
-        };
-        count
+        false
     }
 
     /// How many bytes fit in it.
@@ -125,9 +157,15 @@ impl Ring {
         self.size
     }
 
-    /// The part of it that was full at the last look, 0–1.
-    pub fn filled(&self) -> f64 {
-        self.drained as f64 / f64::from(self.size.max(1))
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        let at = |offset| self.positions.long(offset).map_or(0, |at| at.load(SeqCst));
+        // Read first: what is written meanwhile waits, and nothing that does not.
+        let read = at(0);
+        Progress {
+            written: at(rustix::param::page_size()),
+            read,
+        }
     }
 
     /// The most bytes that waited at one look since the last call.

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     ptr::{self, NonNull},
     sync::atomic::{AtomicU8, AtomicU32, AtomicU64},
 };
@@ -15,12 +15,13 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::CaptureError;
 
-/// The elements of an array map that was created to be mapped (`BPF_F_MMAPABLE`, Linux 5.5).
+/// The elements of an array map that was created to be mapped (`BPF_F_MMAPABLE`, Linux 5.5), or the positions of a ring.
 pub struct Shared {
     start: NonNull<u8>,
     len: usize,
-    /// Keeps the map alive.
-    _map: MapData,
+    /// The array.
+    #[expect(dead_code, reason = "kept open")]
+    map: Option<MapData>,
 }
 
 // SAFETY: the memory is reached through atomics only.
@@ -38,25 +39,24 @@ impl Shared {
             .map_err(|error| failed(io::Error::other(error)))?;
         let count = count.max_entries() as usize;
         // Elements are as far apart as their size rounded up to eight bytes.
-        let len = (count * size.next_multiple_of(8)).next_multiple_of(rustix::param::page_size());
-        // SAFETY: a new mapping, at an address that the kernel chooses.
-        let start = unsafe {
-            mmap(
-                ptr::null_mut(),
-                len,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                map.fd().as_fd(),
-                0,
-            )
-        };
-        let start = start.map_err(|error| failed(error.into()))?;
-        let start =
-            NonNull::new(start.cast()).ok_or_else(|| failed(io::ErrorKind::Other.into()))?;
+        let len = count * size.next_multiple_of(8);
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        let start = mapped(map.fd().as_fd(), len, access).map_err(failed)?;
         Ok(Self {
             start,
+            len: whole_pages(len),
+            map: Some(map),
+        })
+    }
+
+    /// Maps how far a ring's reader and its writers are, to be read alone: two pages, each of which begins with a position
+    /// (`kernel/bpf/ringbuf.c`: `struct bpf_ringbuf`). The mapping keeps the ring alive.
+    pub fn positions(ring: BorrowedFd<'_>) -> io::Result<Self> {
+        let len = 2 * rustix::param::page_size();
+        Ok(Self {
+            start: mapped(ring, len, ProtFlags::READ)?,
             len,
-            _map: map,
+            map: None,
         })
     }
 
@@ -87,6 +87,18 @@ impl Shared {
         (inside && offset.is_multiple_of(align_of::<T>()))
             .then(|| unsafe { self.start.add(offset) }.cast())
     }
+}
+
+fn whole_pages(len: usize) -> usize {
+    len.next_multiple_of(rustix::param::page_size())
+}
+
+/// Maps the first `len` bytes of a map.
+fn mapped(map: BorrowedFd<'_>, len: usize, access: ProtFlags) -> io::Result<NonNull<u8>> {
+    let len = whole_pages(len);
+    // SAFETY: a new mapping, at an address that the kernel chooses.
+    let start = unsafe { mmap(ptr::null_mut(), len, access, MapFlags::SHARED, map, 0) }?;
+    NonNull::new(start.cast()).ok_or_else(|| io::ErrorKind::Other.into())
 }
 
 impl Drop for Shared {

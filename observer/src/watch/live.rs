@@ -21,6 +21,7 @@ use crate::facts::{Enrich, Proc, Tracker};
 use crate::kernel::{Capture, ProbeState};
 use crate::runtimes::Follower;
 use crate::session::{Flow, Source};
+use crate::stderr::say;
 
 /// The longest time between two ticks.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -28,8 +29,6 @@ const PATIENCE: Duration = Duration::from_millis(20);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a command has to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(5);
-/// Bytes of one drain beyond which the ring may not have been emptied.
-const FLOOD: usize = 8 << 20;
 
 /// Why watching can't go on.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +44,7 @@ pub enum LiveError {
 /// Why a watch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Ctrl-C, or SIGTERM.
+    /// Ctrl-C, SIGTERM, or the end of the terminal.
     Signal,
     /// The time was over.
     Duration,
@@ -206,10 +205,10 @@ impl Live {
             }
             std::thread::sleep(PATIENCE);
         }
-        eprintln!(
-            "observer: the command (process {}) does not end on SIGTERM and is left running",
+        say(format_args!(
+            "the command (process {}) does not end on SIGTERM and is left running",
             command.tgid()
-        );
+        ));
     }
 
     fn change(&mut self, changes: Changes) {
@@ -314,34 +313,43 @@ impl Live {
             tracker,
             executed,
             chooser,
+            pulse,
             ..
         } = self;
         let by_rule = chooser.has_rules();
         let strict = !chooser.takes_children();
-        let (mut bytes, mut last) = (0, before);
-        capture.drain(|raw| {
-            bytes += raw.len();
-            if bytes > FLOOD {
-                last = time(raw).unwrap_or(last);
-            }
-            // Only with rules are programs of other processes reported.
-            let executed_by = executes(raw);
-            // A new program ends what the old one was, even if it is the same file.
-            ended.extend(exits(raw).or(executed_by));
-            match executed_by {
-                // Nothing is told of who is not watched, but without the record its CPU's sequence would have a
-                // hole.
-                Some(tgid) if by_rule && !tracker.knows(tgid) => {
-                    executed.push(tgid);
-                    into(Input::Record(raw));
+        let mut last = before;
+        // In a flood it is looked around more often than the ring is emptied.
+        for part in 1..=Capture::PARTS {
+            let more = capture.drain_part(|raw| {
+                if part == Capture::PARTS {
+                    last = time(raw).unwrap_or(last);
                 }
-                Some(tgid) if strict => {
-                    executed.push(tgid);
-                    tracker.record(raw, into);
+                // Only with rules are programs of other processes reported.
+                let executed_by = executes(raw);
+                // A new program ends what the old one was, even if it is the same file.
+                ended.extend(exits(raw).or(executed_by));
+                match executed_by {
+                    // Nothing is told of who is not watched, but without the record its CPU's sequence would have a
+                    // hole.
+                    Some(tgid) if by_rule && !tracker.knows(tgid) => {
+                        executed.push(tgid);
+                        into(Input::Record(raw));
+                    }
+                    Some(tgid) if strict => {
+                        executed.push(tgid);
+                        tracker.record(raw, into);
+                    }
+                    _ => tracker.record(raw, into),
                 }
-                _ => tracker.record(raw, into),
+            });
+            if !more {
+                break;
             }
-        });
+            if let Some(pulse) = pulse {
+                pulse(capture, into);
+            }
+        }
         for tgid in std::mem::take(&mut self.executed) {
             if self.chooser.wants(&self.proc.process(tgid.0)) {
                 self.watch_found(tgid);
@@ -407,8 +415,8 @@ impl Source for Live {
 
 fn say_why(ending: Option<Ending>) {
     match ending {
-        Some(Ending::Gone) => eprintln!("observer: all watched processes have ended"),
-        Some(Ending::Duration) => eprintln!("observer: the time is over"),
+        Some(Ending::Gone) => say("all watched processes have ended"),
+        Some(Ending::Duration) => say("the time is over"),
         Some(Ending::Signal | Ending::Command(_)) | None => {}
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     io::{Read, Write},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
@@ -183,4 +184,68 @@ fn connections_are_left_out_and_taken_up_again_between_exchanges() {
     );
     assert_eq!(seen.counters.probes.lost, 0);
     assert!(seen.counters.probes.ignored > 0);
+}
+
+/// A connection with one exchange, then what its server logs of it, one after the other.
+fn logging() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = fs::File::options()
+        .append(true)
+        .create(true)
+        .open(folder.path().join("log"))
+        .unwrap();
+    for n in 0..N {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(b"a").unwrap();
+        answer(client, listener.accept().unwrap().0);
+        log.write_all(format!("{n}\n").as_bytes()).unwrap();
+    }
+}
+
+/// Of each line, whether the connection before it was left out, and whether it was itself.
+fn logged(config: CaptureConfig) -> Option<Vec<(bool, bool)>> {
+    let half = |capture: &observer::kernel::Capture, _: &[Vec<u8>]| capture.sample(HALF, 7);
+    let seen = observe_with(config, logging, half)?;
+    let (mut lines, mut served, mut written) = (Vec::new(), false, 0);
+    for record in seen.decoded() {
+        match record.event {
+            Event::File(file) if file.class == Class::Tcp => served = file.left_out.is_some(),
+            Event::Data(data) if data.class == Class::Log => {
+                let text = format!("{}\n", lines.len());
+                let shown = if data.left_out { "" } else { &text };
+                assert_eq!(data.payload, shown.as_bytes());
+                assert_eq!((data.pos, data.len), (written, text.len() as u32));
+                written += u64::from(data.len);
+                lines.push((served, data.left_out));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(lines.len(), N);
+    assert_eq!(seen.counters.probes.lost, 0);
+    Some(lines)
+}
+
+#[test]
+fn what_is_logged_is_left_out_with_the_connection_that_was_served() {
+    let Some(lines) = logged(CaptureConfig::default()) else {
+        return;
+    };
+    assert!(
+        lines.iter().all(|(served, line)| served == line),
+        "{lines:?}"
+    );
+    assert!(lines.iter().any(|(served, _)| *served) && lines.iter().any(|(served, _)| !served));
+}
+
+#[test]
+fn where_lines_are_wanted_none_is_left_out() {
+    let config = CaptureConfig {
+        sample_logs: false,
+        ..CaptureConfig::default()
+    };
+    let Some(lines) = logged(config) else { return };
+    assert!(lines.iter().all(|(_, line)| !line) && lines.iter().any(|(served, _)| *served));
 }

@@ -209,6 +209,10 @@ fn at_its_limit_a_share_of_a_server_is_observed_and_nothing_is_accused() -> Resu
         summary["sampling"]["lowest"].as_f64() == Some(lowest),
         "{summary}"
     );
+    ensure!(
+        summary["sampling"]["log_writes_left_out"].as_u64() > Some(0),
+        "{summary}"
+    );
     let left_out = |o: &Value| o["protocol"] == "left-out" && o["connections"].as_u64() > Some(0);
     let not_observed = summary["not_observed"].as_array().context("no list")?;
     ensure!(not_observed.iter().any(left_out), "{not_observed:?}");

@@ -4,12 +4,12 @@
 //! greenlet is initialised by whoever makes it, and its memory is used again: what begins and what ends is counted as with
 //! contexts.
 
-use observer_abi::{Branch, control::Layout, kind, python as word, runtime};
+use observer_abi::{control::Layout, python as word, runtime};
 
-use super::{Place, generation, identity, layout_of, renew};
+use super::{Place, generation, identity, layout_of, renew, tell_begun};
 use crate::{
     execution::{Execution, published, thread_pointer},
-    mem, ring,
+    mem,
     thread::Thread,
 };
 
@@ -45,34 +45,15 @@ fn running(layout: &Layout) -> Option<u64> {
 #[inline(always)]
 pub fn begun(address: u64) {
     if let Some(thread) = Thread::watched() {
-        tell_begun(address, thread.pid_tgid);
+        tell(address, thread.pid_tgid);
     }
 }
 
 #[inline(never)]
-fn tell_begun(address: u64, pid_tgid: u64) -> i32 {
-    let Some(layout) = layout_of(pid_tgid) else {
-        return 0;
-    };
-    let Some(generation) = renew(pid_tgid, address) else {
-        return 0;
-    };
-    let parent = super::current(layout, pid_tgid);
-    let Some(mut entry) = ring::reserve_unsequenced::<Branch>() else {
-        return 0;
-    };
-    let len = size_of::<Branch>() as u32;
-    entry.write(Branch {
-        header: ring::unsequenced(kind::BRANCH, len, pid_tgid, ring::now()),
-        child: identity(address, generation),
-        parent: match parent.runtime {
-            runtime::GREENLET => parent.id,
-            _ => 0,
-        },
-        runtime: runtime::GREENLET,
-        reserved: [0; 7],
-    });
-    entry.submit(ring::wakeup());
+fn tell(address: u64, pid_tgid: u64) -> i32 {
+    if let Some(layout) = layout_of(pid_tgid) {
+        tell_begun(layout, pid_tgid, address, runtime::GREENLET);
+    }
     0
 }
 

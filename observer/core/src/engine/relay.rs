@@ -43,6 +43,8 @@ struct Pipe {
     reader: Option<Tgid>,
     /// Lines that were written before it was known who reads.
     unread: VecDeque<(KernelNanos, u64)>,
+    /// When something was written before that, and left out.
+    unseen: Option<KernelNanos>,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +53,8 @@ struct Reader {
     expected: Lines,
     /// Of those, the ones that it has written on, and that were not told yet.
     relayed: Lines,
+    /// When something was written to its pipes that is left out.
+    unseen: Option<KernelNanos>,
 }
 
 /// Lines by their fingerprints, oldest first.
@@ -97,6 +101,17 @@ impl Relays {
         }
     }
 
+    /// A process wrote to its log something that is left out; the log is the pipe `pipe` if it is one.
+    pub(super) fn left_out(&mut self, tgid: Tgid, pipe: Option<u64>, time: KernelNanos) {
+        let Some(pipe) = pipe else { return };
+        let pipe = self.pipes.get_or_insert_mut(pipe, Pipe::default);
+        let reader = pipe.reader.filter(|reader| *reader != tgid);
+        match reader.and_then(|reader| self.readers.get_mut(&reader)) {
+            Some(reader) => reader.unseen = Some(time),
+            None => pipe.unseen = Some(time),
+        }
+    }
+
     /// A process read from a pipe.
     pub(super) fn read(&mut self, tgid: Tgid, pipe: u64) {
         let pipe = self.pipes.get_or_insert_mut(pipe, Pipe::default);
@@ -105,10 +120,12 @@ impl Relays {
         for (time, print) in std::mem::take(&mut pipe.unread) {
             reader.expected.push(time, print);
         }
+        reader.unseen = reader.unseen.max(pipe.unseen.take());
     }
 
-    /// Whether an event that `tgid` logged is nothing but relayed lines; asked once for each.
-    pub(super) fn is_relayed(&mut self, tgid: Tgid, text: &str) -> bool {
+    /// Whether an event that `tgid` logged is nothing but relayed lines, or may be lines that were left out where they were
+    /// written first; asked once for each.
+    pub(super) fn is_relayed(&mut self, tgid: Tgid, text: &str, time: KernelNanos) -> bool {
         let Some(reader) = self.readers.peek_mut(&tgid) else {
             return false;
         };
@@ -118,6 +135,9 @@ impl Relays {
             lines().for_each(|print| reader.relayed.take(print));
         }
         relayed
+            || reader
+                .unseen
+                .is_some_and(|unseen| time.since(unseen) < PATIENCE)
     }
 }
 
@@ -223,13 +243,16 @@ mod tests {
     fn a_line_is_told_of_who_wrote_it_first() {
         let mut relays = Relays::default();
         relay(&mut relays, "one\ntwo\n", "one\ntwo\n", 1);
-        assert!(!relays.is_relayed(WORKER, "one"));
-        assert!(relays.is_relayed(MASTER, "two"));
-        assert!(relays.is_relayed(MASTER, "one"));
-        assert!(!relays.is_relayed(MASTER, "one"), "once written, once told");
+        assert!(!relays.is_relayed(WORKER, "one", at(1)));
+        assert!(relays.is_relayed(MASTER, "two", at(1)));
+        assert!(relays.is_relayed(MASTER, "one", at(1)));
+        assert!(
+            !relays.is_relayed(MASTER, "one", at(1)),
+            "once written, once told"
+        );
         relay(&mut relays, "three\n", "own\nthree\r\n", 2);
-        assert!(!relays.is_relayed(MASTER, "own"));
-        assert!(relays.is_relayed(MASTER, "three"));
+        assert!(!relays.is_relayed(MASTER, "own", at(2)));
+        assert!(relays.is_relayed(MASTER, "three", at(2)));
     }
 
     #[test]
@@ -237,15 +260,15 @@ mod tests {
         let mut relays = Relays::default();
         let report = r#"[x] WARNING: [pool www] child 7 said into stderr: "a "b"""#;
         relay(&mut relays, "a \"b\"\n", &format!("{report}\n"), 1);
-        assert!(relays.is_relayed(MASTER, report));
+        assert!(relays.is_relayed(MASTER, report, at(1)));
     }
 
     #[test]
     fn an_event_of_several_lines_is_relayed_as_a_whole_or_not() {
         let mut relays = Relays::default();
         relay(&mut relays, "a\n  b\n", "a\n  b\n  c\n", 1);
-        assert!(!relays.is_relayed(MASTER, "a\n  b\n  c"));
-        assert!(relays.is_relayed(MASTER, "a\n  b"));
+        assert!(!relays.is_relayed(MASTER, "a\n  b\n  c", at(1)));
+        assert!(relays.is_relayed(MASTER, "a\n  b", at(1)));
     }
 
     #[test]
@@ -254,9 +277,21 @@ mod tests {
         relays.wrote(MASTER, None, b"early\n", at(1));
         relays.wrote(WORKER, Some(PIPE), b"early\nlate\n", at(1));
         relays.read(MASTER, PIPE);
-        assert!(!relays.is_relayed(MASTER, "early"));
+        assert!(!relays.is_relayed(MASTER, "early", at(1)));
         relays.wrote(MASTER, None, b"late\n", at(12));
-        assert!(!relays.is_relayed(MASTER, "late"));
+        assert!(!relays.is_relayed(MASTER, "late", at(12)));
+    }
+
+    #[test]
+    fn what_may_have_been_left_out_where_it_was_written_first_is_nobodys() {
+        let mut relays = Relays::default();
+        relays.left_out(WORKER, Some(PIPE), at(1));
+        relays.read(MASTER, PIPE);
+        assert!(relays.is_relayed(MASTER, "unknown", at(1)));
+        assert!(!relays.is_relayed(MASTER, "own", at(12)));
+        relays.left_out(WORKER, Some(PIPE), at(20));
+        assert!(relays.is_relayed(MASTER, "unknown", at(21)));
+        assert!(!relays.is_relayed(WORKER, "seen", at(21)));
     }
 
     #[test]
@@ -266,7 +301,7 @@ mod tests {
         relays.read(WORKER, PIPE);
         relays.wrote(WORKER, Some(PIPE), b"x\n", at(1));
         relays.wrote(WORKER, Some(PIPE), b"y\n", at(1));
-        assert!(!relays.is_relayed(WORKER, "y"));
+        assert!(!relays.is_relayed(WORKER, "y", at(1)));
     }
 
     #[test]

@@ -117,8 +117,13 @@ impl Stages {
                 self.pipe(key, record, data);
             }
             Content::Log => {
-                self.relays
-                    .wrote(record.tgid, pipe, data.payload, record.time);
+                if data.left_out {
+                    self.teller.log_left_out();
+                    self.relays.left_out(record.tgid, pipe, record.time);
+                } else {
+                    self.relays
+                        .wrote(record.tgid, pipe, data.payload, record.time);
+                }
                 self.log(record, data, fd);
             }
             Content::Nothing => {}
@@ -172,6 +177,7 @@ impl Stages {
                 ExchangeEvent::Evicted { tgid } => {
                     self.lost(LossKind::Evicted, 1, self.now, Some(tgid))
                 }
+                ExchangeEvent::Malformed(malformed) => self.teller.malformed(&malformed),
                 ExchangeEvent::Lost { tgid } => self.lost(LossKind::Bytes, 1, self.now, Some(tgid)),
             }
         }
@@ -244,14 +250,17 @@ impl Stages {
         });
         (log.tgid, log.fd) = (tgid, fd);
         let mut lines = std::mem::take(&mut self.lines);
+        let was_text = log.lines.is_text();
         log.lines
             .write(&chunk(record, data), data.more, &mut |line| {
                 lines.push(line)
             });
-        if !log.lines.is_text() && !log.binary {
+        if log.lines.has_binary() && !log.binary {
             log.binary = true;
-            self.exchanges.ignore(data.file);
             self.teller.not_observed(tgid, Protocol::NotText);
+        }
+        if was_text && !log.lines.is_text() {
+            self.exchanges.ignore(data.file);
         }
         self.log_lines(&mut lines, tgid, data.file, fd);
         self.lines = lines;
@@ -293,7 +302,7 @@ impl Stages {
 
     fn log_lines(&mut self, lines: &mut Vec<LogLine>, tgid: Tgid, file: FileId, fd: i32) {
         for line in lines.drain(..) {
-            if self.relays.is_relayed(tgid, &line.text) {
+            if self.relays.is_relayed(tgid, &line.text, line.moved.time) {
                 continue;
             }
             let source = self.files.source(file, fd);

@@ -23,6 +23,8 @@ pub struct Shares {
     pub lowest: f64,
     /// The last.
     pub last: f64,
+    /// Writes to logs that were left out with the connections that their threads served.
+    pub log_writes_left_out: u64,
 }
 
 impl Shares {
@@ -32,6 +34,7 @@ impl Shares {
         Self {
             lowest: before.map_or(share, |shares| shares.lowest.min(share)),
             last: share,
+            log_writes_left_out: 0,
         }
     }
 }
@@ -56,7 +59,8 @@ mod tests {
             kept,
             Some(Shares {
                 lowest: 0.125,
-                last: 0.25
+                last: 0.25,
+                log_writes_left_out: 0,
             })
         );
     }

@@ -416,7 +416,7 @@ fn data(body: &[u8], version: u8, flags: u8) -> Result<Event<'_>, DecodeError> {
     };
     let end = if flags & data_flag::ERROR != 0 {
         Some(End::Error(f.u16(offset!(abi::Data, errno))))
-    } else if flags & data_flag::EOF != 0 {
+    } else if flags & (data_flag::EOF | data_flag::WRITE) == data_flag::EOF {
         Some(End::Eof)
     } else {
         None
@@ -441,6 +441,7 @@ fn data(body: &[u8], version: u8, flags: u8) -> Result<Event<'_>, DecodeError> {
         nonblocking: flags & data_flag::NONBLOCK != 0,
         more: flags & data_flag::MORE != 0,
         pipe_empty: flags & data_flag::PIPE_EMPTY != 0,
+        left_out: direction == Direction::Write && flags & data_flag::LEFT_OUT != 0,
         end,
         execution,
     }))

@@ -339,6 +339,8 @@ pub struct Data<'a> {
     pub more: bool,
     /// The pipe was empty when this write began.
     pub pipe_empty: bool,
+    /// Written to a log by a thread that last served a connection which is left out: so is this, on purpose.
+    pub left_out: bool,
     /// How the stream ended, if it did.
     pub end: Option<End>,
     /// The execution that made the call, where the runtime has finer ones than threads.

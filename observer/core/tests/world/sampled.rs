@@ -1,6 +1,6 @@
 //! What the probes would have told of a world if only a share of connections had been observed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::offset_of;
 
 use observer_abi as abi;
@@ -19,6 +19,7 @@ pub fn by_the_probes(inputs: &[Fed]) -> Vec<Fed> {
         window: 0,
         connections: BTreeMap::new(),
         next: TAKEN_UP,
+        serve_left_out: BTreeSet::new(),
         told: Vec::new(),
     };
     for input in inputs {
@@ -36,6 +37,8 @@ struct Probes {
     window: u16,
     connections: BTreeMap<u64, Connection>,
     next: u64,
+    /// Threads whose last served connection is left out.
+    serve_left_out: BTreeSet<u32>,
     told: Vec<Fed>,
 }
 
@@ -66,6 +69,9 @@ impl Probes {
         let Some(file) = file_of(raw) else {
             return self.told.push(Fed::Record(raw.to_vec()));
         };
+        if is_log(raw) {
+            return self.told.push(Fed::Record(self.logged(raw)));
+        }
         if raw[0] == abi::kind::FILE {
             let connection = Connection {
                 record: raw.to_vec(),
@@ -89,6 +95,12 @@ impl Probes {
             let time = &raw[offset_of!(abi::Header, time)..][..8];
             let told = connection.decide(written, (self.keep, self.window), &mut self.next, time);
             self.told.extend(told.map(Fed::Record));
+            let thread = thread_of(&raw);
+            match (connection.client, connection.left_out) {
+                (true, _) => {}
+                (false, true) => drop(self.serve_left_out.insert(thread)),
+                (false, false) => drop(self.serve_left_out.remove(&thread)),
+            }
             if connection.left_out {
                 connection.unseen[usize::from(written)] =
                     long(&raw, offset_of!(abi::Data, pos)) + u64::from(moved(&raw));
@@ -107,6 +119,21 @@ impl Probes {
             raw[size_of::<abi::Header>()..][..8].copy_from_slice(&connection.file.to_ne_bytes());
             self.told.push(Fed::Record(raw));
         }
+    }
+}
+
+impl Probes {
+    /// A write to a log: what it says is left out with the connection that its thread served last.
+    fn logged(&self, raw: &[u8]) -> Vec<u8> {
+        if !self.serve_left_out.contains(&thread_of(raw)) {
+            return raw.to_vec();
+        }
+        let mut raw = raw[..size_of::<abi::Data>()].to_vec();
+        let len = u32::try_from(raw.len()).unwrap();
+        raw[offset_of!(abi::Header, len)..][..4].copy_from_slice(&len.to_ne_bytes());
+        raw[offset_of!(abi::Header, flags)] |= abi::data_flag::LEFT_OUT;
+        raw[offset_of!(abi::Data, captured)..][..4].fill(0);
+        raw
     }
 }
 
@@ -164,6 +191,15 @@ fn file_of(raw: &[u8]) -> Option<u64> {
     // All of these have it behind the header.
     matches!(raw[0], FILE | DATA | SHORT | CLOSE | TAKE)
         .then(|| long(raw, size_of::<abi::Header>()))
+}
+
+fn is_log(raw: &[u8]) -> bool {
+    raw[0] == abi::kind::DATA && raw[offset_of!(abi::Data, class)] == abi::class::LOG
+}
+
+fn thread_of(raw: &[u8]) -> u32 {
+    let at = offset_of!(abi::Header, tid);
+    u32::from_ne_bytes(raw[at..][..4].try_into().unwrap())
 }
 
 fn long(raw: &[u8], at: usize) -> u64 {

@@ -196,11 +196,15 @@ fn lost(hits: u64) -> Tone {
 }
 
 fn sampling(shares: Shares) -> Row {
-    let text = format!(
+    let mut text = format!(
         "sampled: {} % of connections were observed at the least, {} % in the end; counts and rates are of these",
         words::percent(shares.lowest),
         words::percent(shares.last),
     );
+    if shares.log_writes_left_out > 0 {
+        let writes = words::number(shares.log_writes_left_out);
+        text += &format!("; {writes} log writes of threads that served others were left out");
+    }
     Row::new("", Tone::Plain).and(&text, Tone::Odd).wrapped(2)
 }
 
@@ -213,6 +217,10 @@ fn not_seen(summary: &Summary, rows: &mut Vec<Row>) {
             words::unobserved(other.protocol, other.connections),
             words::named(&other.namespace, &other.service)
         );
+        rows.push(Row::new("", Tone::Plain).and(&text, Tone::Odd).wrapped(2));
+    }
+    for unreadable in &summary.unreadable {
+        let text = format!("could not be read: {}", words::unreadable(unreadable));
         rows.push(Row::new("", Tone::Plain).and(&text, Tone::Odd).wrapped(2));
     }
     for loss in &summary.losses {
