@@ -1,5 +1,5 @@
-//! What telling turns of Node's event loop apart takes of a service's CPU time, by version of Node, and for which
-//! share of the time it is done by default.
+//! What telling turns of Node's event loop apart takes of a service's CPU time, by version of Node, and what following
+//! channels takes of Go's; and for which share of the time it is done by default.
 
 use std::env::{join_paths, split_paths, var_os};
 use std::ffi::OsString;
@@ -12,6 +12,7 @@ use observer::facts::{Proc, Process, process};
 use observer::kernel::{Capture, CaptureConfig};
 use observer::runtimes::windows::{Account, BUDGET, Windows};
 use observer::runtimes::{Follower, plan};
+use observer_abi::control::go;
 use observer_abi::node::RUNS;
 use observer_core::facts::Runtime;
 use observer_core::ids::Tgid;
@@ -29,43 +30,53 @@ const PRECISE: DetailArgs = DetailArgs {
     go: Detail::Precise,
 };
 
+/// What is always followed: nothing of turns, nor of channels.
+const NEITHER: DetailArgs = DetailArgs {
+    node: Detail::Off,
+    go: Detail::Off,
+};
+
 /// Requests at a time.
 const CLIENTS: usize = 16;
 /// Requests in one part of a measurement.
-const REQUESTS: usize = 1_000;
-/// Parts with and without turns, which alternate.
-const ROUNDS: u64 = 3;
+const REQUESTS: usize = 300;
+/// Pairs of parts with and without, the one before the other and the other before the one in turn: what else
+/// the machine does falls to both.
+const ROUNDS: u64 = 16;
 /// Where further programs of Node are named, separated by colons.
 const PROGRAMS: &str = "OBSERVER_NODES";
 
-/// Measures the service of Node that is installed, and those that `OBSERVER_NODES` names.
+/// Measures services of the Node that is installed, of those that `OBSERVER_NODES` names, and of Go.
 pub fn run(report: &mut Report) -> Result<()> {
     let table = report.table(
-        "Turns of Node's event loop: CPU time of the service per request",
+        "Turns of Node's event loop, channels of Go: CPU time of the service per request",
         [
-            "Node",
             "service",
             "without",
-            "turns add",
-            "ends of scopes",
+            "they add",
+            "runs of probes",
             "one takes",
-            "estimated",
+            "reckoned",
+            "they add, reckoned",
             "not watched by default",
         ],
     );
-    for folder in folders() {
-        for app in [App::EXPRESS, App::FETCH] {
-            if let Some(missing) = app.missing() {
-                table.note(format!("Not measured: {}: {missing}.", app.name));
-                continue;
-            }
-            let row = measure(app, folder.as_ref()).with_context(|| app.name.to_owned())?;
-            table.row(row);
+    let of_node = folders().into_iter().flat_map(|folder| {
+        let apps = [App::EXPRESS, App::FETCH];
+        apps.map(|app| (app, Runtime::Node, folder.clone()))
+    });
+    let of_go = [App::GO, App::GO_POOL].map(|app| (app, Runtime::Go, None));
+    for (app, runtime, folder) in of_node.chain(of_go) {
+        if let Some(missing) = app.missing() {
+            table.note(format!("Not measured: {}: {missing}.", app.name));
+            continue;
         }
+        let row = measure(app, runtime, folder.as_ref()).with_context(|| app.name.to_owned())?;
+        table.row(row);
     }
     table.note(format!(
-        "Medians of {ROUNDS} times {REQUESTS} requests with and without turns in turn, {CLIENTS} at a time. Estimated is what the observer reckons with: \
-         what running into such a probe took in its own program, times the ends of scopes that were counted.",
+        "Medians of {ROUNDS} pairs of {REQUESTS} requests, with and without in turn, {CLIENTS} at a time. What one takes is what the service takes more, by \
+         runs; reckoned is what the observer takes it for: what running into such a probe took in its own program, with what a service loses around it.",
     ));
     Ok(())
 }
@@ -78,7 +89,7 @@ fn folders() -> Vec<Option<PathBuf>> {
     std::iter::once(None).chain(folders.map(Some)).collect()
 }
 
-fn measure(app: App, folder: Option<&PathBuf>) -> Result<[String; 8]> {
+fn measure(app: App, runtime: Runtime, folder: Option<&PathBuf>) -> Result<[String; 8]> {
     let downstream = Downstream::start(Delay::UNEVEN)?;
     let path = path(folder)?;
     let service = app.start_with(downstream.address(), CLIENTS, |command| {
@@ -90,54 +101,79 @@ fn measure(app: App, folder: Option<&PathBuf>) -> Result<[String; 8]> {
     let clients = Clients::new(CLIENTS);
     let mut capture = Capture::start(CaptureConfig::default())?;
     capture.watch(tgid)?;
-    let drive = |capture: &mut Capture, seed: u64| {
-        let plan = Mix::everything().plan("turns-", REQUESTS, seed);
-        driven(capture, &clients, service.address, &plan)
-    };
-    drive(&mut capture, 0)?;
-    let stepped = plan(&process_of, Runtime::Node)
-        .and_then(Result::ok)
-        .is_some_and(|plan| plan.stepped);
-    let trap = capture.toll("node_scope_end", stepped);
-    let (mut without, mut with) = (Vec::new(), Vec::new());
-    let mut last = None;
-    for round in 1..=ROUNDS {
-        let before = cpu(&process_of);
-        drive(&mut capture, 2 * round)?;
-        without.push(cpu(&process_of).saturating_sub(before));
-        let mut follower = Follower::new(PRECISE);
+    // CPU time per request, and runs of the probes.
+    let mut part = |detail: DetailArgs, trap: &mut Option<Duration>, seed: u64| {
+        let mut follower = Follower::new(detail);
         follower.follow(&mut capture, &proc, &process(&proc, tgid));
-        let began = Instant::now();
+        if trap.is_none() {
+            let plan = plan(&process_of, runtime).and_then(Result::ok);
+            let plan = plan.context("there is no plan")?;
+            let probe = plan.probes.first().context("there is no probe")?;
+            *trap = capture.toll(probe.program, plan.stepped);
+        }
+        let runs = |capture: &Capture| capture.layout_word(tgid, counts(runtime)).unwrap_or(0);
+        let before = (cpu(&process_of), runs(&capture));
+        let plan = Mix::everything().plan("turns-", REQUESTS, seed);
+        driven(&mut capture, &clients, service.address, &plan)?;
         let account = Account {
-            cpu: cpu(&process_of),
-            runs: 0,
+            cpu: cpu(&process_of).saturating_sub(before.0),
+            runs: runs(&capture).saturating_sub(before.1),
         };
-        let mut windows = Windows::new(trap, BUDGET, account, began);
-        drive(&mut capture, 2 * round + 1)?;
-        let after = Account {
-            cpu: cpu(&process_of),
-            runs: capture.layout_word(tgid, RUNS).unwrap_or(0),
-        };
-        with.push(after.cpu.saturating_sub(account.cpu));
-        windows.turn_over(after, Instant::now());
-        last = Some((windows, after.runs));
         follower.ended(&mut capture, tgid);
+        anyhow::Ok(account)
+    };
+    let mut trap = None;
+    part(PRECISE, &mut trap, 0)?;
+    let (mut without, mut with, mut more) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 1..=ROUNDS {
+        let (a, b) = if round % 2 == 0 {
+            let without = part(NEITHER, &mut trap, round)?;
+            (without, part(PRECISE, &mut trap, round)?)
+        } else {
+            let with = part(PRECISE, &mut trap, round)?;
+            (part(NEITHER, &mut trap, round)?, with)
+        };
+        without.push(a.cpu.as_secs_f64());
+        more.push(b.cpu.as_secs_f64() - a.cpu.as_secs_f64());
+        with.push(b);
     }
-    let (windows, runs) = last.context("no round")?;
-    let (without, with) = (median(without), median(with));
+    let (without, more) = (median(without), median(more));
+    let runs = with.iter().map(|part| part.runs).sum::<u64>() as f64 / ROUNDS as f64;
+    let began = Instant::now();
+    let mut windows = Windows::new(trap, BUDGET, Account::default(), began);
+    let reckoned = windows.run().as_secs_f64();
+    let whole = with.iter().fold(Account::default(), |sum, part| Account {
+        cpu: sum.cpu + part.cpu,
+        runs: sum.runs + part.runs,
+    });
+    windows.turn_over(whole, began + whole.cpu);
     let share = |part: f64| format!("{:.0} %", 100.0 * part / without);
-    let per_request = |seconds: f64| seconds / REQUESTS as f64;
-    let took = windows.run().as_secs_f64() * runs as f64;
+    let micros = |seconds: f64| format!("{:.1} µs", 1e6 * seconds);
     Ok([
-        version(folder),
-        app.name.to_owned(),
-        format!("{:.0} µs", 1e6 * per_request(without)),
-        share(with - without),
-        format!("{:.1}", runs as f64 / REQUESTS as f64),
-        format!("{:.1} µs", 1e6 * windows.run().as_secs_f64()),
-        share(took),
+        name(app, runtime, folder),
+        micros(without / REQUESTS as f64),
+        share(more),
+        format!("{:.1}", runs / REQUESTS as f64),
+        micros(more / runs),
+        micros(reckoned),
+        share(reckoned * runs),
         windows.missing().unwrap_or_else(|| "–".to_owned()),
     ])
+}
+
+/// The word of a layout in which the probes count their runs.
+fn counts(runtime: Runtime) -> usize {
+    match runtime {
+        Runtime::Go => go::RUNS,
+        _ => RUNS,
+    }
+}
+
+fn name(app: App, runtime: Runtime, folder: Option<&PathBuf>) -> String {
+    match runtime {
+        Runtime::Node => format!("{}, {}", app.name, version(folder)),
+        _ => app.name.to_owned(),
+    }
 }
 
 /// What `PATH` is to be, so that `node` is found in `folder`.
@@ -163,8 +199,7 @@ fn cpu(process: &Process) -> Duration {
     process.cpu().unwrap_or_default()
 }
 
-/// Seconds.
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times[times.len() / 2].as_secs_f64()
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
 }
