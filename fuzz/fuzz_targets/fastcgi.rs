@@ -28,7 +28,8 @@ fuzz_target!(|data: &[u8]| {
                     assert!(nth < open, "the end of nothing");
                     open -= 1;
                 }
-                HttpEvent::Lost => open = 0,
+                HttpEvent::Lost | HttpEvent::Malformed { ends: true, .. } => open = 0,
+                HttpEvent::Malformed { .. } => {}
                 HttpEvent::RequestEnd { .. } => {}
                 HttpEvent::Ignored(_) => ignored = true,
             }

@@ -6,7 +6,7 @@
 //! `ThreadPoolExecutor.runWorker` is entered once in a thread's life and keeps the pool, the worker, its thread and the task as its local
 //! variables 0 to 3. The interpreter has these in the frame one below the other, as addresses: that is
 //! looked for once, and believed for as long as the third names the thread that it belongs to. Where the
-//! method was compiled while it ran there is no such place, and no task.
+//! method was compiled, the place is that of an address to which it returns ([`compiled`]).
 
 use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
 use observer_abi::{
@@ -16,6 +16,7 @@ use observer_abi::{
 };
 
 use crate::{
+    compiled,
     execution::{self, java::names},
     mem, ring,
     thread::Thread,
@@ -35,7 +36,7 @@ static HEAP_THREADS: LruHashMap<u32, Known> = LruHashMap::with_max_entries(16384
 struct Known {
     /// Address of its `JavaThread`; 0 if it had none.
     thread: u64,
-    /// Where on its stack its task is named; 0 if that was not found.
+    /// Where on its stack its task is named, or with [`COMPILED`] what a compiled call returns to; 0 if that was not found.
     place: u64,
     /// When to look again if one of them is 0 or wrong, `CLOCK_MONOTONIC` nanoseconds.
     again: u64,
@@ -54,6 +55,9 @@ impl Known {
         task: 0,
     };
 }
+
+/// Flag of a place.
+const COMPILED: u64 = 1;
 
 /// What was not found is looked for again after this long, nanoseconds.
 const PATIENCE: u64 = 1_000_000_000;
@@ -136,17 +140,26 @@ fn has_fresh_buffer(pid_tgid: u64) -> bool {
 /// Whether a thread works at another task than when it was told of last. It may seem so, too, after a collection.
 #[inline(always)]
 pub fn has_fresh_task(caller: Thread) -> bool {
-    caller.cell & watch::HEAP != 0 && is_at_another_task(caller.pid_tgid as u32)
+    caller.cell & watch::HEAP != 0 && is_at_another_task(caller.pid_tgid)
 }
 
 #[inline(never)]
-fn is_at_another_task(tid: u32) -> bool {
-    // SAFETY: as in `known`.
-    let Some(known) = (unsafe { HEAP_THREADS.get(tid) }) else {
+fn is_at_another_task(pid_tgid: u64) -> bool {
+    let tgid = (pid_tgid >> 32) as u32;
+    // SAFETY: as in `tell_heap`.
+    let Some(layout) = (unsafe { HEAPS.get(tgid) }) else {
         return false;
     };
-    let (place, told) = (known.place, known.task);
-    place != 0 && mem::user::<u64>(place).is_some_and(|task| task != 0 && task != told)
+    // SAFETY: as in `known`.
+    let Some(known) = (unsafe { HEAP_THREADS.get(pid_tgid as u32) }) else {
+        return false;
+    };
+    let (place, thread, told) = (known.place, known.thread, known.task);
+    if place == 0 {
+        return false;
+    }
+    let task = named(layout, tgid, place, thread);
+    task > compiled::NO_TASK && task != told
 }
 
 /// A global function with numbers for arguments: see [`send`](crate::emit::send).
@@ -162,7 +175,7 @@ extern "C" fn tell_heap(pid_tgid: u64, time: u64) -> i32 {
     };
     // The buffer is read last: a collection that moves objects takes it away first.
     let collections = mem::user::<u32>(layout.words[word::COLLECTIONS]);
-    let task = task(layout, &known);
+    let task = task(layout, (pid_tgid >> 32) as u32, &known);
     let class = if task == 0 {
         None
     } else {
@@ -205,13 +218,31 @@ const CLASS: u64 = 8;
 
 /// The task that `known` leads to; 0 for none.
 #[inline(always)]
-fn task(layout: &Layout, known: &Known) -> u64 {
+fn task(layout: &Layout, tgid: u32, known: &Known) -> u64 {
     if known.place == 0 {
         return 0;
     }
-    match mem::user::<[u64; 2]>(known.place) {
-        Some([task, thread]) if thread == own(layout, known.thread) => in_heap(layout, task),
-        _ => 0,
+    match named(layout, tgid, known.place, known.thread) {
+        compiled::LOST | compiled::NO_TASK => 0,
+        task => task,
+    }
+}
+
+/// The task that is named at `place` on the stack of the thread of process `tgid` whose `JavaThread` is at `thread`;
+/// [`compiled::NO_TASK`], or [`compiled::LOST`] if it is no such place any more.
+#[inline(always)]
+fn named(layout: &Layout, tgid: u32, place: u64, thread: u64) -> u64 {
+    let own = own(layout, thread);
+    if place & COMPILED == 0 {
+        return match mem::user::<[u64; 2]>(place) {
+            Some([0, thread]) if thread == own => compiled::NO_TASK,
+            Some([task, thread]) if thread == own => in_heap(layout, task),
+            _ => compiled::LOST,
+        };
+    }
+    match compiled::compiled_task(tgid, place & !COMPILED, own) {
+        none @ (compiled::LOST | compiled::NO_TASK) => none,
+        task => in_heap(layout, task).max(compiled::NO_TASK),
     }
 }
 
@@ -248,7 +279,7 @@ fn known(layout: &Layout, pid_tgid: u64) -> Option<Known> {
         known = Known::NOTHING;
     }
     let lost = known.place != 0
-        && mem::user(known.place.wrapping_add(8)) != Some(own(layout, known.thread));
+        && named(layout, tgid, known.place, known.thread) == compiled::LOST;
     if (known.place == 0 || lost) && ring::now() >= known.again {
         if known.thread == 0 {
             known.thread = execution::java::find_java_thread(tgid, execution::java::HEAP, pointer);
@@ -273,7 +304,8 @@ fn known(layout: &Layout, pid_tgid: u64) -> Option<Known> {
     (known.thread != 0).then_some(known)
 }
 
-/// Where the current thread of process `tgid`, whose `JavaThread` is at `thread`, keeps its task; 0 if that is not found.
+/// Where the current thread of process `tgid`, whose `JavaThread` is at `thread`, keeps its task, or with [`COMPILED`] what a call of compiled
+/// code returns to; 0 if that is not found. What is nearest to the upper end is in use: what has been left lies below.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn find_task(tgid: u32, thread: u64) -> u64 {
@@ -290,27 +322,33 @@ extern "C" fn find_task(tgid: u32, thread: u64) -> u64 {
     }
     for index in 4..WORDS {
         let place = base.wrapping_sub(index * 8);
-        if is_worker(tgid, place, own) != 0 {
-            return place;
+        match is_worker(tgid, place, own) {
+            0 => {}
+            1 => return place,
+            _ => return place | COMPILED,
         }
     }
     0
 }
 
-/// 1 if the variables of `runWorker` may end with the task at `place`, where `own` is the thread; else 0.
+/// 1 if the variables of `runWorker` may end with the task at `place`, where `own` is the thread; 2 if a compiled version's call
+/// returns to what is there; else 0.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn is_worker(tgid: u32, place: u64, own: u64) -> i32 {
     let Some([task, thread, worker, pool]) = mem::user::<[u64; 4]>(place) else {
         return 0;
     };
-    if thread != own || worker == own {
-        return 0;
-    }
     // SAFETY: as in `tell_heap`.
     let Some(layout) = (unsafe { HEAPS.get(tgid) }) else {
         return 0;
     };
+    if compiled::is_return(layout, tgid, task) {
+        return 2;
+    }
+    if thread != own || worker == own {
+        return 0;
+    }
     let task = task == 0 || in_heap(layout, task) != 0;
     let in_heap = task && in_heap(layout, worker) != 0 && in_heap(layout, pool) != 0;
     i32::from(in_heap && refers(worker, own))
@@ -322,7 +360,7 @@ const FIELDS: usize = 7;
 /// Whether one of the fields of the object at `from` names that at `to`: in full, or in 32 bits, shifted or not, as the machine does
 /// where its heap does not need more (`CompressedOops`, without a base).
 #[inline(always)]
-fn refers(from: u64, to: u64) -> bool {
+pub fn refers(from: u64, to: u64) -> bool {
     let Some(words) = mem::user::<[u64; FIELDS]>(from) else {
         return false;
     };

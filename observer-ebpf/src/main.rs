@@ -42,6 +42,7 @@
 mod atomic;
 mod barrier;
 mod close;
+mod compiled;
 mod config;
 mod describe;
 mod emit;

@@ -20,6 +20,7 @@ pub mod report;
 pub mod runtimes;
 pub mod session;
 pub mod sink;
+pub mod stderr;
 pub mod watch;
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ use clap::Parser;
 use cli::args::{Cli, Command};
 use cli::exit::Exit;
 use cli::plan;
+use stderr::say;
 
 /// Runs the program with its command line.
 #[must_use]
@@ -36,9 +38,9 @@ pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("observer: {}", with_causes(&error));
+            say(with_causes(&error));
             if let Some(watch::Error::Capture(_)) = error.downcast_ref() {
-                eprintln!("observer: `observer doctor` says more about what this host allows");
+                say("`observer doctor` says more about what this host allows");
             }
             Exit::Cannot.into()
         }

@@ -60,9 +60,7 @@ pub fn run(plan: &ReplayPlan) -> Result<Exit, Error> {
             path: path.clone(),
             source,
         }),
-        Err(SessionError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Ok(Exit::Ok)
-        }
+        Err(SessionError::Output(error)) if crate::output::is_unread(&error) => Ok(Exit::Ok),
         Err(SessionError::Output(error)) => Err(Error::Output(error)),
     }
 }

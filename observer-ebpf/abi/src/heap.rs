@@ -18,3 +18,36 @@ pub const COLLECTIONS: usize = 10;
 pub const LOW: usize = 11;
 /// Word: where it ends.
 pub const HIGH: usize = 12;
+/// Word: where the machine's code begins, compiled and generated; 0 if that is not known.
+pub const CODE_LOW: usize = 13;
+/// Word: where it ends.
+pub const CODE_HIGH: usize = 14;
+
+/// What the words of an element of the `COMPILED` map mean: what a frame of a compiled version of
+/// `ThreadPoolExecutor.runWorker` keeps where, while the call returns to the address that is, after the process's id, the key.
+///
+/// Slots are offsets in bytes from the stack pointer that the frame has outside of calls, or [`SAVED`](frame::SAVED).
+pub mod frame {
+    /// Words of an element.
+    pub const WORDS: usize = 8;
+    /// Word: where the version's header names its method (`nmethod::_method`).
+    pub const METHOD_AT: usize = 0;
+    /// Word: what must stand there.
+    pub const METHOD: usize = 1;
+    /// Word: where it keeps its number (`nmethod::_compile_id`), 32 bits wide.
+    pub const ID_AT: usize = 2;
+    /// Word: what must stand there.
+    pub const ID: usize = 3;
+    /// Word: size of a frame with the address that it returns to itself, bytes; 0 if the call is none of a task, or it is not
+    /// known where that is kept.
+    pub const BYTES: usize = 4;
+    /// Word: slot of the worker.
+    pub const WORKER: usize = 5;
+    /// Word: slot of its thread.
+    pub const THREAD: usize = 6;
+    /// Word: slot of its task.
+    pub const TASK: usize = 7;
+
+    /// The slot in which what is called saves `rbp`: right below the address to which it returns.
+    pub const SAVED: u64 = u64::MAX;
+}

@@ -7,7 +7,7 @@ mod world;
 use std::collections::BTreeMap;
 
 use observer_abi::item::{GIVEN, TAKEN};
-use observer_abi::runtime::{GO, NONE, PYTHON};
+use observer_abi::runtime::{GO, JAVA, NONE, PYTHON};
 use observer_core::judged::{Judged, Role};
 use proptest::prelude::*;
 use world::sampled::by_the_probes;
@@ -18,6 +18,8 @@ const WORKER: u32 = 40;
 const LISTENER: u32 = 41;
 /// The first of two threads that are kept.
 const KEPT: u32 = 50;
+/// The first of those that virtual threads start.
+const STARTED: u32 = 100;
 
 /// What one thread does for one request.
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ enum By {
     Kept,
     /// A goroutine, by way of the writer of a pooled connection.
     Goroutine,
+    /// A thread that a virtual thread starts.
+    Started,
 }
 
 fn work() -> impl Strategy<Value = Work> {
@@ -60,6 +64,7 @@ fn work() -> impl Strategy<Value = Work> {
         Just(By::Logger),
         Just(By::Kept),
         Just(By::Goroutine),
+        Just(By::Started),
     ];
     (0..4_u8, any::<bool>(), by).prop_map(|(call, logs_id, by)| Work { call, logs_id, by })
 }
@@ -119,8 +124,10 @@ fn story(works: &[Work]) -> World {
                 tid
             };
             w.write(tid, stdout, format!("{id}line-{n}\n"));
-            if work.by == By::Kept {
-                w.park(SHOP, tid);
+            match work.by {
+                By::Kept => w.park(SHOP, tid),
+                By::Started => w.exit(SHOP, tid),
+                _ => {}
             }
         }
         for (i, work) in works.iter().enumerate() {
@@ -150,6 +157,7 @@ fn runtime_of(work: &Work) -> u8 {
         By::Thread | By::SharedThread | By::Worker | By::Logger | By::Kept => NONE,
         By::Context | By::ChildContext => PYTHON,
         By::Goroutine => GO,
+        By::Started => JAVA,
     }
 }
 
@@ -172,6 +180,12 @@ fn act(w: &mut World, work: &Work, i: usize, tid: u32, n: u64, client: world::So
             let kept = KEPT + u32::try_from(i).unwrap();
             w.reuse(SHOP, tid, kept);
             return kept;
+        }
+        By::Started => {
+            w.run(tid, JAVA, n);
+            let started = STARTED + u32::try_from(n).unwrap();
+            w.spawn(SHOP, tid, started);
+            return started;
         }
         By::Worker => {
             w.item(SHOP, tid, GIVEN, n);
@@ -223,16 +237,7 @@ proptest! {
     ) {
         let world = story(&works);
         let whole = accusations(&world.told());
-        let records: Vec<usize> = (0..world.inputs.len())
-            .filter(|i| matches!(world.inputs[*i], Fed::Record(_)))
-            .collect();
-        let lost: std::collections::BTreeSet<usize> =
-            lost.iter().map(|i| records[i.index(records.len())]).collect();
-        let thinned: Vec<Fed> = (world.inputs.iter().enumerate())
-            .filter(|(i, _)| !lost.contains(i))
-            .map(|(_, input)| input.clone())
-            .collect();
-        let told = tell(&thinned, lost.len() as u64);
+        let told = world.told_without(&lost);
         for (what, accusation) in accusations(&told) {
             prop_assert_eq!(Some(&accusation), whole.get(&what), "{}: {:#?}", what, told.json());
         }

@@ -6,7 +6,7 @@ mod world;
 
 use observer_abi::waited;
 use observer_core::judged::{LogVerdict, Reason, Role, Tier, Verdict};
-use world::{World, request, response, traceparent};
+use world::{Told, World, request, response, traceparent};
 
 const SHOP: u32 = 10;
 const WORKER: u32 = 11;
@@ -150,6 +150,47 @@ fn a_trace_begun_for_a_call_to_itself_is_restarted_and_not_crossed() {
     let call = told.call("/inner");
     assert_eq!(call.verdict, Some(Verdict::Restarted), "{:#?}", told.json());
     assert_eq!(call.request, Some(told.served("/outer").id));
+}
+
+/// A service without context of its own to go on with begins a trace, calls itself with it, and then calls on; `claims` if its thread shows for whom.
+fn begun_for_itself(claims: bool, headers: &str) -> Told {
+    let mut w = World::new();
+    let outer = w.tcp(SHOP, 80, 5000, !claims);
+    let (client, inner) = (w.tcp(SHOP, 6000, 80, false), w.tcp(SHOP, 80, 6000, false));
+    let next = w.tcp(SHOP, 6001, 90, false);
+    w.read(21, outer, request("/outer", headers));
+    w.write(21, client, request("/inner", &traceparent(9, 3)));
+    w.read(WORKER, inner, request("/inner", &traceparent(9, 3)));
+    w.write(WORKER, inner, response());
+    w.read(21, client, response());
+    w.write(21, next, request("/next", &traceparent(9, 4)));
+    w.read(21, next, response());
+    w.write(21, outer, response());
+    w.tick();
+    w.told()
+}
+
+#[test]
+fn who_goes_on_with_a_trace_that_was_sent_to_itself_has_begun_it() {
+    let told = begun_for_itself(true, &traceparent(1, 1));
+    let call = told.call("/next");
+    assert_eq!(call.verdict, Some(Verdict::Restarted), "{:#?}", told.json());
+    assert_eq!(call.request, Some(told.served("/outer").id));
+    let told = begun_for_itself(true, "");
+    assert_eq!(told.call("/next").verdict, Some(Verdict::Originated));
+}
+
+#[test]
+fn a_trace_that_was_sent_to_itself_names_nobody() {
+    let told = begun_for_itself(false, "");
+    let call = told.call("/next");
+    assert_eq!(
+        call.verdict,
+        Some(Verdict::Inconclusive),
+        "{:#?}",
+        told.json()
+    );
+    assert_eq!(call.request, None);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::cli::exit::Exit;
 use crate::cli::plan::{ShowPlan, WatchPlan};
 use crate::report::{self, model::Report};
 use crate::sink::Keep;
+use crate::stderr::say;
 use crate::watch::{self, Ending};
 use gate::State;
 
@@ -121,7 +122,7 @@ fn watched(plan: &CheckPlan) -> Result<(Report, Option<u8>), Error> {
         heal: None,
     };
     let mut summary: Option<Summary> = None;
-    let stop = watch::stop_flag().map_err(watch::Error::Signals)?;
+    let stop = watch::stop_or_hangup_flag().map_err(watch::Error::Signals)?;
     let canvas = crate::output::canvas_of_stderr(plan.color);
     let done = watch::watch(&watch, Box::new(Keep(&mut summary)), stop, |ready| {
         watch::announce(&watch, ready, canvas);
@@ -129,7 +130,7 @@ fn watched(plan: &CheckPlan) -> Result<(Report, Option<u8>), Error> {
     let status = match done.ending {
         Some(Ending::Command(status)) => {
             let (words, code) = watch::command_status(status);
-            eprintln!("observer: the command {words}");
+            say(format_args!("the command {words}"));
             Some(code)
         }
         _ => None,

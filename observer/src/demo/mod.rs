@@ -47,7 +47,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
          {} customers come; observer watches from outside, with its probes. The first three:\n",
         args.requests
     );
-    let stop = watch::stop_flag()?;
+    let stop = watch::stop_or_hangup_flag()?;
     let plan = plan(&shop, args);
     let sink = Box::new(Explained {
         inner: crate::sink::open(&plan.show, canvas, io::stdout()),

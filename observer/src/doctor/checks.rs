@@ -1,6 +1,7 @@
 //! The checks, from the ground up: what stands on something else comes after it.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -187,20 +188,33 @@ fn jit() -> Check {
 }
 
 fn tracefs() -> Check {
+    tracefs_by(|path| fs::metadata(path).map(drop))
+}
+
+/// As [`tracefs`], where `look` says whether something is there, or why that can't be seen.
+fn tracefs_by(look: impl Fn(&str) -> io::Result<()>) -> Check {
     const NAME: &str = "tracefs";
-    let mounted = [
+    const PLACES: [&str; 2] = [
         "/sys/kernel/tracing/events",
         "/sys/kernel/debug/tracing/events",
-    ]
-    .into_iter()
-    .find(|path| fs::metadata(path).is_ok());
-    let Some(path) = mounted else {
-        return Check::ok(
-            NAME,
-            "not mounted; needed from Linux 7.0 on, where perf is asked for tracepoints",
-        );
+    ];
+    let Some(path) = PLACES.into_iter().find(|path| look(path).is_ok()) else {
+        let hidden = |path: &&str| {
+            look(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+        };
+        return match PLACES.iter().find(|path| hidden(path)) {
+            Some(path) => Check::note(
+                NAME,
+                format!("whether it is mounted can't be seen: {path} may not be looked at"),
+                "run as root, or with CAP_DAC_READ_SEARCH; it is needed from Linux 7.0 on, where perf is asked for tracepoints",
+            ),
+            None => Check::ok(
+                NAME,
+                "not mounted; needed from Linux 7.0 on, where perf is asked for tracepoints",
+            ),
+        };
     };
-    let calls = fs::metadata(format!("{path}/raw_syscalls/sys_enter")).is_ok();
+    let calls = look(&format!("{path}/raw_syscalls/sys_enter")).is_ok();
     if calls {
         return Check::ok(NAME, format!("{path}, with system call tracepoints"));
     }
@@ -324,4 +338,35 @@ fn records(capture: &mut Capture) -> Check {
 
 fn is_of(raw: &[u8], tgid: Tgid) -> bool {
     record::decode(raw).is_ok_and(|record| record.tgid == tgid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tracefs_that_is_hidden_is_not_called_missing() {
+        let fails = |kind: io::ErrorKind| move |_: &str| Err(io::Error::from(kind));
+        let hidden = tracefs_by(fails(io::ErrorKind::PermissionDenied));
+        assert_eq!(hidden.state, State::Note);
+        assert!(hidden.found.contains("can't be seen"), "{}", hidden.found);
+        assert!(hidden.advice.is_some_and(|advice| advice.contains("root")));
+        let missing = tracefs_by(fails(io::ErrorKind::NotFound));
+        assert_eq!(missing.state, State::Ok);
+        assert!(missing.found.starts_with("not mounted"));
+        // The old place is asked when the new one is not there.
+        let old = tracefs_by(|path| {
+            if path.starts_with("/sys/kernel/debug") {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::NotFound.into())
+            }
+        });
+        assert!(old.found.starts_with("/sys/kernel/debug"), "{}", old.found);
+        let plain = tracefs_by(|path| match path.contains("raw_syscalls") {
+            true => Err(io::ErrorKind::NotFound.into()),
+            false => Ok(()),
+        });
+        assert_eq!(plain.state, State::Missing);
+    }
 }

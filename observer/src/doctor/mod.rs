@@ -20,7 +20,7 @@ use crate::cli::exit::Exit;
 pub enum State {
     /// As it should be.
     Ok,
-    /// Worth knowing of some processes; the host is as it should be.
+    /// Worth knowing, of some processes or of what could not be looked at; nothing is known to be wrong.
     Note,
     /// Watching works, but not all of it.
     Degraded,
@@ -65,7 +65,7 @@ impl Check {
         }
     }
 
-    /// What concerns single processes, not what the host can do.
+    /// What does not say that the host lacks something.
     fn note(
         name: impl Into<Cow<'static, str>>,
         found: impl Into<String>,

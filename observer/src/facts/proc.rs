@@ -153,6 +153,17 @@ impl Process {
         self.status("PPid:")?.parse().ok()
     }
 
+    /// Whether it ignores a signal.
+    #[must_use]
+    pub fn ignores(&self, signal: i32) -> bool {
+        let mask = self.status("SigIgn:");
+        let mask = mask.and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+        let bit = u32::try_from(signal - 1)
+            .ok()
+            .and_then(|bit| 1_u64.checked_shl(bit));
+        matches!((mask, bit), (Some(mask), Some(bit)) if mask & bit != 0)
+    }
+
     /// When it was started, in clock ticks since boot: with its number, what makes it unique.
     #[must_use]
     pub fn started(&self) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! Loading and attaching single probes, and what became of each.
 
 use std::{
-    fmt, io,
+    fmt, fs, io,
     os::fd::{AsFd, AsRawFd},
     path::Path,
 };
@@ -184,11 +184,7 @@ pub fn put(program: &mut Program, place: Place) -> Result<(), ProgramError> {
         }
         Some(group) => {
             // To verify a program takes long: not in vain.
-            if !TRACEFS
-                .into_iter()
-                .any(|at| Path::new(at).join("events").exists())
-            {
-                let why = format!("tracefs is not mounted at {}", TRACEFS[0]);
+            if let Some(why) = no_tracefs() {
                 return Err(ProgramError::IOError(io::Error::other(why)));
             }
             let program: &mut TracePoint = program.try_into()?;
@@ -196,6 +192,22 @@ pub fn put(program: &mut Program, place: Place) -> Result<(), ProgramError> {
             program.attach(group, place.tracepoint).map(drop)
         }
     }
+}
+
+/// Why tracefs can't be used, if so.
+fn no_tracefs() -> Option<String> {
+    let looked = TRACEFS.map(|at| fs::metadata(Path::new(at).join("events")));
+    if looked.iter().any(Result::is_ok) {
+        return None;
+    }
+    let hidden = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    let hidden = looked.iter().any(|at| at.as_ref().is_err_and(hidden));
+    let why = if hidden {
+        "may not be looked at: CAP_DAC_READ_SEARCH or root is needed for"
+    } else {
+        "is not mounted at"
+    };
+    Some(format!("tracefs {why} {}", TRACEFS[0]))
 }
 
 /// Where perf's numbers of tracepoints are read; the second one is of old. It is not mounted here where it is missing:

@@ -13,7 +13,7 @@ use super::{
     feedback::PolicyTable,
     object,
     ring::{self, Progress, Ring},
-    runtimes::RuntimeTable,
+    runtimes::{Calls, CompiledTable, RuntimeTable},
     select,
     stats::{self, CpuCounters, Misses, ProgramStats},
     user::{self, UserLink, UserProbe},
@@ -41,6 +41,7 @@ pub struct Capture {
     policy: PolicyTable,
     runtimes: RuntimeTable,
     heaps: RuntimeTable,
+    compiled: CompiledTable,
     counters: CpuCounters,
     misses: Misses,
     status: Vec<ProbeStatus>,
@@ -68,6 +69,7 @@ impl Capture {
             policy,
             runtimes: RuntimeTable::open(&mut object)?,
             heaps: RuntimeTable::heaps(&mut object)?,
+            compiled: CompiledTable::open(&mut object)?,
             counters: CpuCounters::open(&mut object)?,
             status: attach(&mut object, &features)?,
             misses: Misses::open(&object),
@@ -138,12 +140,18 @@ impl Capture {
         self.heaps.word(process, 0).is_some()
     }
 
+    /// Says where the compiled code of pools of `process` keeps their tasks, instead of what was said before.
+    pub fn set_compiled(&mut self, process: Tgid, calls: Calls) {
+        self.compiled.set(process, calls);
+    }
+
     /// Ends what [`set_layout`](Self::set_layout) and [`set_heap`](Self::set_heap) began: `process` has ended.
     pub fn clear_layout(&mut self, process: Tgid) {
         self.watch.set_runtime(process, false);
         self.watch.set_heap(process, false);
         self.runtimes.remove(process);
         self.heaps.remove(process);
+        self.compiled.set(process, Calls::new());
     }
 
     /// What a word of the layout of `process` is now: the probes count in some.

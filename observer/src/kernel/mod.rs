@@ -42,6 +42,7 @@ pub use config::CaptureConfig;
 pub use error::CaptureError;
 pub use offsets::OffsetError;
 pub use ring::Progress;
+pub use runtimes::Calls;
 pub use select::{SelectError, Selector, processes};
 pub use spawn::{SpawnError, Spawned};
 pub use stats::{Counters, ProgramStats};

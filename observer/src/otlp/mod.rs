@@ -34,6 +34,7 @@ use transport::{Client, Request};
 use worker::Sender;
 
 use crate::cli::export::Signal;
+use crate::stderr::say;
 
 /// Who exports, in the words that exporters of OpenTelemetry use: so it is recognised as telemetry.
 const USER_AGENT: &str = concat!("OTel-OTLP-Exporter-observer/", env!("CARGO_PKG_VERSION"));
@@ -323,7 +324,7 @@ impl Exporter {
             .filter_map(|(signal, counted)| conclusion(signal, counted))
             .collect();
         if !said.is_empty() {
-            eprintln!("observer: exported {}", said.join(", "));
+            say(format_args!("exported {}", said.join(", ")));
         }
     }
 }

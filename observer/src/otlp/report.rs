@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use crate::cli::export::Signal;
+use crate::stderr::say;
 
 /// Counts of one signal.
 #[derive(Debug, Default)]
@@ -102,7 +103,7 @@ impl Complaints {
     pub fn tell(&self, whom: &str, trouble: Trouble, what: impl FnOnce() -> String) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.insert((whom.to_owned(), trouble)) {
-            eprintln!("observer: export of {}", what());
+            say(format_args!("export of {}", what()));
         }
     }
 }

@@ -14,6 +14,7 @@ mod java;
 pub mod memory;
 #[cfg(target_arch = "x86_64")]
 mod node;
+mod pools;
 mod published;
 mod python;
 mod tls;
@@ -33,6 +34,7 @@ use observer_core::record::ExecutionKind;
 use crate::cli::args::{Detail, DetailArgs};
 use crate::facts::{Proc, Process};
 use crate::kernel::{self, Capture, UserLink, UserProbe};
+use pools::Pools;
 use windows::{Account, BUDGET, Turnover, Windows};
 
 /// How the executions of one process are told apart.
@@ -192,6 +194,8 @@ struct Followed {
     /// When to look again, and how often that was done.
     again: Option<Instant>,
     looks: usize,
+    /// What is known of its pools, if it runs on Java.
+    pools: Pools,
 }
 
 /// What tells the programs that a process runs one after the other apart.
@@ -244,6 +248,7 @@ impl Follower {
             windows: None,
             again: None,
             looks: 0,
+            pools: Pools::default(),
         };
         followed.look(capture, &process, self.detail);
         let executions = followed.executions.clone();
@@ -256,6 +261,9 @@ impl Follower {
         let now = Instant::now();
         let mut told = Vec::new();
         for (tgid, followed) in &mut self.followed {
+            if followed.program.runtime == Some(Runtime::Java) && followed.pools.is_due(now) {
+                followed.pools.look(capture, &proc.process(tgid.0), now);
+            }
             let look = followed.again.is_some_and(|again| again <= now);
             let windows = followed.windows.as_ref();
             let turn_over = windows.is_some_and(|windows| windows.is_due(now));

@@ -74,8 +74,29 @@ pub fn run<S: Source>(
     mut recorder: Option<Recorder>,
 ) -> Result<Done, SessionError<S::Error>> {
     let mut engine = Engine::new(config);
+    let fed = feed(source, &mut engine, sink.as_mut(), recorder.as_mut());
+    // A recording is ended whether or not anybody still reads the output.
+    let recording = recorder.and_then(|recorder| recorder.finish().err());
+    let failed = fed.map_err(SessionError::Output)?;
     let mut judged = Vec::new();
-    let failed = loop {
+    let summary = engine.finish(&mut judged);
+    show(&mut judged, sink.as_mut()).map_err(SessionError::Output)?;
+    sink.finish(summary).map_err(SessionError::Output)?;
+    match failed {
+        Some(error) => Err(SessionError::Source(error)),
+        None => Ok(Done { recording }),
+    }
+}
+
+/// Takes all that the source has; gives why it failed, if it did.
+fn feed<S: Source>(
+    source: &mut S,
+    engine: &mut Engine,
+    sink: &mut dyn Sink,
+    mut recorder: Option<&mut Recorder>,
+) -> io::Result<Option<S::Error>> {
+    let mut judged = Vec::new();
+    loop {
         let mut tick = None;
         let flow = source.pump(|input| {
             if let Some(recorder) = &mut recorder {
@@ -89,24 +110,16 @@ pub fn run<S: Source>(
             engine.input(input, &mut judged);
         });
         source.apply(engine.feedback());
-        show(&mut judged, sink.as_mut()).map_err(SessionError::Output)?;
+        show(&mut judged, sink)?;
         if let Some(now) = tick {
-            sink.tick(now).map_err(SessionError::Output)?;
+            sink.tick(now)?;
             sink.count(&|| engine.tally());
         }
         match flow {
             Ok(Flow::More) => {}
-            Ok(Flow::End) => break None,
-            Err(error) => break Some(error),
+            Ok(Flow::End) => return Ok(None),
+            Err(error) => return Ok(Some(error)),
         }
-    };
-    let recording = recorder.and_then(|recorder| recorder.finish().err());
-    let summary = engine.finish(&mut judged);
-    show(&mut judged, sink.as_mut()).map_err(SessionError::Output)?;
-    sink.finish(summary).map_err(SessionError::Output)?;
-    match failed {
-        Some(error) => Err(SessionError::Source(error)),
-        None => Ok(Done { recording }),
     }
 }
 

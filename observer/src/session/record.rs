@@ -1,13 +1,15 @@
 //! Writing a recording while watching.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use observer_core::engine::Input;
 use observer_core::ids::KernelNanos;
 use observer_core::recording::{Startup, Writer};
+
+use crate::stderr::say;
 
 /// Why a recording could not be made, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -53,18 +55,35 @@ enum State {
 struct Whole {
     file: File,
     len: u64,
+    /// What a write that failed left behind can't be cut off, as of a pipe: nothing may follow it.
+    torn: bool,
+}
+
+impl Whole {
+    fn new(file: File) -> Self {
+        let (len, torn) = (0, false);
+        Self { file, len, torn }
+    }
+
+    fn cut(&mut self) -> io::Result<()> {
+        self.file.set_len(self.len)?;
+        self.file.seek(SeekFrom::Start(self.len))?;
+        Ok(())
+    }
 }
 
 impl Write for Whole {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.torn {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         match self.file.write_all(bytes) {
             Ok(()) => {
                 self.len += bytes.len() as u64;
                 Ok(bytes.len())
             }
             Err(error) => {
-                // Of what can't be cut (a pipe), a reader sees a block that is cut short.
-                let _ = self.file.set_len(self.len);
+                self.torn = self.cut().is_err();
                 Err(error)
             }
         }
@@ -93,7 +112,7 @@ impl Recorder {
             .mode(0o600)
             .open(path)
             .map_err(failed)?;
-        let writer = Writer::new(Whole { file, len: 0 }, startup).map_err(failed)?;
+        let writer = Writer::new(Whole::new(file), startup).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
             state: State::Writing(writer),
@@ -113,9 +132,12 @@ impl Recorder {
             self.flushed = *now;
             result = result.and_then(|()| writer.flush());
         }
-        if let Err(error) = result {
+        // Where the disk is full, what has come together may find room in parts.
+        if let Err(error) = result.or_else(|error| writer.salvage().map_err(|_| error)) {
             let path = self.path.display();
-            eprintln!("observer: recording to {path} stopped: {error}; watching goes on without");
+            say(format_args!(
+                "recording to {path} stopped: {error}; watching goes on without"
+            ));
             self.state = State::Failed(error);
         }
     }
@@ -127,7 +149,9 @@ impl Recorder {
     /// If writing fails, or failed before.
     pub fn finish(self) -> Result<(), RecordError> {
         let result = match self.state {
-            State::Writing(writer) => writer.finish().map(drop),
+            State::Writing(mut writer) => writer
+                .end()
+                .or_else(|error| writer.salvage().map_err(|_| error)),
             State::Failed(error) => Err(error),
         };
         result.map_err(|source| RecordError::Write {

@@ -7,6 +7,7 @@ use observer_core::judged::{Explanation, Judged, Summary};
 
 use super::Sink;
 use crate::cli::args::Output;
+use crate::stderr::say;
 
 /// Writes the explanation when it comes.
 pub(super) struct ExplainSink<W> {
@@ -95,8 +96,8 @@ impl<W: Write> Sink for ExplainSink<W> {
 
     fn finish(&mut self, _summary: Summary) -> io::Result<()> {
         if !self.told {
-            eprintln!(
-                "observer: no call and no log line with that id was judged; ids are those of the JSON output"
+            say(
+                "no call and no log line with that id was judged; ids are those of the JSON output",
             );
         }
         Ok(())

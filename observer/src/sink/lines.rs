@@ -8,6 +8,7 @@ use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
 
 use super::Sink;
+use crate::stderr::say;
 
 /// Written out when this many bytes have come together, or at a tick.
 const BUFFER: usize = 64 * 1024;
@@ -77,7 +78,9 @@ impl<W: Write> Sink for LinesSink<W> {
         self.drain()?;
         self.out.flush()?;
         let (lines, gained) = (self.lines, self.gained);
-        eprintln!("observer: {lines} lines, {gained} of which gained their trace");
+        say(format_args!(
+            "{lines} lines, {gained} of which gained their trace"
+        ));
         Ok(())
     }
 }

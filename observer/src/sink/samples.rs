@@ -8,9 +8,9 @@ use observer_core::judged::{
     Address, Attribution, Candidate, Cause, Counts, EdgeSummary, Estimate, Evidence, Exchange,
     ExchangeId, ExecutionsCount, Explanation, Finding, Inferred, Log, LogContext, LogId,
     LogSummary, LogVerdict, Loss, LossKind, NotObserved, Rate, Reason, ReasonCount, Role, Sampling,
-    ServiceSummary, Shares, Summary, Tier, Verdict, WallTime, Weighed, WhyCount,
+    ServiceSummary, Shares, Summary, Tier, Unreadable, Verdict, WallTime, Weighed, WhyCount,
 };
-use observer_core::message::Protocol;
+use observer_core::message::{Flaw, MessageKind, Protocol};
 use observer_core::text::Text;
 
 use super::trees::{Part, Tree};
@@ -87,6 +87,7 @@ pub fn server() -> Exchange {
         verdict: None,
         findings: Vec::new(),
         unfinished: None,
+        flaw: None,
         until: None,
         identity: Identity(1),
     }
@@ -350,6 +351,7 @@ pub fn summary() -> Summary {
             protocol: Protocol::Tls,
             connections: 3,
         }],
+        unreadable: vec![unreadable()],
         losses: vec![loss()],
         sampling: Some(Shares {
             lowest: 0.25,
@@ -358,6 +360,21 @@ pub fn summary() -> Summary {
         }),
         records: 51_320,
         counted: counted(),
+    }
+}
+
+/// Requests with white space before a colon.
+pub fn unreadable() -> Unreadable {
+    let flaw = Flaw::FieldName;
+    Unreadable {
+        service: "cart".into(),
+        namespace: "shop".into(),
+        role: Role::Server,
+        peer: "10.0.0.7".into(),
+        message: MessageKind::Request,
+        flaw,
+        explanation: flaw.explanation(),
+        count: 3,
     }
 }
 

@@ -7,9 +7,9 @@ use observer_core::healing::{Healer, Settings, Spans};
 use observer_core::ids::{Tgid, Tid};
 use observer_core::judged::{
     Address, Attribution, Cause, Evidence, Exchange, Finding, Judged, LogVerdict, Loss, LossKind,
-    NotObserved, Reason, Tier, Unfinished, Verdict, WhyCount,
+    NotObserved, Reason, Tier, Unfinished, Unreadable, Verdict, WhyCount,
 };
-use observer_core::message::Protocol;
+use observer_core::message::{Flaw, Protocol};
 use serde_json::{Value, json};
 
 use super::samples;
@@ -65,11 +65,13 @@ fn exchanges_are_as_the_schema_says() {
         Unfinished::Exited,
         Unfinished::TimedOut,
         Unfinished::Lost,
+        Unfinished::Malformed,
         Unfinished::Stopped,
     ];
     check(unfinished.map(|why| {
         exchange(Exchange {
             unfinished: Some(why),
+            flaw: (why == Unfinished::Malformed).then_some(Flaw::ChunkSize),
             duration_ns: None,
             status: None,
             context: None,
@@ -253,6 +255,13 @@ fn summaries_are_as_the_schema_says() {
             service: "cart".into(),
             protocol,
             connections: 1,
+        })
+        .into();
+    summary.unreadable = Flaw::ALL
+        .map(|flaw| Unreadable {
+            flaw,
+            explanation: flaw.explanation(),
+            ..samples::unreadable()
         })
         .into();
     check([Judged::Summary(Box::new(summary))]);

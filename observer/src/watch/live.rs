@@ -21,6 +21,7 @@ use crate::facts::{Enrich, Proc, Tracker};
 use crate::kernel::{Capture, ProbeState};
 use crate::runtimes::Follower;
 use crate::session::{Flow, Source};
+use crate::stderr::say;
 
 /// The longest time between two ticks.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -43,7 +44,7 @@ pub enum LiveError {
 /// Why a watch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Ctrl-C, or SIGTERM.
+    /// Ctrl-C, SIGTERM, or the end of the terminal.
     Signal,
     /// The time was over.
     Duration,
@@ -204,10 +205,10 @@ impl Live {
             }
             std::thread::sleep(PATIENCE);
         }
-        eprintln!(
-            "observer: the command (process {}) does not end on SIGTERM and is left running",
+        say(format_args!(
+            "the command (process {}) does not end on SIGTERM and is left running",
             command.tgid()
-        );
+        ));
     }
 
     fn change(&mut self, changes: Changes) {
@@ -414,8 +415,8 @@ impl Source for Live {
 
 fn say_why(ending: Option<Ending>) {
     match ending {
-        Some(Ending::Gone) => eprintln!("observer: all watched processes have ended"),
-        Some(Ending::Duration) => eprintln!("observer: the time is over"),
+        Some(Ending::Gone) => say("all watched processes have ended"),
+        Some(Ending::Duration) => say("the time is over"),
         Some(Ending::Signal | Ending::Command(_)) | None => {}
     }
 }

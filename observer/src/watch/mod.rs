@@ -5,6 +5,7 @@ pub mod choose;
 mod clock;
 mod live;
 mod select;
+mod stop;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,10 +28,12 @@ use crate::kernel::{self, Capture, CaptureConfig, CaptureError, SpawnError, Spaw
 use crate::otlp::StartError;
 use crate::session::{self, Recorder, SessionError};
 use crate::sink::{Canvas, Sink};
+use crate::stderr::say;
 use choose::{BySelection, Chooser};
 pub use live::{Ending, Pulse};
 use live::{Live, LiveError};
 pub use select::SelectError;
+pub use stop::{stop_flag, stop_or_hangup_flag};
 
 /// Why watching could not begin, or not go on.
 #[derive(Debug, thiserror::Error)]
@@ -76,12 +79,12 @@ pub fn run(plan: &WatchPlan) -> Result<Exit, Error> {
     let canvas = crate::output::canvas(plan.show.color);
     let sink = crate::sink::open(&plan.show, canvas, io::stdout());
     let sink = crate::heal::around(plan.heal.as_ref(), sink)?;
-    let stop = stop_flag().map_err(Error::Signals)?;
+    let stop = stop_or_hangup_flag().map_err(Error::Signals)?;
     let watched = watch(plan, sink, stop, |ready| announce(plan, ready, canvas))?;
     let exit = match watched.ending {
         Some(Ending::Command(status)) => {
             let (words, code) = command_status(status);
-            eprintln!("observer: the command {words}");
+            say(format_args!("the command {words}"));
             Exit::Command(code)
         }
         _ if watched.recording_failed => Exit::Partly,
@@ -170,7 +173,7 @@ fn within(plan: &WatchPlan) -> Pulse {
     Box::new(move |capture, into| {
         if let Some(change) = governor.look(capture, |_| ()) {
             if change.is_of_share() && !shown {
-                eprintln!("observer: {change}");
+                say(change);
             }
             change.apply(capture, into);
         }
@@ -238,13 +241,11 @@ fn to_end(
     let (ending, recording_failed) = match session::run(live, config, sink, recorder) {
         Ok(done) => {
             if let Some(error) = &done.recording {
-                eprintln!("observer: {error}");
+                say(error);
             }
             (live.ending(), done.recording.is_some())
         }
-        Err(SessionError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            (None, false)
-        }
+        Err(SessionError::Output(error)) if crate::output::is_unread(&error) => (None, false),
         Err(SessionError::Output(error)) => return Err(Error::Output(error)),
         Err(SessionError::Source(error)) => return Err(error.into()),
     };
@@ -252,23 +253,6 @@ fn to_end(
         ending,
         recording_failed,
     })
-}
-
-/// A flag that Ctrl-C and SIGTERM raise. When one comes again, the program ends at once: the kernel
-/// removes the probes of a process that has ended.
-///
-/// # Errors
-///
-/// If signals can't be handled.
-pub fn stop_flag() -> io::Result<Arc<AtomicBool>> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // The order matters: the first signal finds the flag not yet raised.
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, flag.clone())?;
-        signal_hook::flag::register(signal, flag.clone())?;
-    }
-    Ok(flag)
 }
 
 fn capture_config(plan: &WatchPlan) -> CaptureConfig {
@@ -362,15 +346,15 @@ pub fn announce(plan: &WatchPlan, ready: &Ready, canvas: Canvas) {
         None if plan.command.is_some() => "until it ends".to_owned(),
         None => "until Ctrl-C".to_owned(),
     };
-    eprintln!(
-        "observer: watching {}{names} {until}",
+    say(format_args!(
+        "watching {}{names} {until}",
         words(plan).join(", ")
-    );
+    ));
     for probe in &ready.missing {
-        eprintln!("observer: {probe}");
+        say(probe);
     }
     if canvas.width.is_some() && !plan.show.quiet {
-        eprintln!("observer: requests are shown when they are complete; times are UTC");
+        say("requests are shown when they are complete; times are UTC");
     }
 }
 

@@ -1,5 +1,5 @@
 //! Java's pools: what their threads do is given to the request of the thread that made the task, whatever queue it went through and
-//! whether or not anybody waits for it, without any id.
+//! whether or not anybody waits for it, without any id; also once the loop in which they take their tasks is compiled.
 
 use std::time::Duration;
 
@@ -24,21 +24,52 @@ const REQUESTS: usize = 400;
 /// Rounds until the first task must have been believed.
 const ROUNDS: usize = 20;
 
+/// Rounds until all threads have gone on in compiled code.
+const SETTLING: usize = 5;
+
 /// How long judgement may take.
 const JUDGING: Duration = Duration::from_secs(20);
 
 /// How the evidence of a task's maker is told.
 const MADE: &str = "made the task";
 
+/// Has the loop of a pool's threads compiled after hundreds of rounds, and by both compilers, instead of after 100 000 rounds; and each
+/// thread go on in what is new soon.
+const SOON: &str = "-XX:Tier3BackEdgeThreshold=400 -XX:Tier0BackedgeNotifyFreqLog=1 \
+    -XX:Tier4BackEdgeThreshold=800 -XX:Tier3BackedgeNotifyFreqLog=1";
+
+/// How the machine's log tells that the second compiler has compiled the loop while it ran.
+const COMPILED: &str = " 4       java.util.concurrent.ThreadPoolExecutor::runWorker @";
+
 #[test]
 fn tasks_are_given_to_the_requests_of_those_who_made_them() -> Result<()> {
+    tasks_are_told(App::JDK_POOL, false)
+}
+
+#[test]
+fn tasks_are_given_to_the_same_where_the_loop_of_the_pool_is_compiled() -> Result<()> {
+    tasks_are_told(App::JDK_POOL, true)
+}
+
+#[test]
+fn so_they_are_in_a_newer_java() -> Result<()> {
+    tasks_are_told(App::JDK_NEW, true)
+}
+
+fn tasks_are_told(app: App, compiled: bool) -> Result<()> {
     let _turn = turn();
-    if !can_watch(App::JDK_POOL, "tasks of Java's pools") {
+    if !can_watch(app, "tasks of Java's pools") {
         return Ok(());
     }
+    let log =
+        std::env::temp_dir().join(format!("java-pools-{}-{}", app.name(), std::process::id()));
     let downstream = Downstream::start(Delay::SOME_SLOW)?;
-    let service = App::JDK_POOL.start_with(downstream.address(), WORKERS, |command| {
-        command.env("BG_MS", "20");
+    let service = app.start_with(downstream.address(), WORKERS, |command| {
+        command.env("BG_MS", "20").env("STEPS", "pool");
+        if compiled {
+            let told = format!("-Xlog:jit+compilation=debug:file={}", log.display());
+            command.env("JAVA_TOOL_OPTIONS", format!("{SOON} {told}"));
+        }
     })?;
     let observer = Observer::watch(["--pid", &service.process.pid().to_string()])?;
     let clients = Clients::new(CLIENTS);
@@ -57,6 +88,19 @@ fn tasks_are_given_to_the_requests_of_those_who_made_them() -> Result<()> {
     let warm =
         (0..ROUNDS).any(|round| drive(&format!("warm{round}-"), ROUND).is_ok() && believed());
     ensure!(warm, "no task was believed in {ROUNDS} rounds");
+    if compiled {
+        let done = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains(COMPILED));
+        let mut rounds = 0..ROUNDS;
+        ensure!(
+            rounds.any(|round| drive(&format!("hot{round}-"), ROUND).is_ok() && done()),
+            "the loop was not compiled in {ROUNDS} rounds"
+        );
+        // The threads go on in it one after the other.
+        for round in 0..SETTLING {
+            drive(&format!("settles{round}-"), ROUND)?;
+        }
+        std::fs::remove_file(&log)?;
+    }
 
     drop(downstream.take());
     let plan = drive("counts-", REQUESTS)?;
@@ -64,7 +108,7 @@ fn tasks_are_given_to_the_requests_of_those_who_made_them() -> Result<()> {
     let mut printed = service.process.lines(REQUESTS * LINES, JUDGING, ours);
     printed.retain(|line| ours(line));
     let ended = observer.stop()?;
-    keep("java-pools", &ended.out)?;
+    keep(&format!("java-pools-{}-{compiled}", app.name()), &ended.out)?;
     let received = downstream.take();
     check_service(&plan, &received, &printed, &(LINES..=LINES))?;
     let score = score(
@@ -81,5 +125,17 @@ fn tasks_are_given_to_the_requests_of_those_who_made_them() -> Result<()> {
     ensure!(background == (0, 0), "{:?}", score.samples);
     // A collection between the making of a task and its work hides who made it.
     ensure!(score.calls.right * 100 >= score.calls.total * 98, "{score}");
+    // Wakes tell the same of many, but not of tasks that nobody waits for.
+    let calls = ended
+        .out
+        .iter()
+        .filter(|line| line.contains(r#""role":"client""#));
+    let made = calls.filter(|line| line.contains("counts-") && line.contains(MADE));
+    let made = made.count();
+    ensure!(
+        made * 100 >= score.calls.total * 98,
+        "{made} of {} calls were given to who made the task",
+        score.calls.total
+    );
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What threads, executions and processes are seen to do, between the exchanges.
 
+use super::births::{Birth, BirthId};
 use super::clients::{Taken, Taker};
 use super::{Attributor, Doer, Hold, asked, is_turn, served, wakes};
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
@@ -99,6 +100,7 @@ impl Attributor {
     /// An execution, or a thread, takes a connection for its next exchange.
     pub fn takes(&mut self, record: &Record<'_>, take: &Take) {
         let (tgid, time) = (record.tgid, record.time);
+        self.awake(record.tid);
         let taker = take.execution.map(|execution| Doer {
             life: self.life(tgid, execution, time),
             execution,
@@ -189,8 +191,14 @@ impl Attributor {
 
     /// A thread was started by the one that caused the record, or by the execution `by` on it.
     pub fn thread_began(&mut self, record: &Record<'_>, child: Tid, by: Option<Execution>) {
+        self.births.over(child);
+        self.awake(record.tid);
+        self.began(record, child, by);
+    }
+
+    fn began(&mut self, record: &Record<'_>, child: Tid, by: Option<Execution>) -> Option<BirthId> {
         if self.runtimes.shares_threads(record.tgid) {
-            return;
+            return None;
         }
         let hold = match by {
             Some(execution) => self.running(record, execution),
@@ -201,35 +209,58 @@ impl Attributor {
             .births
             .began(record.tgid, record.tid, child, hold, record.time);
         self.threads.began(child, birth);
+        Some(birth)
     }
 
     /// A thread ended.
     pub fn thread_ended(&mut self, tid: Tid, time: KernelNanos) {
+        self.births.over(tid);
+        if let Some(birth) = self.life_ended(tid, time) {
+            self.births.ended(birth, time);
+        }
+    }
+
+    /// What ran in a thread has ended; its birth is returned, if that was seen.
+    fn life_ended(&mut self, tid: Tid, time: KernelNanos) -> Option<BirthId> {
         self.wakes.happened(time, wakes::Event::Ended { tid });
         self.clients.thread_ended(tid);
         self.events.thread_ended(tid);
         if let Some(item) = self.threads.item(tid) {
             self.items.over(item);
         }
-        if let Some(birth) = self.threads.remove(tid) {
-            self.births.ended(birth, time);
-        }
+        self.threads.remove(tid)
     }
 
     /// What ran in a thread has ended, and its runtime keeps the thread for what is to run next.
     pub fn thread_kept(&mut self, record: &Record<'_>) {
-        self.births.tells(record.tgid, record.time);
-        self.thread_ended(record.tid, record.time);
+        let (tid, time) = (record.tid, record.time);
+        let birth = self.threads.birth(tid);
+        let birth = birth.and_then(|birth| self.births.get(birth));
+        // It was given something as it was about to wait: that is still to run.
+        if birth.is_some_and(Birth::is_fresh) {
+            return;
+        }
+        let ended = self.life_ended(tid, time);
+        self.births.kept((record.tgid, tid), ended, time);
     }
 
     /// A thread that was kept is given something to run: for what that thread does, this is its birth.
     pub fn thread_given(&mut self, record: &Record<'_>, child: Option<Tid>) {
+        self.awake(record.tid);
+        self.births.given(record.tgid, child, record.time);
         let Some(child) = child else {
-            return self.births.doubted(record.tgid, record.time);
+            return;
         };
-        self.births.tells(record.tgid, record.time);
         self.thread_ended(child, record.time);
-        self.thread_began(record, child, None);
+        if let Some(birth) = self.began(record, child, None) {
+            self.births.runs_in_kept(birth);
+        }
+    }
+
+    /// A thread does something of its own: moves bytes, takes a connection or work, starts another one.
+    pub(super) fn awake(&mut self, tid: Tid) {
+        let birth = self.threads.birth(tid);
+        self.births.awake(tid, birth);
     }
 
     /// A process ended or replaced its program; what it did is still judged.

@@ -7,23 +7,24 @@
 //! the thread has ended, and nothing from one that outlives its request.
 //!
 //! A runtime may keep ended threads and give them to what is to run next (Ruby): what runs in one then has a birth and an
-//! end of its own. A life that began before that was told may be several.
+//! end of its own (`keepers`). A life that began before that was told may be several.
 //!
 //! The strongest form needs no parent: a thread that was born after a request had been read, wrote the
 //! whole response of that request and of no other, and ended, did all its work for it.
 
 use std::collections::VecDeque;
-use std::num::NonZeroUsize;
 
-use hashbrown::HashMap;
-use lru::LruCache;
-
+use super::keepers::Keepers;
 use super::subject::Hold;
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
+use hashbrown::HashMap;
 
 /// How long after a request's end a thread that did nothing more may take to end, nanoseconds. (A
 /// thread's end is noted after whoever waits for it was woken.)
 pub(super) const GRACE: u64 = 1_000_000_000;
+
+/// How long a thread is kept at most for what is to run next, nanoseconds. (Ruby: 3 s, `thread_pthread.c`, `THREAD_CACHE_TIME`.)
+const KEEPS: u64 = 5_000_000_000;
 
 /// Threads that are remembered.
 const MAX_BIRTHS: usize = 65_536;
@@ -31,32 +32,17 @@ const MAX_BIRTHS: usize = 65_536;
 /// How long a thread that has ended is remembered, nanoseconds.
 const RETENTION: u64 = 60_000_000_000;
 
-/// Processes that keep threads and are remembered.
-const MAX_KEEPERS: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
-
 /// Number of a thread's birth: thread ids are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BirthId(u64);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Births {
     births: HashMap<BirthId, Birth>,
     /// In the order of their birth.
     order: VecDeque<(KernelNanos, BirthId)>,
     next: u64,
-    /// Processes that keep threads, and since when it is certain that it was told whenever one was given something to run.
-    keepers: LruCache<Tgid, KernelNanos>,
-}
-
-impl Default for Births {
-    fn default() -> Self {
-        Self {
-            births: HashMap::new(),
-            order: VecDeque::new(),
-            next: 0,
-            keepers: LruCache::new(MAX_KEEPERS),
-        }
-    }
+    keepers: Keepers,
 }
 
 /// A thread from its birth on.
@@ -71,6 +57,10 @@ pub(super) struct Birth {
     pub(super) ended: Option<KernelNanos>,
     /// When it last moved bytes.
     last: KernelNanos,
+    /// It runs in a thread that was kept, and has done nothing yet.
+    fresh: bool,
+    /// Of its end it is only known that its thread seems to be kept.
+    kept: bool,
     pub(super) answered: Answered,
     /// It has read a request itself, so it is a server's thread.
     serves: bool,
@@ -116,6 +106,8 @@ impl Births {
             born: time,
             ended: None,
             last: time,
+            fresh: false,
+            kept: false,
             answered: Answered::None,
             serves: false,
         };
@@ -150,24 +142,77 @@ impl Births {
         if let Some(birth) = self.births.get_mut(&id) {
             birth.ended = Some(time);
             // What ran in it may have been several threads, one after the other.
-            let told = self.keepers.peek(&birth.tgid);
-            birth.serves |= told.is_some_and(|since| birth.born < *since);
+            birth.serves |= self.keepers.may_be_several(birth.tgid, birth.born);
         }
     }
 
-    /// It is told of a process when threads of it are kept and given something to run.
-    pub(super) fn tells(&mut self, tgid: Tgid, time: KernelNanos) {
-        self.keepers.get_or_insert(tgid, || time);
+    /// What ran in a thread of a process has ended, it seems, and the thread is kept.
+    pub(super) fn kept(
+        &mut self,
+        (tgid, tid): (Tgid, Tid),
+        birth: Option<BirthId>,
+        time: KernelNanos,
+    ) {
+        self.keepers.tells(tgid, time);
+        self.keepers.parked(tgid, tid, birth);
+        if let Some(id) = birth {
+            self.ended(id, time);
+        }
+        if let Some(birth) = birth.and_then(|id| self.births.get_mut(&id)) {
+            birth.kept = true;
+        }
     }
 
-    /// Some thread of a process was given something to run, and it is not known which.
-    pub(super) fn doubted(&mut self, tgid: Tgid, time: KernelNanos) {
-        self.keepers.push(tgid, time);
+    /// A thread that was kept ends, or is given something to run: whatever ran in it before is over.
+    pub(super) fn over(&mut self, tid: Tid) {
+        if let Some(id) = self.keepers.unparked(tid)
+            && let Some(birth) = self.births.get_mut(&id)
+        {
+            birth.kept = false;
+        }
+    }
+
+    /// A thread of a process that was kept is given something to run: `child`, or it is not known which.
+    pub(super) fn given(&mut self, tgid: Tgid, child: Option<Tid>, time: KernelNanos) {
+        match child {
+            Some(child) => {
+                self.keepers.tells(tgid, time);
+                self.keepers.given(tgid, child);
+                self.over(child);
+            }
+            None => self.keepers.doubted(tgid),
+        }
+    }
+
+    /// What a thread that was kept has been given has begun.
+    pub(super) fn runs_in_kept(&mut self, id: BirthId) {
+        if let Some(birth) = self.births.get_mut(&id) {
+            birth.fresh = true;
+        }
+    }
+
+    /// A thread does something, `birth` if that of what runs in it is known.
+    pub(super) fn awake(&mut self, tid: Tid, birth: Option<BirthId>) {
+        if let Some(birth) = birth.and_then(|id| self.births.get_mut(&id)) {
+            birth.fresh = false;
+        }
+        // It was given nothing: so it was not kept, but had waited in the middle of something.
+        if let Some(id) = self.keepers.woke(tid)
+            && let Some(birth) = self.births.get_mut(&id)
+        {
+            birth.serves = true;
+        }
+    }
+
+    /// Whether it is known how a birth's life ended, as far as it did: in a process whose threads were not seen to be kept and given something
+    /// yet, one that seems to be kept may be waiting in the middle of something.
+    pub(super) fn is_certain(&self, birth: &Birth) -> bool {
+        !birth.kept || self.keepers.keeps(birth.tgid)
     }
 
     /// A process ended, and all its threads with it: that tells nothing of what they were for.
     pub(super) fn process_ended(&mut self, tgid: Tgid, time: KernelNanos) {
-        self.keepers.pop(&tgid);
+        self.keepers.process_ended(tgid);
         for birth in self.births.values_mut().filter(|b| b.tgid == tgid) {
             if birth.ended.is_some_and(|end| time.since(end) < GRACE) {
                 birth.serves = true;
@@ -190,6 +235,16 @@ impl Births {
 }
 
 impl Birth {
+    /// Whether what it runs was given to its thread before that was seen to wait.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Whether its thread seemed to be kept so long ago that it would have ended since, or been given something.
+    pub(super) fn was_kept_too_long(&self, now: KernelNanos) -> bool {
+        self.ended.is_some_and(|end| now.since(end) > KEEPS)
+    }
+
     /// Whether its life shows already that it was started for no request.
     pub(super) fn is_hopeless(&self) -> bool {
         self.serves || self.answered == Answered::Several

@@ -111,6 +111,9 @@ impl Attributor {
                     evidence: Evidence::AnsweringThread(birth.tid),
                 })
             }
+            Some(Origin::Parent { .. }) if !self.births.is_certain(birth) => {
+                Err(Some(Reason::OutlivedRequest))
+            }
             Some(Origin::Parent { tid, hold }) => {
                 let link = self.worked_for(process, subject, &hold, now)?;
                 let (_, until) = ended(link.request)?;
@@ -133,6 +136,9 @@ impl Attributor {
         };
         if birth.is_hopeless() {
             return true;
+        }
+        if !self.births.is_certain(birth) && !birth.was_kept_too_long(now) {
+            return false;
         }
         match self.root(tgid, id, now) {
             Root::Request(root) => match process.served(root).map(|s| s.until) {

@@ -106,6 +106,7 @@ impl Attributor {
             return self.message(record, told);
         }
         let key = (record.tgid, told.id);
+        self.awake(record.tid);
         match told.how {
             ItemHow::Given => {
                 let hold = self.threads.hands_on(record.tid);

@@ -7,32 +7,28 @@
 //! that no collection separates. A maker that serves a request made the task for that one; one
 //! that worked at a task itself, the same before and after, made it for what that task was made for.
 //!
+//! A task may do others' work as well: one that empties a list is made by the request that finds the list empty, and goes on with what others
+//! put into it meanwhile. That goes on when the request is over. So nothing is concluded from a task that was seen to run after its request's
+//! end, nor of a call whose response came later.
+//!
 //! A task that runs more than once, as those do that empty a queue of their own, may do others' work in each
 //! run. So a class of tasks is believed only once enough of them were seen to run once. And clients have tasks of their own, which
 //! a thread of a request makes now and then: they look after connections, for the next call on which they are taken. So of a class that is
 //! believed most are made by threads that serve requests (measured: 84 % and more of what callers make, at most 41 % of what looks after connections).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
+use pieces::{Piece, Pieces};
 
 use super::cache;
-use super::evidence::Link;
-use super::mounted::Root;
-use super::process::Process;
-use super::subject::{Hold, Subject};
-use super::{Attributor, PROOF_PATIENCE};
-use crate::feedback::Feedback;
+use super::subject::Hold;
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
-use crate::judged::{Evidence, Reason};
-use crate::record::{Heap, Record, Runs};
+use crate::record::{Heap, Runs};
 
 /// Threads whose last record is remembered.
 const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
-
-/// Pieces of buffers of which it is remembered who filled them.
-const MAX_PIECES: usize = 65_536;
 
 /// Tasks, and work done for them, that are remembered.
 const MAX_TASKS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
@@ -62,6 +58,9 @@ const TRIAL: u32 = 4_096;
 /// Processes whose records are counted.
 const MAX_PROCESSES: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 
+/// Collections that may move a task while it runs, at most; of one that runs longer nothing is concluded.
+const MAX_MOVES: usize = 64;
+
 /// Tasks that made each other, at most.
 const MAX_REMOVE: usize = 8;
 
@@ -81,25 +80,31 @@ struct Seen {
     time: KernelNanos,
     heap: Heap,
     task: Option<Task>,
+    /// The task that it may be at: that of an earlier record where this one does not tell.
+    at: Option<Task>,
 }
 
-/// A piece of a buffer that was filled between two records of its thread.
+/// What was seen of the run of a task.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    tid: Tid,
+    /// The last record of its thread that names it.
+    last: KernelNanos,
+    /// What the same object may be called since a collection has moved it.
+    moved: Option<Task>,
+}
+
+/// Where a task was made, or the one for which it was made.
 #[derive(Debug)]
-struct Piece {
-    end: u64,
-    by: Tid,
-    since: KernelNanos,
-    until: KernelNanos,
-    /// What the thread did then, or what ran on it.
-    hold: Hold,
-    /// Several may have run on the thread one after the other, so that it is nobody's.
-    shared: bool,
-    /// The task that it worked at before and after.
-    task: Option<Task>,
+struct Origin<'a> {
+    piece: &'a Piece,
+    /// Whether the classes of all these tasks are believed; if not, it is too early to say.
+    proven: bool,
+    /// When one of these tasks was seen to run last.
+    last: KernelNanos,
+    /// Whether they are all known to be over.
+    done: bool,
 }
-
-/// A process, its collections, and an address.
-type Place = (Tgid, u32, u64);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Class {
@@ -115,14 +120,13 @@ struct Class {
 #[derive(Debug)]
 pub(super) struct Made {
     threads: LruCache<Tid, Seen>,
-    /// By where they begin.
-    pieces: BTreeMap<Place, Piece>,
-    order: VecDeque<Place>,
+    pieces: Pieces,
+    /// Where a virtual thread was seen last.
+    carried: LruCache<(Tgid, u64), Tid>,
     /// What a thread worked at when it moved bytes, or took a connection.
     at: LruCache<(Tid, KernelNanos), Task>,
     work: LruCache<Seq, Task>,
-    /// Who ran a task, until which record.
-    runs: LruCache<Task, Tid>,
+    runs: LruCache<Task, Run>,
     /// Threads that were seen to run one.
     workers: LruCache<Tid, ()>,
     /// Tasks whose makers are to be counted, and since when.
@@ -136,8 +140,8 @@ impl Default for Made {
     fn default() -> Self {
         Self {
             threads: LruCache::new(MAX_THREADS),
-            pieces: BTreeMap::new(),
-            order: VecDeque::new(),
+            pieces: Pieces::default(),
+            carried: LruCache::new(MAX_TASKS),
             at: LruCache::new(MAX_TASKS),
             work: LruCache::new(MAX_TASKS),
             runs: LruCache::new(MAX_TASKS),
@@ -160,30 +164,11 @@ impl Made {
         hold: Hold,
         born: Option<KernelNanos>,
     ) {
-        // Without a buffer a collection may be moving objects; and what a virtual thread leaves on the stack is no pool's.
-        let known = heap.task != 0 && heap.start != 0 && heap.runs == Runs::Itself;
-        let task = known.then_some(Task {
-            tgid,
-            collections: heap.collections,
-            address: heap.task,
-            class: heap.class,
-        });
-        let before = self.threads.push(
-            tid,
-            Seen {
-                tgid,
-                time,
-                heap,
-                task,
-            },
-        );
-        let before = before
-            .and_then(|(of, seen)| (of == tid).then_some(seen))
-            .filter(|seen| born.is_none_or(|born| seen.time >= born));
-        if let Some(task) = task {
-            self.at.push((tid, time), task);
-            self.ran((tid, time), task, before.and_then(|b| b.task) == Some(task));
-        }
+        let before = self.threads.peek(&tid).copied();
+        let before =
+            before.filter(|seen| seen.tgid == tgid && born.is_none_or(|born| seen.time >= born));
+        let task = self.now_at((tgid, tid), time, heap, before);
+        let alone = self.is_alone((tgid, tid), heap.runs, before);
         let Some(before) = before else {
             // Its first buffer is its own from the beginning.
             if let Some(since) = born.filter(|_| heap.start != 0 && heap.start < heap.top) {
@@ -196,7 +181,8 @@ impl Made {
                     shared: heap.runs != Runs::Itself,
                     task: None,
                 };
-                self.insert((tgid, heap.collections, heap.start), piece);
+                self.pieces
+                    .insert((tgid, heap.collections, heap.start), piece);
             }
             return;
         };
@@ -204,14 +190,13 @@ impl Made {
             return;
         }
         let same = before.heap.start == heap.start && before.heap.collections == heap.collections;
-        let shared = before.heap.runs != heap.runs || heap.runs == Runs::Unknown;
         let fill = |start, end| Piece {
             end,
             by: tid,
             since: before.time,
             until: time,
             hold: hold.clone(),
-            shared,
+            shared: !alone,
             task: task.filter(|task| before.task == Some(*task) && start < end),
         };
         let old = if same { heap.top } else { before.heap.end };
@@ -221,19 +206,64 @@ impl Made {
         ];
         for (of, start, end) in pieces {
             if of.start != 0 && start < end {
-                self.insert((tgid, of.collections, start), fill(start, end));
+                self.pieces
+                    .insert((tgid, of.collections, start), fill(start, end));
             }
         }
     }
 
-    fn insert(&mut self, place: Place, piece: Piece) {
-        if self.order.len() == MAX_PIECES
-            && let Some(oldest) = self.order.pop_front()
+    /// The task at which a thread is by a record, if that tells.
+    fn now_at(
+        &mut self,
+        (tgid, tid): (Tgid, Tid),
+        time: KernelNanos,
+        heap: Heap,
+        before: Option<Seen>,
+    ) -> Option<Task> {
+        // Without a buffer a collection may be moving objects; and what a virtual thread leaves on the stack is no pool's.
+        let told = heap.start != 0 && heap.runs == Runs::Itself;
+        let task = (told && heap.task != 0).then_some(Task {
+            tgid,
+            collections: heap.collections,
+            address: heap.task,
+            class: heap.class,
+        });
+        // After a collection a task may not be found at once.
+        let none = told
+            && heap.task == 0
+            && before.is_none_or(|before| before.heap.collections == heap.collections);
+        let was_at = before.and_then(|before| before.at);
+        let at = if none { None } else { task.or(was_at) };
+        let seen = Seen {
+            tgid,
+            time,
+            heap,
+            task,
+            at,
+        };
+        self.threads.push(tid, seen);
+        let task = task?;
+        self.at.push((tid, time), task);
+        if let Some(was_at) = was_at
+            && was_at.collections != task.collections
+            && was_at.class == task.class
+            && let Some(run) = self.runs.get_mut(&was_at)
         {
-            self.pieces.remove(&oldest);
+            run.moved = Some(task);
         }
-        self.order.push_back(place);
-        self.pieces.insert(place, piece);
+        self.ran((tid, time), task, was_at == Some(task));
+        Some(task)
+    }
+
+    /// Whether one alone has filled a thread's buffer since `before`, where it can be known: a virtual thread that was elsewhere in between has
+    /// left it to others.
+    fn is_alone(&mut self, (tgid, tid): (Tgid, Tid), runs: Runs, before: Option<Seen>) -> bool {
+        let stayed = match runs {
+            Runs::Itself => true,
+            Runs::Virtual(id) => self.carried.put((tgid, id), tid) == Some(tid),
+            Runs::Unknown => false,
+        };
+        stayed && before.is_some_and(|before| before.heap.runs == runs)
     }
 
     /// A thread runs a task; `still` if it did so at its last record.
@@ -242,15 +272,20 @@ impl Made {
             .classes
             .get_or_insert_mut((task.tgid, task.class), Class::default);
         self.workers.put(tid, ());
-        match self.runs.put(task, tid) {
+        let run = Run {
+            tid,
+            last: time,
+            moved: None,
+        };
+        match self.runs.put(task, run) {
             None => {
                 class.tasks = class.tasks.saturating_add(1);
-                if self.fresh.len() == MAX_PIECES {
+                if self.fresh.len() == MAX_TASKS.get() {
                     self.fresh.pop_front();
                 }
                 self.fresh.push_back((time, task));
             }
-            Some(before) if before == tid && still => {}
+            Some(before) if before.tid == tid && still => {}
             Some(_) => class.again = class.again.saturating_add(1),
         }
     }
@@ -284,12 +319,10 @@ impl Made {
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
         self.told.pop(&tgid);
         cache::remove(&mut self.threads, |_, seen| seen.tgid == tgid);
-        self.order.retain(|(of, ..)| *of != tgid);
-        let mut pieces = self.pieces.range((tgid, 0, 0)..);
-        // Most processes have none, and going through those of others takes long.
-        if pieces.next().is_some_and(|((of, ..), _)| *of == tgid) {
-            self.pieces.retain(|(of, ..), _| *of != tgid);
-        }
+        cache::remove(&mut self.classes, |(of, _), _| *of == tgid);
+        cache::remove(&mut self.runs, |task, _| task.tgid == tgid);
+        cache::remove(&mut self.carried, |(of, _), _| *of == tgid);
+        self.pieces.process_ended(tgid);
     }
 
     /// Whether tasks of that class run once, and are made by threads that serve requests, or by each other; `None` while too few of them
@@ -304,27 +337,47 @@ impl Made {
 
     /// The piece of a buffer in which a task was made.
     fn piece(&self, task: Task) -> Option<&Piece> {
-        let place = (task.tgid, task.collections, task.address);
-        let (found, piece) = self.pieces.range(..=place).next_back()?;
-        let same = (found.0, found.1) == (task.tgid, task.collections);
-        (same && task.address < piece.end).then_some(piece)
+        self.pieces
+            .find((task.tgid, task.collections, task.address))
+    }
+
+    /// When a task was seen to run last, by whatever address, and whether it is known to be over.
+    fn life(&self, task: Task) -> Option<(KernelNanos, bool)> {
+        let mut run = self.runs.peek(&task)?;
+        let mut at = task;
+        for _ in 0..MAX_MOVES {
+            let Some(moved) = run.moved else {
+                let seen = self.threads.peek(&run.tid);
+                return Some((run.last, seen.is_some_and(|seen| seen.at != Some(at))));
+            };
+            at = moved;
+            run = self.runs.peek(&moved)?;
+        }
+        None
     }
 
     /// Where some work's task, or the one for which that was made, was made by what may have served a request, or was started for
-    /// one; and whether the classes of all these tasks are believed, or it is too early to say.
-    fn traced(&self, work: Seq) -> Option<(&Piece, bool)> {
+    /// one.
+    fn traced(&self, work: Seq) -> Option<Origin<'_>> {
         let mut task = *self.work.peek(&work)?;
-        let mut proven = true;
+        let (mut proven, mut last, mut done) = (true, KernelNanos::default(), true);
         for _ in 0..MAX_REMOVE {
             match self.believes(task) {
                 Some(true) => {}
                 Some(false) => return None,
                 None => proven = false,
             }
+            let life = self.life(task)?;
+            (last, done) = (last.max(life.0), done && life.1);
             let piece = self.piece(task).filter(|piece| !piece.shared)?;
             match (&piece.hold, piece.task) {
                 (Hold::Serving(_) | Hold::Running(_), _) | (Hold::Born(_), None) => {
-                    return Some((piece, proven));
+                    return Some(Origin {
+                        piece,
+                        proven,
+                        last,
+                        done,
+                    });
                 }
                 (_, made_for) => task = made_for?,
             }
@@ -333,15 +386,13 @@ impl Made {
     }
 
     /// Where some work's task was made, as far as that is believed.
-    fn origin(&self, work: Seq) -> Option<&Piece> {
-        self.traced(work)
-            .filter(|(_, proven)| *proven)
-            .map(|(piece, _)| piece)
+    fn origin(&self, work: Seq) -> Option<Origin<'_>> {
+        self.traced(work).filter(|origin| origin.proven)
     }
 
     /// Whether it is too early to say if it is to be believed who made some work's task.
     fn is_open(&self, work: Seq) -> bool {
-        self.traced(work).is_some_and(|(_, proven)| !proven)
+        self.traced(work).is_some_and(|origin| !origin.proven)
     }
 
     /// Whether some work is known to have been done for a task.
@@ -362,91 +413,8 @@ impl Made {
     }
 }
 
-impl Attributor {
-    /// What the runtime keeps of a thread that is about to move bytes, or to take a connection.
-    pub fn heap(&mut self, record: &Record<'_>, heap: &Heap) {
-        let hold = self.making(record, heap);
-        let birth = self.threads.birth(record.tid);
-        let born = birth
-            .and_then(|birth| self.births.get(birth))
-            .map(|birth| birth.born);
-        let thread = (record.tgid, record.tid);
-        self.made.saw(thread, record.time, *heap, hold, born);
-        if self.made.counted(record.tgid) && !self.wakes.follows(record.tgid) {
-            self.feedback.push(Feedback::NoTasks(record.tgid));
-        }
-    }
-
-    /// Counts for which classes it is known by now who makes them, or ever will be when `stopping`.
-    pub(super) fn look_at_makers(&mut self, now: KernelNanos, stopping: bool) {
-        let by = if stopping { KernelNanos(u64::MAX) } else { now };
-        while let Some(task) = self.made.settled(by) {
-            if let Some(serving) = self.is_maker_serving(task, now) {
-                self.made.count(task, serving);
-            }
-        }
-    }
-
-    /// Whether the maker of a task served a request, or was started for one; `None` if that is not known.
-    fn is_maker_serving(&self, task: Task, now: KernelNanos) -> Option<bool> {
-        let piece = self.made.piece(task).filter(|piece| !piece.shared)?;
-        let root = match &piece.hold {
-            Hold::Serving(_) => return Some(true),
-            // Made for another task.
-            _ if piece.task.is_some() => return None,
-            Hold::Running(doer) => self.root_of(task.tgid, doer, now),
-            Hold::Born(birth) => match self.births.get(*birth)?.ended {
-                None if self.outlived(task.tgid, *birth, now) => Root::None,
-                None => return None,
-                Some(_) => self.root(task.tgid, *birth, now),
-            },
-            _ => Root::None,
-        };
-        match root {
-            Root::Request(_) => Some(true),
-            // What a timer's own thread makes is like what requests' threads make.
-            Root::None if !self.made.is_worker(piece.by) && !self.clients.writes(piece.by) => None,
-            Root::None => Some(false),
-            Root::Unanswered | Root::Unsettled => None,
-        }
-    }
-
-    /// Whether nothing is to come that says more about who made the task for which something was done: tasks of its class, mostly.
-    pub(super) fn made_is_due(
-        &self,
-        process: &Process,
-        subject: &Subject,
-        now: KernelNanos,
-    ) -> bool {
-        !self.made.is_open(subject.seq)
-            || now.since(subject.time) > PROOF_PATIENCE
-            || !super::named::same_trace(process, subject).is_empty()
-    }
-
-    /// What was done by the thread that had made the task for which something was done, if that was made for a request.
-    pub(super) fn made_by(&self, subject: &Subject) -> Option<&Hold> {
-        self.made.origin(subject.seq).map(|piece| &piece.hold)
-    }
-
-    /// Evidence of the thread that made the task for which something was done.
-    pub(super) fn made(
-        &self,
-        process: &Process,
-        subject: &Subject,
-        now: KernelNanos,
-    ) -> Result<Link, Option<Reason>> {
-        let piece = self.made.origin(subject.seq).ok_or(None)?;
-        let link = self.worked_for(process, subject, &piece.hold, now)?;
-        let served = process.served(link.request).ok_or(None)?;
-        let until = served.until.ok_or(Some(Reason::StillOpen))?;
-        let made_during = served.since <= piece.since && until >= piece.until;
-        if !made_during || subject.time > until {
-            return Err(None);
-        }
-        self.check(process, subject, link.request, 0)?;
-        Ok(link.handed_on(Evidence::Made { by: piece.by }))
-    }
-}
+mod pieces;
+mod weigh;
 
 #[cfg(test)]
 mod tests;

@@ -30,7 +30,7 @@
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //! | `inference` | 7 | what requests usually have done, and when; told beside an abstention, and decides nothing |
 //!
-//! `acts` hears what threads and executions do, `taking` takes subjects in. `trust` compares them with each other, process by process; `due` says when a subject can be decided, `evidence` asks each kind,
+//! `keepers` knows which processes keep threads for what is to run next. `acts` hears what threads and executions do, `taking` takes subjects in. `trust` compares them with each other, process by process; `due` says when a subject can be decided, `evidence` asks each kind,
 //! `decide` weighs what they say, `story` tells it.
 //!
 //! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
@@ -52,6 +52,7 @@ mod given;
 mod handed;
 mod inference;
 mod items;
+mod keepers;
 mod logged;
 mod made;
 mod mounted;
@@ -113,6 +114,9 @@ pub const PATIENCE: u64 = 30_000_000_000;
 /// How long judgement waits for the proof that a process's threads, or clients, are of a kind that
 /// can be believed, nanoseconds.
 const PROOF_PATIENCE: u64 = 5_000_000_000;
+
+/// Calls of a process to itself that are made for each other, at most.
+const MAX_REMOVE: usize = 8;
 
 /// Everything that attribution knows.
 #[derive(Debug, Default)]
@@ -218,6 +222,10 @@ impl Attributor {
                 None => self.turns.unseen(begun.tgid, begun.moved.tid, begun.file),
             }
             self.events.began(begun);
+            let asked = begun.other_end.and_then(|call| self.waiting_at(call));
+            let asked = asked.map(|at| &self.waiting[at]);
+            let own = asked.filter(|call| call.tgid == begun.tgid);
+            let own = own.map(|call| call.seq);
             let process = self
                 .processes
                 .entry(begun.tgid)
@@ -225,7 +233,7 @@ impl Attributor {
             if let Some(interrupted) = held.interrupted {
                 process.break_claim(interrupted, served::Broken::Interleaved);
             }
-            process.serve(begun, held.claim);
+            process.serve(begun, held.claim, own);
         }
     }
 
@@ -331,6 +339,7 @@ impl Attributor {
             let inferred = self.infer(&subject, &decision, now);
             if let Some(process) = self.processes.get_mut(&subject.tgid) {
                 process.trust.note(&decision.compared);
+                process.called(subject.seq, decision.owner.map(|owner| owner.request));
             }
             self.note_handed(&subject, &decision);
             if self.explain == Some(subject.seq) {
@@ -401,6 +410,22 @@ impl Attributor {
     #[must_use]
     pub fn served(&self, tgid: Tgid, seq: Seq) -> Option<&Served> {
         self.processes.get(&tgid)?.served(seq)
+    }
+
+    /// Whether a request of a process is a call that it made itself for the request `asker`, at some remove.
+    pub fn is_made_for(&self, tgid: Tgid, request: &Served, asker: Seq) -> bool {
+        let mut at = request;
+        for _ in 0..MAX_REMOVE {
+            match at.asker {
+                Some(by) if by == asker => return true,
+                Some(by) => match self.served(tgid, by) {
+                    Some(served) => at = served,
+                    None => return false,
+                },
+                None => return false,
+            }
+        }
+        false
     }
 
     fn forget(&mut self, now: KernelNanos) {

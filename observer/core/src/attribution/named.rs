@@ -85,6 +85,8 @@ pub(super) fn by_trace(
                 .filter(|served| carries_trace_of(subject, served))?
                 .seq
         }
+        // Whoever made the call that it is goes on with the same id.
+        (None, [only]) if process.served(*only).is_some_and(|served| served.own) => return None,
         (None, [only]) => *only,
         (None, _) => return None,
     };

@@ -28,6 +28,7 @@ impl Attributor {
             self.given.acted(tid, time);
         }
         self.item_moved(tid, time);
+        self.awake(tid);
     }
 
     /// A thread waited for a futex and was woken.

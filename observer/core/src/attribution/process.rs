@@ -23,6 +23,8 @@ const MAX_ENDED: usize = 4_096;
 pub(super) struct Process {
     served: HashMap<Seq, Box<Served>>,
     open: BTreeSet<Seq>,
+    /// Calls that are not decided yet, and the requests that they are.
+    own_calls: HashMap<Seq, Seq>,
     last_end: Option<KernelNanos>,
     /// When requests ended, and which was the oldest one open then.
     ended: VecDeque<(KernelNanos, Option<Seq>)>,
@@ -54,6 +56,7 @@ impl Process {
         Self {
             served: HashMap::new(),
             open: BTreeSet::new(),
+            own_calls: HashMap::new(),
             last_end: None,
             ended: VecDeque::new(),
             traces: Traces::default(),
@@ -67,7 +70,11 @@ impl Process {
         }
     }
 
-    pub(super) fn serve(&mut self, begun: &Begun, claim: Claim) {
+    /// A request came in, which is this call of the process itself, if any.
+    pub(super) fn serve(&mut self, begun: &Begun, claim: Claim, own: Option<Seq>) {
+        if let Some(call) = own {
+            self.own_calls.insert(call, begun.seq);
+        }
         if self.open.is_empty() {
             self.exclusive.busy(begun.moved.since);
         }
@@ -75,8 +82,17 @@ impl Process {
         self.traces.insert(begun.seq, &begun.head.carrier);
         self.correlations.insert(begun.seq, &begun.head.carrier);
         let overlaps = self.open.len() > 1;
-        self.served
-            .insert(begun.seq, Box::new(Served::new(begun, claim, overlaps)));
+        let served = Served::new(begun, claim, overlaps, own.is_some());
+        self.served.insert(begun.seq, Box::new(served));
+    }
+
+    /// It is decided for which request a call was made.
+    pub(super) fn called(&mut self, call: Seq, asker: Option<Seq>) {
+        if let Some(request) = self.own_calls.remove(&call)
+            && let Some(served) = self.served.get_mut(&request)
+        {
+            served.asker = asker;
+        }
     }
 
     fn end(&mut self, ended: &Ended) -> Option<&mut Served> {

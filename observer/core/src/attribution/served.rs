@@ -87,12 +87,16 @@ pub struct Served {
     pub tentative: bool,
     /// Another request was in flight when it came in.
     pub overlaps: bool,
+    /// Its process made the call that it is, so that its ids were in there before it came.
+    pub own: bool,
+    /// The request for which that call was made, once that is known.
+    pub asker: Option<Seq>,
     /// Its method, host and path without what looks like a value.
     pub route: u64,
 }
 
 impl Served {
-    pub(super) fn new(begun: &Begun, claim: Claim, overlaps: bool) -> Self {
+    pub(super) fn new(begun: &Begun, claim: Claim, overlaps: bool, own: bool) -> Self {
         Self {
             seq: begun.seq,
             file: begun.file,
@@ -103,6 +107,8 @@ impl Served {
             claim,
             tentative: begun.moved.nonblocking,
             overlaps,
+            own,
+            asker: None,
             route: Workers::route(begun),
         }
     }

@@ -149,6 +149,14 @@ impl Subject {
         !self.handed.is_empty()
     }
 
+    /// Whether it is a call that was not over at `time`.
+    pub(super) fn lasted_beyond(&self, time: KernelNanos) -> bool {
+        match &self.work {
+            Work::Call(call) => call.ended.is_none_or(|ended| ended.time > time),
+            Work::Line(_) | Work::Message(_) => false,
+        }
+    }
+
     /// Whether nothing more of it is to come.
     pub(super) fn is_over(&self) -> bool {
         match &self.work {

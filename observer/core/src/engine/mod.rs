@@ -50,7 +50,7 @@ struct Log {
     lines: Lines,
     tgid: Tgid,
     fd: i32,
-    /// It turned out not to be one.
+    /// Something in it was no text, which was told.
     binary: bool,
 }
 

@@ -177,6 +177,7 @@ impl Stages {
                 ExchangeEvent::Evicted { tgid } => {
                     self.lost(LossKind::Evicted, 1, self.now, Some(tgid))
                 }
+                ExchangeEvent::Malformed(malformed) => self.teller.malformed(&malformed),
                 ExchangeEvent::Lost { tgid } => self.lost(LossKind::Bytes, 1, self.now, Some(tgid)),
             }
         }
@@ -249,14 +250,17 @@ impl Stages {
         });
         (log.tgid, log.fd) = (tgid, fd);
         let mut lines = std::mem::take(&mut self.lines);
+        let was_text = log.lines.is_text();
         log.lines
             .write(&chunk(record, data), data.more, &mut |line| {
                 lines.push(line)
             });
-        if !log.lines.is_text() && !log.binary {
+        if log.lines.has_binary() && !log.binary {
             log.binary = true;
-            self.exchanges.ignore(data.file);
             self.teller.not_observed(tgid, Protocol::NotText);
+        }
+        if was_text && !log.lines.is_text() {
+            self.exchanges.ignore(data.file);
         }
         self.log_lines(&mut lines, tgid, data.file, fd);
         self.lines = lines;

@@ -11,13 +11,13 @@ use super::names::Names;
 use crate::attribution::{Attributor, Call, Decision, Doer, Line, Served, Story, Subject, Work};
 use crate::context::line::LineId;
 use crate::context::{Carrier, TraceId};
-use crate::exchange::{Begun, Ended};
+use crate::exchange::{Begun, Ended, Malformed};
 use crate::facts::{PeerFacts, ProcessFacts};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
-use crate::judged::counts::Cell;
+use crate::judged::counts::{Cell, Unread};
 use crate::judged::{
     Candidate, Exchange, ExchangeId, Explanation, Finding, Judged, Log, LogContext, LogId, Loss,
-    LossKind, Role, Sampling, Shares, SubjectId, Summary, share,
+    LossKind, Reason, Role, Sampling, Shares, SubjectId, Summary, share,
 };
 use crate::message::Protocol;
 use crate::redact::redact;
@@ -93,6 +93,17 @@ impl Teller {
     pub(super) fn not_observed(&mut self, tgid: Tgid, protocol: Protocol) {
         let service = self.names.of(tgid);
         self.counter.not_observed(service, protocol);
+    }
+
+    pub(super) fn malformed(&mut self, malformed: &Malformed) {
+        let service = self.names.of(malformed.tgid);
+        let unread = Unread {
+            role: malformed.role,
+            message: malformed.message,
+            flaw: malformed.flaw,
+        };
+        self.counter
+            .unreadable(service, &malformed.endpoint.peer, unread);
     }
 
     pub(super) fn lost(
@@ -218,19 +229,28 @@ impl Teller {
     fn call(&mut self, attributor: &Attributor, by: By, call: Call, decision: Decision) -> Judged {
         let served = |request: Seq| attributor.served(by.tgid, request);
         let owner = decision.owner.and_then(|o| served(o.request));
-        let same: Vec<&Carrier> = decision
-            .same_trace
-            .iter()
-            .filter_map(|r| Some(&*served(*r)?.carrier))
-            .collect();
+        let same = decision.same_trace.iter().filter_map(|r| served(*r));
+        // With what the process sent to itself, whoever began that goes on.
+        let (own, same): (Vec<&Served>, Vec<&Served>) = same.partition(|s| s.own);
+        let same: Vec<&Carrier> = same.into_iter().map(|s| &*s.carrier).collect();
         let outbound = &call.begun.head.carrier;
+        let asker = decision.owner.map(|o| o.request);
+        let begun_here = own
+            .iter()
+            .all(|s| asker.is_some_and(|asker| attributor.is_made_for(by.tgid, s, asker)));
         let (verdict, findings, doubt) = judge_call(&CallJudgement {
             inbound: owner.map(inbound),
             same_trace: &same,
             outbound,
-            ids_certain: decision.ids_certain,
+            ids_certain: decision.ids_certain && begun_here,
             reason: decision.attribution.reason.as_ref(),
         });
+        let doubt = match doubt {
+            Some(Reason::RecordsLost) if !begun_here => Some(Reason::SameIdTwice {
+                candidates: own.iter().map(|served| ExchangeId(served.seq)).collect(),
+            }),
+            doubt => doubt,
+        };
         let same_format = owner.is_none_or(|s| shares_format(inbound(s), outbound));
         let same_execution = decision.owner.is_some_and(|o| o.same_execution);
         let trace = owner.and_then(|s| trace_of(inbound(s)));
@@ -376,6 +396,7 @@ impl Teller {
             verdict: None,
             findings: Vec::new(),
             unfinished: ended.and_then(|e| e.outcome.err()),
+            flaw: ended.and_then(|e| e.flaw),
             until: ended.map(|e| self.config.anchor.wall(e.time)),
             identity: begun.sighting.identity(self.config.anchor),
         }
@@ -412,6 +433,7 @@ impl Teller {
             verdicts: totals.calls,
             log_verdicts: totals.lines,
             not_observed: tally.unobserved(),
+            unreadable: tally.unreadable(),
             losses,
             sampling: self.shares.map(|shares| Shares {
                 log_writes_left_out: self.log_writes_left_out,

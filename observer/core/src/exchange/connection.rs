@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::links::Links;
 use super::sighting::Ends;
-use super::{Begun, Draw, Ended, ExchangeEvent, Sighting};
+use super::{Begun, Draw, Ended, ExchangeEvent, Malformed, Sighting};
 use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Address, Role, Unfinished};
 use crate::message::conversation::Conversation;
-use crate::message::{HttpEvent, Moved, Protocol, RequestHead};
+use crate::message::{Flaw, HttpEvent, MessageKind, Moved, Protocol, RequestHead};
 use crate::record::{Direction, End};
 use crate::stream::Chunk;
 
@@ -58,6 +58,19 @@ pub(super) struct Open {
     pub(super) seq: Seq,
     pub(super) moved: Moved,
     status: Option<u16>,
+}
+
+impl Open {
+    fn abandoned(self, why: Unfinished, time: KernelNanos) -> Ended {
+        Ended {
+            seq: self.seq,
+            status: self.status,
+            time,
+            outcome: Err(why),
+            flaw: None,
+            closed_by: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -127,6 +140,11 @@ impl Conn {
                 head,
                 moved,
             } => {
+                // What it wrote before is answered, so that it was read, seen or not: were it read now, it would be taken
+                // for what is written now, if both say the same.
+                if direction == Direction::Write && open.is_empty() {
+                    links.forget(&side.endpoint);
+                }
                 let begun = side.begin(tgid, direction, head, moved, links, seq());
                 open.push_back(Open {
                     seq: begun.seq,
@@ -147,6 +165,23 @@ impl Conn {
                     emit(ExchangeEvent::Lost { tgid });
                 }
                 abandon(open, Unfinished::Lost, time, None, emit);
+            }
+            HttpEvent::Malformed {
+                direction,
+                message,
+                flaw,
+                ends,
+            } => {
+                emit(ExchangeEvent::Malformed(Malformed {
+                    tgid,
+                    role: role(direction, message),
+                    endpoint: Arc::clone(&side.endpoint),
+                    message,
+                    flaw,
+                }));
+                if ends {
+                    malformed(open, flaw, time, emit);
+                }
             }
             HttpEvent::Ignored(protocol) => {
                 *ignored = true;
@@ -324,6 +359,7 @@ fn complete(
             status: done.status,
             time: moved.time,
             outcome: Ok(moved),
+            flaw: None,
             closed_by: None,
         }));
     }
@@ -338,11 +374,32 @@ fn abandon(
 ) {
     for left in open.drain(..) {
         emit(ExchangeEvent::Ended(Ended {
-            seq: left.seq,
-            status: left.status,
-            time,
-            outcome: Err(why),
             closed_by,
+            ..left.abandoned(why, time)
         }));
+    }
+}
+
+fn malformed(
+    open: &mut VecDeque<Open>,
+    flaw: Flaw,
+    time: KernelNanos,
+    emit: &mut impl FnMut(ExchangeEvent),
+) {
+    for left in open.drain(..) {
+        emit(ExchangeEvent::Ended(Ended {
+            flaw: Some(flaw),
+            ..left.abandoned(Unfinished::Malformed, time)
+        }));
+    }
+}
+
+/// The side that a process is on that moved a message that way.
+fn role(direction: Direction, message: MessageKind) -> Role {
+    match (direction, message) {
+        (Direction::Read, MessageKind::Request) | (Direction::Write, MessageKind::Response) => {
+            Role::Server
+        }
+        _ => Role::Client,
     }
 }

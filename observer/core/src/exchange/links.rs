@@ -54,7 +54,8 @@ impl Links {
         unread.push_back((fingerprint(head), end));
     }
 
-    /// A client's connection is not observed any more.
+    /// What a client wrote will not be seen to be read: it is answered, the connection is another one under the same name, or
+    /// is not observed any more.
     pub(super) fn forget(&mut self, endpoint: &Endpoint) {
         if let Some(key) = key(endpoint, false) {
             self.unread.pop(&key);

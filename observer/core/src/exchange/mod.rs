@@ -19,7 +19,7 @@ use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::counts::LeftOut;
 use crate::judged::{Role, Unfinished};
-use crate::message::{Moved, Protocol, RequestHead};
+use crate::message::{Flaw, MessageKind, Moved, Protocol, RequestHead};
 use crate::record::{Direction, End};
 use crate::stream::Chunk;
 
@@ -58,6 +58,23 @@ pub enum ExchangeEvent {
         /// A process that uses the connection.
         tgid: Tgid,
     },
+    /// A message could not be read.
+    Malformed(Malformed),
+}
+
+/// A message that breaks the rules of HTTP.
+#[derive(Debug)]
+pub struct Malformed {
+    /// A process that uses the connection.
+    pub tgid: Tgid,
+    /// Side that it is on.
+    pub role: Role,
+    /// Both ends.
+    pub endpoint: Arc<Endpoint>,
+    /// Which message.
+    pub message: MessageKind,
+    /// What is wrong with it.
+    pub flaw: Flaw,
 }
 
 /// An exchange whose request is known.
@@ -96,6 +113,8 @@ pub struct Ended {
     pub time: KernelNanos,
     /// Who moved the complete response, or why there is none.
     pub outcome: Result<Moved, Unfinished>,
+    /// What is wrong, if it ended because a message could not be read.
+    pub flaw: Option<Flaw>,
     /// The thread that ended an unfinished exchange by closing the connection.
     pub closed_by: Option<Tid>,
 }
@@ -288,109 +307,4 @@ impl Exchanges {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::judged::Address;
-
-    fn chunk(time: u64, bytes: &[u8]) -> Chunk<'_> {
-        Chunk {
-            tid: Tid(1),
-            time: KernelNanos(time),
-            pos: 0,
-            len: u32::try_from(bytes.len()).expect("short"),
-            bytes,
-            nonblocking: false,
-            execution: None,
-        }
-    }
-
-    /// What is told as not observed of a connection on which this moves, in this order, until it is closed.
-    fn unobserved(local: Address, moved: [(Direction, &[u8]); 2]) -> Vec<(Protocol, bool)> {
-        let endpoint = Arc::new(Endpoint {
-            local,
-            peer: Address::Unknown,
-            unix_own: None,
-            unix_peer: None,
-        });
-        let source = Source {
-            file: FileId(1),
-            tgid: Tgid(1),
-            endpoint: &endpoint,
-            draw: Draw::new(0, draw::ALL),
-        };
-        let (mut exchanges, mut seen) = (Exchanges::default(), Vec::new());
-        let mut note = |event| {
-            if let ExchangeEvent::NotObserved {
-                protocol, served, ..
-            } = event
-            {
-                seen.push((protocol, served));
-            }
-        };
-        for (direction, bytes) in moved {
-            let mut seq = || Seq(1);
-            exchanges.chunk(source, direction, chunk(1, bytes), &mut seq, &mut note);
-        }
-        exchanges.closed(FileId(1), Tid(1), KernelNanos(2), &mut note);
-        seen
-    }
-
-    #[test]
-    fn a_short_connection_that_carried_something_else_is_told_when_it_ends() {
-        const ASKED: (Direction, &[u8]) = (Direction::Read, b"EHLO a\r\n");
-        const ANSWERED: (Direction, &[u8]) = (Direction::Write, b"250 ok\r\n");
-        const HTTP: (Direction, &[u8]) = (Direction::Read, b"GET / HTTP/1.1\r\n\r\n");
-        let tcp = || Address::Tcp(([127, 0, 0, 1], 1).into());
-        let unknown = Protocol::Unknown;
-        assert_eq!(unobserved(tcp(), [ASKED, ANSWERED]), [(unknown, true)]);
-        assert_eq!(unobserved(tcp(), [ANSWERED, ASKED]), [(unknown, false)]);
-        assert_eq!(unobserved(tcp(), [ASKED, ASKED]), []);
-        assert_eq!(unobserved(tcp(), [HTTP, ANSWERED]), []);
-        assert_eq!(unobserved(Address::Unknown, [ASKED, ANSWERED]), []);
-    }
-
-    /// A client's request moves on a connection of its own at `time`.
-    fn ask(exchanges: &mut Exchanges, file: u64, time: u64) {
-        const REQUEST: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
-        let endpoint = Arc::new(Endpoint {
-            local: Address::Unknown,
-            peer: Address::Unknown,
-            unix_own: None,
-            unix_peer: None,
-        });
-        let source = Source {
-            file: FileId(file),
-            tgid: Tgid(1),
-            endpoint: &endpoint,
-            draw: Draw::new(0, draw::ALL),
-        };
-        let mut seq = || Seq(file);
-        let request = chunk(time, REQUEST);
-        exchanges.chunk(source, Direction::Write, request, &mut seq, &mut |_| {});
-    }
-
-    fn timed_out(exchanges: &mut Exchanges, now: u64) -> Vec<u64> {
-        let mut seen = Vec::new();
-        exchanges.expire(KernelNanos(now), &mut |event| {
-            if let ExchangeEvent::Ended(ended) = event {
-                assert_eq!(ended.outcome.err(), Some(Unfinished::TimedOut));
-                seen.push(ended.seq.0);
-            }
-        });
-        seen
-    }
-
-    #[test]
-    fn an_exchange_is_given_up_when_its_time_is_over_and_not_before() {
-        let mut exchanges = Exchanges::default();
-        ask(&mut exchanges, 1, 1_000);
-        assert!(timed_out(&mut exchanges, 2_000).is_empty());
-        ask(&mut exchanges, 2, 3_000);
-        let end = ANSWER_TIMEOUT + 1_000;
-        for now in [ANSWER_TIMEOUT / 2, end - 1, end] {
-            assert!(timed_out(&mut exchanges, now).is_empty(), "{now}");
-        }
-        assert_eq!(timed_out(&mut exchanges, end + 1), [1]);
-        assert_eq!(timed_out(&mut exchanges, end + 2_001), [2]);
-    }
-}
+mod tests;

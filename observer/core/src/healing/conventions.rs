@@ -99,13 +99,14 @@ fn unfinished(why: Unfinished) -> Option<&'static str> {
         Unfinished::Reset => "connection_reset",
         Unfinished::Exited => "process_exited",
         Unfinished::TimedOut => "timeout",
-        Unfinished::Lost | Unfinished::Stopped => return None,
+        Unfinished::Lost | Unfinished::Malformed | Unfinished::Stopped => return None,
     })
 }
 
 fn unfinished_word(why: Unfinished) -> &'static str {
     unfinished(why).unwrap_or(match why {
         Unfinished::Stopped => "observer_stopped",
+        Unfinished::Malformed => "malformed_message",
         _ => "bytes_lost",
     })
 }

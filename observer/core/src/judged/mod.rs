@@ -25,13 +25,14 @@ pub use sampling::{Sampling, Shares, share};
 use serde::{Deserialize, Serialize, Serializer};
 pub use summary::{
     Counts, EdgeSummary, Estimate, ExecutionsCount, LogSummary, NotObserved, Rate, ReasonCount,
-    ServiceSummary, Summary, WhyCount,
+    ServiceSummary, Summary, Unreadable, WhyCount,
 };
 pub use time::{ClockAnchor, WallTime};
 pub use verdict::{Finding, LogVerdict, Verdict};
 
 use crate::context::Context;
 use crate::ids::{Identity, Seq, Tgid, Tid};
+use crate::message::Flaw;
 use crate::text::{Text, serialize_shown};
 
 /// One thing that the pipeline tells.
@@ -53,7 +54,7 @@ pub enum Judged {
 }
 
 /// Side of an exchange that a process is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// It read the request and wrote the response.
@@ -76,6 +77,8 @@ pub enum Unfinished {
     TimedOut,
     /// Bytes were lost or cut where the exchange's end would have been seen.
     Lost,
+    /// A message broke the rules of HTTP, so that where it ends can't be known.
+    Malformed,
     /// The observer stopped first.
     Stopped,
 }
@@ -194,6 +197,9 @@ pub struct Exchange {
     pub findings: Vec<Finding>,
     /// Why there is no complete response.
     pub unfinished: Option<Unfinished>,
+    /// What is wrong with the message, where `unfinished` is that one was malformed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flaw: Option<Flaw>,
     /// When it was over, whether complete or not; absent while it lasts.
     #[serde(skip)]
     pub until: Option<WallTime>,

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::counts::Counted;
 
-use super::{Cause, ExchangeId, LogVerdict, Loss, Shares, Verdict, WallTime};
+use super::{Cause, ExchangeId, LogVerdict, Loss, Role, Shares, Verdict, WallTime};
 use crate::facts::{ExecutionKind, Runtime};
-use crate::message::Protocol;
+use crate::message::{Flaw, MessageKind, Protocol};
 use crate::text::Text;
 
 /// How many of each value were told, without those never told, in a fixed order.
@@ -182,6 +182,28 @@ pub struct NotObserved {
     pub connections: u64,
 }
 
+/// Messages that broke the rules of HTTP and so were passed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// The service.
+    pub service: String,
+    /// Its namespace; empty where none is known.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub namespace: Text,
+    /// Side that it is on.
+    pub role: Role,
+    /// The other side: host and port of a server, host of a client.
+    pub peer: Text,
+    /// Which messages.
+    pub message: MessageKind,
+    /// What is wrong with them.
+    pub flaw: Flaw,
+    /// That in words.
+    pub explanation: &'static str,
+    /// How many messages.
+    pub count: u64,
+}
+
 /// Counts of everything told; the last object of the output.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
@@ -197,6 +219,9 @@ pub struct Summary {
     pub log_verdicts: Counts<LogVerdict>,
     /// What was not observed.
     pub not_observed: Vec<NotObserved>,
+    /// What could not be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
     /// What was lost, by kind.
     pub losses: Vec<Loss>,
     /// Which share of connections was observed, where that were not all all the time.

@@ -6,6 +6,7 @@
 pub mod connection;
 pub mod conversation;
 pub mod fastcgi;
+mod flaw;
 pub mod lines;
 mod moved;
 mod sniff;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 use crate::context::Carrier;
 use crate::ids::{KernelNanos, Tid};
 use crate::record::{Direction, Execution};
+pub use flaw::{Flaw, MessageKind};
+
 pub use crate::stream::Chunk;
 use crate::text::Text;
 
@@ -83,6 +86,17 @@ pub enum HttpEvent {
     /// What comes next was lost or cut where it mattered: exchanges that are open on this
     /// connection can no longer be completed, and parsing starts anew at the next message head.
     Lost,
+    /// A message breaks the rules of HTTP, so that it can't be read, although nothing of it is missing.
+    Malformed {
+        /// Which way it travelled.
+        direction: Direction,
+        /// Which message.
+        message: MessageKind,
+        /// What is wrong.
+        flaw: Flaw,
+        /// As after [`Lost`](Self::Lost), open exchanges can no longer be completed.
+        ends: bool,
+    },
     /// The connection carries something that is not observed; nothing more will be told.
     Ignored(Protocol),
 }

@@ -165,6 +165,62 @@ fn flushed_inputs_survive_a_kill() {
     assert!(matches!(end, Some(ReadError::Truncated { .. })));
 }
 
+/// A disk with room for so many bytes, on which writes that find none leave nothing.
+#[derive(Default)]
+struct Disk {
+    bytes: Vec<u8>,
+    room: usize,
+}
+
+impl std::io::Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.room {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+proptest! {
+    /// However little room there is: what can be read is a beginning, and what is missing would not have fitted.
+    #[test]
+    fn a_full_disk_keeps_what_fits(
+        inputs in proptest::collection::vec(owned(), 1..60),
+        room in 1_000_usize..400_000,
+    ) {
+        let disk = Disk { bytes: Vec::new(), room };
+        let mut writer = Writer::new(disk, &startup()).unwrap();
+        let written = inputs.iter().try_for_each(|input| writer.input(&input.input()));
+        let ended = written.and_then(|()| writer.end());
+        let salvaged = match &ended {
+            Ok(()) => Ok(()),
+            Err(_) => writer.salvage(),
+        };
+        let bytes = &writer.get_mut().bytes;
+        let (read, end) = replay(bytes).unwrap();
+        let all = words(&inputs);
+        prop_assert!(all.starts_with(&read));
+        if ended.is_ok() {
+            prop_assert!(end.is_none());
+            prop_assert_eq!(read.len(), all.len());
+        } else if salvaged.is_err() {
+            let truncated = matches!(end, Some(ReadError::Truncated { .. }));
+            prop_assert!(truncated);
+            // A frame and its own block.
+            let next = inputs.get(read.len()).map_or(FRAME_HEAD, |input| {
+                let alone = record(std::slice::from_ref(input)).len();
+                alone - record(&[]).len() + FRAME_HEAD
+            });
+            prop_assert!(bytes.len() + 8 + next > room, "{} of {room}", bytes.len());
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -45,7 +45,7 @@ impl<W: io::Write> Writer<W> {
     /// # Errors
     ///
     /// Those of the writer below. After one, what was written before is a recording that is cut
-    /// short, and this writer is of no more use.
+    /// short, and this writer is of no more use but to [`salvage`](Self::salvage).
     pub fn input(&mut self, input: &Input<'_>) -> io::Result<()> {
         match input {
             Input::Record(bytes) => {
@@ -88,9 +88,42 @@ impl<W: io::Write> Writer<W> {
     ///
     /// As [`input`](Self::input).
     pub fn finish(mut self) -> io::Result<W> {
-        self.frame(tag::END, &[]);
-        self.flush()?;
+        self.end()?;
         Ok(self.out)
+    }
+
+    /// Ends the recording: nothing may be added to it any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`input`](Self::input).
+    pub fn end(&mut self) -> io::Result<()> {
+        self.frame(tag::END, &[]);
+        self.flush()
+    }
+
+    /// After a write that failed for lack of room: writes what had come together in smaller blocks, as long as they
+    /// find room. That is of use only if a write below that fails leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer below, if anything found no room: what was written is a recording that is cut short.
+    pub fn salvage(&mut self) -> io::Result<()> {
+        let frames = self.block.split_off(BLOCK_HEAD);
+        let (mut rest, mut most) = (frames.as_slice(), frames.len());
+        while !rest.is_empty() {
+            let (used, frames) = whole_frames(rest, most);
+            self.block.extend_from_slice(&rest[..used]);
+            match self.seal() {
+                Ok(()) => rest = &rest[used..],
+                Err(error) if frames == 1 => return Err(error),
+                Err(_) => {
+                    self.block.truncate(BLOCK_HEAD);
+                    most = used / 2;
+                }
+            }
+        }
+        self.out.flush()
     }
 
     /// What the recording is written to.
@@ -119,4 +152,18 @@ impl<W: io::Write> Writer<W> {
         self.block.truncate(BLOCK_HEAD);
         Ok(())
     }
+}
+
+/// The frames at the start of `block` that come to `most` bytes at most, but one at least: their bytes and number.
+fn whole_frames(block: &[u8], most: usize) -> (usize, usize) {
+    let (mut used, mut frames) = (0, 0);
+    while let Some(head) = block[used..].first_chunk::<FRAME_HEAD>() {
+        let body = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        let end = used + FRAME_HEAD + body;
+        if frames > 0 && end > most {
+            break;
+        }
+        (used, frames) = (end, frames + 1);
+    }
+    (used, frames)
 }

@@ -7,7 +7,7 @@ use smol_str::{ToSmolStr, format_smolstr};
 use super::tally::{Edge, Service, Tally};
 use crate::context::TraceId;
 use crate::facts::Runtime;
-use crate::judged::counts::{Carried, Cell, How, Inbound, LeftOut, Name, Sample};
+use crate::judged::counts::{Carried, Cell, How, Inbound, LeftOut, Name, Sample, Unread};
 use crate::judged::{
     Address, Attribution, Exchange, Finding, Log, LogVerdict, LossKind, Role, Verdict,
 };
@@ -29,6 +29,10 @@ const MAX_ADDRESSES: usize = 16;
 
 /// Reasons that are counted apart per service, at most.
 const MAX_REASONS: usize = 32;
+
+/// Other sides of one service whose messages could not be read that are counted apart, at most; what is beyond goes
+/// into [`OTHER`].
+const MAX_UNREADABLE: usize = 32;
 
 /// Name of what is beyond the bounds.
 pub const OTHER: &str = "other";
@@ -107,6 +111,16 @@ impl Counter {
     pub fn not_observed(&mut self, service: Name, protocol: Protocol) {
         let (_, service) = counted(&mut self.tally.services, service, MAX_SERVICES);
         service.unobserved.add(protocol);
+    }
+
+    /// Counts a message that could not be read; `peer` is the other side's address.
+    pub fn unreadable(&mut self, service: Name, peer: &Address, unread: Unread) {
+        let (_, service) = counted(&mut self.tally.services, service, MAX_SERVICES);
+        let mut peer = other_side(peer, unread.role);
+        if service.unreadable.len() >= MAX_UNREADABLE && !service.unreadable.contains_key(&peer) {
+            peer = Text::new_static(OTHER);
+        }
+        service.unreadable.entry(peer).or_default().add(unread);
     }
 
     /// Counts what was lost; `service` is whom it touches, where that is known.
@@ -201,6 +215,14 @@ fn reachable(address: &Address) -> Option<Text> {
     let ip = address.ip().to_canonical();
     let own = ip.is_loopback() || ip.is_unspecified();
     (!own).then(|| std::net::SocketAddr::new(ip, address.port()).to_smolstr())
+}
+
+/// The other side without what changes with every connection: the port of a client.
+fn other_side(peer: &Address, role: Role) -> Text {
+    match (peer, role) {
+        (Address::Tcp(address), Role::Server) => address.ip().to_canonical().to_smolstr(),
+        _ => peer.to_smolstr(),
+    }
 }
 
 fn peer_name(exchange: &Exchange, circumstances: &Circumstances) -> Name {

@@ -6,7 +6,7 @@ use crate::facts::Runtime;
 use crate::judged::counts::{Inbound, LeftOut, Name, Sample};
 use crate::judged::{
     Counts, Estimate, LogSummary, LogVerdict, LossKind, NotObserved, ReasonCount, ServiceSummary,
-    Verdict,
+    Unreadable, Verdict,
 };
 use crate::text::Text;
 
@@ -74,6 +74,27 @@ impl Tally {
                         connections: *n,
                     }),
             );
+        }
+        rows
+    }
+
+    /// Messages that could not be read, by service and the other side.
+    #[must_use]
+    pub fn unreadable(&self) -> Vec<Unreadable> {
+        let mut rows = Vec::new();
+        for (name, service) in &self.services {
+            for (peer, counts) in &service.unreadable {
+                rows.extend(counts.0.iter().map(|(unread, n)| Unreadable {
+                    service: name.name.to_string(),
+                    namespace: name.namespace.clone(),
+                    role: unread.role,
+                    peer: peer.clone(),
+                    message: unread.message,
+                    flaw: unread.flaw,
+                    explanation: unread.flaw.explanation(),
+                    count: *n,
+                }));
+            }
         }
         rows
     }

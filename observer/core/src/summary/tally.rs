@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::samples::Samples;
 use crate::facts::Runtime;
 use crate::judged::counts::{
-    Carried, Cell, Counted, How, Inbound, LeftOut, Measure, Name, Sample, Series,
+    Carried, Cell, Counted, How, Inbound, LeftOut, Measure, Name, Sample, Series, Unread,
 };
 use crate::judged::{Counts, LogVerdict, LossKind, Verdict};
 use crate::message::Protocol;
@@ -28,6 +28,8 @@ pub(super) struct Service {
     pub(super) lines: Counts<LogVerdict>,
     pub(super) inconclusive: BTreeMap<Text, u64>,
     pub(super) unobserved: Counts<Protocol>,
+    /// By the other side.
+    pub(super) unreadable: BTreeMap<Text, Counts<Unread>>,
     /// Of requests.
     pub(super) left_out: LeftOut,
     pub(super) samples: Samples,
@@ -76,6 +78,14 @@ impl Tally {
             }
             Cell::Unobserved { service, protocol } => {
                 self.service(service).unobserved.add_many(protocol, n);
+            }
+            Cell::Unreadable {
+                service,
+                peer,
+                unread,
+            } => {
+                let unreadable = &mut self.service(service).unreadable;
+                unreadable.entry(peer).or_default().add_many(unread, n);
             }
             Cell::LeftOut {
                 service,
@@ -191,6 +201,19 @@ impl Service {
         for (protocol, n) in &self.unobserved.0 {
             let (service, protocol) = (service(), *protocol);
             push(Cell::Unobserved { service, protocol }, n);
+        }
+        for (peer, counts) in &self.unreadable {
+            for (unread, n) in &counts.0 {
+                let (service, peer, unread) = (service(), peer.clone(), *unread);
+                push(
+                    Cell::Unreadable {
+                        service,
+                        peer,
+                        unread,
+                    },
+                    n,
+                );
+            }
         }
         left_out(self.left_out, name, None, cells);
     }

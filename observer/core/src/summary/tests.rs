@@ -6,12 +6,12 @@ use super::*;
 use crate::context::{Context, Format, TraceId};
 use crate::facts::Runtime;
 use crate::ids::{Identity, Seq, Tgid, Tid};
-use crate::judged::counts::{Carried, Cell, Counted, How, Inbound, LeftOut, Name};
+use crate::judged::counts::{Carried, Cell, Counted, How, Inbound, LeftOut, Name, Unread};
 use crate::judged::{
     Address, Attribution, Cause, Exchange, ExchangeId, Finding, Log, LogId, LogVerdict, LossKind,
     Reason, Role, Verdict, WallTime,
 };
-use crate::message::Protocol;
+use crate::message::{Flaw, MessageKind, Protocol};
 
 /// What an observer is told.
 #[derive(Clone, Debug)]
@@ -19,6 +19,7 @@ enum Told {
     Exchange(Box<Exchange>, Circumstances),
     Log(Box<Log>, Circumstances),
     Unobserved(Name, Protocol),
+    Unreadable(Name, Unread),
     Lost(Option<Name>, LossKind, u64),
 }
 
@@ -28,6 +29,10 @@ impl Told {
             Self::Exchange(exchange, how) => counter.exchange(exchange, how),
             Self::Log(log, how) => counter.log(log, how),
             Self::Unobserved(name, protocol) => counter.not_observed(name.clone(), *protocol),
+            Self::Unreadable(name, unread) => {
+                let peer = Address::Tcp("10.0.0.3:81".parse().unwrap());
+                counter.unreadable(name.clone(), &peer, *unread);
+            }
             Self::Lost(service, kind, n) => counter.lost(service.clone(), *kind, *n),
         }
     }
@@ -46,7 +51,8 @@ fn sent(tally: &Tally) -> Counted {
 }
 
 fn summaries(tally: &Tally) -> String {
-    serde_json::to_string(&(tally.services(), tally.unobserved())).unwrap()
+    let others = (tally.unobserved(), tally.unreadable());
+    serde_json::to_string(&(tally.services(), others)).unwrap()
 }
 
 fn exchange(number: u64, role: Role, route: u8) -> Exchange {
@@ -76,6 +82,7 @@ fn exchange(number: u64, role: Role, route: u8) -> Exchange {
         verdict,
         findings: Vec::new(),
         unfinished: None,
+        flaw: None,
         until: None,
         identity: Identity(1),
     }
@@ -160,7 +167,55 @@ fn told() -> impl Strategy<Value = Told> {
         2 => log,
         1 => name().prop_map(|n| Told::Unobserved(n, Protocol::Tls)),
         1 => lost,
+        1 => (name(), unread()).prop_map(|(name, unread)| Told::Unreadable(name, unread)),
     ]
+}
+
+fn unread() -> impl Strategy<Value = Unread> {
+    let flaw = proptest::sample::select(Flaw::ALL.as_slice());
+    (flaw, any::<[bool; 2]>()).prop_map(|(flaw, [served, asks])| Unread {
+        role: if served { Role::Server } else { Role::Client },
+        message: if asks {
+            MessageKind::Request
+        } else {
+            MessageKind::Response
+        },
+        flaw,
+    })
+}
+
+#[test]
+fn clients_are_counted_apart_by_their_host_and_within_a_bound() {
+    let mut counter = Counter::default();
+    let unread = Unread {
+        role: Role::Server,
+        message: MessageKind::Request,
+        flaw: Flaw::FieldName,
+    };
+    let mut asks = |host: u16, port: u16| {
+        let [high, low] = host.to_be_bytes();
+        let peer = Address::Tcp((std::net::Ipv4Addr::new(10, 0, high, low), port).into());
+        counter.unreadable(Name::plain("cart"), &peer, unread);
+    };
+    asks(1, 1);
+    asks(1, 2);
+    (2..100).for_each(|host| asks(host, 1));
+    let told = counter.tally().unreadable();
+    assert_eq!(told.len(), 33);
+    assert_eq!((told[0].peer.as_str(), told[0].count), ("10.0.0.1", 2));
+    assert_eq!(told[32].peer, OTHER);
+    assert_eq!(told.iter().map(|row| row.count).sum::<u64>(), 100);
+    counter.unreadable(
+        Name::plain("cart"),
+        &Address::Tcp("10.0.0.3:81".parse().unwrap()),
+        Unread {
+            role: Role::Client,
+            ..unread
+        },
+    );
+    let told = counter.tally().unreadable();
+    assert_eq!((told.len(), told[33].role), (34, Role::Client));
+    assert_eq!(told[33].peer, OTHER);
 }
 
 proptest! {

@@ -6,6 +6,7 @@
     reason = "each test binary uses a part; a test may panic"
 )]
 
+mod lossy;
 pub mod sampled;
 mod threads;
 mod told;
@@ -14,6 +15,7 @@ use observer_abi as abi;
 use observer_core::engine::Input;
 use observer_core::facts::{ExecutionKind, Executions, FileFacts, ProcessFacts, Runtime};
 use observer_core::ids::{FileId, KernelNanos, Tgid};
+use observer_core::judged::{Exchange, Role};
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
 pub use told::{Told, tell, tell_explaining, tell_inferring};
@@ -107,6 +109,11 @@ impl World {
         };
         self.seq = self.seq.wrapping_add(1);
         header
+    }
+
+    /// The next record has the time of the last one.
+    fn rewind(&mut self) {
+        self.now -= STEP;
     }
 
     pub fn process(&mut self, tgid: u32, service: &str) {

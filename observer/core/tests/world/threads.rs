@@ -40,6 +40,26 @@ impl World {
         self.put(tgid, tid, how, abi::content::RECORD, item);
     }
 
+    /// A turn of an event loop gives a message to another one, or is about one that it takes (`abi::item`).
+    pub fn message(&mut self, tgid: u32, tid: u32, how: u8, message: u64) {
+        self.put(tgid, tid, how, abi::content::MESSAGE, message);
+    }
+
+    /// The turn that runs on a thread ends; it read so often from sockets.
+    pub fn turn(&mut self, tgid: u32, tid: u32, root: u64, newest: u64, reads: u32) {
+        let (runtime, execution) = self.running.get(&tid).copied().unwrap_or_default();
+        let record = abi::Turn {
+            header: self.header(abi::kind::TURN, 0, tgid, tid, size_of::<abi::Turn>()),
+            execution,
+            root,
+            newest,
+            reads,
+            runtime,
+            reserved: [0; 3],
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
     fn put(&mut self, tgid: u32, tid: u32, how: u8, what: u8, item: u64) {
         let header = self.header(abi::kind::ITEM, 0, tgid, tid, size_of::<abi::Item>());
         let (runtime, execution) = self.running.get(&tid).copied().unwrap_or_default();
@@ -53,6 +73,14 @@ impl World {
             what,
             reserved: [0; 5],
         };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
+    /// What the runtime keeps of a thread that does something next: told with the time of that.
+    pub fn heap(&mut self, tgid: u32, tid: u32, heap: abi::Heap) {
+        let header = self.header(abi::kind::HEAP, 0, tgid, tid, size_of::<abi::Heap>());
+        self.rewind();
+        let record = abi::Heap { header, ..heap };
         self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 

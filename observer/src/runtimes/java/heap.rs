@@ -52,8 +52,18 @@ fn read(structs: &Structs<'_>, memory: &Memory) -> Option<Layout> {
         ("MemRegion", "_word_size"),
     ]);
     // Java 17 describes it as a field of Java's threads, later ones as one of all.
-    let osthread = structs.fields([("Thread", "_osthread"), ("JavaThread", "_osthread")]);
-    let osthread = osthread.into_iter().flatten().next()?;
+    let [of_all, of_javas, code_low, code_high] = structs.fields([
+        ("Thread", "_osthread"),
+        ("JavaThread", "_osthread"),
+        ("CodeCache", "_low_bound"),
+        ("CodeCache", "_high_bound"),
+    ]);
+    let osthread = of_all.or(of_javas)?;
+    // Without that, tasks of compiled code are not found.
+    let code = [code_low, code_high].map(|field| {
+        let field = field.filter(|field| field.is_static);
+        field.and_then(|field| memory.word(field.at)).unwrap_or(0)
+    });
     let fields = all(fields)?;
     let (places, offsets) = fields.split_at(2);
     if places.iter().any(|f| !f.is_static) || offsets.iter().any(|f| f.is_static) {
@@ -100,6 +110,7 @@ fn read(structs: &Structs<'_>, memory: &Memory) -> Option<Layout> {
     layout.words[word::COLLECTIONS] = heap.checked_add(collections)?;
     layout.words[word::LOW] = low;
     layout.words[word::HIGH] = low.checked_add(size)?;
+    [layout.words[word::CODE_LOW], layout.words[word::CODE_HIGH]] = code;
     Some(layout)
 }
 

@@ -7,13 +7,17 @@
 //! Before Java 24 what runs on a thread is known to the machine only as an object, which collectors move.
 
 mod heap;
+mod pools;
+mod scopes;
 mod structs;
 mod threads;
+mod versions;
 
 use observer_abi::{control::Layout, java as word, runtime};
 use observer_core::record::ExecutionKind;
 
 pub use self::heap::layout as heap;
+pub use self::pools::Pools;
 use self::structs::{Field, Structs};
 use self::threads::Machine;
 use super::image;
@@ -161,6 +165,14 @@ fn machine(structs: &Structs<'_>) -> Result<Machine, Unavailable> {
 fn all<const N: usize>(fields: [Option<Field>; N]) -> Option<[Field; N]> {
     let present: Vec<Field> = fields.into_iter().flatten().collect();
     present.try_into().ok()
+}
+
+fn number(memory: &Memory, at: u64) -> Option<u32> {
+    memory.bytes(at).map(u32::from_ne_bytes)
+}
+
+fn short(memory: &Memory, at: u64) -> Option<u16> {
+    memory.bytes(at).map(u16::from_ne_bytes)
 }
 
 #[cfg(test)]

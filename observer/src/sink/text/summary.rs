@@ -219,6 +219,10 @@ fn not_seen(summary: &Summary, rows: &mut Vec<Row>) {
         );
         rows.push(Row::new("", Tone::Plain).and(&text, Tone::Odd).wrapped(2));
     }
+    for unreadable in &summary.unreadable {
+        let text = format!("could not be read: {}", words::unreadable(unreadable));
+        rows.push(Row::new("", Tone::Plain).and(&text, Tone::Odd).wrapped(2));
+    }
     for loss in &summary.losses {
         let whom = loss.service.as_deref().unwrap_or("any service");
         let text = format!(

@@ -3,10 +3,10 @@
 use observer_core::context::{Context, Format};
 use observer_core::facts::Runtime;
 use observer_core::judged::{
-    Attribution, Estimate, Exchange, Finding, Inferred, Loss, LossKind, Rate, Tier, Unfinished,
-    WallTime,
+    Attribution, Estimate, Exchange, Finding, Inferred, Loss, LossKind, Rate, Role, Tier,
+    Unfinished, Unreadable, WallTime,
 };
-use observer_core::message::Protocol;
+use observer_core::message::{MessageKind, Protocol};
 use observer_core::text::Text;
 
 /// `812 µs`, `18.4 ms`, `1.24 s`: three digits are enough to compare.
@@ -185,10 +185,14 @@ pub(crate) fn peer(exchange: &Exchange) -> Text {
 
 /// The answer: `200`, or why there is none.
 pub(crate) fn answer(exchange: &Exchange) -> String {
-    match (exchange.status, exchange.unfinished) {
+    let why = exchange.unfinished.map(|why| match exchange.flaw {
+        Some(flaw) => format!("{}: {}", unfinished(why), flaw.explanation()),
+        None => unfinished(why).to_owned(),
+    });
+    match (exchange.status, why) {
         (Some(status), None) => status.to_string(),
-        (Some(status), Some(why)) => format!("{status}, then {}", unfinished(why)),
-        (None, Some(why)) => unfinished(why).to_owned(),
+        (Some(status), Some(why)) => format!("{status}, then {why}"),
+        (None, Some(why)) => why,
         (None, None) => "no answer seen".to_owned(),
     }
 }
@@ -200,6 +204,7 @@ fn unfinished(why: Unfinished) -> &'static str {
         Unfinished::Exited => "program ended",
         Unfinished::TimedOut => "no answer in time",
         Unfinished::Lost => "end not seen",
+        Unfinished::Malformed => "not readable",
         Unfinished::Stopped => "still open",
     }
 }
@@ -247,6 +252,23 @@ pub(crate) fn runtime(runtime: Runtime) -> &'static str {
     }
 }
 
+/// Which messages could not be read, and why: `3 requests to cart from 10.0.0.7: a head of more than 64 KiB`.
+pub(crate) fn unreadable(unreadable: &Unreadable) -> String {
+    let word = match unreadable.message {
+        MessageKind::Request => "request",
+        MessageKind::Response => "response",
+    };
+    let read = (unreadable.role == Role::Server) == (unreadable.message == MessageKind::Request);
+    let (service, peer) = if read { ("to", "from") } else { ("of", "to") };
+    format!(
+        "{} {service} {} {peer} {}: {}",
+        count(unreadable.count, word),
+        named(&unreadable.namespace, &unreadable.service),
+        unreadable.peer,
+        unreadable.explanation
+    )
+}
+
 /// How much was lost of what: `3 records that the kernel had no room for`.
 pub(crate) fn loss(loss: &Loss) -> String {
     lost(loss.what, loss.count)
@@ -273,7 +295,7 @@ pub(crate) fn protocol(protocol: Protocol) -> &'static str {
         Protocol::Postgres => "PostgreSQL",
         Protocol::Mysql => "MySQL",
         Protocol::Redis => "Redis",
-        Protocol::NotText => "a log that is not text",
+        Protocol::NotText => "a log that is not text, or not all of it",
         Protocol::LeftOut => "a connection left out by sampling",
         Protocol::IoUring => "sockets driven through io_uring",
         Protocol::Unknown => "unknown",

@@ -186,7 +186,7 @@ fn nothing_is_left_of_a_process_that_has_ended() {
     made.does(110, 1, 1, 0x2140);
     made.serving(120, heap(1, 0, (0x2000, 0x2200)));
     made.process_ended(TGID);
-    assert!(!made.is_origin(1) && made.order.is_empty());
+    assert!(!made.is_origin(1) && made.pieces.is_empty());
 }
 
 #[test]
@@ -204,8 +204,35 @@ fn what_virtual_threads_make_is_known_only_between_two_records_of_the_same_one()
         ..heap(1, 0, buffer(0x2480))
     };
     made.idle(SERVER, 122, unknown);
-    let holds = [1, 2, 3, 4].map(|seq| made.origin(Seq(seq)).map(|piece| piece.hold.clone()));
+    let holds = [1, 2, 3, 4].map(|seq| made.origin(Seq(seq)).map(|o| o.piece.hold.clone()));
     assert_eq!(holds, [None, Some(Hold::Serving(Seq(1))), None, None]);
+}
+
+#[test]
+fn a_virtual_thread_that_was_elsewhere_has_left_the_buffer_to_others() {
+    let mut made = made();
+    made.carrying(105, 1, (0x2000, 0x2200));
+    made.does(110, 1, 1, 0x2240);
+    let elsewhere = carries(1, (0x6000, 0x6100));
+    made.saw(
+        (TGID, Tid(9)),
+        KernelNanos(112),
+        elsewhere,
+        Hold::Nothing(None),
+        None,
+    );
+    made.carrying(120, 1, (0x2000, 0x2300));
+    assert!(!made.is_origin(1));
+}
+
+#[test]
+fn what_was_usual_in_a_process_is_not_so_in_the_next_one_of_its_number() {
+    let mut made = made();
+    made.process_ended(TGID);
+    made.serving(105, heap(1, 0, (0x2000, 0x2100)));
+    made.does(110, 1, 1, 0x2140);
+    made.serving(120, heap(1, 0, (0x2000, 0x2200)));
+    assert!(!made.is_origin(1));
 }
 
 #[test]

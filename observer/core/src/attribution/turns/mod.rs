@@ -266,7 +266,7 @@ impl Turns {
         };
         let giver = running.message.giver().map(|giver| giver.thread);
         let giver = giver.and_then(|giver| self.threads.peek(&giver));
-        ended.starting = giver.is_some_and(|giver| giver.is_starting(time));
+        ended.starting = giver.and_then(|giver| giver.starting(time));
         let open = |worked: &Worked| self.requests.is_open(worked.request, ended.begun);
         ended.owner = resumed.filter(open);
         // Whoever is answered in it was woken by what another one had begun.
@@ -342,7 +342,10 @@ impl Turns {
                 .map(|worked| worked.request),
         };
         let turn = self.threads.peek(&at.thread).and_then(|t| t.turn(at.turn));
-        if owner.is_none() && turn.is_some_and(|turn| turn.starting) {
+        if owner.is_none()
+            && let Some(since) = turn.and_then(|turn| turn.starting)
+            && self.requests.is_beginning(at.thread.0, since)
+        {
             return self.requests.answered_while_starting(request);
         }
         self.requests.answered_by(at.thread.0, request, owner);

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::gaps::Gaps;
+use super::thread::STARTING;
 use crate::ids::{KernelNanos, Seq, Tgid};
 
 /// Requests that are remembered.
@@ -39,6 +40,8 @@ pub(super) struct Requests {
 struct Process {
     counts: Counts,
     gaps: Gaps,
+    /// When the first of its workers was first seen that answered a request in a turn of none while it started.
+    began: Option<KernelNanos>,
 }
 
 #[derive(Debug)]
@@ -192,6 +195,13 @@ impl Requests {
         }
     }
 
+    /// Whether a worker that starts, first seen at `since`, does so as the process's workers begin. Workers that come and go all the time are
+    /// always just starting: what they answer in turns of none would never speak against the process.
+    pub(super) fn is_beginning(&mut self, tgid: Tgid, since: KernelNanos) -> bool {
+        let process = self.processes.get_or_insert_mut(tgid, Process::default);
+        since.since(*process.began.get_or_insert(since)) < STARTING
+    }
+
     /// A request was answered in a turn of none, which says nothing.
     pub(super) fn answered_while_starting(&mut self, request: Seq) {
         if let Some(request) = self.requests.get_mut(&request) {
@@ -219,7 +229,11 @@ impl Requests {
         else {
             return Standing::Forgotten;
         };
-        let Process { counts, gaps } = process;
+        let Process {
+            counts,
+            gaps,
+            began,
+        } = process;
         match request.until {
             _ if request.spoilt => Standing::Shared,
             _ if counts.mixed() => Standing::Doubtful {
@@ -234,7 +248,8 @@ impl Requests {
             Some((until, watermark)) if request.proven => Standing::Proven {
                 until,
                 watermark,
-                usual: counts.own >= KNOWN,
+                // What its beginning hides shows later.
+                usual: counts.own >= if began.is_some() { YOUNG } else { KNOWN },
             },
             Some(_) => Standing::Unproven,
         }

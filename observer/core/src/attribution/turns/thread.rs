@@ -11,7 +11,7 @@ use crate::record;
 
 /// How long a thread starts, since it was first seen, nanoseconds: what is loaded for its first requests (`fetch` has WebAssembly compiled) is waited
 /// for by all of them, and has all of them go on in a turn of none.
-const STARTING: u64 = 2_000_000_000;
+pub(super) const STARTING: u64 = 2_000_000_000;
 
 /// Turns of a thread that are remembered.
 const MAX_TURNS: usize = 16_384;
@@ -109,8 +109,8 @@ pub(super) struct Ended {
     pub(super) mixed: bool,
     /// It is about a connection on which requests come in.
     pub(super) serves: bool,
-    /// It took a message of a thread that was just starting.
-    pub(super) starting: bool,
+    /// It took a message of a thread that was just starting, and was first seen then.
+    pub(super) starting: Option<KernelNanos>,
 }
 
 /// What an async id that is current in a turn says.
@@ -168,7 +168,7 @@ impl Thread {
             late: None,
             mixed: false,
             serves: false,
-            starting: false,
+            starting: None,
         }
     }
 
@@ -178,9 +178,10 @@ impl Thread {
         (last.turn + 1 == turn.turn && last.root == turn.root && last.serves).then_some(last)
     }
 
-    /// Whether the thread was first seen a short time before `now`.
-    pub(super) fn is_starting(&self, now: KernelNanos) -> bool {
-        self.since.is_none_or(|since| now.since(since) < STARTING)
+    /// When the thread was first seen, if that was a short time before `now`.
+    pub(super) fn starting(&self, now: KernelNanos) -> Option<KernelNanos> {
+        let since = self.since.unwrap_or(now);
+        (now.since(since) < STARTING).then_some(since)
     }
 
     /// Remembers a turn that has ended, one that was about what could be read from a connection if it `read`.

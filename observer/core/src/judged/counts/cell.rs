@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Measure, Name};
 use crate::facts::Runtime;
-use crate::judged::{LogVerdict, LossKind, Verdict};
-use crate::message::Protocol;
+use crate::judged::{LogVerdict, LossKind, Role, Verdict};
+use crate::message::{Flaw, MessageKind, Protocol};
 use crate::text::Text;
 
 /// What causes are told by, beside the verdict on a call.
@@ -78,6 +78,17 @@ pub enum Inbound {
     None,
 }
 
+/// Which messages could not be read, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Unread {
+    /// Side that the service is on.
+    pub role: Role,
+    /// Which messages.
+    pub message: MessageKind,
+    /// What is wrong with them.
+    pub flaw: Flaw,
+}
+
 /// One thing that is counted apart. Counts of the same cell add up, whoever counted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cell {
@@ -144,6 +155,15 @@ pub enum Cell {
         service: Name,
         /// What they carry.
         protocol: Protocol,
+    },
+    /// Messages that broke the rules of HTTP and so were passed over.
+    Unreadable {
+        /// Whose.
+        service: Name,
+        /// The other side: host and port of a server, host of a client.
+        peer: Text,
+        /// Which messages, and why.
+        unread: Unread,
     },
     /// Calls of a service to a peer, or requests that it served, that are estimated to have been on connections
     /// which sampling left out.

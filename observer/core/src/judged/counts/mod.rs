@@ -10,7 +10,7 @@ mod name;
 mod sample;
 mod series;
 
-pub use cell::{Carried, Cell, How, Inbound};
+pub use cell::{Carried, Cell, How, Inbound, Unread};
 pub use left_out::{LeftOut, Measure};
 pub use name::Name;
 pub use sample::Sample;

@@ -6,7 +6,7 @@ use serde::de::value::{Error as WordError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, How, Measure, Name};
+use super::{Cell, How, Measure, Name, Unread};
 use crate::judged::Verdict;
 use crate::text::{Text, printable};
 
@@ -27,6 +27,7 @@ const LINES: &str = "observer_log_events_total";
 const ACTIVITY: &str = "observer_activity_total";
 const INCONCLUSIVE: &str = "observer_inconclusive_total";
 const UNOBSERVED: &str = "observer_unobserved_connections_total";
+const UNREADABLE: &str = "observer_unreadable_messages_total";
 const LEFT_OUT_CALLS: &str = "observer_left_out_calls_total";
 const LEFT_OUT_CALLS_VARIANCE: &str = "observer_left_out_calls_variance_total";
 const LEFT_OUT_REQUESTS: &str = "observer_left_out_requests_total";
@@ -35,7 +36,7 @@ const LOSSES: &str = "observer_losses_total";
 const RECORDS: &str = "observer_records_total";
 
 /// All families, in the order of cells.
-pub const FAMILIES: [Family; 14] = [
+pub const FAMILIES: [Family; 15] = [
     family(CALLS, "Calls, by verdict and what tells causes."),
     family(ROUTES, "Judged calls, by route."),
     family(
@@ -55,6 +56,10 @@ pub const FAMILIES: [Family; 14] = [
     family(
         UNOBSERVED,
         "Connections that are not observed, by what they carry.",
+    ),
+    family(
+        UNREADABLE,
+        "Messages that broke the rules of HTTP and so were passed over.",
     ),
     family(
         LEFT_OUT_CALLS,
@@ -167,6 +172,17 @@ impl Series {
                 self.service(service);
                 self.label("protocol", word(protocol));
             }
+            Cell::Unreadable {
+                service,
+                peer,
+                unread,
+            } => {
+                self.service(service);
+                self.label("peer_name", peer.clone());
+                self.label("role", word(&unread.role));
+                self.label("message", word(&unread.message));
+                self.label("flaw", word(&unread.flaw));
+            }
             Cell::LeftOut { service, peer, .. } => {
                 self.service(service);
                 if let Some(peer) = peer {
@@ -250,6 +266,15 @@ impl Series {
                 service: service()?,
                 protocol: get.word("protocol")?,
             },
+            UNREADABLE => Cell::Unreadable {
+                service: service()?,
+                peer: get.text("peer_name")?,
+                unread: Unread {
+                    role: get.word("role")?,
+                    message: get.word("message")?,
+                    flaw: get.word("flaw")?,
+                },
+            },
             LEFT_OUT_CALLS | LEFT_OUT_CALLS_VARIANCE => Cell::LeftOut {
                 service: service()?,
                 peer: Some(peer()?),
@@ -280,6 +305,7 @@ fn metric(cell: &Cell) -> &'static str {
         Cell::Activity { .. } => ACTIVITY,
         Cell::Inconclusive { .. } => INCONCLUSIVE,
         Cell::Unobserved { .. } => UNOBSERVED,
+        Cell::Unreadable { .. } => UNREADABLE,
         Cell::LeftOut { peer, measure, .. } => match (peer, measure) {
             (Some(_), Measure::Count) => LEFT_OUT_CALLS,
             (Some(_), Measure::Variance) => LEFT_OUT_CALLS_VARIANCE,

@@ -2,6 +2,8 @@
 
 use memchr::memchr;
 
+use crate::message::Flaw;
+
 /// A line of a chunked body (size with extensions, trailer field) longer than this is not HTTP.
 const MAX_LINE: u32 = 16 << 10;
 /// A trailer section longer than this is not HTTP.
@@ -25,7 +27,7 @@ pub(super) enum Framing {
 pub(super) struct BodyFields {
     length: Option<u64>,
     coding: Coding,
-    invalid: bool,
+    flaw: Option<Flaw>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +46,7 @@ impl BodyFields {
             match (number(part.trim_ascii()), self.length) {
                 (Some(n), None) => self.length = Some(n),
                 (Some(n), Some(known)) if n == known => {}
-                _ => self.invalid = true,
+                _ => self.flaw = Some(Flaw::ContentLength),
             }
         }
     }
@@ -57,37 +59,44 @@ impl BodyFields {
                 b"" => {}
                 name if name.eq_ignore_ascii_case(b"identity") => {}
                 name if name.eq_ignore_ascii_case(b"chunked") => {
-                    self.invalid |= self.coding == Coding::Chunked;
-                    self.coding = Coding::Chunked;
+                    self.coded(Coding::Chunked);
                 }
-                _ => {
-                    self.invalid |= self.coding == Coding::Chunked;
-                    self.coding = Coding::Other;
-                }
+                _ => self.coded(Coding::Other),
             }
         }
     }
 
-    /// Framing of a request; `None` when the fields contradict each other.
-    pub fn of_request(self, version: u8) -> Option<Framing> {
+    /// `chunked` is the last coding, and applied once (RFC 9112 §6.1).
+    fn coded(&mut self, coding: Coding) {
+        if self.coding == Coding::Chunked {
+            self.flaw = Some(Flaw::TransferEncoding);
+        }
+        self.coding = coding;
+    }
+
+    /// Framing of a request, or why it has none.
+    pub fn of_request(self, version: u8) -> Result<Framing, Flaw> {
         match self.common(version)? {
-            Some(framing) => Some(framing),
-            None if self.coding == Coding::Other => None,
-            None => Some(Framing::Empty),
+            Some(framing) => Ok(framing),
+            None if self.coding == Coding::Other => Err(Flaw::TransferEncoding),
+            None => Ok(Framing::Empty),
         }
     }
 
-    /// Framing of a response that may have a body; `None` when the fields contradict each other.
-    pub fn of_response(self, version: u8) -> Option<Framing> {
-        Some(self.common(version)?.unwrap_or(Framing::Close))
+    /// Framing of a response that may have a body, or why it has none.
+    pub fn of_response(self, version: u8) -> Result<Framing, Flaw> {
+        Ok(self.common(version)?.unwrap_or(Framing::Close))
     }
 
-    fn common(self, version: u8) -> Option<Option<Framing>> {
+    fn common(self, version: u8) -> Result<Option<Framing>, Flaw> {
+        if let Some(flaw) = self.flaw {
+            return Err(flaw);
+        }
         // A 1.0 message with a transfer coding has faulty framing (RFC 9112 §6.1).
-        if self.invalid || (version == 10 && self.coding != Coding::None) {
-            return None;
+        if version == 10 && self.coding != Coding::None {
+            return Err(Flaw::TransferEncoding);
         }
-        Some(match (self.coding, self.length) {
+        Ok(match (self.coding, self.length) {
             (Coding::Chunked, _) => Some(Framing::Chunked),
             (Coding::Other, _) | (Coding::None, None) => None,
             (Coding::None, Some(0)) => Some(Framing::Empty),
@@ -135,7 +144,7 @@ pub(super) enum Progress {
     /// The body ended after this many bytes.
     End(usize),
     /// Not a chunked body.
-    Invalid,
+    Invalid(Flaw),
 }
 
 impl Chunked {
@@ -147,20 +156,20 @@ impl Chunked {
         while at < bytes.len() {
             let rest = &bytes[at..];
             match self.step(rest) {
-                Some((used, false)) => at += used,
-                Some((used, true)) => return Progress::End(at + used),
-                None => return Progress::Invalid,
+                Ok((used, false)) => at += used,
+                Ok((used, true)) => return Progress::End(at + used),
+                Err(flaw) => return Progress::Invalid(flaw),
             }
         }
         Progress::More
     }
 
     /// One step: bytes used, and whether the body ended with them. `rest` is not empty.
-    fn step(&mut self, rest: &[u8]) -> Option<(usize, bool)> {
+    fn step(&mut self, rest: &[u8]) -> Result<(usize, bool), Flaw> {
         let byte = rest[0];
         match *self {
             Self::Size { size, digits } => match char::from(byte).to_digit(16) {
-                Some(_) if digits == 16 => return None,
+                Some(_) if digits == 16 => return Err(Flaw::ChunkSize),
                 Some(digit) => {
                     *self = Self::Size {
                         size: size << 4 | u64::from(digit),
@@ -168,48 +177,48 @@ impl Chunked {
                     };
                 }
                 None if digits == 0 || !matches!(byte, b'\r' | b'\n' | b';' | b' ' | b'\t') => {
-                    return None;
+                    return Err(Flaw::ChunkSize);
                 }
                 None => {
                     *self = Self::Extension { size, bytes: 0 };
-                    return Some((0, false));
+                    return Ok((0, false));
                 }
             },
             Self::Extension { size, bytes } => {
-                let (used, ended) = line(rest, bytes, MAX_LINE)?;
+                let (used, ended) = line(rest, bytes, MAX_LINE).ok_or(Flaw::ChunkSize)?;
                 *self = match (ended, size) {
                     (false, _) => Self::Extension {
                         size,
-                        bytes: bytes.saturating_add(u32::try_from(used).ok()?),
+                        bytes: bytes.saturating_add(short(used)),
                     },
                     (true, 0) => Self::TrailerStart(0),
                     (true, _) => Self::Data(size),
                 };
-                return Some((used, false));
+                return Ok((used, false));
             }
             Self::Data(left) => {
-                let used = left.min(rest.len() as u64);
-                self.skip(used);
-                return Some((usize::try_from(used).ok()?, false));
+                let used = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
+                self.skip(used as u64);
+                return Ok((used, false));
             }
             Self::DataEnd if byte == b'\r' => *self = Self::DataEndLf,
             Self::DataEnd | Self::DataEndLf if byte == b'\n' => *self = Self::START,
-            Self::DataEnd | Self::DataEndLf => return None,
+            Self::DataEnd | Self::DataEndLf => return Err(Flaw::ChunkEnd),
             Self::TrailerStart(_) if byte == b'\r' => *self = Self::LastLf,
-            Self::TrailerStart(_) | Self::LastLf if byte == b'\n' => return Some((1, true)),
-            Self::LastLf => return None,
+            Self::TrailerStart(_) | Self::LastLf if byte == b'\n' => return Ok((1, true)),
+            Self::LastLf => return Err(Flaw::ChunkEnd),
             Self::TrailerStart(bytes) | Self::Trailer(bytes) => {
-                let (used, ended) = line(rest, bytes, MAX_TRAILER)?;
-                let bytes = bytes.saturating_add(u32::try_from(used).ok()?);
+                let (used, ended) = line(rest, bytes, MAX_TRAILER).ok_or(Flaw::Trailer)?;
+                let bytes = bytes.saturating_add(short(used));
                 *self = if ended {
                     Self::TrailerStart(bytes)
                 } else {
                     Self::Trailer(bytes)
                 };
-                return Some((used, false));
+                return Ok((used, false));
             }
         }
-        Some((1, false))
+        Ok((1, false))
     }
 
     /// Bytes left in the chunk whose data is being moved.
@@ -229,6 +238,11 @@ impl Chunked {
             }
         }
     }
+}
+
+/// A length that [`line`] has checked.
+fn short(used: usize) -> u32 {
+    u32::try_from(used).unwrap_or(u32::MAX)
 }
 
 /// Goes to the end of a line: bytes used, and whether it ended; `None` if it is too long.

@@ -2,6 +2,7 @@
 
 use super::body::{Chunked, Framing, Progress};
 use super::start;
+use crate::message::Flaw;
 use crate::message::moved::{By, Span};
 use crate::stream::Assembler;
 
@@ -45,6 +46,8 @@ pub(super) struct Half {
     pub silent: bool,
     /// The framing of the current message is guessed: the request's method is not known for sure.
     pub guess: bool,
+    /// So was that of the message before: whether a head begins here shows when it is complete.
+    pub after_guess: bool,
 }
 
 /// What bytes of a body came to.
@@ -54,8 +57,10 @@ pub(super) enum BodyStep {
     More,
     /// The message ended after this many bytes.
     End(usize),
+    /// What was not seen hides where the message ends.
+    Lost,
     /// The framing is broken.
-    Broken,
+    Broken(Flaw),
 }
 
 impl Half {
@@ -70,11 +75,13 @@ impl Half {
         self.buffer = Vec::new();
         self.span.clear();
         self.silent = false;
+        self.after_guess = self.guess;
         self.guess = false;
     }
 
     /// Enters the body of the current message; whether the message is already complete.
     pub fn enter(&mut self, framing: Framing) -> bool {
+        self.after_guess = false;
         self.state = match framing {
             Framing::Empty => State::Head,
             Framing::Length(n) => State::Length(n),
@@ -98,7 +105,7 @@ impl Half {
             State::Chunked(chunked) => match chunked.advance(bytes) {
                 Progress::More => BodyStep::More,
                 Progress::End(used) => BodyStep::End(used),
-                Progress::Invalid => BodyStep::Broken,
+                Progress::Invalid(flaw) => BodyStep::Broken(flaw),
             },
             _ => BodyStep::More,
         }
@@ -120,7 +127,7 @@ impl Half {
                 BodyStep::More
             }
             State::Close | State::Tunnel | State::Unsynced => BodyStep::More,
-            _ => BodyStep::Broken,
+            _ => BodyStep::Lost,
         }
     }
 

@@ -4,10 +4,11 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use httparse::{Header, ParserConfig, Status};
+use memchr::memchr;
 
 use super::body::{BodyFields, Framing};
 use crate::context::Extractor;
-use crate::message::{RequestHead, Version, telemetry};
+use crate::message::{Flaw, RequestHead, Version, telemetry};
 use crate::text::Text;
 
 /// Fields in a head; real servers allow at most 100–200.
@@ -27,7 +28,7 @@ pub(super) enum Parsed<T> {
     /// The head does not end within the bytes.
     Partial,
     /// Not a head, or one whose fields contradict each other.
-    Invalid,
+    Invalid(Flaw),
 }
 
 /// A request.
@@ -48,10 +49,10 @@ pub(super) struct Response {
 }
 
 impl Response {
-    /// Framing when the request was not `HEAD`; `None` when the fields contradict each other.
-    pub fn framing(&self) -> Option<Framing> {
+    /// Framing when the request was not `HEAD`, or why it has none.
+    pub fn framing(&self) -> Result<Framing, Flaw> {
         match self.status {
-            100..=199 | 204 | 304 => Some(Framing::Empty),
+            100..=199 | 204 | 304 => Ok(Framing::Empty),
             _ => self.fields.of_response(self.version),
         }
     }
@@ -69,11 +70,11 @@ pub(super) fn request(bytes: &[u8]) -> Parsed<Request> {
     let used = match parsed.parse_with_uninit_headers(bytes, &mut space) {
         Ok(Status::Complete(used)) => used,
         Ok(Status::Partial) => return Parsed::Partial,
-        Err(_) => return Parsed::Invalid,
+        Err(error) => return Parsed::Invalid(flaw(error)),
     };
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
     else {
-        return Parsed::Invalid;
+        return Parsed::Invalid(Flaw::FirstLine);
     };
     let version = 10 + minor;
     let mut body = BodyFields::default();
@@ -91,8 +92,9 @@ pub(super) fn request(bytes: &[u8]) -> Parsed<Request> {
             _ => carrier.push(name.as_bytes(), value),
         }
     }
-    let Some(framing) = body.of_request(version) else {
-        return Parsed::Invalid;
+    let framing = match body.of_request(version) {
+        Ok(framing) => framing,
+        Err(flaw) => return Parsed::Invalid(flaw),
     };
     let head = RequestHead {
         at: 0,
@@ -122,13 +124,13 @@ pub(super) fn response(bytes: &[u8]) -> Parsed<Response> {
     let used = match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut space) {
         Ok(Status::Complete(used)) => used,
         Ok(Status::Partial) => return Parsed::Partial,
-        Err(_) => return Parsed::Invalid,
+        Err(error) => return Parsed::Invalid(flaw(error)),
     };
     let (Some(status), Some(minor)) = (parsed.code, parsed.version) else {
-        return Parsed::Invalid;
+        return Parsed::Invalid(Flaw::FirstLine);
     };
     if status < 100 {
-        return Parsed::Invalid;
+        return Parsed::Invalid(Flaw::FirstLine);
     }
     let mut fields = BodyFields::default();
     let mut to_http2 = false;
@@ -149,6 +151,35 @@ pub(super) fn response(bytes: &[u8]) -> Parsed<Response> {
             to_http2,
         },
     )
+}
+
+fn flaw(error: httparse::Error) -> Flaw {
+    use httparse::Error;
+    match error {
+        Error::HeaderName => Flaw::FieldName,
+        Error::HeaderValue => Flaw::FieldValue,
+        Error::NewLine => Flaw::LineEnd,
+        Error::TooManyHeaders => Flaw::TooManyFields,
+        Error::Status | Error::Token | Error::Version => Flaw::FirstLine,
+    }
+}
+
+/// Whether `bytes` begin with a whole request line or status line: with that, they are certainly a head, wherever
+/// they were found.
+pub(super) fn has_first_line(bytes: &[u8]) -> bool {
+    let Some(end) = memchr(b'\n', bytes) else {
+        return false;
+    };
+    let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+    let version = |word: &[u8]| matches!(word, b"HTTP/1.1" | b"HTTP/1.0");
+    let words: Vec<&[u8]> = line.splitn(4, |&b| b == b' ').collect();
+    match words.as_slice() {
+        [first, status, ..] if version(first) => {
+            status.len() == 3 && status.iter().all(u8::is_ascii_digit)
+        }
+        [_, target, last] => !target.is_empty() && version(last),
+        _ => false,
+    }
 }
 
 fn is(name: &str, expected: &str) -> bool {

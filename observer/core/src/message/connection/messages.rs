@@ -6,7 +6,7 @@ use super::half::State;
 use super::head::{self, Parsed};
 use super::{Connection, other};
 use crate::message::sniff::Dark;
-use crate::message::{HttpEvent, Moved, Protocol};
+use crate::message::{Flaw, HttpEvent, Moved, Protocol};
 use crate::record::Direction;
 
 impl Connection {
@@ -28,19 +28,18 @@ impl Connection {
                     Parsed::Complete(used, ())
                 }
                 Parsed::Partial => Parsed::Partial,
-                Parsed::Invalid => Parsed::Invalid,
+                Parsed::Invalid(flaw) => Parsed::Invalid(flaw),
             }
         } else {
             match head::response(bytes) {
                 Parsed::Complete(used, response) => {
-                    if self.response(direction, response, sink) {
-                        Parsed::Complete(used, ())
-                    } else {
-                        Parsed::Invalid
+                    match self.response(direction, response, sink) {
+                        Ok(()) => Parsed::Complete(used, ()),
+                        Err(flaw) => Parsed::Invalid(flaw),
                     }
                 }
                 Parsed::Partial => Parsed::Partial,
-                Parsed::Invalid => Parsed::Invalid,
+                Parsed::Invalid(flaw) => Parsed::Invalid(flaw),
             }
         }
     }
@@ -101,23 +100,21 @@ impl Connection {
         }
     }
 
-    /// A response head is complete; `false` when its framing is contradictory.
+    /// A response head is complete, unless its framing is contradictory.
     fn response(
         &mut self,
         direction: Direction,
         response: head::Response,
         sink: &mut impl FnMut(HttpEvent),
-    ) -> bool {
+    ) -> Result<(), Flaw> {
         let interim = (100..200).contains(&response.status) && response.status != 101;
-        let Some(mut framing) = response.framing() else {
-            return false;
-        };
+        let mut framing = response.framing()?;
         self.learn_role(other(direction));
         if interim {
             let half = self.half(direction);
             half.next_message();
             half.state = State::Head;
-            return true;
+            return Ok(());
         }
         if self.waiting.is_doubtful() {
             self.waiting.lost();
@@ -154,7 +151,7 @@ impl Connection {
         } else if self.half(other(direction)).state == State::Tunnel {
             self.half(other(direction)).state = State::Head;
         }
-        true
+        Ok(())
     }
 
     /// The last byte of the current message has moved.

@@ -4,6 +4,7 @@ mod asked;
 mod body;
 mod half;
 mod head;
+mod malformed;
 mod messages;
 mod start;
 
@@ -13,7 +14,7 @@ use head::Parsed;
 
 use super::moved::By;
 use super::sniff::{Dark, Sniffer};
-use super::{HttpEvent, Protocol};
+use super::{Flaw, HttpEvent, Protocol};
 use crate::record::{Direction, End};
 use crate::stream::{Assembler, Break, Chunk};
 
@@ -25,7 +26,8 @@ use crate::stream::{Assembler, Break, Chunk};
 ///
 /// A gap inside a body of known length is gone over; its bytes count as moved, and if the message
 /// ends with unseen bytes, the time of its end is that of its last seen part and
-/// [`Moved::one_thread`] is false. Any other gap is [`HttpEvent::Lost`].
+/// [`Moved::one_thread`] is false. Any other gap is [`HttpEvent::Lost`]. What breaks the rules of HTTP, with nothing
+/// missing, is [`HttpEvent::Malformed`]; a head is searched anew after it, too.
 ///
 /// An idle connection holds no buffers.
 #[derive(Debug, Default)]
@@ -99,12 +101,17 @@ impl Connection {
         if self.ignored {
             return;
         }
-        self.half(direction).unsync();
-        self.half(other(direction)).silent = true;
-        self.waiting.lost();
+        self.forget(direction);
         if self.requests.is_some() {
             sink(HttpEvent::Lost);
         }
+    }
+
+    /// Nothing more is told of what is open.
+    fn forget(&mut self, direction: Direction) {
+        self.half(direction).unsync();
+        self.half(other(direction)).silent = true;
+        self.waiting.lost();
     }
 
     /// Position up to which the payload of a direction is of no interest; `None` when it is from
@@ -216,7 +223,7 @@ impl Connection {
         match half.gap(n) {
             BodyStep::More => {}
             BodyStep::End(_) => self.message_ends(direction, sink),
-            BodyStep::Broken => self.broken(direction, sink),
+            BodyStep::Lost | BodyStep::Broken(_) => self.gone(direction, sink),
         }
     }
 
@@ -261,7 +268,8 @@ impl Connection {
                             rest = &rest[used..];
                             self.message_ends(direction, sink);
                         }
-                        BodyStep::Broken => return self.broken(direction, sink),
+                        BodyStep::Lost => return self.gone(direction, sink),
+                        BodyStep::Broken(flaw) => return self.malformed(direction, flaw, sink),
                     }
                 }
             }
@@ -291,8 +299,8 @@ impl Connection {
             return match self.parse(direction, bytes, sink) {
                 Parsed::Complete(used, ()) => Some(used),
                 Parsed::Partial => self.gather(direction, bytes, sink),
-                Parsed::Invalid => {
-                    self.broken(direction, sink);
+                Parsed::Invalid(flaw) => {
+                    self.no_head(direction, bytes, flaw, sink);
                     None
                 }
             };
@@ -319,7 +327,8 @@ impl Connection {
             .extend_from_slice(&bytes[..bytes.len().min(room)]);
         let Some(end) = start::head_end(&half.buffer, seen) else {
             if half.buffer.len() >= MAX_HEAD {
-                self.broken(direction, sink);
+                let buffer = std::mem::take(&mut half.buffer);
+                self.no_head(direction, &buffer, Flaw::TooLong, sink);
                 return None;
             }
             return Some(bytes.len());
@@ -327,24 +336,22 @@ impl Connection {
         let buffer = std::mem::take(&mut half.buffer);
         match self.parse(direction, &buffer[..end], sink) {
             Parsed::Complete(used, ()) if used == end => Some(end - seen),
-            Parsed::Complete(..) | Parsed::Partial | Parsed::Invalid => {
+            parsed => {
+                let flaw = match parsed {
+                    Parsed::Invalid(flaw) => flaw,
+                    Parsed::Complete(..) | Parsed::Partial => Flaw::LineEnd,
+                };
                 let again = self.half(direction).state == State::Tentative
                     && seen > 0
                     && self.may_begin(direction, bytes);
-                self.broken(direction, sink);
+                if again {
+                    self.half(direction).unsync();
+                } else {
+                    self.no_head(direction, &buffer, flaw, sink);
+                }
                 // What began like a head was none; the chunk may begin with one of its own.
                 (again && !self.ignored).then_some(0)
             }
-        }
-    }
-
-    /// The bytes do not fit the framing that was believed.
-    fn broken(&mut self, direction: Direction, sink: &mut impl FnMut(HttpEvent)) {
-        let half = self.half(direction);
-        if half.guess || half.state == State::Tentative {
-            half.unsync();
-        } else {
-            self.lost(direction, sink);
         }
     }
 }

@@ -81,6 +81,7 @@ fn tell(event: HttpEvent, told: &mut Vec<String>, heads: &mut Vec<crate::message
         HttpEvent::ResponseEnd { nth, .. } => format!("{nth} done"),
         HttpEvent::RequestEnd { .. } => "sent".into(),
         HttpEvent::Lost => "lost".into(),
+        HttpEvent::Malformed { flaw, .. } => format!("{flaw:?}"),
         HttpEvent::Ignored(protocol) => format!("{protocol:?}"),
     });
 }

@@ -77,6 +77,12 @@ impl Lines {
         !self.text.is_binary()
     }
 
+    /// Whether something that was written was no text, and so is not told.
+    #[must_use]
+    pub fn has_binary(&self) -> bool {
+        self.text.has_binary()
+    }
+
     /// Takes bytes that were written; `more`: another piece of the same system call follows.
     pub fn write(&mut self, chunk: &Chunk<'_>, more: bool, sink: &mut impl FnMut(LogLine)) {
         if self.text.is_binary() {

@@ -1,7 +1,11 @@
 //! Whether what is written to a log is text at all.
 
+use memchr::memchr;
+
 /// Bytes looked at per call.
 const SAMPLE: usize = 128;
+/// Bytes at the start of a call where a number before binary data would be.
+const NUMBER: usize = 4;
 /// Calls in a row that must look binary.
 const CALLS: u8 = 3;
 
@@ -9,6 +13,7 @@ const CALLS: u8 = 3;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TextCheck {
     binary_calls: u8,
+    any: bool,
 }
 
 impl TextCheck {
@@ -18,10 +23,17 @@ impl TextCheck {
             return false;
         }
         let sample = &bytes[..bytes.len().min(SAMPLE)];
-        let odd: u16 = sample.iter().map(|&b| weight(b)).sum();
-        let text = usize::from(odd) * 8 <= sample.len();
+        let odd = sample.iter().map(|&b| u16::from(is_odd(b))).sum::<u16>();
+        let text = usize::from(odd) * 8 <= sample.len()
+            && (memchr(0, sample).is_none() || may_hold_nul(sample));
         self.binary_calls = if text { 0 } else { self.binary_calls + 1 };
+        self.any |= !text;
         text
+    }
+
+    /// Something that was written was no text.
+    pub fn has_binary(self) -> bool {
+        self.any
     }
 
     /// The log is not a log; final.
@@ -30,10 +42,23 @@ impl TextCheck {
     }
 }
 
-/// How odd a byte is in text: control characters but white space and escapes; NUL most of all.
-fn weight(byte: u8) -> u16 {
-    // Without branches, so that many bytes are weighed at once.
+/// Whether a byte is odd in text: control characters but white space and escapes.
+fn is_odd(byte: u8) -> bool {
+    // Without branches, so that many bytes are looked at at once.
     let control = byte < 0x20 || byte == 0x7f;
     let usual = matches!(byte, b'\t' | b'\n' | b'\r' | 0x1b);
-    u16::from(control & !usual) + 15 * u16::from(byte == 0)
+    control & !usual
+}
+
+/// Whether bytes among which are NULs may be text: something that is logged may hold one. In binary data they come
+/// early or in a row, as parts of numbers, or among bytes that are no text.
+fn may_hold_nul(sample: &[u8]) -> bool {
+    let early = &sample[..sample.len().min(NUMBER)];
+    let rows = sample.windows(2).any(|pair| pair == [0, 0]);
+    let utf8 = match str::from_utf8(sample) {
+        Ok(_) => true,
+        // The sample may end amid a character.
+        Err(error) => error.error_len().is_none(),
+    };
+    memchr(0, early).is_none() && !rows && utf8
 }

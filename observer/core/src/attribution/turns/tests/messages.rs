@@ -34,17 +34,25 @@ impl Loops {
     fn new(threads: usize) -> Self {
         let mut this = Self {
             turns: Turns::default(),
-            threads: (0..threads).map(|_| One::default()).collect(),
+            threads: Vec::new(),
             now: 1_000,
             messages: 0,
         };
-        for thread in 0..threads {
-            for _ in 0..2 {
-                this.threads[thread].ids += 10;
-                this.end(thread);
-            }
+        for _ in 0..threads {
+            this.begins();
         }
         this
+    }
+
+    /// Another one begins.
+    fn begins(&mut self) -> usize {
+        let thread = self.threads.len();
+        self.threads.push(One::default());
+        for _ in 0..2 {
+            self.threads[thread].ids += 10;
+            self.end(thread);
+        }
+        thread
     }
 
     fn at(&mut self, thread: usize) -> Execution {
@@ -321,6 +329,30 @@ fn what_all_first_requests_of_a_worker_wait_for_speaks_against_none() {
         l.given_back(1_000, 1, false);
         assert_eq!(l.owner(call), told, "{later}");
     }
+}
+
+#[test]
+fn workers_that_are_always_starting_are_no_excuse() {
+    // Each request is finished by a worker of its own, which waits for something that is nobody's; and the service's own list of
+    // promises has the background call in the turns of requests.
+    let mut l = Loops::new(2);
+    for request in 1..60 {
+        l.now += 200_000_000;
+        let worker = l.begins();
+        l.request(request);
+        let message = l.gives(MAIN);
+        l.end(MAIN);
+        l.takes(worker, message);
+        l.end(worker);
+        let back = l.gives(worker);
+        l.end(worker);
+        l.takes(MAIN, back);
+        l.answers(request);
+        l.end(MAIN);
+    }
+    let call = l.given(1_000, 1, false);
+    l.given_back(1_000, 1, false);
+    assert_eq!(l.owner(call), None);
 }
 
 /// Where a request is in its life.

@@ -82,34 +82,53 @@ fn bodies_end_where_their_framing_says() {
 }
 
 #[test]
-fn contradictory_framing_is_lost() {
-    for response in [
-        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi",
-        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nhi",
-        "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nhi",
-        "HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\nhi",
-        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-        "nonsense\r\n\r\n",
-        "HTTP/1.1 99 Low\r\n\r\n",
+fn contradictory_framing_is_told_as_such() {
+    for (response, flaw) in [
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi",
+            "ContentLength",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nhi",
+            "ContentLength",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nhi",
+            "ContentLength",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\nhi",
+            "ContentLength",
+        ),
+        (
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "TransferEncoding",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+            "TransferEncoding",
+        ),
+        ("nonsense\r\n\r\n", "FirstLine"),
+        ("HTTP/1.1 99 Low\r\n\r\n", "FirstLine"),
+        ("HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n", "FieldValue"),
     ] {
         assert_eq!(
             exchange(GET, response),
-            "Read GET /a | sent | lost",
+            format!("Read GET /a | sent | Response {flaw}!"),
             "{response:?}"
         );
     }
-    for chunks in [
-        "x\r\n",
-        "11111111111111111\r\n",
-        "2\r\nhi0\r\n",
-        "2\r\nhi\rx",
-        "\r\n",
+    for (chunks, flaw) in [
+        ("x\r\n", "ChunkSize"),
+        ("11111111111111111\r\n", "ChunkSize"),
+        ("2\r\nhi0\r\n", "ChunkEnd"),
+        ("2\r\nhi\rx", "ChunkEnd"),
+        ("\r\n", "ChunkSize"),
     ] {
         let response = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
         assert_eq!(
             exchange(GET, &response),
-            "Read GET /a | sent | 200 | lost",
+            format!("Read GET /a | sent | 200 | Response {flaw}!"),
             "{chunks:?}"
         );
     }
@@ -117,7 +136,54 @@ fn contradictory_framing_is_lost() {
     let mut wire = Wire::default();
     wire.send(READ, GET.as_bytes())
         .send(READ, request.as_bytes());
-    assert_eq!(wire.told(), ["Read GET /a", "sent", "lost"]);
+    assert_eq!(
+        wire.told(),
+        ["Read GET /a", "sent", "Request TransferEncoding!"]
+    );
+}
+
+/// What follows a message that can't be read is judged from the next head on, and not before.
+#[test]
+fn a_connection_goes_on_after_what_could_not_be_read() {
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let folded = b"GET /b HTTP/1.1\r\nA: b\r\n folded\r\n\r\n";
+    let mut wire = Wire::default();
+    wire.send(READ, folded)
+        .send(WRITE, OK)
+        .send(READ, GET.as_bytes())
+        .send(WRITE, OK);
+    assert_eq!(
+        wire.told().join(" | "),
+        "Request FieldName | Read GET /a | sent | 200 | done"
+    );
+    wire.send(READ, folded)
+        .send(WRITE, OK)
+        .send(READ, GET.as_bytes())
+        .send(WRITE, OK);
+    assert_eq!(
+        wire.told().join(" | "),
+        "Request FieldName! | Read GET /a | sent | 200 | done"
+    );
+}
+
+/// Where nobody knows whether a head begins, only what has a whole first line is called one.
+#[test]
+fn what_only_looks_like_a_head_is_not_called_malformed() {
+    for bytes in [
+        "GET / is what I typed\r\nA : b\r\n\r\n",
+        "GET /a\r\n\r\n",
+        "GET /a HTTP/1.1",
+        "HTTP/1.1 2x0 OK\r\n\r\n",
+        "GET /a HTTP/2.7\r\n\r\n",
+    ] {
+        for size in [1, 3, 100] {
+            let mut wire = Wire::default();
+            for part in bytes.as_bytes().chunks(size) {
+                wire.send(READ, part);
+            }
+            assert!(wire.told().is_empty(), "{bytes:?}");
+        }
+    }
 }
 
 #[test]
@@ -250,25 +316,36 @@ fn heads_up_to_64_kib_are_followed() {
         let told_now = wire.told();
         assert_eq!(
             told_now.first().map(String::as_str),
-            told.then_some("Read GET /a")
+            Some(if told {
+                "Read GET /a"
+            } else {
+                "Request TooLong"
+            })
         );
     }
-    // On a connection that is known to be HTTP, a longer head is a loss.
+    // On a connection that is known to be HTTP, that ends what is open.
     let mut wire = Wire::default();
     wire.send(READ, GET.as_bytes()).send(WRITE, &[b'H'; 10]);
     for _ in 0..7 {
         wire.send(WRITE, &[b'x'; 10_000]);
     }
-    assert_eq!(wire.told(), ["Read GET /a", "sent", "lost"]);
+    assert_eq!(wire.told(), ["Read GET /a", "sent", "Response FirstLine!"]);
+    let mut wire = Wire::default();
+    wire.send(READ, GET.as_bytes())
+        .send(WRITE, b"HTTP/1.1 200 OK\r\n");
+    for _ in 0..7 {
+        wire.send(WRITE, &b"Long: value\r\n".repeat(1_000));
+    }
+    assert_eq!(wire.told(), ["Read GET /a", "sent", "Response TooLong!"]);
 }
 
 #[test]
 fn more_than_256_fields_are_not_followed() {
-    for (fields, told) in [(256, 2), (257, 0)] {
+    for (fields, told) in [(256, "Read GET /a | sent"), (257, "Request TooManyFields")] {
         let mut wire = Wire::default();
         let head = format!("GET /a HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(fields));
         wire.send(READ, head.as_bytes());
-        assert_eq!(wire.told().len(), told);
+        assert_eq!(wire.told().join(" | "), told);
     }
 }
 

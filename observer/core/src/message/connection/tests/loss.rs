@@ -173,8 +173,31 @@ fn roles_never_flip() {
         .send(WRITE, OK);
     assert_eq!(
         wire.told(),
-        ["lost", "lost", "Read GET /a", "sent", "200", "done"]
+        [
+            "lost",
+            "Response FirstLine!",
+            "Read GET /a",
+            "sent",
+            "200",
+            "done"
+        ]
     );
+}
+
+/// The length of a response is guessed where its request was not seen: one to `HEAD` has no body.
+#[test]
+fn a_guess_that_was_wrong_is_not_called_malformed() {
+    let mut wire = served();
+    wire.skip(READ, 80)
+        .send(
+            WRITE,
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        )
+        .send(READ, GET)
+        .send(WRITE, OK);
+    let told = wire.told().join(" ");
+    assert!(!told.contains("Response"), "{told}");
+    assert!(told.ends_with("Read GET /a sent 200 done"), "{told}");
 }
 
 #[test]

@@ -95,6 +95,7 @@ proptest! {
                     prop_assert_eq!(number.map(status), Some(*told), "{}", story);
                 }
                 HttpEvent::Lost => open.clear(),
+                HttpEvent::Malformed { .. } => prop_assert!(false, "called malformed: {}", story),
                 _ => {}
             }
         }

@@ -95,7 +95,7 @@ impl Wire {
                 | HttpEvent::RequestEnd { moved }
                 | HttpEvent::Response { moved, .. }
                 | HttpEvent::ResponseEnd { moved, .. } => Some(moved),
-                HttpEvent::Lost | HttpEvent::Ignored(_) => None,
+                HttpEvent::Lost | HttpEvent::Malformed { .. } | HttpEvent::Ignored(_) => None,
             })
             .collect()
     }
@@ -111,6 +111,15 @@ pub(super) fn short(event: &HttpEvent) -> String {
         HttpEvent::Response { status, .. } => format!("{status}"),
         HttpEvent::ResponseEnd { .. } => "done".into(),
         HttpEvent::Lost => "lost".into(),
+        HttpEvent::Malformed {
+            message,
+            flaw,
+            ends,
+            ..
+        } => {
+            let ends = if *ends { "!" } else { "" };
+            format!("{message:?} {flaw:?}{ends}")
+        }
         HttpEvent::Ignored(protocol) => format!("{protocol:?}"),
     }
 }

@@ -271,6 +271,30 @@ fn binary_data_is_not_a_log() {
 }
 
 #[test]
+fn a_line_may_hold_a_nul() {
+    let mut log = Log::default();
+    log.write(1, "short \0\n")
+        .write(1, "GET /a\0/etc/passwd.html 200\n")
+        .write(1, &format!("{}\0é\n", "é".repeat(63)));
+    let long = format!("{}\0é", "é".repeat(63));
+    assert_eq!(
+        log.told(),
+        ["short \0", "GET /a\0/etc/passwd.html 200", long.as_str()]
+    );
+    assert!(!log.lines.has_binary());
+    for image in [
+        &b"\0\0\0\x20length before the text.........\n"[..],
+        b"\x20\0length before the text.........\n",
+        b"some text \0\0\0\x05hello, and more of it\n",
+        b"not UTF-8 \xff\xfe\0, and more of it\n",
+    ] {
+        log.call(1, &[image]).write(1, "text\n");
+        assert_eq!(log.told(), ["text"], "{image:?}");
+        assert!(log.lines.has_binary() && log.lines.is_text());
+    }
+}
+
+#[test]
 fn unfinished_lines_are_bounded() {
     let mut log = Log::default();
     for tid in 0..200 {

@@ -1,0 +1,57 @@
+//! Keeps the probes in step with what a Java process compiles the loop of its pools' threads to.
+
+use std::time::{Duration, Instant};
+
+use observer_core::ids::Tgid;
+
+use super::{PAUSES, java};
+use crate::facts::Process;
+use crate::kernel::Capture;
+
+/// How often it is looked whether there is another version. Until then what is done in it is not given to whoever made the task.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often versions are read: code is compiled again whenever what was assumed proves wrong, but not for ever.
+const MAX_READS: usize = 64;
+
+/// What is known of the compiled pools of one process.
+#[derive(Debug, Default)]
+pub(super) struct Pools {
+    found: Option<java::Pools>,
+    /// What showed the versions that were read last.
+    signs: Option<[u64; 2]>,
+    reads: usize,
+    again: Option<Instant>,
+    looks: usize,
+}
+
+impl Pools {
+    /// Whether it is time to look.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.reads < MAX_READS && self.again.is_none_or(|again| again <= now)
+    }
+
+    /// Looks at `process`, which runs on Java.
+    pub(super) fn look(&mut self, capture: &mut Capture, process: &Process, now: Instant) {
+        let tgid = Tgid(process.pid);
+        self.again = Some(now + LOOK);
+        if !capture.has_heap(tgid) {
+            return;
+        }
+        if self.found.is_none() {
+            self.found = java::Pools::of(process).ok();
+            let pause = PAUSES.get(self.looks).or(PAUSES.last());
+            self.again = pause.map(|pause| now + *pause.max(&LOOK));
+            self.looks += 1;
+        }
+        let Some(found) = &self.found else {
+            return;
+        };
+        let signs = found.signs();
+        if signs.is_some() && signs != self.signs {
+            self.signs = signs;
+            self.reads += 1;
+            capture.set_compiled(tgid, found.calls());
+        }
+    }
+}
