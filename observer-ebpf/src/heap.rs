@@ -336,16 +336,16 @@ extern "C" fn find_task(tgid: u32, thread: u64) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn is_worker(tgid: u32, place: u64, own: u64) -> i32 {
-    let Some([task, thread, worker, pool]) = mem::user::<[u64; 4]>(place) else {
-        return 0;
-    };
     // SAFETY: as in `tell_heap`.
     let Some(layout) = (unsafe { HEAPS.get(tgid) }) else {
         return 0;
     };
-    if compiled::is_return(layout, tgid, task) {
+    if mem::user(place).is_some_and(|word| compiled::is_return(layout, tgid, word)) {
         return 2;
     }
+    let Some([task, thread, worker, pool]) = mem::user::<[u64; 4]>(place) else {
+        return 0;
+    };
     if thread != own || worker == own {
         return 0;
     }
@@ -355,21 +355,19 @@ extern "C" fn is_worker(tgid: u32, place: u64, own: u64) -> i32 {
 }
 
 /// Words of an object that are looked at: a worker's own thread is one of its first fields, also among those of its superclasses.
-const FIELDS: usize = 7;
+const FIELDS: u64 = 7;
 
 /// Whether one of the fields of the object at `from` names that at `to`: in full, or in 32 bits, shifted or not, as the machine does
 /// where its heap does not need more (`CompressedOops`, without a base).
 #[inline(always)]
 pub fn refers(from: u64, to: u64) -> bool {
-    let Some(words) = mem::user::<[u64; FIELDS]>(from) else {
-        return false;
-    };
     let is_narrow = |half: u32| {
         let half = u64::from(half);
         half == to || half << 3 == to
     };
-    words
-        .iter()
-        .skip(1)
-        .any(|word| *word == to || is_narrow(*word as u32) || is_narrow((*word >> 32) as u32))
+    // One by one, as there is no room for all of them on the stack.
+    (1..FIELDS).any(|at| {
+        let word: u64 = mem::user(from.wrapping_add(at * 8)).unwrap_or(0);
+        word == to || is_narrow(word as u32) || is_narrow((word >> 32) as u32)
+    })
 }

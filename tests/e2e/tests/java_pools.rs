@@ -51,11 +51,6 @@ fn tasks_are_given_to_the_same_where_the_loop_of_the_pool_is_compiled() -> Resul
     tasks_are_told(App::JDK_POOL, true)
 }
 
-#[test]
-fn so_they_are_in_a_newer_java() -> Result<()> {
-    tasks_are_told(App::JDK_NEW, true)
-}
-
 fn tasks_are_told(app: App, compiled: bool) -> Result<()> {
     let _turn = turn();
     if !can_watch(app, "tasks of Java's pools") {
