@@ -71,59 +71,58 @@ mod tests {
     const SIZE: u32 = 1000;
 
     /// A ring that is written and read at steady rates, bytes per look, looked at every 10 ms; a share of what is wanted to
-    /// be written is. Returns the shares over time and what was lost.
-    fn run(wanted: f64, read: f64, looks: u32) -> (Vec<f64>, f64) {
+    /// be written is. Returns how often the share was halved by each look, and what was lost.
+    fn run(wanted: u64, read: u64, looks: u32) -> (Vec<u32>, u64) {
         let begin = Instant::now();
         let mut pressure = Pressure::default();
-        let (mut share, mut lost) = (1.0, 0.0);
-        let (mut at, mut shares) = ((0.0, 0.0), Vec::new());
+        let (mut halved, mut lost) = (0, 0);
+        let (mut at, mut halves) = (Progress::default(), Vec::new());
         for look in 0..looks {
-            let room = f64::from(SIZE) - (at.0 - at.1);
-            let written = f64::min(wanted * share, room);
-            lost += wanted * share - written;
-            at.0 += written;
-            at.1 = f64::min(at.1 + read, at.0);
+            // What is less than a byte a look comes now and then.
+            let wanted = ((wanted << 10 >> halved) + u64::from(look & 1023)) >> 10;
+            let written = wanted.min(u64::from(SIZE) - at.waiting());
+            lost += wanted - written;
+            at.written += written;
+            at.read = at.written.min(at.read + read);
             let ring = Ring {
-                progress: Progress {
-                    written: at.0 as u64,
-                    read: at.1 as u64,
-                },
+                progress: at,
                 size: SIZE,
-                lost: lost as u64,
+                lost,
             };
             let time = begin + Duration::from_millis(10) * look;
             if let Some(times) = pressure.look(ring, time) {
-                share /= times.max(2.0).log2().ceil().exp2();
+                halved += if times > 4.0 {
+                    3
+                } else {
+                    1 + u32::from(times > 2.0)
+                };
             }
-            shares.push(share);
+            halves.push(halved);
         }
-        (shares, lost)
+        (halves, lost)
     }
 
     #[test]
     fn a_flood_is_met_before_the_ring_is_full() {
-        for (wanted, read) in [(80.0, 30.0), (120.0, 40.0), (60.0, 50.0)] {
-            let (shares, lost) = run(wanted, read, 1000);
-            assert!(lost == 0.0, "{wanted} {read}: {lost}");
-            let last = shares[999];
-            assert!(wanted * last < read, "{wanted} {read}: {last}");
-            assert!(wanted * last > read / 8.0, "{wanted} {read}: {last}");
+        for (wanted, read) in [(80, 30), (120, 40), (60, 50)] {
+            let (halves, lost) = run(wanted, read, 1000);
+            let last = wanted >> halves[999];
+            assert_eq!(lost, 0, "{wanted} {read}");
+            assert!(last < read && last > read / 8, "{wanted} {read}: {last}");
         }
     }
 
     #[test]
     fn where_records_are_lost_less_is_observed_until_none_are() {
-        let (shares, lost) = run(900.0, 10.0, 1000);
-        assert!(lost > 0.0);
-        assert!(900.0 * shares[999] < 10.0, "{shares:?}");
-        let (_, before) = run(900.0, 10.0, 500);
-        assert!(lost - before < 1.0, "still losing");
+        let (halves, lost) = run(900, 10, 1000);
+        assert!(lost > 0 && 900 >> halves[999] < 10, "{lost} {halves:?}");
+        assert_eq!(run(900, 10, 500).1, lost, "still losing");
     }
 
     #[test]
     fn what_the_reader_keeps_up_with_is_observed() {
-        let (shares, lost) = run(40.0, 50.0, 1000);
-        assert_eq!((shares[999], lost), (1.0, 0.0));
+        let (halves, lost) = run(40, 50, 1000);
+        assert_eq!((halves[999], lost), (0, 0));
     }
 
     #[test]

@@ -179,7 +179,10 @@ fn call_of_task(bytes: &[u8], size: usize) -> Option<u32> {
     let calls = |window: &[u8]| matches!(window, [0x2d, 0xb9, _, _, 1, 0]);
     let mut found = code.windows(6).enumerate().filter(|(_, w)| calls(w));
     let (at, _) = found.next()?;
-    (found.next().is_none()).then_some(at as u32 + 1)
+    if found.next().is_some() {
+        return None;
+    }
+    u32::try_from(at + 1).ok()
 }
 
 #[cfg(test)]

@@ -237,7 +237,7 @@ impl Machine {
         let id_at = version.checked_add(self.id)?;
         let id = number(memory, id_at)?;
         let bytes = u64::from(number(memory, version.checked_add(self.frame)?)?) * 8;
-        if bytes < 32 || bytes > MAX_FRAME || !bytes.is_multiple_of(16) {
+        if !(32..=MAX_FRAME).contains(&bytes) || !bytes.is_multiple_of(16) {
             return None;
         }
         let (code, table, scopes) = self.tables.read(memory, version)?;
@@ -345,7 +345,7 @@ impl Tables {
         };
         let part = |begin: u64, end: u64| {
             let len = end.checked_sub(begin).filter(|len| *len <= MAX_TABLE)?;
-            memory.read(begin, len as usize)
+            memory.read(begin, usize::try_from(len).ok()?)
         };
         Some((code, part(table, table_end)?, part(scopes, scopes_end)?))
     }

@@ -10,16 +10,17 @@ const FRAME: u64 = 320;
 /// Numbers as they are written where so many bytes from 0 on are excluded.
 fn write(numbers: &[u32], excluded: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
+    let byte = |digit: u32| u8::try_from(digit + u32::from(excluded)).expect("a digit");
     for number in numbers {
         let mut rest = *number;
         for digit in 0..5 {
             let low = 256 - 64 - u32::from(excluded);
             if rest < low || digit == 4 {
-                bytes.push((rest + u32::from(excluded)) as u8);
+                bytes.push(byte(rest));
                 break;
             }
             let value = low + ((rest - low) & 63);
-            bytes.push((value + u32::from(excluded)) as u8);
+            bytes.push(byte(value));
             rest = (rest - value) >> 6;
         }
     }
@@ -41,10 +42,10 @@ fn scopes(bci: u32, values: &[u32], excluded: u8) -> (Vec<u8>, u32) {
     // Nothing begins at 0, which stands for none.
     let mut bytes = vec![0xff];
     let outer = |variables| write(&[0, 4, bci + 1, variables, 0, 0], excluded);
-    let variables = 1 + outer(0).len() as u32;
+    let variables = 1 + u32::try_from(outer(0).len()).expect("few");
     bytes.extend(outer(variables));
     bytes.extend(write(values, excluded));
-    let inner = bytes.len() as u32;
+    let inner = u32::try_from(bytes.len()).expect("few");
     bytes.extend(write(&[1, 300, 70_000, 0, 0, 0], excluded));
     (bytes, inner)
 }
