@@ -33,7 +33,7 @@ const BETWEEN: u64 = 1_024;
 #[inline(always)]
 pub fn is_return(layout: &Layout, tgid: u32, address: u64) -> bool {
     // SAFETY: the value is not read.
-    is_code(layout, address) && unsafe { COMPILED.get(&[u64::from(tgid), address]) }.is_some()
+    is_code(layout, address) && unsafe { COMPILED.get([u64::from(tgid), address]) }.is_some()
 }
 
 #[inline(always)]
@@ -56,7 +56,7 @@ pub extern "C" fn compiled_task(tgid: u32, at: u64, own: u64) -> u64 {
         return LOST;
     };
     // SAFETY: as above.
-    let Some(frame) = (unsafe { COMPILED.get(&[u64::from(tgid), address]) }) else {
+    let Some(frame) = (unsafe { COMPILED.get([u64::from(tgid), address]) }) else {
         return LOST;
     };
     // Another method's code may lie there by now.
