@@ -79,7 +79,10 @@ impl Observer {
         budget: &str,
         args: impl IntoIterator<Item = S>,
     ) -> Result<Self> {
-        let mut command = command(["watch", "--output", "json", "--redact", "off"])?;
+        // As at a terminal, even where the tests are run by `nohup`.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP").arg(program()?);
+        command.args(["watch", "--output", "json", "--redact", "off"]);
         command.args(["--cpu-budget", budget]).args(args);
         Self::attached(command)
     }
