@@ -63,9 +63,10 @@ impl Attributor {
         let same_trace = same_trace(process, subject);
         // What is asked on connections that are not observed brings ids as well.
         let ids_certain = !process.serves_unseen
-            && !self
+            && self
                 .losses
-                .overlap(before(subject.time, RETENTION), subject.time);
+                .overlap(before(subject.time, RETENTION), subject.time)
+                .is_none();
         if let Work::Call(call) = &subject.work
             && call.begun.head.telemetry
         {
@@ -190,11 +191,9 @@ impl Attributor {
         subject: &Subject,
         reason: Option<Reason>,
     ) -> (Attribution, Option<Seq>) {
-        if self
-            .losses
-            .overlap(before(subject.time, PATIENCE), subject.time)
-        {
-            return (Attribution::none(Reason::RecordsLost), None);
+        let since = before(subject.time, PATIENCE);
+        if let Some(unseen) = self.losses.overlap(since, subject.time) {
+            return (Attribution::none(unseen.into()), None);
         }
         if let Work::Line(line) = &subject.work {
             if line.line.cut {

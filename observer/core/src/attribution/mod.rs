@@ -176,6 +176,21 @@ impl Attributor {
         self.losses.add(since, until);
     }
 
+    /// System calls are not observed after `since`: what a process does and is asked meanwhile is not known, so it counts as one
+    /// with connections that are not observed.
+    pub fn paused(&mut self, since: KernelNanos) {
+        self.losses.pause(since);
+        for process in self.processes.values_mut() {
+            process.blind = true;
+            process.serves_unseen = true;
+        }
+    }
+
+    /// They are observed again after `until`.
+    pub fn resumed(&mut self, until: KernelNanos) {
+        self.losses.resume(until);
+    }
+
     /// Something is known about a process.
     pub fn process(&mut self, facts: &ProcessFacts) {
         if let Some(runtime) = facts.runtime {

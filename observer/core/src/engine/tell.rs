@@ -40,9 +40,11 @@ pub(super) struct Teller {
     counter: Counter,
     untold: Vec<Loss>,
     lost: HashMap<LossKind, Loss>,
-    /// A share of connections that was not told yet.
-    share: Option<f64>,
+    /// The share of connections that is observed, or the part of the time, is another one, which was not told yet.
+    other_share: bool,
     shares: Option<Shares>,
+    /// The part of the time in which anything is observed.
+    watched: f64,
     /// Writes to logs that were left out.
     log_writes_left_out: u64,
 }
@@ -68,8 +70,9 @@ impl Teller {
             counter: Counter::default(),
             untold: Vec::new(),
             lost: HashMap::new(),
-            share: None,
+            other_share: false,
             shares: None,
+            watched: 1.0,
             log_writes_left_out: 0,
         }
     }
@@ -153,9 +156,17 @@ impl Teller {
     pub(super) fn sampled(&mut self, keep: u32) {
         let share = share(keep);
         if self.shares.map_or(1.0, |shares| shares.last) != share {
-            self.share = Some(share);
+            self.other_share = true;
             self.shares = Some(Shares::with(self.shares, share));
         }
+    }
+
+    /// Nothing was observed for `nanos`; what is from now on is a part of the time, one in `every`.
+    pub(super) fn paused(&mut self, nanos: u64, every: u32) {
+        let watched = 1.0 / f64::from(every);
+        self.shares = Some(Shares::paused(self.shares, nanos, watched));
+        self.other_share |= self.watched != watched;
+        self.watched = watched;
     }
 
     /// A write to a log is left out with the connection that its thread served.
@@ -163,11 +174,16 @@ impl Teller {
         self.log_writes_left_out += 1;
     }
 
-    /// Tells which share of connections is observed, if that has changed.
+    /// Tells which share of connections is observed, and for which part of the time, if that has changed.
     pub(super) fn sampling(&mut self, now: KernelNanos, out: &mut Vec<Judged>) {
-        let time = self.config.anchor.wall(now);
-        let changed = self.share.take().map(|share| Sampling { time, share });
-        out.extend(changed.map(Judged::Sampling));
+        if !std::mem::take(&mut self.other_share) {
+            return;
+        }
+        out.push(Judged::Sampling(Sampling {
+            time: self.config.anchor.wall(now),
+            share: self.shares.map_or(1.0, |shares| shares.last),
+            watched: self.watched,
+        }));
     }
 
     pub(super) fn served(&mut self, begun: Begun, ended: &Ended) -> Judged {

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use super::ExchangeId;
 use crate::facts::ExecutionKind;
 use crate::ids::Tid;
+use crate::losses::Unseen;
 use crate::text::{Text, serialize_shown};
 
 /// Kind of evidence that carried an attribution, strongest first.
@@ -355,6 +356,8 @@ pub enum Reason {
     ServesUnseen,
     /// Records were lost while it happened.
     RecordsLost,
+    /// System calls were not observed for a time while it happened, or shortly before, to keep within the budget.
+    Paused,
     /// One write held several events, so a buffer may have been flushed for other requests.
     Batched,
     /// The bytes that would tell were cut or lost.
@@ -404,11 +407,21 @@ impl Reason {
             }
             Self::ServesUnseen => "the process also serves a protocol that is not observed",
             Self::RecordsLost => "records were lost",
+            Self::Paused => "nothing was observed for a time, to keep within the budget",
             Self::Batched => "one write held several events",
             Self::Cut => "bytes were cut or lost",
             Self::NoInboundContext => "the request came without context, the id can't be checked",
             Self::Withheld => "deliberately not traced",
             Self::TelemetryExport => "telemetry export",
+        }
+    }
+}
+
+impl From<Unseen> for Reason {
+    fn from(unseen: Unseen) -> Self {
+        match unseen {
+            Unseen::Lost => Self::RecordsLost,
+            Unseen::Paused => Self::Paused,
         }
     }
 }
@@ -480,6 +493,9 @@ impl fmt::Display for Reason {
                 "the process also serves a protocol that is not observed, so a request may have been in flight",
             ),
             Self::RecordsLost => f.write_str("records were lost meanwhile"),
+            Self::Paused => f.write_str(
+                "nothing was observed for a time meanwhile, or shortly before, to keep within the budget",
+            ),
             Self::Batched => {
                 f.write_str("one write held several events, perhaps of several requests")
             }

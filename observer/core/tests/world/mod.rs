@@ -7,6 +7,7 @@
 )]
 
 mod lossy;
+pub mod paused;
 pub mod sampled;
 mod threads;
 mod told;
@@ -42,6 +43,10 @@ pub enum Fed {
     Tick(u64),
     /// The share of connections that is observed from now on.
     Sampling(u32),
+    /// System calls are not observed from then on.
+    Pause(u64),
+    /// They are again, and stand for so many times the time.
+    Resume(u64, u32),
 }
 
 impl Fed {
@@ -52,6 +57,13 @@ impl Fed {
             Self::Process(facts) => Input::Process(facts.clone()),
             Self::File(facts) => Input::File(facts.clone()),
             Self::Sampling(keep) => Input::Sampling { keep: *keep },
+            Self::Pause(since) => Input::Pause {
+                since: KernelNanos(*since),
+            },
+            Self::Resume(until, every) => Input::Resume {
+                until: KernelNanos(*until),
+                every: *every,
+            },
             Self::Tick(now) => Input::Tick {
                 now: KernelNanos(*now),
                 lost,

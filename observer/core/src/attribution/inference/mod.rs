@@ -143,7 +143,8 @@ impl Inference {
         now: KernelNanos,
     ) -> Result<Inferred, Silence> {
         let kind = subject.template.ok_or(Silence::Excluded)?;
-        if losses.overlap(before(subject.time, PATIENCE), now) {
+        let since = before(subject.time, PATIENCE);
+        if losses.overlap(since, now).is_some() {
             return Err(Silence::Lost);
         }
         if let Some(owner) = decision.owner {
@@ -277,6 +278,7 @@ fn is_open(reason: &Reason) -> bool {
         | Reason::Distrusted { .. }
         | Reason::ServesUnseen
         | Reason::RecordsLost
+        | Reason::Paused
         | Reason::Batched
         | Reason::Cut
         | Reason::NoInboundContext
