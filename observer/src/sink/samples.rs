@@ -358,6 +358,7 @@ pub fn summary() -> Summary {
             lowest: 0.25,
             last: 0.5,
             watched_least: 0.125,
+            watched_last: 0.25,
             paused_ns: 61_250_000_000,
             log_writes_left_out: 1_204,
         }),

@@ -42,7 +42,11 @@ impl Churn {
         let n = self.sent;
         self.sent += 1;
         let url = format!("{}/churn?id=c{n}", self.url);
-        let context = format!("00-{:032x}-{:016x}-01", (1_u128 << 100) + u128::from(n), n + 1);
+        let context = format!(
+            "00-{:032x}-{:016x}-01",
+            (1_u128 << 100) + u128::from(n),
+            n + 1
+        );
         let mut answer = agent.get(&url).header("traceparent", context).call()?;
         answer.body_mut().read_to_vec()?;
         Ok(())
@@ -130,13 +134,23 @@ fn what_happens_in_pauses_is_taken_for_nothing_else() -> Result<()> {
         .collect::<Result<_, _>>()?;
     let summary = told.last().context("no summary")?;
     let sampling = &summary["sampling"];
-    eprintln!("{TEST}: {answered} requests, {} sent while it paused, resumed {resumed} times, {sampling}", unseen.len());
+    eprintln!(
+        "{TEST}: {answered} requests, {} sent while it paused, resumed {resumed} times, {sampling}",
+        unseen.len()
+    );
     ensure!(sampling["watched_least"].as_f64() < Some(1.0), "{sampling}");
-    ensure!(sampling["paused_ns"].as_u64() > Some(5_000_000_000), "{sampling}");
+    ensure!(
+        sampling["paused_ns"].as_u64() > Some(5_000_000_000),
+        "{sampling}"
+    );
     if direct {
         ensure!(resumed >= 2 && !unseen.is_empty(), "{resumed} {unseen:?}");
     }
-    let seen = |o: &&Value| o["target"].as_str().is_some_and(|target| unseen.contains(target));
+    let seen = |o: &&Value| {
+        o["target"]
+            .as_str()
+            .is_some_and(|target| unseen.contains(target))
+    };
     let seen: Vec<_> = told.iter().filter(seen).collect();
     ensure!(seen.is_empty(), "seen in a pause: {seen:?}");
 
@@ -146,14 +160,19 @@ fn what_happens_in_pauses_is_taken_for_nothing_else() -> Result<()> {
         let verdicts = verdicts.as_object().cloned().unwrap_or_default();
         let wrong = |verdict: &&String| *verdict != right && *verdict != "inconclusive";
         ensure!(!verdicts.keys().any(|v| wrong(&v)), "{verdicts:?}");
-        ensure!(verdicts.contains_key(right), "nothing {right}: {verdicts:?}");
+        ensure!(
+            verdicts.contains_key(right),
+            "nothing {right}: {verdicts:?}"
+        );
         Ok(())
     };
     right(&summary["verdicts"], "forwarded")?;
     right(&summary["log_verdicts"], "linked")?;
 
     let service = &summary["services"][0];
-    let estimated = service["served_estimated"]["n"].as_f64().context("no estimate")?;
+    let estimated = service["served_estimated"]["n"]
+        .as_f64()
+        .context("no estimate")?;
     let served = service["served"].as_u64().context("no count")?;
     #[expect(clippy::cast_precision_loss, reason = "some hundred thousands")]
     let ratio = estimated / answered as f64;

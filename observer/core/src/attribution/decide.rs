@@ -21,6 +21,8 @@ pub struct Decision {
     /// Whether an id that no remembered request came in with is certainly unknown: nothing was
     /// lost lately.
     pub ids_certain: bool,
+    /// Why it is not certain, where that is not said otherwise.
+    pub ids_doubt: Option<Reason>,
     /// What each strong kind of evidence said, beside what the trace-id said.
     pub(super) compared: Compared,
     /// The decision in the output's words.
@@ -62,17 +64,20 @@ impl Attributor {
         };
         let same_trace = same_trace(process, subject);
         // What is asked on connections that are not observed brings ids as well.
-        let ids_certain = !process.serves_unseen
-            && self
-                .losses
-                .overlap(before(subject.time, RETENTION), subject.time)
-                .is_none();
+        let since = before(subject.time, RETENTION);
+        let unseen = self.losses.overlap(since, subject.time);
+        let ids_doubt = match unseen {
+            Some(unseen) => Some(unseen.into()),
+            None => process.paused.then_some(Reason::Paused),
+        };
+        let ids_certain = !process.serves_unseen && ids_doubt.is_none();
         if let Work::Call(call) = &subject.work
             && call.begun.head.telemetry
         {
             return Decision {
                 same_trace,
                 ids_certain,
+                ids_doubt,
                 ..undecided(Reason::TelemetryExport)
             };
         }
@@ -96,6 +101,7 @@ impl Attributor {
             owner,
             same_trace,
             ids_certain,
+            ids_doubt,
             compared,
             attribution,
             inferred: None,
@@ -225,6 +231,7 @@ impl Attributor {
             _ if subject.in_flight == 1 => Reason::OneInFlightUnproven,
             _ if subject.afterwork => Reason::AfterAnswer,
             _ if process.serves_unseen => Reason::ServesUnseen,
+            _ if process.paused => Reason::Paused,
             _ => Reason::NoRequest,
         };
         (Attribution::none(reason), None)
@@ -253,6 +260,7 @@ fn undecided(reason: Reason) -> Decision {
         owner: None,
         same_trace: SameTrace::new(),
         ids_certain: false,
+        ids_doubt: None,
         compared: Compared::default(),
         attribution: Attribution::none(reason),
         inferred: None,

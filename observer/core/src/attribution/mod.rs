@@ -182,7 +182,7 @@ impl Attributor {
         self.losses.pause(since);
         for process in self.processes.values_mut() {
             process.blind = true;
-            process.serves_unseen = true;
+            process.paused = true;
         }
     }
 

@@ -12,6 +12,7 @@ use super::trust::Trust;
 use super::workers::Workers;
 use crate::exchange::{Begun, Ended};
 use crate::ids::{FileId, KernelNanos, Seq, Tid};
+use crate::judged::Reason;
 
 /// How long after an answer work for its request may still go on unseen, nanoseconds.
 const AFTERWORK: u64 = 1_000_000_000;
@@ -37,6 +38,8 @@ pub(super) struct Process {
     pub(super) blind: bool,
     /// It is asked over a protocol that is not observed.
     pub(super) serves_unseen: bool,
+    /// System calls were not observed for a time in its life: it may have been asked then what goes on still.
+    pub(super) paused: bool,
     /// It may read and write through an `io_uring`, so that its threads do what is not seen.
     pub(super) ring: bool,
 }
@@ -66,7 +69,16 @@ impl Process {
             workers: Workers::default(),
             blind: false,
             serves_unseen: false,
+            paused: false,
             ring: false,
+        }
+    }
+
+    /// Why it may be working for a request that was not seen to come in, if so.
+    pub(super) fn asked_unseen(&self) -> Option<Reason> {
+        match self.serves_unseen {
+            true => Some(Reason::ServesUnseen),
+            false => self.paused.then_some(Reason::Paused),
         }
     }
 

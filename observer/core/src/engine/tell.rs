@@ -265,7 +265,7 @@ impl Teller {
             Some(Reason::RecordsLost) if !begun_here => Some(Reason::SameIdTwice {
                 candidates: own.iter().map(|served| ExchangeId(served.seq)).collect(),
             }),
-            doubt => doubt,
+            doubt => doubted(doubt, &decision),
         };
         let same_format = owner.is_none_or(|s| shares_format(inbound(s), outbound));
         let same_execution = decision.owner.is_some_and(|o| o.same_execution);
@@ -354,6 +354,7 @@ impl Teller {
             cut: line.line.cut,
             reason: decision.attribution.reason.as_ref(),
         });
+        let doubt = doubted(doubt, &decision);
         let shown = match printable_lines(&line.line.text) {
             Cow::Borrowed(_) => None,
             Cow::Owned(shown) => Some(shown),
@@ -458,6 +459,14 @@ impl Teller {
             records,
             counted: tally.counted(),
         }
+    }
+}
+
+/// Why an id can't be called unknown: what was not seen may not have been lost.
+fn doubted(doubt: Option<Reason>, decision: &Decision) -> Option<Reason> {
+    match doubt {
+        Some(Reason::RecordsLost) => decision.ids_doubt.clone().or(Some(Reason::RecordsLost)),
+        doubt => doubt,
     }
 }
 

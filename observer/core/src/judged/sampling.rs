@@ -27,6 +27,8 @@ pub struct Shares {
     pub last: f64,
     /// The smallest part of the time in which anything was.
     pub watched_least: f64,
+    /// That part in the end.
+    pub watched_last: f64,
     /// For how long nothing was, in all, nanoseconds.
     pub paused_ns: u64,
     /// Writes to logs that were left out with the connections that their threads served.
@@ -39,6 +41,7 @@ impl Default for Shares {
             lowest: 1.0,
             last: 1.0,
             watched_least: 1.0,
+            watched_last: 1.0,
             paused_ns: 0,
             log_writes_left_out: 0,
         }
@@ -63,6 +66,7 @@ impl Shares {
         let before = before.unwrap_or_default();
         Self {
             watched_least: before.watched_least.min(watched),
+            watched_last: watched,
             paused_ns: before.paused_ns.saturating_add(nanos),
             ..before
         }

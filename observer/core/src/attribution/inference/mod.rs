@@ -163,7 +163,7 @@ impl Inference {
         if !open || subject.doer.is_some() || !decision.same_trace.is_empty() {
             return Err(Silence::Excluded);
         }
-        if process.serves_unseen || process.ring {
+        if process.asked_unseen().is_some() || process.ring {
             return Err(Silence::Unseen);
         }
         if process.exclusive.is_background(kind) {
