@@ -10,7 +10,7 @@ use observer_core::record::ExecutionKind;
 
 use super::pools::Pools;
 use super::windows::{Account, BUDGET, Turnover, Windows};
-use super::{Plan, pause, plan_again, published, read_heap};
+use super::{Plan, pause, pinned, plan_again, published, read_heap};
 use crate::cli::args::{Detail, DetailArgs};
 use crate::facts::Process;
 use crate::kernel::{self, Capture, UserLink, UserProbe};
@@ -132,7 +132,8 @@ impl Followed {
         let pause = pause(runtime, planned.as_ref(), self.looks);
         self.again = pause.map(|pause| Instant::now() + pause);
         self.looks = self.looks.saturating_add(1);
-        let Some(mut planned) = planned else {
+        let pinned = || capture.has_pinned_contexts().then(|| Ok(pinned()));
+        let Some(mut planned) = planned.or_else(pinned) else {
             return;
         };
         if let Ok(plan) = &mut planned
@@ -216,7 +217,8 @@ impl Followed {
             self.executions = Some(Executions::Unavailable(why));
             return;
         }
-        if self.plan.as_ref().map(|plan| &plan.probes) != Some(&plan.probes) {
+        let in_place = self.plan.as_ref();
+        if in_place.map(|plan| (plan.kind, &plan.probes)) != Some((plan.kind, &plan.probes)) {
             let mut missing = plan.missing.clone();
             missing.extend(self.attach(capture, process, &plan.probes));
             self.lacking = missing;

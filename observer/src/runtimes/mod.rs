@@ -26,7 +26,7 @@ pub mod windows;
 
 use std::time::Duration;
 
-use observer_abi::control::Layout;
+use observer_abi::{control::Layout, runtime};
 use observer_core::facts::Runtime;
 use observer_core::ids::Tgid;
 use observer_core::record::ExecutionKind;
@@ -110,6 +110,20 @@ fn published(process: &Process) -> Option<Plan> {
         missing: Vec::new(),
         stepped: false,
     })
+}
+
+/// What is read of such a process if another observer of the host tells in which traces its threads work.
+fn pinned() -> Plan {
+    Plan {
+        kind: ExecutionKind::Pinned,
+        layout: Layout {
+            runtime: runtime::PINNED.into(),
+            ..Layout::default()
+        },
+        probes: Vec::new(),
+        missing: Vec::new(),
+        stepped: false,
+    }
 }
 
 /// How long until a process is looked at again that was looked at so often, if it is: for what it loads
