@@ -251,7 +251,8 @@ fn what_goes_on_in_a_pause_is_of_nobody() {
     assert_eq!(of(&w.told()).len(), 3);
     // From the middle of the first request to the middle of the second one: of each, a half was seen.
     let each = w.inputs.len() / 3;
-    let paused = with_pauses(&w.inputs, &[6..each + 6], 4);
+    let pause = 6..each + 6;
+    let paused = with_pauses(&w.inputs, std::slice::from_ref(&pause), 4);
     let told = tell(&paused, 0);
     assert_eq!(
         of(&told),

@@ -105,7 +105,7 @@ impl fmt::Display for Change {
         write!(f, "{why}: {percent:.1} % of connections are observed")?;
         match self.every {
             1 => Ok(()),
-            every => write!(f, ", for one {every}th of the time"),
+            every => write!(f, ", for {:.1} % of the time", 100.0 / f64::from(every)),
         }
     }
 }

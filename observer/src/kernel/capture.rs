@@ -11,7 +11,7 @@ use super::{
     CaptureConfig, CaptureError, Counters, ProbeStatus, WatchError,
     attach::{PROBES, attach, run_stats},
     feedback::PolicyTable,
-    object,
+    object::{self, Opened},
     pause::Calls,
     ring::{self, Progress, Ring},
     runtimes::{self, CompiledTable, RuntimeTable},
@@ -49,6 +49,8 @@ pub struct Capture {
     calls: Calls,
     /// System calls are not looked at.
     paused: bool,
+    /// Another observer pins maps for readers.
+    pinned: bool,
     object: Ebpf,
 }
 
@@ -63,7 +65,11 @@ impl Capture {
     ///
     /// See [`CaptureError`].
     pub fn start(config: CaptureConfig) -> Result<Self, CaptureError> {
-        let (mut object, features) = object::open(&config)?;
+        let Opened {
+            mut object,
+            features,
+            pinned,
+        } = object::open(&config)?;
         let policy = PolicyTable::open(&mut object, object::policy_bits(&config))?;
         // Before the probes are attached: this process must be excluded from the first call on.
         let watch = WatchTable::open(&mut object)?;
@@ -85,8 +91,15 @@ impl Capture {
             status,
             calls,
             paused: false,
+            pinned,
             object,
         })
+    }
+
+    /// Whether another observer pins for readers in which traces threads work ([`pinned`](super::pinned)).
+    #[must_use]
+    pub fn has_pinned_contexts(&self) -> bool {
+        self.pinned
     }
 
     /// Reports the calls of `process` from now on, and those of the children that it will have.

@@ -22,6 +22,7 @@ mod object;
 mod offsets;
 mod patch;
 mod pause;
+pub mod pinned;
 mod refused;
 mod ring;
 mod runtimes;

@@ -66,7 +66,7 @@ pub type Pulse = Box<dyn FnMut(&Capture, &mut dyn FnMut(Input<'_>)) -> Option<Tu
 
 /// A running capture with everything around it.
 pub(super) struct Live {
-    capture: Capture,
+    pub(super) capture: Capture,
     proc: Proc,
     tracker: Tracker,
     chooser: Box<dyn Chooser>,
@@ -298,7 +298,7 @@ impl Live {
         });
     }
 
-    fn drain_with(
+    pub(super) fn drain_with(
         &mut self,
         into: &mut impl FnMut(Input<'_>),
         hand_out: impl FnOnce(&mut Self, &mut dyn FnMut(Input<'_>), &mut Vec<Tgid>),
@@ -338,7 +338,7 @@ impl Live {
     }
 
     /// Hands out what is there, or as much as fits in the ring; the time of the last one, if there may be more.
-    fn hand_out_records(
+    pub(super) fn hand_out_records(
         &mut self,
         before: KernelNanos,
         into: &mut impl FnMut(Input<'_>),
@@ -395,28 +395,6 @@ impl Live {
             }
         }
         last
-    }
-
-    /// Takes the probes at system calls away, or puts them back.
-    fn take_turn(&mut self, turn: Turn, into: &mut impl FnMut(Input<'_>)) -> Result<(), LiveError> {
-        match turn {
-            Turn::Pause => {
-                let since = clock::now();
-                self.capture.pause().map_err(LiveError::Pause)?;
-                // All that comes of calls is there by now; what they did is known before the pause is.
-                self.drain_with(into, |live, into, ended| {
-                    let mut into = into;
-                    live.hand_out_records(since, &mut into, ended);
-                    into(Input::Pause { since });
-                });
-            }
-            Turn::Resume { every } => {
-                self.capture.resume().map_err(LiveError::Pause)?;
-                let until = clock::now();
-                into(Input::Resume { until, every });
-            }
-        }
-        Ok(())
     }
 
     /// Has the executions of a process read, if its runtime has any.

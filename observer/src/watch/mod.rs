@@ -4,6 +4,7 @@ mod account;
 pub mod choose;
 mod clock;
 mod live;
+mod pause;
 mod select;
 mod stop;
 
