@@ -73,6 +73,7 @@ fn bench_of(apps: &[App], concurrency: usize, loads: Vec<Load>, requests: usize)
         loads,
         requests,
         recordings: observer_e2e::app::root().join("target/e2e/truth"),
+        keep: false,
         apps,
     };
     let results = bench.run(|line| eprintln!("{line}"))?;

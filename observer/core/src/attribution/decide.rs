@@ -6,7 +6,7 @@ use super::executions::Owner as Owned;
 use super::named::{SameTrace, by_trace, same_trace};
 use super::process::Process;
 use super::subject::{Hold, Subject, Work};
-use super::trust::{AWAITED, Compared, EVENTS, GIVEN, KINDS, MADE, PASSED};
+use super::trust::{AWAITED, Compared, DECLARED, EVENTS, GIVEN, KINDS, MADE, PASSED};
 use super::{Attributor, PATIENCE, RETENTION, before};
 use crate::ids::{KernelNanos, Seq};
 use crate::judged::{Attribution, Evidence, Inferred, Reason, Tier};
@@ -23,6 +23,8 @@ pub struct Decision {
     pub ids_certain: bool,
     /// What each strong kind of evidence said, beside what the trace-id said.
     pub(super) compared: Compared,
+    /// Whether the trace-id and evidence that needs no id named the same request.
+    pub(super) ids_agree: Option<bool>,
     /// The decision in the output's words.
     pub attribution: Attribution,
     /// The likeliest request, where no evidence names one and it is asked for. Nothing is decided by it.
@@ -78,6 +80,7 @@ impl Attributor {
         let owned = self.owned(subject, now);
         let strong = self.strong(process, subject, owned, now);
         let compared = compared(process, subject, &strong, &same_trace);
+        let ids_agree = self.ids_agree(process, subject, &strong, &same_trace);
         let (attribution, request) = self.weigh(process, subject, strong, &same_trace);
         let owner = request.zip(attribution.tier).map(|(request, tier)| Owner {
             request,
@@ -96,6 +99,7 @@ impl Attributor {
             same_trace,
             ids_certain,
             compared,
+            ids_agree,
             attribution,
             inferred: None,
         }
@@ -122,21 +126,19 @@ impl Attributor {
             };
             if let Ok(link) = &says
                 && let Some(believed) = wakes
+                && (believed || process.trust.lost(kind).is_none())
             {
-                match believed {
-                    false if process.trust.lost(kind).is_some() => {}
-                    false => {
-                        reason = reason.or(Some(Reason::UnprovenWakes));
-                        continue;
-                    }
-                    // Alone it does not outweigh an id.
-                    true if !same_trace.is_empty() && !same_trace.contains(&link.request) => {
-                        let candidates = names(&[same_trace[0], link.request]);
-                        let why = Reason::Conflict { candidates };
-                        doubted = doubted.or(Some((link.request, why)));
-                        continue;
-                    }
-                    true => {}
+                let contradicts = !same_trace.is_empty() && !same_trace.contains(&link.request);
+                // Alone it does not outweigh an id, nor the id it.
+                if contradicts && (believed || self.needs_no_ids(process, subject, kind)) {
+                    let candidates = names(&[same_trace[0], link.request]);
+                    let why = Reason::Conflict { candidates };
+                    doubted = doubted.or(Some((link.request, why)));
+                    continue;
+                }
+                if !believed {
+                    reason = reason.or(Some(Reason::UnprovenWakes));
+                    continue;
                 }
             }
             match (says, process.trust.lost(kind)) {
@@ -163,11 +165,17 @@ impl Attributor {
         {
             return (conflict([first, other]), None);
         }
-        match (by_trace(process, subject, same_trace, request), request) {
+        let named = by_trace(process, subject, same_trace, request);
+        let other = |(kind, link): (usize, &Option<Link>)| kind != DECLARED && link.is_some();
+        let by_ids = !strong.iter().enumerate().any(other);
+        match (named, request) {
             // Which of both is wrong, the rule or the id that leaked, is not known.
             (Some(named), None)
                 if let Some((_, why)) = doubted.take_if(|(other, _)| *other != named.request) =>
             {
+                (Attribution::none(why), None)
+            }
+            (Some(_), _) | (_, Some(_)) if by_ids && let Some(why) = process.ids.doubt(subject) => {
                 (Attribution::none(why), None)
             }
             (None, None) if same_trace.is_empty() => {
@@ -255,6 +263,7 @@ fn undecided(reason: Reason) -> Decision {
         same_trace: SameTrace::new(),
         ids_certain: false,
         compared: Compared::default(),
+        ids_agree: None,
         attribution: Attribution::none(reason),
         inferred: None,
     }

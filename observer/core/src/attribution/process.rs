@@ -6,6 +6,8 @@ use hashbrown::HashMap;
 
 use super::correlation::Correlations;
 use super::exclusive::Exclusive;
+use super::ids::Ids;
+use super::parted::When;
 use super::served::{Broken, Claim, Served};
 use super::traces::Traces;
 use super::trust::Trust;
@@ -32,6 +34,7 @@ pub(super) struct Process {
     pub(super) correlations: Correlations,
     pub(super) exclusive: Exclusive,
     pub(super) trust: Trust,
+    pub(super) ids: Ids,
     pub(super) workers: Workers,
     /// Requests may be in flight that can't be seen.
     pub(super) blind: bool,
@@ -63,6 +66,7 @@ impl Process {
             correlations: Correlations::default(),
             exclusive: Exclusive::new(now),
             trust: Trust::default(),
+            ids: Ids::default(),
             workers: Workers::default(),
             blind: false,
             serves_unseen: false,
@@ -92,6 +96,19 @@ impl Process {
             && let Some(served) = self.served.get_mut(&request)
         {
             served.asker = asker;
+        }
+    }
+
+    /// A call of a kind is over that carries the id of a request; `when` tells how it lay, given when that was answered.
+    pub(super) fn parted(
+        &mut self,
+        request: Seq,
+        kind: u64,
+        when: impl Fn(Option<KernelNanos>) -> When,
+    ) {
+        if let Some(served) = self.served.get_mut(&request) {
+            let when = when(served.until);
+            self.ids.parted.saw(&mut served.carrying, kind, when);
         }
     }
 
