@@ -30,7 +30,7 @@
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //! | `inference` | 7 | what requests usually have done, and when; told beside an abstention, and decides nothing |
 //!
-//! `keepers` knows which processes keep threads for what is to run next. `acts` hears what threads and executions do, `taking` takes subjects in. `trust` compares them with each other, process by process; `due` says when a subject can be decided, `evidence` asks each kind,
+//! `ids` says whether an id may decide alone, and `parted` what times of calls say against theirs. `keepers` knows which processes keep threads for what is to run next. `acts` hears what threads and executions do, `taking` takes subjects in. `trust` compares them with each other, process by process; `due` says when a subject can be decided, `evidence` asks each kind,
 //! `decide` weighs what they say, `story` tells it.
 //!
 //! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
@@ -344,6 +344,8 @@ impl Attributor {
                 && excess == 0
                 && self.waits_for_more_than_ids(&subject, now)
             {
+                // It teaches what is likely right away.
+                self.infer(&subject, &decision, now);
                 subject.by_ids = true;
                 by_ids.push(subject);
             } else {
@@ -371,7 +373,10 @@ impl Attributor {
         mut decision: Decision,
         now: KernelNanos,
     ) -> Option<(Subject, Decision)> {
-        let inferred = self.infer(&subject, &decision, now);
+        let inferred = match subject.by_ids {
+            true => None,
+            false => self.infer(&subject, &decision, now),
+        };
         if let Some(process) = self.processes.get_mut(&subject.tgid) {
             process.trust.note(&decision.compared);
             process.called(subject.seq, decision.owner.map(|owner| owner.request));
