@@ -214,14 +214,17 @@ fn calls_on_both_sides_of_an_answer_speak_against_their_ids() {
     for n in [2, 4, 6, 8, 10] {
         assert_eq!(right(&told, "pool", n), None);
         let reason = attribution(&told, &format!("/pool/{n}")).reason;
-        let all = Some(Reason::IdsParted {
-            parted: 5,
-            requests: 5,
-        });
-        assert_eq!(reason, all);
+        assert!(
+            matches!(reason, Some(Reason::IdsParted { parted, requests }) if parted == requests),
+            "{reason:?}"
+        );
     }
     let told = overlapping(5, false);
-    assert!([2, 4, 6, 8, 10].iter().all(|n| right(&told, "pool", *n) == Some(true)));
+    assert!(
+        [2, 4, 6, 8, 10]
+            .iter()
+            .all(|n| right(&told, "pool", *n) == Some(true))
+    );
 }
 
 #[test]
@@ -237,7 +240,11 @@ fn calls_that_are_always_made_after_the_answer_do_not() {
         shop.passes();
     }
     let told = shop.told();
-    assert!((1..=39).step_by(2).all(|n| right(&told, "pool", n) == Some(true)));
+    assert!(
+        (1..=39)
+            .step_by(2)
+            .all(|n| right(&told, "pool", n) == Some(true))
+    );
 }
 
 /// A generator of load that sends one context with each request is none that leaks.

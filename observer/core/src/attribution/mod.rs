@@ -340,13 +340,14 @@ impl Attributor {
         for mut subject in subjects {
             let decision = self.decision(&subject, now);
             if decision.rests_on_ids()
-                && !subject.by_ids
+                && (stopping || !subject.by_ids)
                 && excess == 0
                 && self.waits_for_more_than_ids(&subject, now)
             {
                 // It teaches what is likely right away.
-                self.infer(&subject, &decision, now);
-                subject.by_ids = true;
+                if !std::mem::replace(&mut subject.by_ids, true) {
+                    self.infer(&subject, &decision, now);
+                }
                 by_ids.push(subject);
             } else {
                 decided.extend(self.decided(subject, decision, now));
