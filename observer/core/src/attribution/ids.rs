@@ -121,19 +121,18 @@ impl Attributor {
         let [named] = same_trace else {
             return None;
         };
-        let in_flight = |request: Seq| {
-            process.served(request).is_some_and(|s| {
+        let at_work = |request: Seq| {
+            process.served(request).filter(|s| {
                 s.since <= subject.time && s.until.is_none_or(|until| until >= subject.time)
             })
         };
-        if !in_flight(*named) {
-            return None;
-        }
+        // What the process asks of itself carries the id of whoever asks.
+        at_work(*named).filter(|served| !served.own)?;
         let mut agreed = None;
         for (kind, Found { says, .. }) in found.iter().enumerate() {
             if let Ok(link) = says
                 && self.needs_no_ids(process, subject, kind)
-                && in_flight(link.request)
+                && at_work(link.request).is_some()
             {
                 let agrees = link.request == *named;
                 // They do not even agree with each other.

@@ -106,7 +106,8 @@ impl Process {
         kind: u64,
         when: impl Fn(Option<KernelNanos>) -> When,
     ) {
-        if let Some(served) = self.served.get_mut(&request) {
+        // One that the process made itself carries the id of whoever made it.
+        if let Some(served) = self.served.get_mut(&request).filter(|s| !s.own) {
             let when = when(served.until);
             self.ids.parted.saw(&mut served.carrying, kind, when);
         }
