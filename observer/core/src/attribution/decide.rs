@@ -6,7 +6,7 @@ use super::executions::Owner as Owned;
 use super::named::{SameTrace, by_trace, same_trace};
 use super::process::Process;
 use super::subject::{Hold, Subject, Work};
-use super::trust::{AWAITED, Compared, DECLARED, EVENTS, GIVEN, KINDS, MADE, PASSED};
+use super::trust::{AWAITED, Compared, EVENTS, GIVEN, KINDS, MADE, PASSED};
 use super::{Attributor, PATIENCE, RETENTION, before};
 use crate::ids::{KernelNanos, Seq};
 use crate::judged::{Attribution, Evidence, Inferred, Reason, Tier};
@@ -166,8 +166,7 @@ impl Attributor {
             return (conflict([first, other]), None);
         }
         let named = by_trace(process, subject, same_trace, request);
-        let other = |(kind, link): (usize, &Option<Link>)| kind != DECLARED && link.is_some();
-        let by_ids = !strong.iter().enumerate().any(other);
+        let by_ids = strong.iter().flatten().all(|link| link.evidence.is_an_id());
         match (named, request) {
             // Which of both is wrong, the rule or the id that leaked, is not known.
             (Some(named), None)
