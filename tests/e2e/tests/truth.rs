@@ -57,6 +57,22 @@ fn proxies_are_told_completely() -> Result<()> {
     bench(&[App::NGINX, App::HAPROXY], 64, loads)
 }
 
+/// A context that leaked is no evidence where other evidence is learned, nor where there is none.
+#[test]
+fn contexts_that_leak_mislead_nowhere() -> Result<()> {
+    let apps = [
+        App::JDK_POOL,
+        App::JDK_HTTP,
+        App::JDK_STAGES,
+        App::SPRING,
+        App::PUMA,
+        App::WORKER_THREADS,
+        App::FETCH_LIMITED,
+        App::DOTNET,
+    ];
+    bench(&apps, 16, vec![Load::Only(Mode::Leak)])
+}
+
 fn bench(apps: &[App], concurrency: usize, loads: Vec<Load>) -> Result<()> {
     bench_of(apps, concurrency, loads, 200)
 }
@@ -73,6 +89,7 @@ fn bench_of(apps: &[App], concurrency: usize, loads: Vec<Load>, requests: usize)
         loads,
         requests,
         recordings: observer_e2e::app::root().join("target/e2e/truth"),
+        keep: false,
         apps,
     };
     let results = bench.run(|line| eprintln!("{line}"))?;
@@ -96,6 +113,10 @@ fn likely(row: &Row) -> bool {
 
 /// Whether everything is attributed that a thread or an id tells of.
 fn complete(row: &Row) -> bool {
+    // There is nothing that has to tell.
+    if row.load == Mode::Leak.name() {
+        return true;
+    }
     let part = row.part(match (row.load, row.runtime) {
         ("propagate", _) => "all",
         (_, "php-fpm" | "nginx" | "haproxy" | "express" | "node-fetch") => "all",

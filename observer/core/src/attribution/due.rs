@@ -16,6 +16,9 @@ impl Attributor {
         if !subject.is_over() {
             return false;
         }
+        if subject.by_ids {
+            return self.is_waited_for(subject, now);
+        }
         if !self.sign_is_due(subject, now) || !self.is_handed_settled(subject, now) {
             return false;
         }

@@ -6,6 +6,8 @@ use hashbrown::HashMap;
 
 use super::correlation::Correlations;
 use super::exclusive::Exclusive;
+use super::ids::Ids;
+use super::parted::When;
 use super::pinned::Pinned;
 use super::served::{Broken, Claim, Served};
 use super::traces::Traces;
@@ -36,6 +38,7 @@ pub(super) struct Process {
     pub(super) correlations: Correlations,
     pub(super) exclusive: Exclusive,
     pub(super) trust: Trust,
+    pub(super) ids: Ids,
     pub(super) workers: Workers,
     pub(super) pinned: Pinned,
     /// Requests may be in flight that can't be seen.
@@ -71,6 +74,7 @@ impl Process {
             correlations: Correlations::default(),
             exclusive: Exclusive::new(now),
             trust: Trust::default(),
+            ids: Ids::default(),
             workers: Workers::default(),
             pinned: Pinned::default(),
             blind: false,
@@ -111,6 +115,20 @@ impl Process {
             && let Some(served) = self.served.get_mut(&request)
         {
             served.asker = asker;
+        }
+    }
+
+    /// A call of a kind is over that carries the id of a request; `when` tells how it lay, given when that was answered.
+    pub(super) fn parted(
+        &mut self,
+        request: Seq,
+        kind: u64,
+        when: impl Fn(Option<KernelNanos>) -> When,
+    ) {
+        // One that the process made itself carries the id of whoever made it.
+        if let Some(served) = self.served.get_mut(&request).filter(|s| !s.own) {
+            let when = when(served.until);
+            self.ids.parted.saw(&mut served.carrying, kind, when);
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use std::fmt;
 
+use super::parted::Carrying;
 use super::workers::Workers;
 use crate::context::Carrier;
 use crate::exchange::{Begun, Ended};
@@ -93,6 +94,8 @@ pub struct Served {
     pub asker: Option<Seq>,
     /// Its method, host and path without what looks like a value.
     pub route: u64,
+    /// Calls that carried its id.
+    pub(super) carrying: Carrying,
 }
 
 impl Served {
@@ -110,6 +113,7 @@ impl Served {
             own,
             asker: None,
             route: Workers::route(begun),
+            carrying: Carrying::default(),
         }
     }
 

@@ -83,6 +83,7 @@ impl Attributor {
             doer,
             sign,
             guess,
+            by_ids: false,
             work,
         };
         self.pooled(&subject);
