@@ -194,6 +194,11 @@ extern "C" fn tell_heap(pid_tgid: u64, time: u64) -> i32 {
             (&raw mut (*known).task).write_volatile(task);
         }
     }
+    let target = if known.place == 0 {
+        target((pid_tgid >> 32) as u32, known.thread)
+    } else {
+        0
+    };
     let execution = execution::java::mounted(pid_tgid, known.thread);
     let Some(mut entry) = ring::reserve::<Heap>() else {
         return 0;
@@ -208,6 +213,7 @@ extern "C" fn tell_heap(pid_tgid: u64, time: u64) -> i32 {
         collections,
         class: class.unwrap_or(0),
         execution,
+        target,
     });
     entry.submit(ring::wakeup());
     0
@@ -262,6 +268,28 @@ fn in_heap(layout: &Layout, address: u64) -> u64 {
 fn own(layout: &Layout, thread: u64) -> u64 {
     let place: Option<u64> = mem::user(thread.wrapping_add(layout.words[java::OBJECT]));
     place.and_then(mem::user).unwrap_or(0)
+}
+
+/// What the thread of process `tgid` was started to run whose `JavaThread` is at `thread`; 0 if that is not known.
+///
+/// A global function with numbers for arguments: see [`send`](crate::emit::send).
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn target(tgid: u32, thread: u64) -> u64 {
+    // SAFETY: as in `tell_heap`.
+    let Some(layout) = (unsafe { HEAPS.get(tgid) }) else {
+        return 0;
+    };
+    let own = own(layout, thread);
+    if own == 0 || layout.words[word::TARGET] == 0 {
+        return 0;
+    }
+    let place = own.wrapping_add(layout.words[word::TARGET]);
+    let written = match layout.words[word::NARROW] {
+        0 => mem::user(place).unwrap_or(0),
+        shift => u64::from(mem::user::<u32>(place).unwrap_or(0)) << ((shift - 1) & 7),
+    };
+    in_heap(layout, written)
 }
 
 /// What is known of the current thread, by now.
