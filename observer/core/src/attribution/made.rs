@@ -326,6 +326,11 @@ impl Made {
         }
     }
 
+    /// Whether it is known which task a thread worked at as it took a connection at `time`.
+    pub(super) fn is_at_task(&self, tid: Tid, time: KernelNanos) -> bool {
+        self.at.contains(&(tid, time))
+    }
+
     /// A process ended, or replaced its program.
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
         self.told.pop(&tgid);
