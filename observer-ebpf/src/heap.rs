@@ -306,8 +306,7 @@ fn known(layout: &Layout, pid_tgid: u64) -> Option<Known> {
     if known.thread != 0 && !names(layout, known.thread, pointer) {
         known = Known::NOTHING;
     }
-    let lost = known.place != 0
-        && named(layout, tgid, known.place, known.thread) == compiled::LOST;
+    let lost = known.place != 0 && named(layout, tgid, known.place, known.thread) == compiled::LOST;
     if (known.place == 0 || lost) && ring::now() >= known.again {
         if known.thread == 0 {
             known.thread = execution::java::find_java_thread(tgid, execution::java::HEAP, pointer);
