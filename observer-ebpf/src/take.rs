@@ -75,7 +75,7 @@ fn begins_response(call: u8, buffer: u64) -> bool {
 #[inline(never)]
 fn send(caller: Thread, regs: u64, call: &mut ThreadState, state: &FileState) {
     let mut execution = execution::current(caller, regs);
-    if execution.runtime == runtime::PUBLISHED {
+    if matches!(execution.runtime, runtime::PUBLISHED | runtime::PINNED) {
         execution = execution::Execution::NONE;
     }
     let tells = match execution.runtime {
