@@ -387,7 +387,10 @@ fn who_starts_a_thread_for_another_one_does_not_get_what_that_does() {
     let told = jvm.told();
     assert_eq!(logger(&told, "for the first"), None);
     let reason = told.line("for the first").attribution.reason.clone();
-    assert!(matches!(reason, Some(Reason::Conflict { .. })), "{reason:?}");
+    assert!(
+        matches!(reason, Some(Reason::Conflict { .. })),
+        "{reason:?}"
+    );
 }
 
 #[test]
@@ -411,7 +414,8 @@ fn who_takes_a_connection_for_a_task_may_write_the_call_in_another_one() {
     let task = jvm.makes(server(0));
     jvm.runs(1, task);
     jvm.heap(pooled(1));
-    jvm.w.touch(pooled(1), jvm.called[1], observer_abi::take::PROBE);
+    jvm.w
+        .touch(pooled(1), jvm.called[1], observer_abi::take::PROBE);
     // The client's own, made by its selector.
     let own = jvm.makes(SELECTOR);
     jvm.heap(SELECTOR);

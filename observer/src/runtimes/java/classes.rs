@@ -42,15 +42,7 @@ impl Classes {
         if !loaders.is_static || offsets.iter().any(|f| f.is_static || f.at >= 1 << 16) {
             return None;
         }
-        let [
-            next_loader,
-            loader,
-            classes,
-            next_class,
-            name,
-            length,
-            body,
-        ] = offsets.map(|f| f.at);
+        let [next_loader, loader, classes, next_class, name, length, body] = offsets.map(|f| f.at);
         Some(Self {
             loaders: loaders.at,
             next_loader,

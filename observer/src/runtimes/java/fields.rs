@@ -37,7 +37,7 @@ struct Described {
     at: u32,
 }
 
-/// What a thread was started to run (`Thread.target`).
+/// What a thread was started to run (`Thread.target`, until Java 18).
 pub(super) fn target(structs: &Structs<'_>, memory: &Memory) -> Option<Reference> {
     let fields = structs.fields([
         ("InstanceKlass", "_fields"),
@@ -50,18 +50,23 @@ pub(super) fn target(structs: &Structs<'_>, memory: &Memory) -> Option<Reference
         return None;
     }
     let [described, constants, count, data] = fields.map(|f| f.at);
-    let header = structs.size_of("ConstantPool").filter(|size| *size < 1 << 16)?;
+    let header = structs
+        .size_of("ConstantPool")
+        .filter(|size| *size < 1 << 16)?;
     let classes = Classes::of(structs)?;
     let class = classes.find(memory, "java/lang/Thread")?;
     let count = usize::from(short(memory, class.checked_add(count)?)?);
     let array = memory.word(class.checked_add(described)?)?;
     let bytes = memory.read(array.checked_add(data)?, count * NUMBERS * 2)?;
-    let constants = memory.word(class.checked_add(constants)?)?.checked_add(header)?;
+    let constants = memory
+        .word(class.checked_add(constants)?)?
+        .checked_add(header)?;
     let symbol = |index: u16| memory.word(constants.checked_add(8 * u64::from(index))?);
     let described = read(&bytes);
     let named = |field: &&Described| {
         let is = |index, name| classes.symbols().is(memory, symbol(index)?, name);
-        is(field.name, "target") == Some(true) && is(field.of_type, "Ljava/lang/Runnable;") == Some(true)
+        is(field.name, "target") == Some(true)
+            && is(field.of_type, "Ljava/lang/Runnable;") == Some(true)
     };
     let target = described.iter().find(named)?;
     let references = described.iter().filter(|field| {

@@ -165,9 +165,8 @@ impl Attributor {
     /// Where that was made which the thread with this birth was started to run, if one that serves requests itself made it: threads that
     /// were started for one are followed by their births.
     fn target_of(&self, id: BirthId) -> Option<Origin<'_>> {
-        let serves = |origin: &Origin<'_>| {
-            matches!(origin.piece.hold, Hold::Serving(_) | Hold::Running(_))
-        };
+        let serves =
+            |origin: &Origin<'_>| matches!(origin.piece.hold, Hold::Serving(_) | Hold::Running(_));
         self.made.target(id).filter(serves)
     }
 
