@@ -52,7 +52,7 @@ impl Attributor {
         process.served(request).is_none_or(|served| {
             let since = served.until.map_or(0, |until| now.since(until));
             served.claim.is_settled()
-                && (process.workers.conduct(served) != Conduct::Unknown || since > PROOF_PATIENCE)
+                && (process.conduct(served) != Conduct::Unknown || since > PROOF_PATIENCE)
         })
     }
 

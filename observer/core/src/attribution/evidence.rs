@@ -210,7 +210,7 @@ impl Attributor {
     fn confirmed(&self, process: &Process, request: Seq) -> Result<Tid, Option<Reason>> {
         let served = process.served(request).ok_or(None)?;
         match served.claim {
-            Claim::Confirmed(tid) => match process.workers.conduct(served) {
+            Claim::Confirmed(tid) => match process.conduct(served) {
                 // What was lost might have shown that its process does not always do so.
                 Conduct::Good if served.tentative && self.lost_lately(served) => {
                     Err(Some(Reason::RecordsLost))

@@ -125,6 +125,7 @@ impl World {
             executions: None,
             ring: false,
             events: false,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 
@@ -142,6 +143,7 @@ impl World {
             }),
             ring: false,
             events: false,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 
@@ -155,6 +157,7 @@ impl World {
             executions: None,
             ring: true,
             events: false,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 
@@ -168,6 +171,7 @@ impl World {
             executions: None,
             ring: false,
             events: false,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 
@@ -181,6 +185,7 @@ impl World {
             executions: None,
             ring: false,
             events: true,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 
@@ -198,6 +203,7 @@ impl World {
             }),
             ring: false,
             events: false,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 
