@@ -126,7 +126,13 @@ mod tests {
         ] {
             assert!(!is_worker(Runtime::Java, name), "{name}");
         }
-        for name in ["puma reactor", "puma srv", "puma srv thread", "ruby", "worker.rb:1"] {
+        for name in [
+            "puma reactor",
+            "puma srv",
+            "puma srv thread",
+            "ruby",
+            "worker.rb:1",
+        ] {
             assert!(!is_worker(Runtime::Ruby, name), "{name}");
         }
         assert!(!is_worker(Runtime::Python, "http-nio-8080-e"));

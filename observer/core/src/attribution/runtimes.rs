@@ -52,7 +52,10 @@ impl Runtimes {
     /// Whether servers on the runtime read without blocking and yet may give each request a thread
     /// of its own.
     pub(super) fn has_workers(&self, tgid: Tgid) -> bool {
-        matches!(self.runtimes.peek(&tgid), Some(Runtime::Java | Runtime::Ruby))
+        matches!(
+            self.runtimes.peek(&tgid),
+            Some(Runtime::Java | Runtime::Ruby)
+        )
     }
 
     /// Whether a worker of PHP-FPM has read a request.
