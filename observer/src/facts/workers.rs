@@ -1,4 +1,6 @@
 //! Threads that are workers by the names which their servers give them.
+//!
+//! The names are looked at when such a thread reads, once: workers come and go.
 
 use std::mem::offset_of;
 
@@ -13,7 +15,8 @@ const RESPONSE: &[u8] = b"HTTP/";
 const PUMA: [&str; 2] = ["puma srv tp ", "puma threadpool"];
 
 /// What the names of Tomcat's workers begin with: connector, `-exec-`, number (`AbstractEndpoint.createExecutor`), or
-/// `catalina-exec-` where connectors share an executor.
+/// `catalina-exec-` where connectors share an executor. An address follows, a port, `auto-` and a number, or a number
+/// (`AbstractProtocol.getName`).
 const TOMCAT: [&str; 3] = ["http-nio-", "http-nio2-", "catalina-exec-"];
 
 /// What comes before the number.
@@ -71,7 +74,12 @@ fn is_tomcats(name: &str) -> bool {
                 && number.bytes().all(|b| b.is_ascii_digit())
                 && EXEC.ends_with(before)
         }
-        _ => TOMCAT.iter().any(|start| name.starts_with(start)),
+        _ => {
+            let mut rest = TOMCAT.iter().filter_map(|start| name.strip_prefix(start));
+            rest.any(|rest| {
+                rest.starts_with("auto-") || rest.starts_with(|c: char| c.is_ascii_digit())
+            })
+        }
     }
 }
 
@@ -90,6 +98,8 @@ mod tests {
             "http-nio-8080-e",
             "http-nio-18080-",
             "http-nio-127.0.",
+            "http-nio-auto-1",
+            "http-nio2-8080-",
         ] {
             assert!(is_worker(Runtime::Java, name), "{name}");
             assert!(!is_worker(Runtime::Ruby, name), "{name}");
@@ -119,6 +129,9 @@ mod tests {
             "ForkJoi..rker-1",
             "pool-1-thread-1",
             "http-nio",
+            "http-nio-8080",
+            "http-nio-worker",
+            "http-nio-boss-1",
             "http-ni..xxxx-1",
             "http-ni..exec-x",
             "java",
