@@ -119,6 +119,7 @@ impl Workers {
     /// `seen` if no other requests come in than those that are observed.
     pub(super) fn conduct(&self, served: &Served, seen: bool) -> Conduct {
         let route = self.routes.peek(&served.route).copied().unwrap_or_default();
+        let shown = self.overlapped >= MIN_OVERLAPPED;
         let rare = |count: u32, n: u32| count.saturating_mul(n) <= route.kept;
         if !rare(route.moved, USUAL) {
             return Conduct::HandsOver;
@@ -128,9 +129,7 @@ impl Workers {
         }
         if !rare(route.moved.saturating_add(route.shared), ALLOWED) {
             Conduct::HandsOver
-        } else if route.kept < MIN_KEPT {
-            Conduct::Unknown
-        } else if self.overlapped < MIN_OVERLAPPED && !(served.worker && served.alone && seen) {
+        } else if route.kept < MIN_KEPT || !(shown || (served.worker && served.alone && seen)) {
             Conduct::Unknown
         } else {
             Conduct::Good
