@@ -68,6 +68,7 @@ fn read(pid_tgid: u64, regs: u64) -> Execution {
         runtime::NODE => node::current(layout, pid_tgid),
         runtime::JAVA => java::current(layout, pid_tgid),
         runtime::PUBLISHED => published::current(layout),
+        runtime::PINNED => published::pinned(pid_tgid),
         runtime::TOKIO => tokio::current(layout),
         runtime::HAPROXY => haproxy::current(layout),
         _ => Execution::NONE,

@@ -5,7 +5,7 @@ use core::cell::Cell;
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use observer_abi::control::{Control, CpuState, Layout, Policy, WATCH_CELLS};
 
@@ -145,6 +145,11 @@ const RUNTIME_PROCESSES: u32 = 4096;
 /// Futexes that threads of processes with `watch::WAKES` have waited for.
 #[map]
 pub static WORDS: LruHashMap<WordKey, Word> = LruHashMap::with_max_entries(8192, 0);
+
+/// Traces that another observer tells threads to work in, by `pid_tgid`: trace-id and span-id as they are on the wire. Its own
+/// map stands in for this one, where it has pinned one (`traces_ctx_v1`).
+#[map]
+pub static TRACES_CTX: HashMap<u64, [u64; 3]> = HashMap::with_max_entries(1, 0);
 
 /// Threads, at the element that the low bits of their id name.
 #[map]

@@ -58,7 +58,7 @@ pub fn read(state: &FileState, piece: &Piece) {
 #[inline(never)]
 fn send(caller: Thread, regs: u64, call: &mut ThreadState, state: &FileState) {
     let mut execution = execution::current(caller, regs);
-    if execution.runtime == runtime::PUBLISHED {
+    if matches!(execution.runtime, runtime::PUBLISHED | runtime::PINNED) {
         execution = execution::Execution::NONE;
     }
     let tells = match execution.runtime {

@@ -152,8 +152,11 @@ pub mod runtime {
     pub const HAPROXY: u8 = 7;
     /// A greenlet of Python's. `execution` is its address and a generation in the upper 16 bits.
     pub const GREENLET: u8 = 8;
+    /// No execution, but the trace that another observer of the host has pinned for the thread (`traces_ctx_v1`); as with
+    /// [`PUBLISHED`].
+    pub const PINNED: u8 = 9;
     /// The highest value in use.
-    pub const LAST: u8 = GREENLET;
+    pub const LAST: u8 = PINNED;
 }
 
 /// Values of [`Take::how`].

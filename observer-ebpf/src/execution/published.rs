@@ -1,6 +1,7 @@
 //! Contexts that threads publish for readers (OTEP 4947): the trace in which a thread works, as its SDK says.
 //!
-//! The thread itself is in a system call, so that it writes nothing meanwhile.
+//! The thread itself is in a system call, so that it writes nothing meanwhile. Another observer of the host may tell the same
+//! in a map that it pins for readers.
 
 use observer_abi::{
     control::Layout,
@@ -9,7 +10,7 @@ use observer_abi::{
 };
 
 use super::{Execution, thread_pointer};
-use crate::mem;
+use crate::{maps::TRACES_CTX, mem};
 
 /// Offset from the thread pointer of the address of the table of thread-local blocks (glibc, `tcbhead_t.dtv`).
 const TABLE: u64 = 8;
@@ -21,14 +22,34 @@ const UNALLOCATED: u64 = u64::MAX;
 /// The trace that the current thread works in.
 #[inline(always)]
 pub fn current(layout: &Layout) -> Execution {
-    match trace(layout) {
+    told(runtime::PUBLISHED, trace(layout))
+}
+
+/// The trace that another observer tells the thread to work in.
+#[inline(always)]
+pub fn pinned(pid_tgid: u64) -> Execution {
+    // SAFETY: only the other observer writes to the map, and what it tells of the current thread changes as that runs; a value
+    // that is torn nonetheless is a trace-id that no request came in with.
+    let context = unsafe { TRACES_CTX.get(pid_tgid) };
+    told(runtime::PINNED, context.and_then(|context| valid(*context)))
+}
+
+#[inline(always)]
+fn told(runtime: u8, trace: Option<[u64; 2]>) -> Execution {
+    match trace {
         Some([high, low]) => Execution {
-            runtime: runtime::PUBLISHED,
+            runtime,
             id: high,
             origin: low,
         },
         None => Execution::NONE,
     }
+}
+
+/// The trace-id of a context whose ids are none of zeros.
+#[inline(always)]
+fn valid([high, low, span]: [u64; 3]) -> Option<[u64; 2]> {
+    (high | low != 0 && span != 0).then(|| [u64::from_be(high), u64::from_be(low)])
 }
 
 #[inline(always)]
@@ -37,8 +58,7 @@ fn trace(layout: &Layout) -> Option<[u64; 2]> {
     if record == 0 || mem::user::<u8>(record.wrapping_add(VALID))? != 1 {
         return None;
     }
-    let [high, low, span]: [u64; 3] = mem::user(record)?;
-    (high | low != 0 && span != 0).then(|| [u64::from_be(high), u64::from_be(low)])
+    valid(mem::user(record)?)
 }
 
 /// Where the thread's pointer lies.

@@ -104,6 +104,8 @@ pub enum ExecutionKind {
     /// No execution, but the trace that a thread publishes to work in (OTEP 4947): its id's halves are identity and
     /// origin.
     Published,
+    /// The same as another observer of the host tells it (`traces_ctx_v1` of OpenTelemetry eBPF Instrumentation).
+    Pinned,
 }
 
 impl fmt::Display for ExecutionKind {
@@ -117,6 +119,7 @@ impl fmt::Display for ExecutionKind {
             Self::VirtualThread => "virtual thread",
             Self::HaproxyStream => "stream",
             Self::Published => "published context",
+            Self::Pinned => "pinned context",
         })
     }
 }

@@ -4,7 +4,7 @@
 
 mod world;
 
-use observer_abi::runtime::{GO, PUBLISHED, PYTHON, TOKIO};
+use observer_abi::runtime::{GO, PINNED, PUBLISHED, PYTHON, TOKIO};
 use observer_core::judged::{Judged, Reason, SubjectId, Tier, Verdict};
 use world::{Socket, Told, World, request, response, tell_explaining, traceparent};
 
@@ -355,4 +355,59 @@ fn a_context_that_nobody_detached_says_nothing_after_its_request() {
     s.call();
     s.w.write(LOOP, s.b, response());
     assert_eq!(call_of(&s.told()).0, None);
+}
+
+/// Rounds of two requests each that overlap, of whose answers another observer tells the traces `told`; then the thread
+/// `caller` makes a call in the trace of `/a`.
+fn pinned(rounds: u32, told: impl Fn(u32) -> [u64; 2], caller: u32) -> Told {
+    let mut s = shop();
+    for round in 0..rounds {
+        let [a, b] = told(round);
+        s.w.run(LOOP, PINNED, 0);
+        s.w.read(LOOP, s.a, request("/x", &traceparent(1, 1)));
+        s.w.read(LOOP, s.b, request("/y", &traceparent(2, 2)));
+        s.w.run(LOOP, PINNED, b);
+        s.w.write(LOOP, s.b, response());
+        s.w.run(LOOP, PINNED, a);
+        s.w.write(LOOP, s.a, response());
+    }
+    s.w.run(LOOP, PINNED, 0);
+    s.w.read(LOOP, s.a, request("/a", &traceparent(3, 3)));
+    s.w.read(LOOP, s.b, request("/b", &traceparent(4, 4)));
+    s.w.run(caller, PINNED, 3);
+    s.w.write(caller, s.client, request("/out", ""));
+    s.w.read(caller, s.client, response());
+    s.w.run(LOOP, PINNED, 4);
+    s.w.write(LOOP, s.b, response());
+    s.w.run(LOOP, PINNED, 3);
+    s.w.write(LOOP, s.a, response());
+    s.told()
+}
+
+#[test]
+fn what_another_observer_tells_counts_once_it_was_right_of_answers() {
+    let right = |_| [1, 2];
+    let told = pinned(10, right, LOOP);
+    assert_eq!(call_of(&told).0, Some("/a"));
+    assert_eq!(call_of(&told).1, Some(Tier::Declared));
+    assert_eq!(call_of(&pinned(8, right, LOOP)).0, None, "too few answers");
+}
+
+#[test]
+fn what_another_observer_tells_is_not_believed_where_it_was_wrong() {
+    // The trace of the request that was read last, whichever is answered.
+    assert_eq!(call_of(&pinned(40, |_| [2, 2], LOOP)).0, None);
+    assert_eq!(call_of(&pinned(40, |_| [1, 1], LOOP)).0, None);
+    let mostly = |round| if round % 8 == 0 { [1, 1] } else { [1, 2] };
+    assert_eq!(call_of(&pinned(80, mostly, LOOP)).0, None);
+    assert_eq!(
+        call_of(&pinned(40, |_| [1, 0], LOOP)).0,
+        None,
+        "nothing was told of answers"
+    );
+}
+
+#[test]
+fn what_another_observer_tells_of_a_thread_that_never_answered_is_not_believed() {
+    assert_eq!(call_of(&pinned(40, |_| [1, 2], LOOP + 1)).0, None);
 }

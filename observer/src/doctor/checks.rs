@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 use super::{Check, CheckedProgram, State};
 use crate::facts::Proc;
+use crate::kernel::pinned::{self, Pinned};
 use crate::kernel::trial::{self, Trial};
 use crate::kernel::{Capture, CaptureConfig, CaptureError, ProbeState, ProbeStatus, Spawned, host};
 
@@ -40,8 +41,23 @@ pub(super) fn all(types: Option<PathBuf>) -> Vec<Check> {
     probes(config, &mut checks);
     let proc = Proc::default();
     checks.push(super::rings::check(&proc));
+    checks.extend(pinned());
     checks.extend(super::executions::checks(&proc));
     checks
+}
+
+/// What another observer of the host tells of threads, if there is one.
+fn pinned() -> Option<Check> {
+    let name = "pinned contexts";
+    match pinned::look(Path::new(pinned::PATH)) {
+        Pinned::Nothing => None,
+        Pinned::Readable => Some(Check::ok(name, format!("read from {}", pinned::PATH))),
+        Pinned::Unusable(why) => Some(Check::note(
+            name,
+            format!("{} is not read: {why}", pinned::PATH),
+            "nothing is missing but what another observer tells of threads",
+        )),
+    }
 }
 
 fn read(path: &str) -> Option<String> {

@@ -11,7 +11,7 @@ use super::{
     CaptureConfig, CaptureError, Counters, ProbeStatus, WatchError,
     attach::{attach, run_stats},
     feedback::PolicyTable,
-    object,
+    object::{self, Opened},
     ring::{self, Progress, Ring},
     runtimes::{Calls, CompiledTable, RuntimeTable},
     select,
@@ -45,6 +45,7 @@ pub struct Capture {
     counters: CpuCounters,
     misses: Misses,
     status: Vec<ProbeStatus>,
+    pinned: bool,
     object: Ebpf,
 }
 
@@ -59,7 +60,11 @@ impl Capture {
     ///
     /// See [`CaptureError`].
     pub fn start(config: CaptureConfig) -> Result<Self, CaptureError> {
-        let (mut object, features) = object::open(&config)?;
+        let Opened {
+            mut object,
+            features,
+            pinned,
+        } = object::open(&config)?;
         let policy = PolicyTable::open(&mut object, object::policy_bits(&config))?;
         // Before the probes are attached: this process must be excluded from the first call on.
         let watch = WatchTable::open(&mut object)?;
@@ -73,8 +78,15 @@ impl Capture {
             counters: CpuCounters::open(&mut object)?,
             status: attach(&mut object, &features)?,
             misses: Misses::open(&object),
+            pinned,
             object,
         })
+    }
+
+    /// Whether another observer pins for readers in which traces threads work ([`pinned`](super::pinned)).
+    #[must_use]
+    pub fn has_pinned_contexts(&self) -> bool {
+        self.pinned
     }
 
     /// Reports the calls of `process` from now on, and those of the children that it will have.

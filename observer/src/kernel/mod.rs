@@ -21,6 +21,7 @@ pub(crate) mod host;
 mod object;
 mod offsets;
 mod patch;
+pub mod pinned;
 mod refused;
 mod ring;
 mod runtimes;

@@ -13,6 +13,7 @@ use super::{
     host,
     offsets::offsets,
     patch::{Features, Functions, functions, patch},
+    pinned::{self, Pinned},
     types::{self, From, OWN, TypeSource, TypesError},
 };
 
@@ -22,13 +23,22 @@ pub static OBJECT: &[u8] = include_bytes_aligned!("observer-ebpf.bpf.o");
 /// From this one on, maps are not charged to `RLIMIT_MEMLOCK`.
 const NO_MEMLOCK: (u32, u32) = (5, 11);
 
-/// Checks the host, sets what the probes need to know, and creates the maps. No program is loaded. With the object comes what was
-/// chosen for this kernel.
+/// The object, its maps created.
+pub struct Opened {
+    /// With no program loaded.
+    pub object: Ebpf,
+    /// What was chosen for this kernel.
+    pub features: Features,
+    /// Whether another observer's traces of threads can be read.
+    pub pinned: bool,
+}
+
+/// Checks the host, sets what the probes need to know, and creates the maps. No program is loaded.
 ///
 /// # Errors
 ///
 /// See [`CaptureError`].
-pub fn open(config: &CaptureConfig) -> Result<(Ebpf, Features), CaptureError> {
+pub fn open(config: &CaptureConfig) -> Result<Opened, CaptureError> {
     let release = host::release();
     if host::version(&release) < host::OLDEST {
         return Err(CaptureError::KernelTooOld { found: release });
@@ -49,7 +59,12 @@ pub fn open(config: &CaptureConfig) -> Result<(Ebpf, Features), CaptureError> {
     } = facts(config.types.as_deref(), &release)?;
     let mut sizes = sizes(config);
     sizes.config.fetches = features.fetches.into();
-    Ok((load(&sizes, &offsets, &features)?, features))
+    let pinned = pinned::look(Path::new(pinned::PATH)) == Pinned::Readable;
+    Ok(Opened {
+        object: load(&sizes, &offsets, &features, pinned)?,
+        features,
+        pinned,
+    })
 }
 
 /// What of the running kernel the probes depend on.
@@ -128,11 +143,20 @@ fn sizes(config: &CaptureConfig) -> Sizes {
     }
 }
 
-fn load(sizes: &Sizes, offsets: &Offsets, features: &Features) -> Result<Ebpf, CaptureError> {
+fn load(
+    sizes: &Sizes,
+    offsets: &Offsets,
+    features: &Features,
+    pinned: bool,
+) -> Result<Ebpf, CaptureError> {
     let object = patch(OBJECT, features).map_err(|error| CaptureError::Load(Box::new(error)))?;
     let table: [u8; CALLS] = calls();
     let registers: Registers = REGISTERS;
-    EbpfLoader::new()
+    let mut loader = EbpfLoader::new();
+    if pinned {
+        loader.map_pin_path("TRACES_CTX", Path::new(pinned::PATH));
+    }
+    loader
         // The probes have no relocations against the kernel's types.
         .btf(None)
         .verifier_log_level(VerifierLogLevel::DEBUG)

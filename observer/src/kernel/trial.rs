@@ -38,7 +38,11 @@ pub struct Trial {
 ///
 /// If not even the maps can be made; see [`CaptureError`].
 pub fn programs(config: &CaptureConfig) -> Result<Vec<Trial>, CaptureError> {
-    let (mut object, features) = object::open(config)?;
+    let object::Opened {
+        mut object,
+        features,
+        ..
+    } = object::open(config)?;
     let mut names: Vec<String> = object.programs().map(|(name, _)| name.to_owned()).collect();
     names.retain(|name| {
         features.preempted || place(name).is_none_or(|(_, place)| place.group.is_none())

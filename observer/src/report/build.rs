@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use observer_core::facts::Runtime;
 use observer_core::judged::counts::{Name, Sample};
 use observer_core::judged::{
-    Cause, Counts, EdgeSummary, LogVerdict, NotObserved, ServiceSummary, Verdict, WallTime,
+    Cause, Counts, EdgeSummary, LogVerdict, ServiceSummary, Verdict, WallTime,
 };
 use observer_core::summary::{Tally, rate, verdicts_of};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::index::index;
 use super::model::{
-    Edge, Example, Fleet, LineWhy, Lost, Report, Service, SourceLine, Unobserved, VERSION, Why,
+    Edge, Example, Fleet, LineWhy, Lost, Report, Service, SourceLine, Unobserved, Unreadable,
+    VERSION, Why,
 };
 use super::peers::joined;
 use super::rules::rules;
@@ -111,30 +112,49 @@ fn is_loss(cause: Cause) -> bool {
     verdicts_of(cause).iter().any(|verdict| verdict.is_loss())
 }
 
-fn services(summaries: &[ServiceSummary], tally: &Tally, links: &Links<'_>) -> Vec<Service> {
-    let mut unobserved: BTreeMap<Name, Vec<Unobserved>> = BTreeMap::new();
-    for NotObserved {
-        service,
-        namespace,
-        protocol,
-        connections,
-    } in tally.unobserved()
-    {
-        let (name, namespace) = (service.into(), namespace);
-        let of = unobserved.entry(Name { namespace, name }).or_default();
-        of.push(Unobserved {
-            protocol,
-            connections,
+/// What of a service was not seen.
+#[derive(Default)]
+struct Unseen {
+    connections: Vec<Unobserved>,
+    messages: Vec<Unreadable>,
+}
+
+fn unseen(tally: &Tally) -> BTreeMap<Name, Unseen> {
+    let mut unseen: BTreeMap<Name, Unseen> = BTreeMap::new();
+    for row in tally.unobserved() {
+        let (name, namespace) = (row.service.into(), row.namespace);
+        let of = unseen.entry(Name { namespace, name }).or_default();
+        of.connections.push(Unobserved {
+            protocol: row.protocol,
+            connections: row.connections,
         });
     }
+    for row in tally.unreadable() {
+        let (name, namespace) = (row.service.into(), row.namespace);
+        let of = unseen.entry(Name { namespace, name }).or_default();
+        of.messages.push(Unreadable {
+            role: row.role,
+            peer: row.peer.to_string(),
+            message: row.message,
+            flaw: row.flaw,
+            explanation: row.explanation.to_owned(),
+            count: row.count,
+        });
+    }
+    unseen
+}
+
+fn services(summaries: &[ServiceSummary], tally: &Tally, links: &Links<'_>) -> Vec<Service> {
+    let mut unseen = unseen(tally);
     let mut services: Vec<Service> = summaries
         .iter()
-        .map(|summary| service(summary, &mut unobserved, tally, links))
+        .map(|summary| service(summary, &mut unseen, tally, links))
         .collect();
-    // Services of which nothing but unobserved connections is known.
-    let rest = unobserved.into_iter().map(|(name, unobserved)| Service {
+    // Services of which nothing was seen but that there is something unseen.
+    let rest = unseen.into_iter().map(|(name, unseen)| Service {
         losses: lost(tally, Some(&name)),
-        unobserved,
+        unobserved: unseen.connections,
+        unreadable: unseen.messages,
         ..blank(name)
     });
     services.extend(rest);
@@ -163,17 +183,19 @@ fn blank(name: Name) -> Service {
         rules: Vec::new(),
         inconclusive: Vec::new(),
         unobserved: Vec::new(),
+        unreadable: Vec::new(),
         losses: Vec::new(),
     }
 }
 
 fn service(
     summary: &ServiceSummary,
-    unobserved: &mut BTreeMap<Name, Vec<Unobserved>>,
+    unseen: &mut BTreeMap<Name, Unseen>,
     tally: &Tally,
     links: &Links<'_>,
 ) -> Service {
     let name = name(summary);
+    let unseen = unseen.remove(&name).unwrap_or_default();
     let mut verdicts = Counts::default();
     for edge in &summary.edges {
         add(&mut verdicts, &edge.verdicts);
@@ -195,7 +217,8 @@ fn service(
         index: index(&verdicts, &summary.logs.verdicts),
         rules: rules(&verdicts, summary),
         inconclusive: summary.inconclusive.clone(),
-        unobserved: unobserved.remove(&name).unwrap_or_default(),
+        unobserved: unseen.connections,
+        unreadable: unseen.messages,
         losses: lost(tally, Some(&name)),
         call_verdicts: verdicts,
         ..blank(name)

@@ -3,9 +3,9 @@
 use observer_core::facts::Runtime;
 use observer_core::judged::counts::{Name, Sample};
 use observer_core::judged::{
-    Cause, Counts, Estimate, LogVerdict, LossKind, Rate, ReasonCount, Verdict, WallTime,
+    Cause, Counts, Estimate, LogVerdict, LossKind, Rate, ReasonCount, Role, Verdict, WallTime,
 };
-use observer_core::message::Protocol;
+use observer_core::message::{Flaw, MessageKind, Protocol};
 use serde::{Deserialize, Serialize};
 
 use super::compare::Comparison;
@@ -286,6 +286,9 @@ pub struct Service {
     pub inconclusive: Vec<ReasonCount>,
     /// Connections that are not observed.
     pub unobserved: Vec<Unobserved>,
+    /// Messages that broke the rules of HTTP and so were passed over.
+    #[serde(default)]
+    pub unreadable: Vec<Unreadable>,
     /// What was lost on the way.
     pub losses: Vec<Lost>,
 }
@@ -312,6 +315,23 @@ pub struct Unobserved {
     pub protocol: Protocol,
     /// How many.
     pub connections: u64,
+}
+
+/// Messages that could not be read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Unreadable {
+    /// Side that the service is on.
+    pub role: Role,
+    /// The other side: host and port of a server, host of a client.
+    pub peer: String,
+    /// Which messages.
+    pub message: MessageKind,
+    /// What is wrong with them.
+    pub flaw: Flaw,
+    /// That in words.
+    pub explanation: String,
+    /// How many messages.
+    pub count: u64,
 }
 
 /// What was lost on the way.

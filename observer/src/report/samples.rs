@@ -1,9 +1,9 @@
 //! Reports made by hand, for tests.
 
 use observer_core::facts::Runtime;
-use observer_core::judged::counts::{Carried, Cell, How, Inbound, Measure, Name, Sample};
-use observer_core::judged::{LogVerdict, LossKind, Verdict, WallTime};
-use observer_core::message::Protocol;
+use observer_core::judged::counts::{Carried, Cell, How, Inbound, Measure, Name, Sample, Unread};
+use observer_core::judged::{LogVerdict, LossKind, Role, Verdict, WallTime};
+use observer_core::message::{Flaw, MessageKind, Protocol};
 use observer_core::summary::Tally;
 use observer_core::text::printable;
 
@@ -129,6 +129,23 @@ pub(super) fn tally(lost: u64) -> Tally {
     for service in [cart.clone(), shop("vault")] {
         let protocol = Protocol::Tls;
         tally.add(Cell::Unobserved { service, protocol }, 4);
+    }
+    for (role, message, flaw) in [
+        (Role::Server, MessageKind::Request, Flaw::FieldName),
+        (Role::Client, MessageKind::Response, Flaw::ChunkSize),
+    ] {
+        let (service, peer) = (cart.clone(), "10.0.7.9".into());
+        let unread = Unread {
+            role,
+            message,
+            flaw,
+        };
+        let cell = Cell::Unreadable {
+            service,
+            peer,
+            unread,
+        };
+        tally.add(cell, 3);
     }
     for (measure, n) in [(Measure::Count, 800), (Measure::Variance, 1_600)] {
         for (service, peer) in [(&cart, Some(&pay)), (&pay, None)] {

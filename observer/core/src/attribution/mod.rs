@@ -8,7 +8,7 @@
 //! | file | tier | evidence |
 //! |---|---|---|
 //! | `traces`, `named` | 1 | the trace-id that came in |
-//! | `published` | 2 | the trace that the thread publishes to work in |
+//! | `published`, `pinned` | 2 | the trace that the thread publishes to work in, or that another observer tells of it |
 //! | `correlation` | 2 | a correlation id that came in |
 //! | `executions` | 3 | the execution, finer than a thread, that wrote the response, and those that it began |
 //! | `streams` | 3 | whether a stream of HAProxy's has yet to answer what it works for |
@@ -57,6 +57,7 @@ mod logged;
 mod made;
 mod mounted;
 mod named;
+mod pinned;
 mod pipes;
 mod pools;
 mod process;

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use super::correlation::Correlations;
 use super::exclusive::Exclusive;
+use super::pinned::Pinned;
 use super::served::{Broken, Claim, Reader, Served};
 use super::traces::Traces;
 use super::trust::Trust;
@@ -23,6 +24,8 @@ const MAX_ENDED: usize = 4_096;
 pub(super) struct Process {
     served: HashMap<Seq, Box<Served>>,
     open: BTreeSet<Seq>,
+    /// The latest one that came in.
+    latest: Option<Seq>,
     /// Calls that are not decided yet, and the requests that they are.
     own_calls: HashMap<Seq, Seq>,
     last_end: Option<KernelNanos>,
@@ -33,6 +36,7 @@ pub(super) struct Process {
     pub(super) exclusive: Exclusive,
     pub(super) trust: Trust,
     pub(super) workers: Workers,
+    pub(super) pinned: Pinned,
     /// Requests may be in flight that can't be seen.
     pub(super) blind: bool,
     /// It is asked over a protocol that is not observed.
@@ -56,6 +60,7 @@ impl Process {
         Self {
             served: HashMap::new(),
             open: BTreeSet::new(),
+            latest: None,
             own_calls: HashMap::new(),
             last_end: None,
             ended: VecDeque::new(),
@@ -64,6 +69,7 @@ impl Process {
             exclusive: Exclusive::new(now),
             trust: Trust::default(),
             workers: Workers::default(),
+            pinned: Pinned::default(),
             blind: false,
             serves_unseen: false,
             ring: false,
@@ -85,6 +91,7 @@ impl Process {
             served.alone = false;
         }
         self.open.insert(begun.seq);
+        self.latest = Some(begun.seq);
         self.traces.insert(begun.seq, &begun.head.carrier);
         self.correlations.insert(begun.seq, &begun.head.carrier);
         let overlaps = self.open.len() > 1;
@@ -125,6 +132,10 @@ impl Process {
         };
         if let Some(served) = self.served.get(&ended.seq) {
             self.workers.ended(served);
+            // Another was in flight when it came in, or came in while it was.
+            if served.overlaps || self.latest != Some(ended.seq) {
+                self.pinned.ended(served, ended);
+            }
         }
         Some(told)
     }

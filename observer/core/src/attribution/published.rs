@@ -2,6 +2,10 @@
 //! trace was done for the request that came in with that trace.
 //!
 //! It is the word of the service's own SDK. Where other evidence names another request, nothing is concluded.
+//!
+//! Another observer of the host may tell the same in a map that it pins (`traces_ctx_v1` of OpenTelemetry eBPF
+//! Instrumentation). It does not ask the service either, so its word is held against what is certain first: who wrote a
+//! response worked for its request (`attribution/pinned.rs`).
 
 use super::evidence::{Link, MAX_CANDIDATES, names};
 use super::process::Process;
@@ -9,6 +13,7 @@ use super::subject::{Subject, Work};
 use crate::context::TraceId;
 use crate::ids::Seq;
 use crate::judged::{Evidence, Reason, Tier};
+use crate::record::ExecutionKind;
 
 /// The request that came in with the trace which the thread published, or why none is named.
 pub(super) fn declared(process: &Process, subject: &Subject) -> Result<Link, Option<Reason>> {
@@ -19,9 +24,17 @@ pub(super) fn declared(process: &Process, subject: &Subject) -> Result<Link, Opt
     };
     // A write of several events was made when the thread worked for the last of them.
     let batched = matches!(&subject.work, Work::Line(line) if line.line.batched);
-    let published = moved.sole_execution().and_then(|e| e.published());
-    let Some(trace) = published.filter(|_| !batched).map(TraceId::Wide) else {
+    let execution = moved.sole_execution().filter(|_| !batched);
+    let Some((execution, trace)) = execution.zip(execution.and_then(|e| e.published())) else {
         return Err(None);
+    };
+    let trace = TraceId::Wide(trace);
+    let (confidence, evidence) = match execution.kind {
+        ExecutionKind::Pinned if process.pinned.is_right(moved.tid) => {
+            (0.98, Evidence::PinnedContext)
+        }
+        ExecutionKind::Pinned => return Err(None),
+        _ => (0.995, Evidence::PublishedContext),
     };
     // A context that nobody detached says nothing of what comes after its request.
     let in_flight = |request: &Seq| {
@@ -40,8 +53,8 @@ pub(super) fn declared(process: &Process, subject: &Subject) -> Result<Link, Opt
         [request] => Ok(Link {
             request,
             tier: Tier::Declared,
-            confidence: 0.995,
-            evidence: Evidence::PublishedContext,
+            confidence,
+            evidence,
         }),
         _ => Err(Some(Reason::SameIdTwice {
             candidates: names(&found),

@@ -72,6 +72,8 @@ pub enum Evidence {
     },
     /// The thread published, as it did this, that it works in the trace which the request came in with.
     PublishedContext,
+    /// Another observer of the host told, as the thread did this, that it works in that trace.
+    PinnedContext,
     /// The thread read the request, did nothing else in between, and wrote the response.
     ServingThread(Tid),
     /// The thread answered the request and then went on with the same connection.
@@ -191,6 +193,9 @@ impl fmt::Display for Evidence {
             Self::PublishedContext => {
                 f.write_str("its thread published the request's trace as the one it works in")
             }
+            Self::PinnedContext => f.write_str(
+                "another observer told that its thread works in the request's trace, as it did rightly of answers",
+            ),
             Self::ServingThread(tid) => {
                 write!(
                     f,

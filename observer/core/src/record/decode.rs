@@ -239,6 +239,7 @@ fn execution(code: u8, id: u64, origin: u64) -> Result<Option<Execution>, Decode
         abi::runtime::JAVA => ExecutionKind::VirtualThread,
         abi::runtime::HAPROXY => ExecutionKind::HaproxyStream,
         abi::runtime::PUBLISHED => ExecutionKind::Published,
+        abi::runtime::PINNED => ExecutionKind::Pinned,
         _ => return Err(DecodeError::Field("runtime")),
     };
     Ok(Some(Execution {

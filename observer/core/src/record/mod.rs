@@ -69,13 +69,13 @@ pub struct Execution {
 }
 
 impl Execution {
-    /// Whether it is no execution, but the trace that a thread publishes.
+    /// Whether it is no execution, but the trace that a thread publishes, or that is told of it.
     #[must_use]
     pub fn is_published(&self) -> bool {
-        self.kind == ExecutionKind::Published
+        matches!(self.kind, ExecutionKind::Published | ExecutionKind::Pinned)
     }
 
-    /// The trace-id that a thread publishes.
+    /// The trace-id that a thread publishes, or that is told of it.
     #[must_use]
     pub fn published(&self) -> Option<u128> {
         self.is_published()

@@ -356,7 +356,7 @@ impl World {
         let (runtime, execution) = self.running.get(&tid).copied().unwrap_or_default();
         // The world's trace-ids fit the lower half.
         let (execution, origin) = match runtime {
-            abi::runtime::PUBLISHED => (0, execution),
+            abi::runtime::PUBLISHED | abi::runtime::PINNED => (0, execution),
             _ => (execution, 0),
         };
         let pos = self.positions.entry((socket.file, write)).or_default();

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::super::compare::{Change, Way};
 use super::super::model::{Edge, Example, Index, Report, Rule, Service, State};
-use super::{call_marks, changed, graph, line_marks, source_kind, state, subject, way};
+use super::{call_marks, changed, graph, line_marks, source_kind, state, subject, unreadable, way};
 use crate::sink::text::words;
 
 const PAGE: &str = include_str!("page.html");
@@ -304,11 +304,15 @@ fn card<'a>(service: &'a Service, report: &'a Report) -> Card<'a> {
     let edges = report.edges.iter().filter(|e| e.service == service.name);
     let unjudged = |r: &'a ReasonCount| (words::number(r.count), r.reason.as_str());
     let unobserved = service.unobserved.iter();
-    let unobserved = unobserved.map(|u| words::unobserved(u.protocol, u.connections));
+    let unobserved = unobserved
+        .map(|u| words::unobserved(u.protocol, u.connections))
+        .map(|unseen| format!("not observed: {unseen}"));
     let lost = service
         .losses
         .iter()
         .map(|l| format!("lost: {}", words::lost(l.what, l.count)));
+    let unread = service.unreadable.iter();
+    let unread = unread.map(|u| format!("could not be read: {}", unreadable(u)));
     let invalid = service.requests_with_invalid_context;
     Card {
         name: service.name.to_string(),
@@ -336,7 +340,7 @@ fn card<'a>(service: &'a Service, report: &'a Report) -> Card<'a> {
             .collect(),
         line_examples: service.line_examples.iter().map(ExampleView::new).collect(),
         unjudged: service.inconclusive.iter().map(unjudged).collect(),
-        unseen: unobserved.chain(lost).collect(),
+        unseen: unobserved.chain(unread).chain(lost).collect(),
         rules: service
             .rules
             .iter()

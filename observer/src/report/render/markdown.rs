@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::super::model::{Edge, Report, Service};
-use super::{changed, index, source_kind, state, subject, way};
+use super::{changed, index, source_kind, state, subject, unreadable, way};
 use crate::sink::text::words;
 
 /// Edges that are described; the table of a large fleet is for JSON and CSV.
@@ -149,7 +149,8 @@ fn logs(report: &Report, out: &mut String) -> fmt::Result {
 }
 
 fn unobserved(report: &Report, out: &mut String) -> fmt::Result {
-    let unseen = |service: &Service| !service.unobserved.is_empty();
+    let unseen =
+        |service: &Service| !(service.unobserved.is_empty() && service.unreadable.is_empty());
     if !report.services.iter().any(unseen) {
         return Ok(());
     }
@@ -159,6 +160,10 @@ fn unobserved(report: &Report, out: &mut String) -> fmt::Result {
         for other in &service.unobserved {
             let unseen = words::unobserved(other.protocol, other.connections);
             writeln!(out, "- {name}: {unseen}")?;
+        }
+        for messages in &service.unreadable {
+            let unseen = escaped(&unreadable(messages));
+            writeln!(out, "- {name}: could not be read: {unseen}")?;
         }
     }
     writeln!(out)

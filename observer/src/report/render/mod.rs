@@ -14,7 +14,7 @@ pub(super) use terminal::terminal;
 use observer_core::judged::{LogVerdict, Verdict};
 
 use super::compare::{Change, Subject, Way};
-use super::model::{Index, SourceKind, State};
+use super::model::{Index, SourceKind, State, Unreadable};
 use crate::sink::text::words;
 
 /// `82 of 100 (79–85)`.
@@ -81,6 +81,19 @@ fn state(state: State) -> &'static str {
     }
 }
 
+/// Which messages of a service could not be read, and why: `3 requests from 10.0.0.7: a head of more than 64 KiB`.
+fn unreadable(unreadable: &Unreadable) -> String {
+    let way = match words::came_in(unreadable.role, unreadable.message) {
+        true => "from",
+        false => "to",
+    };
+    let messages = words::unread(unreadable.count, unreadable.message);
+    format!(
+        "{messages} {way} {}: {}",
+        unreadable.peer, unreadable.explanation
+    )
+}
+
 /// Verdicts that were told, with sign and count.
 fn call_marks(counts: &observer_core::judged::Counts<Verdict>) -> Vec<(char, &'static str, u64)> {
     let mark = |(v, n): (&Verdict, &u64)| {
@@ -99,4 +112,29 @@ fn line_marks(
         (mark.sign, mark.word, *n)
     };
     counts.0.iter().filter(|(_, n)| **n > 0).map(mark).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+    use crate::sink::Canvas;
+
+    #[test]
+    fn what_could_not_be_read_is_in_every_form() {
+        let report = samples::report();
+        let forms = [
+            terminal(&report, Canvas::default()),
+            markdown(&report).unwrap().replace('\\', ""),
+            html(&report).unwrap(),
+        ];
+        for form in forms {
+            for said in ["3 requests from 10.0.7.9: ", "3 responses from 10.0.7.9: "] {
+                assert!(
+                    form.contains(&format!("could not be read: {said}")),
+                    "{form}"
+                );
+            }
+        }
+    }
 }

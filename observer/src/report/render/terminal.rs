@@ -4,7 +4,7 @@ use observer_core::judged::{Counts, LogVerdict, Rate, Verdict};
 
 use super::super::compare::{Comparison, Way};
 use super::super::model::{Edge, Report, Service, State, Why};
-use super::{changed, index, source_kind, state, subject, way};
+use super::{changed, index, source_kind, state, subject, unreadable, way};
 use crate::sink::Canvas;
 use crate::sink::rows::{Row, Tone};
 use crate::sink::text::{marks, words};
@@ -222,6 +222,10 @@ fn service(service: &Service, rows: &mut Vec<Row>) {
         let unseen = words::unobserved(other.protocol, other.connections);
         let text = format!("  not observed: {unseen}");
         rows.push(Row::new(&text, Tone::Odd));
+    }
+    for unreadable in &service.unreadable {
+        let text = format!("  could not be read: {}", self::unreadable(unreadable));
+        rows.push(Row::new(&text, Tone::Odd).wrapped(4));
     }
 }
 

@@ -254,19 +254,29 @@ pub(crate) fn runtime(runtime: Runtime) -> &'static str {
 
 /// Which messages could not be read, and why: `3 requests to cart from 10.0.0.7: a head of more than 64 KiB`.
 pub(crate) fn unreadable(unreadable: &Unreadable) -> String {
-    let word = match unreadable.message {
-        MessageKind::Request => "request",
-        MessageKind::Response => "response",
-    };
-    let read = (unreadable.role == Role::Server) == (unreadable.message == MessageKind::Request);
-    let (service, peer) = if read { ("to", "from") } else { ("of", "to") };
-    format!(
-        "{} {service} {} {peer} {}: {}",
-        count(unreadable.count, word),
-        named(&unreadable.namespace, &unreadable.service),
-        unreadable.peer,
-        unreadable.explanation
-    )
+    let service = named(&unreadable.namespace, &unreadable.service);
+    let (messages, peer) = (
+        unread(unreadable.count, unreadable.message),
+        &unreadable.peer,
+    );
+    let why = unreadable.explanation;
+    match came_in(unreadable.role, unreadable.message) {
+        true => format!("{messages} to {service} from {peer}: {why}"),
+        false => format!("{messages} of {service} to {peer}: {why}"),
+    }
+}
+
+/// How many messages of a kind.
+pub(crate) fn unread(n: u64, message: MessageKind) -> String {
+    match message {
+        MessageKind::Request => count(n, "request"),
+        MessageKind::Response => count(n, "response"),
+    }
+}
+
+/// Whether a service on that side of a connection reads such messages, rather than writing them.
+pub(crate) fn came_in(role: Role, message: MessageKind) -> bool {
+    (role == Role::Server) == (message == MessageKind::Request)
 }
 
 /// How much was lost of what: `3 records that the kernel had no room for`.

@@ -2,8 +2,9 @@
 
 /// Methods that a search for a message believes. None ends in another one, so that a method whose
 /// start was lost is not taken for another; that is also why a method of which nobody knows whether
-/// it is whole is not believed. Where messages follow each other without a loss, any method goes.
-const METHODS: [&[u8]; 14] = [
+/// it is whole is not believed, and why some registered methods are missing (`LOCK`, as there is `UNLOCK`). Where messages
+/// follow each other without a loss, any method goes.
+const METHODS: [&[u8]; 18] = [
     b"GET",
     b"POST",
     b"PUT",
@@ -18,6 +19,10 @@ const METHODS: [&[u8]; 14] = [
     b"COPY",
     b"MOVE",
     b"REPORT",
+    b"SEARCH",
+    b"QUERY",
+    b"MKCALENDAR",
+    b"PURGE",
 ];
 
 /// Bytes from the start of a head that decide what it looks like.
