@@ -50,6 +50,14 @@ fn node_is_told_by_its_turns() -> Result<()> {
     bench(&[App::FETCH_LIMITED], 16, loads())
 }
 
+/// One request at a time, Tomcat's and Puma's workers are known by their names. (Some of it overlaps with the requests of those who
+/// look whether the service is well.)
+#[test]
+fn workers_are_told_one_at_a_time() -> Result<()> {
+    let loads = vec![Load::Mixed, Load::Only(Mode::Propagate)];
+    bench(&[App::PUMA, App::SPRING], 1, loads)
+}
+
 /// Events of nginx tell requests apart, and streams of HAProxy, without any id as well.
 #[test]
 fn proxies_are_told_completely() -> Result<()> {
@@ -125,6 +133,12 @@ fn complete(row: &Row) -> bool {
             let all = row.part("all");
             return all.calls.coverage() > 0.9 && all.lines.coverage() > 0.9;
         }
+        (_, "puma") => {
+            let all = row.part("all");
+            return all.calls.coverage() > 0.9 && all.lines.coverage() > 0.9;
+        }
+        // Of its client's calls a few are missed.
+        (_, "spring") => return row.part("all").lines.coverage() > 0.9,
         // The first use of a connection may have been asked for by another task than made it.
         (_, "axum" | "axum-current") => {
             let all = row.part("all");

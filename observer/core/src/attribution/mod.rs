@@ -196,9 +196,7 @@ impl Attributor {
 
     /// Something is known about a process.
     pub fn process(&mut self, facts: &ProcessFacts) {
-        if let Some(runtime) = facts.runtime {
-            self.runtimes.0.push(facts.tgid, runtime);
-        }
+        self.runtimes.learn(facts);
         if facts.events {
             self.events.follow(facts.tgid, events::Order::Reads);
         }
@@ -251,7 +249,11 @@ impl Attributor {
             if let Some(interrupted) = held.interrupted {
                 process.break_claim(interrupted, served::Broken::Interleaved);
             }
-            process.serve(begun, held.claim, own);
+            let by = served::Reader {
+                claim: held.claim,
+                worker: self.runtimes.is_worker(begun.tgid, begun.moved.tid),
+            };
+            process.serve(begun, by, own);
         }
     }
 

@@ -1,4 +1,5 @@
 mod messages;
+mod opened;
 
 use proptest::prelude::*;
 
