@@ -111,7 +111,8 @@ pub struct Regulator {
     probes: f64,
     ways: f64,
     spare: f64,
-    calm: u32,
+    /// For how many seconds there was room.
+    calm: f64,
     patience: u32,
     /// The share, of connections and time, that it was last raised to.
     raised: u32,
@@ -131,7 +132,7 @@ impl Default for Regulator {
             probes: 0.0,
             ways: 0.0,
             spare: 0.0,
-            calm: 0,
+            calm: 0.0,
             patience: PATIENCE,
             raised: 0,
             fell: 0.0,
@@ -187,14 +188,14 @@ impl Regulator {
         }
         if over.is_empty() {
             self.calm = match self.has_room(load, budget) {
-                true => self.calm + load.seconds.round() as u32,
-                false => 0,
+                true => self.calm + load.seconds,
+                false => 0.0,
             };
-            if self.calm >= self.patience {
+            if self.calm >= f64::from(self.patience) {
                 self.rise(ceiling);
             }
         } else {
-            self.calm = 0;
+            self.calm = 0.0;
         }
         over
     }
@@ -202,7 +203,7 @@ impl Regulator {
     /// The kernel's ring is about to be too small, or was: so many times too much is written to it.
     pub fn press(&mut self, times: f64) {
         self.fall(halves(times));
-        self.calm = 0;
+        self.calm = 0.0;
     }
 
     /// Whether a smaller share may lower what the observer itself takes, `own` now. Lines that are to be healed, or that threads
@@ -270,7 +271,7 @@ impl Regulator {
         }
         self.raised = self.level();
         self.fell = 0.0;
-        self.calm = 0;
+        self.calm = 0.0;
     }
 }
 

@@ -170,14 +170,18 @@ fn what_happens_in_pauses_is_taken_for_nothing_else() -> Result<()> {
     right(&summary["log_verdicts"], "linked")?;
 
     let service = &summary["services"][0];
-    let estimated = service["served_estimated"]["n"]
-        .as_f64()
-        .context("no estimate")?;
-    let served = service["served"].as_u64().context("no count")?;
-    #[expect(clippy::cast_precision_loss, reason = "some hundred thousands")]
-    let ratio = estimated / answered as f64;
-    eprintln!("{TEST}: {served} requests seen, {estimated} estimated: {ratio:.2} of all");
-    // Observing slows the server down: in windows it answers fewer requests than in pauses.
-    ensure!((0.5..1.3).contains(&ratio), "{estimated} of {answered}");
+    let estimated = &service["served_estimated"];
+    let bound = |name: &str| estimated[name].as_u64().context("no estimate");
+    let (low, high) = (bound("low")?, bound("high")?);
+    eprintln!(
+        "{TEST}: {} requests seen, {estimated} estimated of {answered}",
+        service["served"]
+    );
+    // The interval is that of connections. What it does not know: in windows the server answers fewer requests than in pauses, as it is
+    // observed then, and of the time after the last window nothing is estimated.
+    ensure!(
+        (low / 2..=high * 2).contains(&answered),
+        "{estimated} of {answered}"
+    );
     Ok(())
 }
