@@ -24,7 +24,8 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
-use pieces::{Piece, Pieces, Place};
+use pieces::{Piece, Pieces};
+use targets::Targets;
 
 use super::births::BirthId;
 use super::cache;
@@ -134,10 +135,7 @@ pub(super) struct Made {
     runs: LruCache<Task, Run>,
     /// Threads that were seen to run one.
     workers: LruCache<Tid, ()>,
-    /// What threads were started to run, where that lay when it was told first.
-    targets: LruCache<BirthId, Place>,
-    /// The thread that was started to run what lies at a place; `None` if several were.
-    started: LruCache<Place, Option<BirthId>>,
+    targets: Targets,
     /// Tasks whose makers are to be counted, and since when.
     fresh: VecDeque<(KernelNanos, Task)>,
     classes: LruCache<(Tgid, u32), Class>,
@@ -155,8 +153,7 @@ impl Default for Made {
             work: LruCache::new(MAX_TASKS),
             runs: LruCache::new(MAX_TASKS),
             workers: LruCache::new(MAX_THREADS),
-            targets: LruCache::new(MAX_TASKS),
-            started: LruCache::new(MAX_TASKS),
+            targets: Targets::default(),
             fresh: VecDeque::new(),
             classes: LruCache::new(MAX_CLASSES),
             told: LruCache::new(MAX_PROCESSES),
@@ -338,8 +335,7 @@ impl Made {
         cache::remove(&mut self.classes, |(of, _), _| *of == tgid);
         cache::remove(&mut self.runs, |task, _| task.tgid == tgid);
         cache::remove(&mut self.carried, |(of, _), _| *of == tgid);
-        cache::remove(&mut self.targets, |_, (of, ..)| *of == tgid);
-        cache::remove(&mut self.started, |(of, ..), _| *of == tgid);
+        self.targets.process_ended(tgid);
         self.pieces.process_ended(tgid);
     }
 
@@ -374,34 +370,15 @@ impl Made {
         None
     }
 
-    /// What the thread with this birth was started to run lies where `heap` says, if that is known. Later it may have been moved.
-    fn started(&mut self, birth: BirthId, tgid: Tgid, heap: &Heap) {
-        // Without a buffer a collection may be moving objects.
-        let told = heap.target != 0 && heap.start != 0;
-        if told && !self.targets.contains(&birth) {
-            let place = (tgid, heap.collections, heap.target);
-            self.targets.push(birth, place);
-            let first = !self.started.contains(&place);
-            self.started.push(place, first.then_some(birth));
-        }
-    }
-
-    /// Where the thing lies that the thread with this birth alone was started to run.
-    fn target_place(&self, birth: BirthId) -> Option<Place> {
-        let place = *self.targets.peek(&birth)?;
-        let only = *self.started.peek(&place)? == Some(birth);
-        only.then_some(place)
-    }
-
     /// Whether it is told what the thread with this birth was started to run, but not yet known who made that.
     fn is_target_open(&self, birth: BirthId) -> bool {
-        let place = self.target_place(birth);
+        let place = self.targets.of(birth);
         place.is_some_and(|place| self.pieces.find(place).is_none())
     }
 
     /// Where that was made which the thread with this birth was started to run, or the task for which that was made.
     fn target(&self, birth: BirthId) -> Option<Origin<'_>> {
-        let piece = self.pieces.find(self.target_place(birth)?)?;
+        let piece = self.pieces.find(self.targets.of(birth)?)?;
         if piece.shared {
             return None;
         }
@@ -477,6 +454,7 @@ impl Made {
 }
 
 mod pieces;
+mod targets;
 mod weigh;
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ impl Attributor {
             .and_then(|birth| self.births.get(birth))
             .map(|birth| birth.born);
         if let Some(birth) = birth {
-            self.made.started(birth, record.tgid, heap);
+            self.made.targets.told(birth, record.tgid, heap);
         }
         let thread = (record.tgid, record.tid);
         self.made.saw(thread, record.time, *heap, hold, born);
