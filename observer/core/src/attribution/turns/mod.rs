@@ -24,6 +24,8 @@
 //! **What was taken from another turn's message is told only if the request's answer follows from it.** A thread that takes messages may collect what several
 //! gave, or be one that the process wanted anyway, and nothing else would show that.
 //!
+//! What was called in a turn of none, on a connection that was opened for a request (`opened`), is told in the same way.
+//!
 //! A process may be watched for a share of the time (`gaps`): then only requests count of which everything was seen that
 //! may speak against them.
 

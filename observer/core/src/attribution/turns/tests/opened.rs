@@ -30,15 +30,7 @@ fn responds(l: &mut Loop, file: u64, handle: u64, what: impl FnOnce(&mut Loop)) 
 }
 
 fn told(l: &Loop, at: Execution, file: u64) -> Option<u64> {
-    let later = Now {
-        time: KernelNanos(l.now + 6_000_000_000),
-        oldest_open: None,
-    };
-    let found = l.turns.caller(NODE, at, FileId(file), later);
-    match found.owner {
-        Owner::Answered(request) if found.settled => Some(request.0),
-        _ => None,
-    }
+    settled(l.turns.caller(NODE, at, FileId(file), later(l.now)))
 }
 
 #[test]
