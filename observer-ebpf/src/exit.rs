@@ -156,7 +156,7 @@ fn read(call: &ThreadState, state: &FileState, piece: &Piece, ret: i64) {
         }
         piece.pos.set(position(state, Direction::Read));
         advance(state, Direction::Read, ret);
-        take::read(state, piece);
+        take::read(call, state, piece);
         if introduce(call, state, piece) {
             range(call, state, piece, 0, ret as u64);
         }

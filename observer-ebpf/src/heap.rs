@@ -44,6 +44,8 @@ struct Known {
     start: u64,
     /// The task that was told last.
     task: u64,
+    /// How often it was told of since it was found, as it waited for others or woke them.
+    calls: u64,
 }
 
 impl Known {
@@ -53,6 +55,7 @@ impl Known {
         again: 0,
         start: 0,
         task: 0,
+        calls: 0,
     };
 }
 
@@ -63,6 +66,9 @@ const COMPILED: u64 = 1;
 const PATIENCE: u64 = 1_000_000_000;
 /// What is not where it was, because a collector is correcting addresses, after this long.
 const MOVING: u64 = 10_000_000;
+/// As often a thread that keeps no tasks is told of where it waits for others or wakes them: one that was started for a piece of work may do
+/// nothing else that is told.
+const CALLS: u64 = 8;
 /// Words of a stack that are looked at, from its upper end on: above the first frame lie what the C library keeps for
 /// the thread, and up to 896 bytes that the machine leaves out (`thread_native_entry`).
 const WORDS: u64 = 1_200;
@@ -96,7 +102,7 @@ fn tell_known(pid_tgid: u64) {
         )
     };
     if seen {
-        tell_heap(pid_tgid, ring::now());
+        tell_heap(pid_tgid, ring::now(), ALL);
     } else if described {
         let _ = HEAP_THREADS.insert(pid_tgid as u32, Known::NOTHING, u64::from(BPF_ANY));
     }
@@ -106,35 +112,66 @@ fn tell_known(pid_tgid: u64) {
 #[inline(always)]
 pub fn tell(caller: Thread, time: u64) {
     if caller.cell & watch::HEAP != 0 {
-        tell_heap(caller.pid_tgid, time);
+        tell_heap(caller.pid_tgid, time, ALL);
     }
 }
 
 /// Tells the same of a thread that waits for others or wakes them, if it makes objects in another buffer than was told last: had it
-/// a third one by its next record, nobody would know who filled the second.
+/// a third one by its next record, nobody would know who filled the second. So of one that keeps no tasks, the first few times.
 #[inline(always)]
 pub fn check(caller: Thread) {
-    if caller.cell & watch::HEAP != 0 && has_fresh_buffer(caller.pid_tgid) {
-        tell_heap(caller.pid_tgid, ring::now());
+    if caller.cell & watch::HEAP == 0 {
+        return;
+    }
+    let what = to_be_told(caller.pid_tgid);
+    if what != NOTHING {
+        tell_heap(caller.pid_tgid, ring::now(), what);
     }
 }
 
-/// Whether a thread has got another buffer since it was told of. What is wrong here is told in vain.
+/// Of a thread nothing is told, or ...
+const NOTHING: u32 = 0;
+/// how far its buffer is filled; what it has not been looked for is not looked for either: it may be about to begin its life, or
+const BUFFER: u32 = 1;
+/// everything.
+const ALL: u32 = 2;
+
+/// What is to be told of a thread that has got another buffer since it was told of, or may have made something that others do. What is wrong
+/// here is told in vain.
 #[inline(never)]
-fn has_fresh_buffer(pid_tgid: u64) -> bool {
+fn to_be_told(pid_tgid: u64) -> u32 {
     // SAFETY: as in `tell_heap`.
     let Some(layout) = (unsafe { HEAPS.get((pid_tgid >> 32) as u32) }) else {
-        return false;
+        return NOTHING;
     };
-    // SAFETY: as in `known`.
-    let Some(known) = (unsafe { HEAP_THREADS.get(pid_tgid as u32) }) else {
-        return false;
+    let Some(known) = HEAP_THREADS.get_ptr_mut(pid_tgid as u32) else {
+        // Seen for the first time: see `tell_known`.
+        let _ = HEAP_THREADS.insert(pid_tgid as u32, Known::NOTHING, u64::from(BPF_ANY));
+        return NOTHING;
     };
-    if known.thread == 0 {
-        return false;
+    // SAFETY: aligned fields of a live map element, which none but the thread itself writes.
+    let (thread, start, place, calls) = unsafe {
+        (
+            (&raw const (*known).thread).read_volatile(),
+            (&raw const (*known).start).read_volatile(),
+            (&raw const (*known).place).read_volatile(),
+            (&raw const (*known).calls).read_volatile(),
+        )
+    };
+    if place == 0 && calls < CALLS {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*known).calls).write_volatile(calls + 1) };
+        return BUFFER;
     }
-    let start: Option<u64> = mem::user(known.thread.wrapping_add(layout.words[word::START]));
-    start.is_some_and(|start| start != 0 && start != known.start)
+    if thread == 0 {
+        return NOTHING;
+    }
+    let now: Option<u64> = mem::user(thread.wrapping_add(layout.words[word::START]));
+    if now.is_some_and(|now| now != 0 && now != start) {
+        ALL
+    } else {
+        NOTHING
+    }
 }
 
 /// Whether a thread works at another task than when it was told of last. It may seem so, too, after a collection.
@@ -165,12 +202,12 @@ fn is_at_another_task(pid_tgid: u64) -> bool {
 /// A global function with numbers for arguments: see [`send`](crate::emit::send).
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn tell_heap(pid_tgid: u64, time: u64) -> i32 {
+extern "C" fn tell_heap(pid_tgid: u64, time: u64, what: u32) -> i32 {
     // SAFETY: the value is a map element; userspace replaces it as a whole.
     let Some(layout) = (unsafe { HEAPS.get((pid_tgid >> 32) as u32) }) else {
         return 0;
     };
-    let Some(known) = known(layout, pid_tgid) else {
+    let Some(known) = known(layout, pid_tgid, what) else {
         return 0;
     };
     // The buffer is read last: a collection that moves objects takes it away first.
@@ -194,6 +231,11 @@ extern "C" fn tell_heap(pid_tgid: u64, time: u64) -> i32 {
             (&raw mut (*known).task).write_volatile(task);
         }
     }
+    let target = if known.place == 0 && what == ALL {
+        target((pid_tgid >> 32) as u32, known.thread)
+    } else {
+        0
+    };
     let execution = execution::java::mounted(pid_tgid, known.thread);
     let Some(mut entry) = ring::reserve::<Heap>() else {
         return 0;
@@ -208,6 +250,7 @@ extern "C" fn tell_heap(pid_tgid: u64, time: u64) -> i32 {
         collections,
         class: class.unwrap_or(0),
         execution,
+        target,
     });
     entry.submit(ring::wakeup());
     0
@@ -264,9 +307,31 @@ fn own(layout: &Layout, thread: u64) -> u64 {
     place.and_then(mem::user).unwrap_or(0)
 }
 
+/// What the thread of process `tgid` was started to run whose `JavaThread` is at `thread`; 0 if that is not known.
+///
+/// A global function with numbers for arguments: see [`send`](crate::emit::send).
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn target(tgid: u32, thread: u64) -> u64 {
+    // SAFETY: as in `tell_heap`.
+    let Some(layout) = (unsafe { HEAPS.get(tgid) }) else {
+        return 0;
+    };
+    let own = own(layout, thread);
+    if own == 0 || layout.words[word::TARGET] == 0 {
+        return 0;
+    }
+    let place = own.wrapping_add(layout.words[word::TARGET]);
+    let written = match layout.words[word::NARROW] {
+        0 => mem::user(place).unwrap_or(0),
+        shift => u64::from(mem::user::<u32>(place).unwrap_or(0)) << ((shift - 1) & 7),
+    };
+    in_heap(layout, written)
+}
+
 /// What is known of the current thread, by now.
 #[inline(always)]
-fn known(layout: &Layout, pid_tgid: u64) -> Option<Known> {
+fn known(layout: &Layout, pid_tgid: u64, what: u32) -> Option<Known> {
     let pointer = execution::thread_pointer()?;
     let (tgid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
     let mut known = Known::NOTHING;
@@ -278,8 +343,14 @@ fn known(layout: &Layout, pid_tgid: u64) -> Option<Known> {
     if known.thread != 0 && !names(layout, known.thread, pointer) {
         known = Known::NOTHING;
     }
-    let lost = known.place != 0
-        && named(layout, tgid, known.place, known.thread) == compiled::LOST;
+    if what == BUFFER {
+        if known.thread == 0 {
+            known.thread = execution::java::find_java_thread(tgid, execution::java::HEAP, pointer);
+            let _ = HEAP_THREADS.insert(tid, known, u64::from(BPF_ANY));
+        }
+        return (known.thread != 0).then_some(known);
+    }
+    let lost = known.place != 0 && named(layout, tgid, known.place, known.thread) == compiled::LOST;
     if (known.place == 0 || lost) && ring::now() >= known.again {
         if known.thread == 0 {
             known.thread = execution::java::find_java_thread(tgid, execution::java::HEAP, pointer);

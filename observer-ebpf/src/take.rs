@@ -9,8 +9,8 @@ use crate::{
     execution,
     file::{Direction, is_socket},
     heap,
-    maps::{CLIENT, FileState, ThreadState},
-    ring,
+    maps::{CLIENT, FileState, NO_TURN, ThreadState},
+    mem, ring,
     thread::Thread,
 };
 
@@ -45,12 +45,29 @@ pub fn probed(caller: Thread, regs: u64, call: &mut ThreadState, state: &FileSta
     }
 }
 
-/// The piece's thread has read something.
+/// The piece's thread has read something. A connection on which a response comes first was made before the process was watched.
 #[inline(always)]
-pub fn read(state: &FileState, piece: &Piece) {
+pub fn read(call: &ThreadState, state: &FileState, piece: &Piece) {
+    if state.turn.get() == NO_TURN
+        && is_socket(state.class.get())
+        && begins_response(call.call, call.buffer)
+    {
+        state.bits.set(state.bits.get() | CLIENT);
+    }
     if state.bits.get() & CLIENT != 0 {
         state.reader.set(piece.pid_tgid.get() as u32);
     }
+}
+
+/// Whether what was read into `buffer`, which is a vector if `call` takes one, begins a response of HTTP/1.
+#[inline(always)]
+fn begins_response(call: u8, buffer: u64) -> bool {
+    let first = match call {
+        call::RECVMSG => None,
+        call::READV => mem::user(buffer),
+        _ => Some(buffer),
+    };
+    first.and_then(mem::user::<[u8; 7]>) == Some(*b"HTTP/1.")
 }
 
 /// Where executions dial for each other, as goroutines do, or where the one that moves the bytes is

@@ -22,6 +22,10 @@ pub const HIGH: usize = 12;
 pub const CODE_LOW: usize = 13;
 /// Word: where it ends.
 pub const CODE_HIGH: usize = 14;
+/// Word: offset in a `Thread` of what it was started to run (`Thread.target`, until Java 18); 0 if that is not known.
+pub const TARGET: usize = 15;
+/// Word: how that is written: 0 in full, else in 32 bits that are to be shifted to the left by one less than this.
+pub const NARROW: usize = 16;
 
 /// What the words of an element of the `COMPILED` map mean: what a frame of a compiled version of
 /// `ThreadPoolExecutor.runWorker` keeps where, while the call returns to the address that is, after the process's id, the key.

@@ -541,6 +541,8 @@ pub struct Heap {
     /// The virtual thread that runs on the thread, as in [`Data::execution`]; 0 if it runs itself, or the process's virtual
     /// threads are not told apart, and [`UNKNOWN_EXECUTION`] if that is not known.
     pub execution: u64,
+    /// Address of what the thread was started to run, if it is no pool's thread that keeps tasks; 0 if that is not known.
+    pub target: u64,
 }
 
 /// [`Heap::execution`] of threads that may run something else than themselves.
@@ -587,7 +589,7 @@ const _: () = {
     assert!(size_of::<Woke>() == 64);
     assert!(size_of::<Nudge>() == 56);
     assert!(size_of::<Item>() == 64);
-    assert!(size_of::<Heap>() == 80);
+    assert!(size_of::<Heap>() == 88);
     assert!(size_of::<Started>() == 72);
     assert!(size_of::<Passed>() == 72);
 };

@@ -334,7 +334,6 @@ proptest! {
         let world = story(&works);
         let whole = world.told();
         let accused = accusations(&whole);
-        let given = given(&whole);
         let mut bounds: Vec<usize> = bounds.iter().map(|at| at.index(world.inputs.len())).collect();
         bounds.sort_unstable();
         let pauses: Vec<_> = bounds.chunks(2).map(|two| two[0]..*two.last().unwrap()).collect();
@@ -342,12 +341,15 @@ proptest! {
         for (what, accusation) in accusations(&told) {
             prop_assert_eq!(Some(&accusation), accused.get(&what), "{}: {:#?}", what, told.json());
         }
-        for (what, request) in self::given(&told) {
-            // What carries the id of another request is given to that, where nothing else is known.
-            if accused.get(&what).is_some_and(|verdict| verdict == "crossed") {
-                continue;
-            }
-            prop_assert_eq!(Some(&request), given.get(&what), "{}: {:#?}", what, told.json());
+        let given_then = given(&whole);
+        for (what, request) in given(&told) {
+            let number = what.trim_start_matches(|c: char| !c.is_ascii_digit());
+            // A call that carries the id of another request is given to that, where nothing else is known.
+            let leaks = works[number.parse::<usize>().unwrap() - 1].call == 3;
+            let leaks = leaks && what.starts_with("/out/");
+            // Ids that are seen to leak decide alone no longer: what is given now may have been given to none.
+            let right = request == format!("/in/{number}") || given_then.get(&what) == Some(&request);
+            prop_assert!(leaks || right, "{what} to {request}: {:#?}", told.json());
         }
         let lost = |judged: &Judged| matches!(judged, Judged::Loss(_));
         prop_assert!(!told.0.iter().any(lost), "{:#?}", told.json());

@@ -17,17 +17,22 @@ const SHOP: u32 = 10;
 const SERVER: u32 = 20;
 /// The first of the pool's threads.
 const WORKER: u32 = 40;
+/// The first of those that run one thing in their lives.
+const STARTED: u32 = 100;
+/// The thread of a client that reads responses.
+const SELECTOR: u32 = 60;
 const LANES: u16 = 3;
 const CLASS: u32 = 5;
 /// The length of a thread's buffer.
 const BUFFER: u64 = 0x1_0000;
 
-/// A thread's buffer, and the task that it runs.
+/// A thread's buffer, and the task that it runs, or what it was started to run.
 #[derive(Clone, Copy, Default)]
 struct Thread {
     start: u64,
     top: u64,
     task: u64,
+    target: u64,
 }
 
 /// A service whose threads have their calls made by a pool.
@@ -38,6 +43,10 @@ struct Jvm {
     collections: u32,
     served: Vec<Socket>,
     called: Vec<Socket>,
+    /// What threads that were started write to and call on, and how many there were.
+    stdout: Socket,
+    pooled: Socket,
+    started: u32,
     /// The request that each lane serves; 0 for none.
     open: [u64; LANES as usize],
     requests: u64,
@@ -51,8 +60,13 @@ impl Jvm {
         let served = served.collect();
         let called = (0..LANES).map(|i| w.tcp(SHOP, 6000 + i, 90, false));
         let called = called.collect();
+        let stdout = w.stdout(SHOP);
+        let pooled = w.tcp(SHOP, 6100, 90, false);
         Self {
             w,
+            stdout,
+            pooled,
+            started: 0,
             threads: BTreeMap::new(),
             buffers: 0,
             collections: 1,
@@ -101,7 +115,12 @@ impl Jvm {
     /// What is told before the next record of a thread.
     fn heap(&mut self, tid: u32) {
         self.makes(tid);
-        let Thread { start, top, task } = self.threads[&tid];
+        let Thread {
+            start,
+            top,
+            task,
+            target,
+        } = self.threads[&tid];
         let heap = Heap {
             task,
             start,
@@ -109,6 +128,7 @@ impl Jvm {
             end: start + BUFFER,
             collections: self.collections,
             class: if task == 0 { 0 } else { CLASS },
+            target,
             ..Heap::default()
         };
         self.w.heap(SHOP, tid, heap);
@@ -177,6 +197,26 @@ impl Jvm {
     fn calls(&mut self, worker: usize, lane: usize) {
         self.asks(worker, lane);
         self.is_answered(worker);
+    }
+
+    /// The thread `by` starts one that runs `target`.
+    fn starts(&mut self, by: u32, target: u64) -> u32 {
+        self.started += 1;
+        let child = STARTED + self.started;
+        self.heap(by);
+        self.w.spawn(SHOP, by, child);
+        self.thread(child).target = target;
+        child
+    }
+
+    fn logs(&mut self, tid: u32, line: &str) {
+        self.heap(tid);
+        self.w.write(tid, self.stdout, format!("{line}\n"));
+    }
+
+    fn ends(&mut self, tid: u32) {
+        self.w.exit(SHOP, tid);
+        self.threads.remove(&tid);
     }
 
     fn told(mut self) -> Told {
@@ -270,6 +310,123 @@ fn what_a_task_logs_that_is_seen_to_go_on_later_is_nobody_s() {
     assert_eq!(told.line("for the other").request, None);
 }
 
+/// The request to which a line is given.
+fn logger(told: &Told, line: &str) -> Option<String> {
+    let given = told.line(line).request?;
+    let served = told.exchanges(Role::Server);
+    let owner = served.iter().find(|s| s.id == given);
+    owner.map(|owner| owner.target.to_string())
+}
+
+#[test]
+fn what_a_thread_was_started_to_run_is_of_whoever_made_it() {
+    let mut jvm = Jvm::new();
+    jvm.reads(0);
+    jvm.reads(1);
+    let (of_a, of_b) = (jvm.makes(server(0)), jvm.makes(server(1)));
+    // A worker completes both futures.
+    jvm.heap(pooled(0));
+    let (b, a) = (jvm.starts(pooled(0), of_b), jvm.starts(pooled(0), of_a));
+    for (tid, line) in [(a, "for a"), (b, "for b")] {
+        jvm.logs(tid, line);
+        jvm.ends(tid);
+    }
+    jvm.answers(1);
+    jvm.answers(0);
+    let told = jvm.told();
+    assert_eq!(logger(&told, "for a"), Some("/in/1".to_owned()));
+    assert_eq!(logger(&told, "for b"), Some("/in/2".to_owned()));
+}
+
+#[test]
+fn one_that_goes_on_after_the_request_serves_the_process() {
+    let mut jvm = Jvm::new();
+    jvm.reads(0);
+    let target = jvm.makes(server(0));
+    let tid = jvm.starts(pooled(0), target);
+    jvm.logs(tid, "early");
+    jvm.answers(0);
+    jvm.heap(tid);
+    jvm.w.write(tid, jvm.pooled, request("/late", ""));
+    jvm.w.read(tid, jvm.pooled, response());
+    jvm.ends(tid);
+    let told = jvm.told();
+    assert_eq!(logger(&told, "early"), None);
+    assert_eq!(owner(&told, "/late"), None);
+}
+
+#[test]
+fn what_several_threads_were_started_to_run_is_of_nobody() {
+    let mut jvm = Jvm::new();
+    jvm.reads(0);
+    // Made lazily for a timer, which has it run again and again.
+    let target = jvm.makes(server(0));
+    for line in ["once", "again"] {
+        let tid = jvm.starts(pooled(0), target);
+        jvm.logs(tid, line);
+        jvm.ends(tid);
+    }
+    jvm.answers(0);
+    let told = jvm.told();
+    assert_eq!(logger(&told, "once"), None);
+    assert_eq!(logger(&told, "again"), None);
+}
+
+#[test]
+fn who_starts_a_thread_for_another_one_does_not_get_what_that_does() {
+    let mut jvm = Jvm::new();
+    jvm.reads(0);
+    jvm.reads(1);
+    // The second request completes the future that the first one waits for.
+    let target = jvm.makes(server(0));
+    let tid = jvm.starts(server(1), target);
+    jvm.logs(tid, "for the first");
+    jvm.ends(tid);
+    jvm.answers(1);
+    jvm.answers(0);
+    let told = jvm.told();
+    assert_eq!(logger(&told, "for the first"), None);
+    let reason = told.line("for the first").attribution.reason.clone();
+    assert!(
+        matches!(reason, Some(Reason::Conflict { .. })),
+        "{reason:?}"
+    );
+}
+
+#[test]
+fn what_a_collection_has_moved_before_it_runs_is_of_nobody() {
+    let mut jvm = Jvm::new();
+    jvm.reads(0);
+    let mut target = [jvm.makes(server(0))];
+    jvm.collects(&mut target);
+    let tid = jvm.starts(pooled(0), target[0]);
+    jvm.logs(tid, "moved");
+    jvm.ends(tid);
+    jvm.answers(0);
+    assert_eq!(logger(&jvm.told(), "moved"), None);
+}
+
+#[test]
+fn who_takes_a_connection_for_a_task_may_write_the_call_in_another_one() {
+    let mut jvm = Jvm::proven();
+    let a = jvm.requests + 1;
+    jvm.reads(0);
+    let task = jvm.makes(server(0));
+    jvm.runs(1, task);
+    jvm.heap(pooled(1));
+    jvm.w
+        .touch(pooled(1), jvm.called[1], observer_abi::take::PROBE);
+    // The client's own, made by its selector.
+    let own = jvm.makes(SELECTOR);
+    jvm.heap(SELECTOR);
+    jvm.runs(1, own);
+    jvm.calls(1, 0);
+    jvm.rests(1);
+    jvm.answers(0);
+    let told = jvm.told();
+    assert_eq!(owner(&told, &format!("/for/{a}")), Some(format!("/in/{a}")));
+}
+
 /// What happens next.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -279,6 +436,8 @@ enum Step {
     Submit(usize),
     /// A worker that has none takes the oldest, or goes on with its own.
     Work(usize),
+    /// The oldest thing that is to run in a thread of its own does, started by this worker, or by the thread that made it.
+    Start(usize, bool),
     Collect,
 }
 
@@ -288,6 +447,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => lane().prop_map(Step::Turn),
         6 => lane().prop_map(Step::Submit),
         12 => lane().prop_map(Step::Work),
+        4 => (lane(), any::<bool>()).prop_map(|(by, own)| Step::Start(by, own)),
         1 => Just(Step::Collect),
     ]
 }
@@ -329,6 +489,17 @@ fn play(steps: &[Step]) -> Jvm {
                 }
                 None => {}
             },
+            Step::Start(by, own) if !queue.is_empty() => {
+                let (target, lane) = queue.remove(0);
+                let by = if own { server(lane) } else { pooled(by) };
+                let tid = jvm.starts(by, target);
+                let call = request(&format!("/for/{}", jvm.open[lane]), "");
+                jvm.heap(tid);
+                jvm.w.write(tid, jvm.pooled, call);
+                jvm.w.read(tid, jvm.pooled, response());
+                jvm.ends(tid);
+            }
+            Step::Start(..) => {}
             Step::Collect => {
                 let mut tasks: Vec<u64> = queue.iter().map(|(task, _)| *task).collect();
                 jvm.collects(&mut tasks);

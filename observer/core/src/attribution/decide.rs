@@ -25,6 +25,8 @@ pub struct Decision {
     pub ids_doubt: Option<Reason>,
     /// What each strong kind of evidence said, beside what the trace-id said.
     pub(super) compared: Compared,
+    /// Whether the trace-id and evidence that needs no id named the same request.
+    pub(super) ids_agree: Option<bool>,
     /// The decision in the output's words.
     pub attribution: Attribution,
     /// The likeliest request, where no evidence names one and it is asked for. Nothing is decided by it.
@@ -84,6 +86,7 @@ impl Attributor {
         let owned = self.owned(subject, now);
         let strong = self.strong(process, subject, owned, now);
         let compared = compared(process, subject, &strong, &same_trace);
+        let ids_agree = self.ids_agree(process, subject, &strong, &same_trace);
         let (attribution, request) = self.weigh(process, subject, strong, &same_trace);
         let owner = request.zip(attribution.tier).map(|(request, tier)| Owner {
             request,
@@ -103,6 +106,7 @@ impl Attributor {
             ids_certain,
             ids_doubt,
             compared,
+            ids_agree,
             attribution,
             inferred: None,
         }
@@ -129,21 +133,19 @@ impl Attributor {
             };
             if let Ok(link) = &says
                 && let Some(believed) = wakes
+                && (believed || process.trust.lost(kind).is_none())
             {
-                match believed {
-                    false if process.trust.lost(kind).is_some() => {}
-                    false => {
-                        reason = reason.or(Some(Reason::UnprovenWakes));
-                        continue;
-                    }
-                    // Alone it does not outweigh an id.
-                    true if !same_trace.is_empty() && !same_trace.contains(&link.request) => {
-                        let candidates = names(&[same_trace[0], link.request]);
-                        let why = Reason::Conflict { candidates };
-                        doubted = doubted.or(Some((link.request, why)));
-                        continue;
-                    }
-                    true => {}
+                let contradicts = !same_trace.is_empty() && !same_trace.contains(&link.request);
+                // Alone it does not outweigh an id, nor the id it.
+                if contradicts && (believed || self.needs_no_ids(process, subject, kind)) {
+                    let candidates = names(&[same_trace[0], link.request]);
+                    let why = Reason::Conflict { candidates };
+                    doubted = doubted.or(Some((link.request, why)));
+                    continue;
+                }
+                if !believed {
+                    reason = reason.or(Some(Reason::UnprovenWakes));
+                    continue;
                 }
             }
             match (says, process.trust.lost(kind)) {
@@ -170,11 +172,16 @@ impl Attributor {
         {
             return (conflict([first, other]), None);
         }
-        match (by_trace(process, subject, same_trace, request), request) {
+        let named = by_trace(process, subject, same_trace, request);
+        let by_ids = strong.iter().flatten().all(|link| link.evidence.is_an_id());
+        match (named, request) {
             // Which of both is wrong, the rule or the id that leaked, is not known.
             (Some(named), None)
                 if let Some((_, why)) = doubted.take_if(|(other, _)| *other != named.request) =>
             {
+                (Attribution::none(why), None)
+            }
+            (Some(_), _) | (_, Some(_)) if by_ids && let Some(why) = process.ids.doubt(subject) => {
                 (Attribution::none(why), None)
             }
             (None, None) if same_trace.is_empty() => {
@@ -262,6 +269,7 @@ fn undecided(reason: Reason) -> Decision {
         ids_certain: false,
         ids_doubt: None,
         compared: Compared::default(),
+        ids_agree: None,
         attribution: Attribution::none(reason),
         inferred: None,
     }

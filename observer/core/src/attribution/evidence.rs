@@ -211,7 +211,7 @@ impl Attributor {
     fn confirmed(&self, process: &Process, request: Seq) -> Result<Tid, Option<Reason>> {
         let served = process.served(request).ok_or(None)?;
         match served.claim {
-            Claim::Confirmed(tid) => match process.workers.conduct(served) {
+            Claim::Confirmed(tid) => match process.conduct(served) {
                 // What was lost might have shown that its process does not always do so.
                 Conduct::Good => match self.lost_lately(served).filter(|_| served.tentative) {
                     Some(unseen) => Err(Some(unseen.into())),

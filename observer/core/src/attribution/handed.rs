@@ -40,7 +40,10 @@ impl Attributor {
         now: KernelNanos,
     ) -> Result<Link, Option<Reason>> {
         match hold {
-            Hold::Born(birth) => self.by_birth(process, subject, *birth, now),
+            Hold::Born(birth) => either(
+                self.by_birth(process, subject, *birth, now),
+                self.by_target(process, subject, *birth, now),
+            ),
             Hold::Item(item) => self.by_item(process, subject, *item, now),
             Hold::Running(doer) => {
                 let owned = self.owner_of(subject.tgid, doer, now);
@@ -146,7 +149,9 @@ impl Attributor {
                     let outlived = !birth.was_quiet_after(until);
                     match birth.origin() {
                         Some(Origin::Parent { hold, .. }) => {
-                            outlived || self.is_shown(tgid, &hold, now)
+                            let target = self.target_hold(id);
+                            let mut holds = target.into_iter().chain([&hold]);
+                            outlived || holds.all(|hold| self.is_shown(tgid, hold, now))
                         }
                         Some(Origin::Answered(_)) => true,
                         None => outlived || birth.ended.is_some() || now.since(until) > GRACE,
@@ -158,7 +163,7 @@ impl Attributor {
             // It may still answer a request that had come in before its birth.
             Root::Unanswered | Root::None if !process.serves_since(birth.born) => true,
             Root::Unanswered | Root::Unsettled => false,
-            Root::None => birth.ended.is_some(),
+            Root::None => birth.ended.is_some() && !self.is_target_open(id, birth.born, now),
         }
     }
 
@@ -189,31 +194,27 @@ impl Attributor {
 
     /// What a thread may have been started for.
     pub(super) fn root(&self, tgid: Tgid, id: BirthId, now: KernelNanos) -> Root {
-        let Some(mut birth) = self.births.get(id) else {
-            return Root::None;
-        };
-        loop {
+        let mut id = id;
+        while let Some(birth) = self.births.get(id) {
             if let Answered::One(request) = birth.answered {
                 return Root::Request(request);
             }
-            let mut hold = &birth.hold;
+            // Whoever wanted it done says more than who began it.
+            let mut hold = self.target_hold(id).unwrap_or(&birth.hold);
             while let Hold::Item(item) = hold {
                 match self.items.get(*item) {
                     Some(item) => hold = &item.hold,
                     None => return Root::None,
                 }
             }
-            let parent = match hold {
+            match hold {
                 Hold::Serving(request) => return Root::Request(*request),
                 Hold::Running(doer) => return self.root_of(tgid, doer, now),
-                Hold::Born(parent) => self.births.get(*parent),
-                _ => None,
-            };
-            match parent {
-                Some(parent) => birth = parent,
-                None => return Root::None,
+                Hold::Born(parent) => id = *parent,
+                _ => return Root::None,
             }
         }
+        Root::None
     }
 
     /// What a thread was doing, unless that was handed on too often to be followed.

@@ -53,6 +53,7 @@ impl Attributor {
         }
         let doer = self.doer(tgid, &work);
         let by = Taker::of(doer, tid);
+        let mut did_at = time;
         let taken = match &work {
             Work::Call(call) => {
                 if let Some((reader, since)) = self.clients.unseen(call.begun.file) {
@@ -60,9 +61,17 @@ impl Attributor {
                 }
                 let taken = self.clients.call(call.begun.file, by, tid);
                 self.given_call((tgid, seq), &hold, taken.as_ref(), time);
+                // A worker may take it for one task, and write it for the client's own.
+                let own = taken.as_ref().filter(|t| t.by == Taker::Thread(tid));
+                let own = own.filter(|t| self.made.is_at_task(tid, t.time));
+                did_at = own.map_or(time, |t| t.time);
                 taken
             }
-            Work::Line(_) | Work::Message(_) => None,
+            Work::Line(line) => {
+                did_at = line.line.moved.since;
+                None
+            }
+            Work::Message(_) => None,
         };
         // Who writes the call itself makes it, whoever has the connection from before.
         let virtually = doer.is_some_and(|doer| doer.is_virtual());
@@ -83,14 +92,12 @@ impl Attributor {
             doer,
             sign,
             guess,
+            by_ids: false,
             work,
         };
         self.pooled(&subject);
-        let (done_by, done_at) = match (&subject.taken, &subject.work) {
-            (Some(taken), _) => (taken.tid, taken.time),
-            (None, Work::Line(line)) => (tid, line.line.moved.since),
-            (None, _) => (tid, time),
-        };
+        let taken = subject.taken.as_deref();
+        let (done_by, done_at) = taken.map_or((tid, did_at), |taken| (taken.tid, taken.time));
         self.made.did(seq, done_by, done_at);
         // The engine numbers in the order of taking in, so that this is nearly always the end.
         let at = match self.waiting.last() {

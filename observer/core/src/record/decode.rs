@@ -251,11 +251,11 @@ fn execution(code: u8, id: u64, origin: u64) -> Result<Option<Execution>, Decode
 
 fn heap(body: &[u8]) -> Result<Event<'_>, DecodeError> {
     let f = Fields::<HEAP>::of(body)?;
-    // Earlier probes did not tell what runs on the thread.
-    let runs = body
-        .get(offset!(abi::Heap, execution)..)
-        .and_then(|rest| rest.first_chunk())
-        .map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+    // Earlier probes did not tell what runs on the thread, nor what it was started to run.
+    let later = |at: usize| {
+        let bytes = body.get(at..).and_then(|rest| rest.first_chunk());
+        bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+    };
     Ok(Event::Heap(Heap {
         task: f.u64(offset!(abi::Heap, task)),
         class: f.u32(offset!(abi::Heap, class)),
@@ -263,11 +263,12 @@ fn heap(body: &[u8]) -> Result<Event<'_>, DecodeError> {
         top: f.u64(offset!(abi::Heap, top)),
         end: f.u64(offset!(abi::Heap, end)),
         collections: f.u32(offset!(abi::Heap, collections)),
-        runs: match runs {
+        runs: match later(offset!(abi::Heap, execution)) {
             0 => Runs::Itself,
             abi::UNKNOWN_EXECUTION => Runs::Unknown,
             id => Runs::Virtual(id),
         },
+        target: later(offset!(abi::Heap, target)),
     }))
 }
 

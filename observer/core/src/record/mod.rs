@@ -253,6 +253,8 @@ pub struct Heap {
     pub collections: u32,
     /// What runs on the thread.
     pub runs: Runs,
+    /// Address of what the thread was started to run; 0 if it keeps tasks, or that is not known.
+    pub target: u64,
 }
 
 /// What runs on a thread of Java (`observer_abi::Heap::execution`).

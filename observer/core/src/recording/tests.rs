@@ -54,6 +54,7 @@ impl Owned {
                 executions: None,
                 ring: false,
                 events: false,
+                workers: std::collections::BTreeSet::new(),
             }),
             Self::File(file, path) => Input::File(FileFacts {
                 stream: None,

@@ -15,7 +15,7 @@ mod told;
 use observer_abi as abi;
 use observer_core::engine::Input;
 use observer_core::facts::{ExecutionKind, Executions, FileFacts, ProcessFacts, Runtime};
-use observer_core::ids::{FileId, KernelNanos, Tgid};
+use observer_core::ids::{FileId, KernelNanos, Tgid, Tid};
 use observer_core::judged::{Exchange, Role};
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
@@ -137,6 +137,7 @@ impl World {
             executions: None,
             ring: false,
             events: false,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 
@@ -154,6 +155,7 @@ impl World {
             }),
             ring: false,
             events: false,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 
@@ -167,11 +169,17 @@ impl World {
             executions: None,
             ring: true,
             events: false,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 
     /// What a process runs on.
     pub fn runs_on(&mut self, tgid: u32, runtime: Runtime) {
+        self.has_workers(tgid, runtime, &[]);
+    }
+
+    /// What a process runs on, and which of its threads are workers by their names.
+    pub fn has_workers(&mut self, tgid: u32, runtime: Runtime, workers: &[u32]) {
         self.inputs.push(Fed::Process(ProcessFacts {
             tgid: Tgid(tgid),
             service: "shop".to_owned(),
@@ -180,6 +188,7 @@ impl World {
             executions: None,
             ring: false,
             events: false,
+            workers: workers.iter().copied().map(Tid).collect(),
         }));
     }
 
@@ -193,6 +202,7 @@ impl World {
             executions: None,
             ring: false,
             events: true,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 
@@ -210,6 +220,7 @@ impl World {
             }),
             ring: false,
             events: false,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 

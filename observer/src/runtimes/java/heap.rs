@@ -5,7 +5,7 @@ use observer_abi::{control::Layout, heap as word, java, runtime};
 
 use super::super::memory::Memory;
 use super::structs::Structs;
-use super::{Unavailable, all, because, described, unlike};
+use super::{Unavailable, all, because, described, fields, unlike};
 use crate::facts::Process;
 
 /// How the names of threads begin that collect while the program runs on and moves objects, outside of what is counted as a
@@ -34,7 +34,7 @@ fn is_concurrent(name: &str) -> bool {
 }
 
 fn read(structs: &Structs<'_>, memory: &Memory) -> Option<Layout> {
-    let fields = structs.fields([
+    let described = structs.fields([
         ("ThreadsSMRSupport", "_java_thread_list"),
         ("Universe", "_collectedHeap"),
         ("ThreadsList", "_length"),
@@ -64,8 +64,8 @@ fn read(structs: &Structs<'_>, memory: &Memory) -> Option<Layout> {
         let field = field.filter(|field| field.is_static);
         field.and_then(|field| memory.word(field.at)).unwrap_or(0)
     });
-    let fields = all(fields)?;
-    let (places, offsets) = fields.split_at(2);
+    let described = all(described)?;
+    let (places, offsets) = described.split_at(2);
     if places.iter().any(|f| !f.is_static) || offsets.iter().any(|f| f.is_static) {
         return None;
     }
@@ -111,6 +111,11 @@ fn read(structs: &Structs<'_>, memory: &Memory) -> Option<Layout> {
     layout.words[word::LOW] = low;
     layout.words[word::HIGH] = low.checked_add(size)?;
     [layout.words[word::CODE_LOW], layout.words[word::CODE_HIGH]] = code;
+    // Without that, threads that run one thing in their lives are followed by who started them.
+    if let Some(target) = fields::target(structs, memory) {
+        layout.words[word::TARGET] = target.at;
+        layout.words[word::NARROW] = target.narrow;
+    }
     Some(layout)
 }
 

@@ -6,6 +6,8 @@
 //!
 //! Before Java 24 what runs on a thread is known to the machine only as an object, which collectors move.
 
+mod classes;
+mod fields;
 mod heap;
 mod pools;
 mod scopes;

@@ -6,19 +6,17 @@
 
 use super::super::Unavailable;
 use super::super::memory::Memory;
+use super::classes::Classes;
 use super::versions::Machine;
 use super::{described, number, short, unlike};
 use crate::facts::Process;
 use crate::kernel::Calls;
 
-/// Loaders, and classes of one loader, that are looked at.
-const MAX_LOADERS: usize = 65_536;
-const MAX_CLASSES: usize = 65_536;
 /// Methods of a class that are looked at.
 const MAX_METHODS: u32 = 1_024;
 
 /// The class.
-const CLASS: &[u8; 39] = b"java/util/concurrent/ThreadPoolExecutor";
+const CLASS: &str = "java/util/concurrent/ThreadPoolExecutor";
 
 /// The method, in the memory of a process.
 #[derive(Debug)]
@@ -49,11 +47,13 @@ impl Pools {
         let memory = Memory::of(process)
             .map_err(|error| Unavailable(format!("its memory can't be read: {error}")))?;
         described(process, |structs, memory| {
-            let (machine, classes) = Machine::of(structs).ok_or_else(unlike)?;
-            let (class, method) = classes.find(memory).ok_or_else(unlike)?;
+            let (machine, methods) = Machine::of(structs).ok_or_else(unlike)?;
+            let classes = Classes::of(structs).ok_or_else(unlike)?;
+            let class = classes.find(memory, CLASS).ok_or_else(unlike)?;
+            let method = methods.method(memory, class).ok_or_else(unlike)?;
             let signs = [
-                method.at.wrapping_add(classes.code),
-                class.wrapping_add(classes.versions),
+                method.at.wrapping_add(methods.code),
+                class.wrapping_add(methods.versions),
             ];
             Ok((machine, method, signs))
         })
@@ -86,16 +86,8 @@ impl Pools {
     }
 }
 
-/// Offsets by which a class and a method are found, and the address of the list of loaders.
-pub(super) struct Classes {
-    pub(super) loaders: u64,
-    pub(super) next_loader: u64,
-    pub(super) loader: u64,
-    pub(super) classes: u64,
-    pub(super) next_class: u64,
-    pub(super) name: u64,
-    pub(super) length: u64,
-    pub(super) body: u64,
+/// Offsets by which a class's methods are found.
+pub(super) struct Methods {
     pub(super) methods: u64,
     /// Of an array of methods.
     pub(super) data: u64,
@@ -105,43 +97,8 @@ pub(super) struct Classes {
     pub(super) versions: u64,
 }
 
-impl Classes {
-    /// The class and its method.
-    fn find(&self, memory: &Memory) -> Option<(u64, Method)> {
-        let mut loader = memory.word(self.loaders)?;
-        for _ in 0..MAX_LOADERS {
-            if loader == 0 {
-                break;
-            }
-            // The machine's own loader is no object.
-            if memory.word(loader.checked_add(self.loader)?)? == 0
-                && let Some(class) = self.class(memory, loader)
-            {
-                return Some((class, self.method(memory, class)?));
-            }
-            loader = memory.word(loader.checked_add(self.next_loader)?)?;
-        }
-        None
-    }
-
-    fn class(&self, memory: &Memory, loader: u64) -> Option<u64> {
-        let mut class = memory.word(loader.checked_add(self.classes)?)?;
-        for _ in 0..MAX_CLASSES {
-            if class == 0 {
-                break;
-            }
-            let name = memory.word(class.checked_add(self.name)?)?;
-            let length = short(memory, name.checked_add(self.length)?)?;
-            if usize::from(length) == CLASS.len()
-                && memory.bytes(name.checked_add(self.body)?)? == *CLASS
-            {
-                return Some(class);
-            }
-            class = memory.word(class.checked_add(self.next_class)?)?;
-        }
-        None
-    }
-
+impl Methods {
+    /// The method of the class.
     fn method(&self, memory: &Memory, class: u64) -> Option<Method> {
         let methods = memory.word(class.checked_add(self.methods)?)?;
         // The length is the array's first field.

@@ -33,6 +33,16 @@ pub(super) struct Structs<'a> {
     is_static: u64,
     offset: u64,
     address: u64,
+    types: Option<Types>,
+}
+
+/// The exported table of types.
+#[derive(Clone, Copy, Debug)]
+struct Types {
+    table: u64,
+    stride: u64,
+    name: u64,
+    size: u64,
 }
 
 impl<'a> Structs<'a> {
@@ -54,10 +64,26 @@ impl<'a> Structs<'a> {
             "gHotSpotVMStructEntryIsStaticOffset",
             "gHotSpotVMStructEntryOffsetOffset",
             "gHotSpotVMStructEntryAddressOffset",
+            "gHotSpotVMTypes",
+            "gHotSpotVMTypeEntryArrayStride",
+            "gHotSpotVMTypeEntryTypeNameOffset",
+            "gHotSpotVMTypeEntrySizeOffset",
         ];
         let (_, found) = Image::read(process, library, names)
             .map_err(|error| Unavailable(format!("{}: {error}", library.path)))?;
         let values = found.map(|address| memory.word(address?));
+        let [fields @ .., types, type_stride, named, size] = values;
+        let types = match [types, type_stride, named, size] {
+            [Some(table), Some(stride), Some(name), Some(size)] if table != 0 && stride != 0 => {
+                Some(Types {
+                    table,
+                    stride,
+                    name,
+                    size,
+                })
+            }
+            _ => None,
+        };
         let [
             Some(table),
             Some(stride),
@@ -66,7 +92,7 @@ impl<'a> Structs<'a> {
             Some(is_static),
             Some(offset),
             Some(address),
-        ] = values
+        ] = fields
         else {
             return Err(Unavailable(format!(
                 "{} does not describe its structures: it is no HotSpot",
@@ -88,7 +114,21 @@ impl<'a> Structs<'a> {
             is_static,
             offset,
             address,
+            types,
         })
+    }
+
+    /// How many bytes a structure takes.
+    pub(super) fn size_of(&self, wanted: &str) -> Option<u64> {
+        let types = self.types?;
+        for index in 0..MAX_ENTRIES {
+            let entry = types.table.wrapping_add(index.wrapping_mul(types.stride));
+            let name = self.word(entry, types.name).filter(|name| *name != 0)?;
+            if is_name(&self.text(name), wanted) {
+                return self.word(entry, types.size);
+            }
+        }
+        None
     }
 
     /// The fields with these types and names, `None` for those that it lacks.

@@ -4,7 +4,7 @@
 use observer_abi::heap::frame;
 
 use super::super::memory::Memory;
-use super::pools::{Classes, Method};
+use super::pools::{Method, Methods};
 use super::structs::Structs;
 use super::{all, number, scopes};
 use crate::kernel::Calls;
@@ -63,18 +63,10 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Offsets as the machine describes them, with those by which the class is found.
-    pub(super) fn of(structs: &Structs<'_>) -> Option<(Self, Classes)> {
+    /// Offsets as the machine describes them, with those by which the method is found.
+    pub(super) fn of(structs: &Structs<'_>) -> Option<(Self, Methods)> {
         let fields = structs.fields([
-            ("ClassLoaderDataGraph", "_head"),
             ("CodeCache", "_heaps"),
-            ("ClassLoaderData", "_next"),
-            ("ClassLoaderData", "_class_loader"),
-            ("ClassLoaderData", "_klasses"),
-            ("Klass", "_next_link"),
-            ("Klass", "_name"),
-            ("Symbol", "_length"),
-            ("Symbol", "_body"),
             ("InstanceKlass", "_methods"),
             ("InstanceKlass", "_osr_nmethods_head"),
             ("Array<Method*>", "_data"),
@@ -95,23 +87,12 @@ impl Machine {
             ("nmethod", "_scopes_pcs_offset"),
         ]);
         let fields = all(fields)?;
-        let (places, offsets) = fields.split_at(2);
-        if places.iter().any(|f| !f.is_static) || offsets.iter().any(|f| f.is_static) {
-            return None;
-        }
+        let [heaps, offsets @ ..] = fields;
         // Additions of what is found there to addresses do not overflow then.
-        if offsets.iter().any(|f| f.at >= 1 << 16) {
+        if !heaps.is_static || offsets.iter().any(|f| f.is_static || f.at >= 1 << 16) {
             return None;
         }
-        let [loaders, heaps] = [places[0].at, places[1].at];
         let [
-            next_loader,
-            loader,
-            classes,
-            next_class,
-            name,
-            length,
-            body,
             methods,
             versions,
             data,
@@ -130,10 +111,10 @@ impl Machine {
             size,
             frame,
             pcs,
-        ] = <[_; 25]>::try_from(offsets).ok()?.map(|f| f.at);
+        ] = offsets.map(|f| f.at);
         let (method, tables) = Tables::of(structs, pcs)?;
         let machine = Self {
-            heaps,
+            heaps: heaps.at,
             array_length,
             array,
             low: space + low,
@@ -147,15 +128,7 @@ impl Machine {
             frame,
             tables,
         };
-        let classes = Classes {
-            loaders,
-            next_loader,
-            loader,
-            classes,
-            next_class,
-            name,
-            length,
-            body,
+        let methods = Methods {
             methods,
             data,
             constant,
@@ -163,7 +136,7 @@ impl Machine {
             code,
             versions,
         };
-        Some((machine, classes))
+        Some((machine, methods))
     }
 
     /// The versions of a method that threads may be in.

@@ -276,6 +276,8 @@ fn is_open(reason: &Reason) -> bool {
         | Reason::SameIdTwice { .. }
         | Reason::Conflict { .. }
         | Reason::Distrusted { .. }
+        | Reason::IdsDistrusted { .. }
+        | Reason::IdsParted { .. }
         | Reason::ServesUnseen
         | Reason::RecordsLost
         | Reason::Paused

@@ -14,6 +14,7 @@ fn heap(collections: u32, task: u64, buffer: (u64, u64)) -> Heap {
         end: buffer.0 + 0x1000,
         collections,
         runs: Runs::Itself,
+        target: 0,
     }
 }
 

@@ -1,12 +1,13 @@
 //! What the makers of tasks say about what was done for these.
 
 use super::{Origin, Task};
-use crate::attribution::births::GRACE;
+use crate::attribution::births::{self, BirthId, GRACE};
 use crate::attribution::evidence::Link;
+use crate::attribution::ids::Ids;
 use crate::attribution::mounted::Root;
 use crate::attribution::process::Process;
 use crate::attribution::subject::{Hold, Subject};
-use crate::attribution::{Attributor, PROOF_PATIENCE, named};
+use crate::attribution::{Attributor, PROOF_PATIENCE};
 use crate::feedback::Feedback;
 use crate::ids::KernelNanos;
 use crate::judged::{Evidence, Reason};
@@ -20,6 +21,9 @@ impl Attributor {
         let born = birth
             .and_then(|birth| self.births.get(birth))
             .map(|birth| birth.born);
+        if let Some(birth) = birth {
+            self.made.targets.told(birth, record.tgid, heap);
+        }
         let thread = (record.tgid, record.tid);
         self.made.saw(thread, record.time, *heap, hold, born);
         if self.made.counted(record.tgid) && !self.wakes.follows(record.tgid) {
@@ -68,7 +72,7 @@ impl Attributor {
         subject: &Subject,
         now: KernelNanos,
     ) -> bool {
-        let named = !named::same_trace(process, subject).is_empty();
+        let named = Ids::name(process, subject);
         let known = !self.made.is_open(subject.seq) || now.since(subject.time) > PROOF_PATIENCE;
         named || (known && self.is_made_over(process, subject, now))
     }
@@ -99,9 +103,23 @@ impl Attributor {
         subject: &Subject,
         now: KernelNanos,
     ) -> Result<Link, Option<Reason>> {
+        let origin = self.made.origin(subject.seq).ok_or(None)?;
+        let link = self.originating(process, subject, &origin, now)?;
+        self.check(process, subject, link.request, GRACE)?;
+        Ok(link)
+    }
+
+    /// The request for which whoever made a task made it, if it was over within that.
+    fn originating(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        origin: &Origin<'_>,
+        now: KernelNanos,
+    ) -> Result<Link, Option<Reason>> {
         let Origin {
             piece, last, done, ..
-        } = self.made.origin(subject.seq).ok_or(None)?;
+        } = origin;
         let link = self.worked_for(process, subject, &piece.hold, now)?;
         let served = process.served(link.request).ok_or(None)?;
         let until = served.until.ok_or(Some(Reason::StillOpen))?;
@@ -109,13 +127,57 @@ impl Attributor {
         if !made_during || subject.time > until {
             return Err(None);
         }
-        if last > until || subject.lasted_beyond(until) {
+        if *last > until || subject.lasted_beyond(until) {
             return Err(Some(Reason::OutlivedRequest));
         }
         if !done && now.since(until) <= GRACE {
             return Err(Some(Reason::StillOpen));
         }
-        self.check(process, subject, link.request, GRACE)?;
         Ok(link.handed_on(Evidence::Made { by: piece.by }))
+    }
+
+    /// Evidence of the thread that made what the one with this birth was started to run.
+    pub(in crate::attribution) fn by_target(
+        &self,
+        process: &Process,
+        subject: &Subject,
+        id: BirthId,
+        now: KernelNanos,
+    ) -> Result<Link, Option<Reason>> {
+        let birth = self.births.get(id).ok_or(None)?;
+        if !matches!(birth.origin(), Some(births::Origin::Parent { .. })) {
+            return Err(None);
+        }
+        let origin = self.target_of(id).ok_or(None)?;
+        let link = self.originating(process, subject, &origin, now)?;
+        let until = process.served(link.request).and_then(|s| s.until);
+        let ended = until.is_some_and(|u| birth.ended_with(u) && birth.was_quiet_after(u));
+        if !ended || !self.births.is_certain(birth) {
+            return Err(Some(Reason::OutlivedRequest));
+        }
+        Ok(link)
+    }
+
+    /// What may be made for by whoever made what the thread with this birth was started to run.
+    pub(in crate::attribution) fn target_hold(&self, id: BirthId) -> Option<&Hold> {
+        self.target_of(id).map(|origin| &origin.piece.hold)
+    }
+
+    /// Where that was made which the thread with this birth was started to run, if one that serves requests itself made it: threads that
+    /// were started for one are followed by their births.
+    fn target_of(&self, id: BirthId) -> Option<Origin<'_>> {
+        let serves =
+            |origin: &Origin<'_>| matches!(origin.piece.hold, Hold::Serving(_) | Hold::Running(_));
+        self.made.target(id).filter(serves)
+    }
+
+    /// Whether it may still become known who made what the thread with this birth was started to run.
+    pub(in crate::attribution) fn is_target_open(
+        &self,
+        id: BirthId,
+        born: KernelNanos,
+        now: KernelNanos,
+    ) -> bool {
+        self.made.is_target_open(id) && now.since(born) <= PROOF_PATIENCE
     }
 }
