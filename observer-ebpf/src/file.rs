@@ -15,6 +15,7 @@ use observer_abi::{
 use crate::{
     atomic,
     config::offset,
+    epoch,
     maps::{CPUS, FILES, FileState, IGNORED, LEFT_OUT, NO_TURN, REGULAR},
     mem,
 };
@@ -105,7 +106,7 @@ impl OpenFile {
     #[inline(always)]
     pub fn known(&self) -> Option<&'static FileState> {
         let state = state_at(self.address)?;
-        if state.ino != self.ino {
+        if state.ino != self.ino || state.epoch != epoch::now() {
             return None;
         }
         let changeable = !is_socket(state.class.get()) && state.class.get() != class::PIPE;
@@ -192,6 +193,8 @@ impl OpenFile {
             reader: Cell::new(0),
             sampling: Cell::new(0),
             between: Cell::new(0),
+            epoch: epoch::now(),
+            reserved: 0,
         };
         match FILES.insert(self.address, &state, u64::from(how)) {
             Ok(()) => 0,

@@ -47,6 +47,7 @@ mod config;
 mod describe;
 mod emit;
 mod enter;
+mod epoch;
 mod execution;
 mod exit;
 mod file;

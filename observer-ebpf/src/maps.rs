@@ -44,6 +44,10 @@ pub struct FileState {
     pub sampling: Cell<u32>,
     /// A connection: what its lots are drawn from, once it was described.
     pub between: Cell<u64>,
+    /// When it was given its identity ([`epoch`](crate::epoch)): in another one, the address may belong to another description.
+    pub epoch: u32,
+    /// No meaning yet.
+    pub reserved: u32,
 }
 
 // SAFETY: each cell is read and written as a whole by single instructions; positions, where that is
@@ -109,6 +113,8 @@ pub struct ThreadState {
     pub left_out_fd: i32,
     /// Not 0: the connection that the thread served last is left out while [`Control::sampling`] is this.
     pub serves_left_out: u32,
+    /// When this was noted ([`epoch`](crate::epoch)): in another one, it is not known what the thread is doing.
+    pub epoch: u32,
 }
 
 /// [`ThreadState::bits`]: a call whose return is to be looked at is in flight.

@@ -5,6 +5,7 @@ use observer_abi::control::{WATCH_CELLS, watch};
 
 use crate::{
     config::setting,
+    epoch,
     maps::{PENDING, THREADS, ThreadState, WATCH},
 };
 
@@ -37,13 +38,18 @@ impl Thread {
     #[inline(always)]
     pub fn claim(self) -> Option<&'static mut ThreadState> {
         let state = slot(self.tid())?;
-        if state.tid != self.tid() {
-            if state.tid != 0 && state.bits & PENDING != 0 {
+        let epoch = epoch::now();
+        let other = state.tid != self.tid();
+        if other || state.epoch != epoch {
+            if other && state.tid != 0 && state.bits & PENDING != 0 && state.epoch == epoch {
                 return None;
             }
+            if other {
+                state.ring = 0;
+            }
             state.tid = self.tid();
+            state.epoch = epoch;
             state.waited = 0;
-            state.ring = 0;
             state.left_out = 0;
             state.serves_left_out = 0;
         }
@@ -59,7 +65,8 @@ impl Thread {
     #[inline(always)]
     pub fn known(self) -> Option<&'static mut ThreadState> {
         let state = slot(self.tid())?;
-        (state.tid == self.tid() && self.of_generation(state)).then_some(state)
+        let own = state.tid == self.tid() && state.epoch == epoch::now();
+        (own && self.of_generation(state)).then_some(state)
     }
 
     /// Whether its process was not selected anew since `state` was written.

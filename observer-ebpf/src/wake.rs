@@ -14,7 +14,7 @@ use observer_abi::{
 };
 
 use crate::{
-    atomic, kept,
+    atomic, epoch, kept,
     maps::{PENDING, ThreadState, WORDS},
     regs::Regs,
     ring,
@@ -67,6 +67,8 @@ pub struct Word {
     waker: Cell<u64>,
     /// Waits of the thread that had made the call before.
     crossed: Cell<u64>,
+    /// When that was counted ([`epoch`]): waits that began in another one may have ended unseen.
+    epoch: Cell<u64>,
 }
 
 // SAFETY: each cell is read and written as a whole by single instructions; those that count change by
@@ -82,6 +84,7 @@ impl Word {
             woken: Cell::new(0),
             waker: Cell::new(0),
             crossed: Cell::new(0),
+            epoch: Cell::new(0),
         }
     }
 
@@ -90,6 +93,20 @@ impl Word {
         // SAFETY: map elements live as long as the map. One that is given to another futex meanwhile makes
         // the counts disagree, so that nothing is told.
         Some(unsafe { &*word })
+    }
+
+    /// Whether it was looked at in the present epoch.
+    #[inline(always)]
+    fn is_of_now(&self) -> bool {
+        self.epoch.get() == u64::from(epoch::now())
+    }
+
+    /// Nobody is known to wait for it, or to have woken anybody.
+    #[inline(always)]
+    fn begin_epoch(&self) {
+        self.ended.set(self.begun.get());
+        self.waker.set(0);
+        self.epoch.set(u64::from(epoch::now()));
     }
 
     /// Whether wakers wait for it too.
@@ -147,6 +164,9 @@ fn waits(caller: Thread, key: &WordKey, state: &mut ThreadState) {
             word
         }
     };
+    if !word.is_of_now() {
+        word.begin_epoch();
+    }
     if word.waker.get() == u64::from(caller.tid()) {
         add(&word.crossed, 1);
         word.waker.set(0);
@@ -173,7 +193,7 @@ fn wakes(caller: Thread, key: &WordKey, count: i64) -> bool {
     let Some(word) = Word::of(key) else {
         return false;
     };
-    if word.begun.get() == word.ended.get() {
+    if word.begun.get() == word.ended.get() || !word.is_of_now() {
         return false;
     }
     word.waker.set(u64::from(caller.tid()));

@@ -370,6 +370,8 @@ pub struct Control {
     /// with the highest lots ([`lot`](super::lot)); in the high half the window of time, in each of which lots are drawn anew.
     /// A connection is judged by it when its first bytes move, and whenever it has changed when a request begins.
     pub sampling: u32,
+    /// Another one after each time that system calls were not looked at: nothing is known then of descriptions and threads.
+    pub epoch: u32,
 }
 
 /// What one CPU counted, in the `CPUS` map.
@@ -434,7 +436,7 @@ const _: () = {
     assert!(size_of::<Registers>() == 60);
     assert!(size_of::<Offsets>() == 37 * 4);
     assert!(size_of::<Policy>() == 32);
-    assert!(size_of::<Control>() == 8);
+    assert!(size_of::<Control>() == 12);
     assert!(size_of::<Layout>() == 232);
     assert!(size_of::<CpuState>() == 72);
 };

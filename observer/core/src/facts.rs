@@ -1,13 +1,13 @@
 //! What is known about processes and files from outside the records: the observer reads it from
 //! `/proc`, a recording keeps it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{FileId, Tgid};
+use crate::ids::{FileId, Tgid, Tid};
 
 /// What a process runs on, where it was recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -58,6 +58,10 @@ pub struct ProcessFacts {
     /// Whether each of its events is of one connection and is handled before the next one begins, as in nginx.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub events: bool,
+    /// Its threads that are workers by their names: of a server that gives each of them one request at a time, and
+    /// nothing else (Tomcat, Puma).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub workers: BTreeSet<Tid>,
 }
 
 /// Whether the executions of a process can be told apart.

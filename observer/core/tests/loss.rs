@@ -10,6 +10,7 @@ use observer_abi::item::{GIVEN, TAKEN};
 use observer_abi::runtime::{GO, JAVA, NONE, PYTHON};
 use observer_core::judged::{Judged, Role};
 use proptest::prelude::*;
+use world::paused::with_pauses;
 use world::sampled::by_the_probes;
 use world::{Fed, Told, World, request, response, tell, traceparent};
 
@@ -212,6 +213,70 @@ fn accusations(told: &Told) -> BTreeMap<String, String> {
     told.0.iter().filter_map(of).collect()
 }
 
+/// Calls and lines that are given to requests, with these.
+fn given(told: &Told) -> BTreeMap<String, String> {
+    let served = told.exchanges(Role::Server);
+    let request = |id| served.iter().find(|s| Some(s.id) == id);
+    let of = |judged: &Judged| match judged {
+        Judged::Exchange(x) if x.role == Role::Client => Some((x.target.to_string(), x.request?)),
+        Judged::Log(l) => Some((l.line.rsplit(' ').next().unwrap().to_owned(), l.request?)),
+        _ => None,
+    };
+    let given = told.0.iter().filter_map(of);
+    given
+        .filter_map(|(what, id)| Some((what, request(Some(id))?.target.to_string())))
+        .collect()
+}
+
+#[test]
+fn what_goes_on_in_a_pause_is_of_nobody() {
+    let mut w = World::new();
+    let (server, client) = (w.tcp(SHOP, 80, 5000, false), w.tcp(SHOP, 6000, 90, false));
+    let stdout = w.stdout(SHOP);
+    for n in 1..=3 {
+        w.read(20, server, request(&format!("/in/{n}"), &traceparent(n, n)));
+        w.write(20, client, request(&format!("/out/{n}"), ""));
+        w.read(20, client, response());
+        w.write(20, stdout, format!("line-{n}\n"));
+        w.write(20, server, response());
+        w.tick();
+    }
+    let of = |told: &Told| {
+        let calls = told.exchanges(Role::Client);
+        calls
+            .iter()
+            .map(|c| (c.target.to_string(), c.verdict.unwrap().name()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of(&w.told()).len(), 3);
+    // From the middle of the first request to the middle of the second one: of each, a half was seen.
+    let each = w.inputs.len() / 3;
+    let pause = 6..each + 6;
+    let paused = with_pauses(&w.inputs, std::slice::from_ref(&pause), 4);
+    let told = tell(&paused, 0);
+    assert_eq!(
+        of(&told),
+        [
+            ("/out/1".to_owned(), "inconclusive"),
+            ("/out/3".to_owned(), "dropped")
+        ]
+    );
+    let lost = told
+        .exchanges(Role::Server)
+        .iter()
+        .filter(|s| s.unfinished.is_some())
+        .count();
+    assert_eq!(lost, 1, "{:#?}", told.json());
+    let Some(Judged::Summary(summary)) = told.0.last() else {
+        panic!("no summary");
+    };
+    let shares = summary.sampling.unwrap();
+    assert_eq!((shares.watched_least, shares.lowest), (0.25, 1.0));
+    assert!(shares.paused_ns > 0 && summary.losses.is_empty());
+    // The first request stands for itself, the third one for four.
+    assert_eq!(summary.services[0].served_estimated.unwrap().n, 5);
+}
+
 #[test]
 fn a_write_that_is_taken_back_is_no_loss() {
     let mut w = World::new();
@@ -258,6 +323,36 @@ proptest! {
         for (what, accusation) in accusations(&told) {
             prop_assert_eq!(Some(&accusation), whole.get(&what), "{}: {:#?}", what, told.json());
         }
+    }
+
+    #[test]
+    fn pauses_never_accuse(
+        works in proptest::collection::vec(work(), 1..12),
+        bounds in proptest::collection::vec(any::<prop::sample::Index>(), 1..8),
+        every in 1_u32..=8,
+    ) {
+        let world = story(&works);
+        let whole = world.told();
+        let accused = accusations(&whole);
+        let mut bounds: Vec<usize> = bounds.iter().map(|at| at.index(world.inputs.len())).collect();
+        bounds.sort_unstable();
+        let pauses: Vec<_> = bounds.chunks(2).map(|two| two[0]..*two.last().unwrap()).collect();
+        let told = tell(&with_pauses(&world.inputs, &pauses, every), 0);
+        for (what, accusation) in accusations(&told) {
+            prop_assert_eq!(Some(&accusation), accused.get(&what), "{}: {:#?}", what, told.json());
+        }
+        let given_then = given(&whole);
+        for (what, request) in given(&told) {
+            let number = what.trim_start_matches(|c: char| !c.is_ascii_digit());
+            // A call that carries the id of another request is given to that, where nothing else is known.
+            let leaks = works[number.parse::<usize>().unwrap() - 1].call == 3;
+            let leaks = leaks && what.starts_with("/out/");
+            // Ids that are seen to leak decide alone no longer: what is given now may have been given to none.
+            let right = request == format!("/in/{number}") || given_then.get(&what) == Some(&request);
+            prop_assert!(leaks || right, "{what} to {request}: {:#?}", told.json());
+        }
+        let lost = |judged: &Judged| matches!(judged, Judged::Loss(_));
+        prop_assert!(!told.0.iter().any(lost), "{:#?}", told.json());
     }
 
     #[test]

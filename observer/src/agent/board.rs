@@ -51,6 +51,7 @@ pub struct Board {
     heard: AtomicU64,
     /// Share of connections that is observed, in 65 536ths.
     keep: AtomicU32,
+    every: AtomicU32,
     over: [AtomicU64; 3],
     reloads: [AtomicU64; 2],
     /// What tells how the export stands.
@@ -73,6 +74,7 @@ impl Board {
             ready: AtomicBool::new(false),
             heard: AtomicU64::new(0),
             keep: AtomicU32::new(1 << 16),
+            every: AtomicU32::new(1),
             over: Default::default(),
             reloads: Default::default(),
             export: OnceLock::new(),
@@ -153,9 +155,15 @@ impl Board {
         f64::from(self.keep.load(Relaxed)) / 65_536.0
     }
 
-    /// Sets that share, in 65 536ths.
-    pub fn set_keep(&self, keep: u32) {
+    /// Part of the time in which anything is observed.
+    pub fn watched(&self) -> f64 {
+        1.0 / f64::from(self.every.load(Relaxed).max(1))
+    }
+
+    /// Sets that share, in 65 536ths, and that one in `every` parts of the time is observed.
+    pub fn set_keep(&self, keep: u32, every: u32) {
         self.keep.store(keep, Relaxed);
+        self.every.store(every, Relaxed);
     }
 
     /// Names what tells how the export stands; the first one stays.

@@ -284,6 +284,11 @@ fn state(board: &Board, folded: Folded, own: &mut Own) {
         "Share of connections that is observed; below 1, counts are of that share",
         board.keep(),
     );
+    own.value(
+        "observer_agent_watched_ratio",
+        "Part of the time in which system calls are observed; below 1, counts are of that part",
+        board.watched(),
+    );
     let [cpu, memory, ring] = board.over_budget();
     let row = |name: &'static str, key: &str, n: u64| (vec![(name, key.to_owned())], float(n));
     own.totals(
@@ -418,6 +423,7 @@ mod tests {
             "# TYPE process_cpu_seconds counter",
             "process_cpu_seconds_total 1.25",
             "observer_agent_sampling_ratio 1.0",
+            "observer_agent_watched_ratio 1.0",
             "observer_agent_over_budget_seconds_total{ceiling=\"cpu\"} 0.0",
         ] {
             assert!(text.contains(line), "{line}\n{text}");

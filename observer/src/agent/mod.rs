@@ -160,7 +160,7 @@ pub fn run(args: &AgentArgs) -> Result<Exit, Error> {
 }
 
 /// Shown while not everything is observed.
-const SAMPLED: &str = "only a share of connections is observed: counts are of that share, and of the rest there are estimates";
+const SAMPLED: &str = "only a share of connections is observed, or a part of the time: counts are of that share, and of the rest there are estimates";
 
 /// What the session does beside its work, whenever it looks for records.
 fn pulse(board: Arc<Board>, mut governor: Governor, directory: Option<Arc<Directory>>) -> Pulse {
@@ -174,11 +174,12 @@ fn pulse(board: Arc<Board>, mut governor: Governor, directory: Option<Arc<Direct
         if let Some(change) = governor.look(capture, |ceiling| board.over(ceiling)) {
             if change.is_of_share() {
                 eprintln!("observer: {change}");
-                board.set_keep(change.keep);
+                board.set_keep(change.keep, change.every);
                 board.note(SAMPLED, change.leaves_out());
             }
             change.apply(capture, into);
         }
+        governor.turn(capture)
     })
 }
 

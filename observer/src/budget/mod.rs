@@ -1,15 +1,16 @@
-//! Keeps observing within its budget: above a ceiling fewer connections are observed.
+//! Keeps observing within its budget: above a ceiling fewer connections are observed, or for a part of the time.
 //!
 //! ```text
-//! own time, memory ─┐
-//! probes' time ─────┼─► regulator ─► share of connections ─► probes, pipeline
-//! host's idle time ─┘       ▲
+//! own time, memory ─┐             ┌─► share of connections ─────────► probes, pipeline
+//! probes' time ─────┼─► regulator ┤
+//! host's idle time ─┘       ▲     └─► part of the time ─► rounds ─► probes, pipeline
 //! room in the ring ─────────┘
 //! ```
 
 mod host;
 mod pressure;
 mod regulator;
+mod rounds;
 mod toll;
 mod usage;
 
@@ -22,14 +23,13 @@ use observer_core::engine::Input;
 use pressure::{Pressure, Ring};
 pub use regulator::Ceiling;
 use regulator::{ALL, Load, Regulator, share};
+use rounds::Rounds;
+pub use rounds::Turn;
 use toll::Toll;
 pub use usage::Usage;
 
 use crate::cli::budget::{Budget, CpuBudget};
 use crate::kernel::Capture;
-
-/// How often it is looked.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// For how long a connection is observed, or not, where only a share is, seconds. By the wall clock, so that all hosts
 /// draw the same lots at the same time. A connection that is taken up loses one request.
@@ -55,6 +55,8 @@ impl Limits {
 pub struct Change {
     /// The share from now on, in 65 536ths.
     pub keep: u32,
+    /// One in so many parts of the time is to be observed, from the next round on.
+    pub every: u32,
     /// The window of time that begins.
     window: u16,
     /// Why the share is another one; nothing if it is not.
@@ -62,7 +64,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// Whether the share is another one.
+    /// Whether the share is another one, of connections or of the time.
     #[must_use]
     pub fn is_of_share(&self) -> bool {
         self.why.is_some()
@@ -71,7 +73,7 @@ impl Change {
     /// Whether some are left out.
     #[must_use]
     pub fn leaves_out(&self) -> bool {
-        self.keep < ALL
+        self.keep < ALL || self.every > 1
     }
 
     /// Tells it the probes, then the pipeline: what the probes decide by the new share says so itself.
@@ -100,7 +102,11 @@ impl fmt::Display for Change {
             None => "as before",
         };
         let percent = f64::from(self.keep) / f64::from(ALL) * 100.0;
-        write!(f, "{why}: {percent:.1} % of connections are observed")
+        write!(f, "{why}: {percent:.1} % of connections are observed")?;
+        match self.every {
+            1 => Ok(()),
+            every => write!(f, ", for {:.1} % of the time", 100.0 / f64::from(every)),
+        }
     }
 }
 
@@ -113,9 +119,11 @@ pub struct Governor {
     host: Host,
     toll: Toll,
     regulator: Regulator,
+    rounds: Rounds,
     pressure: Pressure,
     last: Ceiling,
     told: u32,
+    every: u32,
     window: u16,
 }
 
@@ -131,11 +139,20 @@ impl Governor {
             host: Host::now(),
             toll: Toll::new(),
             regulator: Regulator::default(),
+            rounds: Rounds::new(now),
             pressure: Pressure::default(),
             last: Ceiling::Cpu,
             told: ALL,
+            every: 1,
             window: window(),
         }
+    }
+
+    /// Keeps to it without pauses, where everything that is logged is wanted.
+    #[must_use]
+    pub fn without_pauses(mut self) -> Self {
+        self.regulator.never_pause();
+        self
     }
 
     /// The limits, for who changes them.
@@ -149,7 +166,10 @@ impl Governor {
     pub fn look(&mut self, capture: &Capture, mut over: impl FnMut(Ceiling)) -> Option<Change> {
         let budget = self.limits.get();
         if budget.cpu != CpuBudget::Off {
-            self.toll.look(capture);
+            match capture.is_paused() {
+                true => self.toll.rest(),
+                false => self.toll.look(capture),
+            }
             let ring = Ring {
                 progress: capture.progress(),
                 size: capture.ring_bytes(),
@@ -161,9 +181,8 @@ impl Governor {
                 self.regulator.press(times);
             }
         }
-        let elapsed = self.looked.elapsed();
-        if elapsed >= LOOK_EVERY {
-            let load = self.load(elapsed);
+        if let Some(watched) = self.rounds.is_due(Instant::now()) {
+            let load = self.load(watched);
             for ceiling in self.regulator.look(&load, &budget) {
                 self.last = ceiling;
                 over(ceiling);
@@ -172,14 +191,24 @@ impl Governor {
         self.tell(&budget)
     }
 
-    fn load(&mut self, elapsed: Duration) -> Load {
+    /// What is to be done with the probes at system calls; to be asked after each look.
+    pub fn turn(&mut self, capture: &Capture) -> Option<Turn> {
+        let every = self.regulator.every();
+        self.rounds.turn(Instant::now(), every, capture.is_paused())
+    }
+
+    /// What was taken since it was looked at last, when system calls were looked at for the part `watched` of the time.
+    fn load(&mut self, watched: f64) -> Load {
+        let elapsed = self.looked.elapsed();
         let (used, host) = (Usage::now(), Host::now());
         let cores = |now: Duration, before: Duration| {
             now.saturating_sub(before).as_secs_f64() / elapsed.as_secs_f64()
         };
         let load = Load {
             own: cores(used.cpu, self.used.cpu),
-            probes: self.toll.cores(),
+            seconds: elapsed.as_secs_f64(),
+            probes: self.toll.cores() * watched,
+            ways: self.toll.ways() * watched,
             spare: cores(host.idle, self.host.idle),
             cpus: host.cpus.into(),
             resident: used.resident,
@@ -197,21 +226,24 @@ impl Governor {
         let keep = self.regulator.keep().min(asked);
         let falls = keep < self.told;
         let rises = keep > self.told && begins;
-        if !(falls || rises || (begins && self.told < ALL)) {
+        let every = self.regulator.every();
+        if !(falls || rises || every != self.every || (begins && self.told < ALL)) {
             return None;
         }
-        let why = match (falls, rises) {
+        let why = match (falls || every > self.every, rises || every < self.every) {
             (false, false) => None,
-            _ if keep == asked && keep < ALL => Some(Why::Asked),
+            _ if every == self.every && keep == asked && keep < ALL => Some(Why::Asked),
             (true, _) => Some(Why::Over(self.last)),
             (false, true) => Some(Why::Room),
         };
-        if why.is_some() {
+        if falls || rises {
             self.told = keep;
         }
+        self.every = every;
         self.window = window;
         Some(Change {
             keep: self.told,
+            every,
             window,
             why,
         })

@@ -1,4 +1,8 @@
-//! Which share of connections fits a budget: a function of what was used, second by second.
+//! Which share of connections, and which part of the time, fits a budget: a function of what was used, second by second.
+//!
+//! The probes at system calls take their part of every call, observed or not. As long as that is small against the ceiling, a smaller share of
+//! connections is observed. Where it is not, it is the time that is shared: for what the probes take of calls that are left out, many times as many can be
+//! observed in a part of the time.
 
 use crate::cli::budget::{Budget, CpuBudget};
 
@@ -31,7 +35,14 @@ const HELPED: f64 = 0.25;
 /// What the observer's own part must have come to since the share fell for there to be more to do than there was then.
 const GREW: f64 = 1.3;
 
-/// How many calm looks in a row it takes to observe more.
+/// Share of the ceiling that the ways of all calls into the probes may take, before the probes are taken away for a part of
+/// the time.
+const WAYS: f64 = 0.25;
+
+/// The smallest part of the time in which anything is observed: one in so many.
+const MOST_EVERY: u32 = 64;
+
+/// How many calm seconds in a row it takes to observe more.
 const PATIENCE: u32 = 15;
 
 /// The most that it takes where more turned out to be too much.
@@ -54,13 +65,17 @@ pub enum Ceiling {
     Ring,
 }
 
-/// What one second took, and what there is. Processor time is in cores.
-#[derive(Clone, Copy, Debug, Default)]
+/// What was taken for some time, and what there is. Processor time is in cores.
+#[derive(Clone, Copy, Debug)]
 pub struct Load {
+    /// How long that was, seconds; where observing is for a part of the time, whole rounds of it.
+    pub seconds: f64,
     /// Processor time of the observer itself.
     pub own: f64,
     /// Processor time of its probes.
     pub probes: f64,
+    /// Processor time of the ways of system calls into the probes and out again.
+    pub ways: f64,
     /// Processor time of the host that nobody used.
     pub spare: f64,
     /// Processors of the host.
@@ -69,17 +84,37 @@ pub struct Load {
     pub resident: u64,
 }
 
-/// Lets the share of connections fall above a ceiling, and doubles it after a calm while.
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            seconds: 1.0,
+            own: 0.0,
+            probes: 0.0,
+            ways: 0.0,
+            spare: 0.0,
+            cpus: 0.0,
+            resident: 0,
+        }
+    }
+}
+
+/// Lets the share of connections, or of the time, fall above a ceiling, and doubles it after a calm while.
 #[derive(Debug)]
 pub struct Regulator {
     keep: u32,
+    /// Observing is for one in so many parts of the time.
+    every: u32,
+    /// Whether it may be for a part only.
+    may_pause: bool,
     /// Averages of [`Load`]'s fields.
     own: f64,
     probes: f64,
+    ways: f64,
     spare: f64,
-    calm: u32,
+    /// For how many seconds there was room.
+    calm: f64,
     patience: u32,
-    /// The share that it was last raised to.
+    /// The share, of connections and time, that it was last raised to.
     raised: u32,
     /// The observer's own processor time when the share last fell for its sake; 0 if it has risen since.
     fell: f64,
@@ -91,10 +126,13 @@ impl Default for Regulator {
     fn default() -> Self {
         Self {
             keep: ALL,
+            every: 1,
+            may_pause: true,
             own: 0.0,
             probes: 0.0,
+            ways: 0.0,
             spare: 0.0,
-            calm: 0,
+            calm: 0.0,
             patience: PATIENCE,
             raised: 0,
             fell: 0.0,
@@ -110,19 +148,34 @@ impl Regulator {
         self.keep
     }
 
-    /// What is above its ceiling, after a second with this load.
+    /// Observing is for one in so many parts of the time; a power of two.
+    #[must_use]
+    pub fn every(&self) -> u32 {
+        self.every
+    }
+
+    /// Never shares the time.
+    pub fn never_pause(&mut self) {
+        self.may_pause = false;
+    }
+
+    /// What is above its ceiling, after some time with this load.
     pub fn look(&mut self, load: &Load, budget: &Budget) -> Vec<Ceiling> {
-        let average = |average: &mut f64, now: f64| *average += WEIGHT * (now - *average);
+        let weight = 1.0 - (1.0 - WEIGHT).powf(load.seconds);
+        let average = |average: &mut f64, now: f64| *average += weight * (now - *average);
         average(&mut self.own, load.own);
         average(&mut self.probes, load.probes);
+        average(&mut self.ways, load.ways);
         average(&mut self.spare, load.spare);
         let mut over = Vec::new();
         let ceiling = ceiling(budget.cpu, load.cpus, self.spare);
-        let now = load.own + load.probes;
+        let now = load.own + load.probes + load.ways;
         // Not for a burst that is over.
-        if self.own + self.probes > ceiling && now > ceiling {
+        if self.used() > ceiling && now > ceiling {
             over.push(Ceiling::Cpu);
-            if self.own > ceiling * FIXED && self.may_help(load.own) {
+            if self.may_pause && load.ways > ceiling * WAYS && self.every < MOST_EVERY {
+                self.pause_more(load.ways / (ceiling * WAYS));
+            } else if self.own > ceiling * FIXED && self.may_help(load.own) {
                 let halves = halves(now / ceiling);
                 self.fell = load.own;
                 self.helped = load.own * (1.0 - HELPED * (1.0 - 0.5_f64.powf(halves.into())));
@@ -135,14 +188,14 @@ impl Regulator {
         }
         if over.is_empty() {
             self.calm = match self.has_room(load, budget) {
-                true => self.calm + 1,
-                false => 0,
+                true => self.calm + load.seconds,
+                false => 0.0,
             };
-            if self.calm >= self.patience {
-                self.rise();
+            if self.calm >= f64::from(self.patience) {
+                self.rise(ceiling);
             }
         } else {
-            self.calm = 0;
+            self.calm = 0.0;
         }
         over
     }
@@ -150,7 +203,7 @@ impl Regulator {
     /// The kernel's ring is about to be too small, or was: so many times too much is written to it.
     pub fn press(&mut self, times: f64) {
         self.fall(halves(times));
-        self.calm = 0;
+        self.calm = 0.0;
     }
 
     /// Whether a smaller share may lower what the observer itself takes, `own` now. Lines that are to be healed, or that threads
@@ -161,30 +214,64 @@ impl Regulator {
 
     /// Whether twice as much would fit.
     fn has_room(&self, load: &Load, budget: &Budget) -> bool {
-        let used = self.own + self.probes;
+        let used = self.used();
         let spare = (self.spare - used).max(0.0);
-        self.keep < ALL
+        (self.keep < ALL || self.every > 1)
             && used * 2.0 <= ceiling(budget.cpu, load.cpus, spare) * MARGIN
             && load.resident < budget.memory.0 / 10 * 9
     }
 
-    fn fall(&mut self, halves: u32) {
-        if self.keep == self.raised {
+    /// Processor time in all.
+    fn used(&self) -> f64 {
+        self.own + self.probes + self.ways
+    }
+
+    /// The share of what there is that is observed, of connections and time.
+    fn level(&self) -> u32 {
+        self.keep / self.every
+    }
+
+    fn note_fall(&mut self) {
+        if self.level() == self.raised {
             // It was too much the last time, too.
             self.patience = (self.patience * 2).min(MOST_PATIENCE);
             self.raised = 0;
         }
+    }
+
+    /// Observes for a smaller part of the time, as the ways into the probes alone take so many times too much.
+    fn pause_more(&mut self, times: f64) {
+        self.note_fall();
+        let before = f64::from(self.every);
+        while self.every < MOST_EVERY && f64::from(self.every) < before * times {
+            self.every *= 2;
+        }
+        // What it will take, as below.
+        for part in [&mut self.own, &mut self.probes, &mut self.ways] {
+            *part *= before / f64::from(self.every);
+        }
+        self.fell = 0.0;
+        self.helped = 0.0;
+    }
+
+    fn fall(&mut self, halves: u32) {
+        self.note_fall();
         let keep = (self.keep >> halves).max(LEAST);
         // What it will take, so that what was used before does not count against the new share.
         self.own *= f64::from(keep) / f64::from(self.keep);
         self.keep = keep;
     }
 
-    fn rise(&mut self) {
-        self.keep = (self.keep * 2).min(ALL);
-        self.raised = self.keep;
+    fn rise(&mut self, ceiling: f64) {
+        let cheap = self.ways * 2.0 <= ceiling * WAYS;
+        if self.every > 1 && (cheap || self.keep == ALL) {
+            self.every /= 2;
+        } else {
+            self.keep = (self.keep * 2).min(ALL);
+        }
+        self.raised = self.level();
         self.fell = 0.0;
-        self.calm = 0;
+        self.calm = 0.0;
     }
 }
 
@@ -213,212 +300,5 @@ pub fn share(of_all: f64) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::cli::size::{Share, Size};
-
-    fn budget(cpu: CpuBudget) -> Budget {
-        Budget {
-            cpu,
-            memory: Size(100),
-            sample: Share::ALL,
-        }
-    }
-
-    fn half() -> Budget {
-        budget(CpuBudget::Core(Share::new(0.5)))
-    }
-
-    /// A host of two processors. Observing has a fixed part and one in proportion to what is observed, and services
-    /// want `wanted` of the processors.
-    fn load(keep: u32, all: f64, wanted: f64) -> Load {
-        let own = 0.01 + all * f64::from(keep) / f64::from(ALL);
-        let probes = 0.02;
-        Load {
-            own,
-            probes,
-            spare: (2.0 - wanted - own - probes).max(0.0),
-            cpus: 2.0,
-            resident: 0,
-        }
-    }
-
-    fn after(regulator: &mut Regulator, budget: &Budget, seconds: u32, all: f64, wanted: f64) {
-        for _ in 0..seconds {
-            let load = load(regulator.keep, all, wanted);
-            regulator.look(&load, budget);
-        }
-    }
-
-    #[test]
-    fn above_a_ceiling_less_is_observed_until_it_fits_and_then_more_again() {
-        let mut regulator = Regulator::default();
-        after(&mut regulator, &half(), 60, 4.0, 2.0);
-        assert!(
-            load(regulator.keep, 4.0, 2.0).own <= 0.5,
-            "{}",
-            regulator.keep
-        );
-        assert!(regulator.keep > LEAST);
-        after(&mut regulator, &half(), PATIENCE * 12, 0.1, 2.0);
-        assert_eq!(regulator.keep, ALL);
-    }
-
-    #[test]
-    fn what_nobody_else_wants_may_be_used() {
-        let auto = budget(CpuBudget::Auto);
-        let mut regulator = Regulator::default();
-        after(&mut regulator, &auto, 60, 0.4, 0.5);
-        assert_eq!(regulator.keep, ALL, "there is time enough");
-        after(&mut regulator, &auto, 40, 0.4, 2.0);
-        let used = load(regulator.keep, 0.4, 2.0);
-        assert!(
-            used.own + used.probes <= 0.1 && regulator.keep >= ALL / 16,
-            "{}",
-            regulator.keep
-        );
-        after(&mut regulator, &auto, PATIENCE * 8, 0.4, 0.5);
-        assert_eq!(regulator.keep, ALL);
-    }
-
-    #[test]
-    fn a_server_that_answers_more_once_it_is_observed_less_is_observed_less_still() {
-        let mut regulator = Regulator::default();
-        for _ in 0..60 {
-            let part = f64::from(regulator.keep) / f64::from(ALL);
-            // A request takes 9 µs of two processors, 5 µs more if it is observed, and the probes 1 µs of any.
-            let requests = 2.0 / (10.0 + 5.0 * part);
-            let load = Load {
-                own: requests * 4.0 * part,
-                probes: requests * (1.0 + part),
-                cpus: 2.0,
-                ..Load::default()
-            };
-            regulator.look(&load, &budget(CpuBudget::Auto));
-        }
-        assert!(regulator.keep <= ALL / 32, "{}", regulator.keep);
-        assert!(regulator.keep > LEAST, "{}", regulator.keep);
-    }
-
-    #[test]
-    fn a_small_service_on_a_busy_host_is_observed_whole() {
-        let mut regulator = Regulator::default();
-        after(&mut regulator, &budget(CpuBudget::Auto), 300, 0.05, 2.0);
-        assert_eq!(regulator.keep, ALL);
-    }
-
-    #[test]
-    fn a_burst_that_is_over_changes_nothing() {
-        let mut regulator = Regulator::default();
-        after(&mut regulator, &half(), 2, 1.0, 2.0);
-        after(&mut regulator, &half(), 10, 0.1, 2.0);
-        assert_eq!(regulator.keep, ALL);
-    }
-
-    #[test]
-    fn what_probes_take_for_what_is_left_out_is_no_reason_to_leave_out_all() {
-        let mut regulator = Regulator::default();
-        for _ in 0..100 {
-            let own = 0.2 * f64::from(regulator.keep) / f64::from(ALL);
-            let load = Load {
-                own,
-                probes: 0.6,
-                cpus: 2.0,
-                ..Load::default()
-            };
-            assert!(
-                !regulator.look(&load, &half()).is_empty()
-                    || own + 0.6 <= 0.5
-                    || regulator.own + regulator.probes <= 0.5
-            );
-        }
-        assert!(regulator.keep > ALL / 16, "{}", regulator.keep);
-    }
-
-    #[test]
-    fn what_log_lines_take_is_no_reason_to_leave_out_all_connections() {
-        let mut regulator = Regulator::default();
-        for _ in 0..100 {
-            let own = 0.7 + 0.3 * f64::from(regulator.keep) / f64::from(ALL);
-            regulator.look(
-                &Load {
-                    own,
-                    cpus: 2.0,
-                    ..Load::default()
-                },
-                &half(),
-            );
-        }
-        assert!(regulator.keep >= ALL / 4, "{}", regulator.keep);
-    }
-
-    #[test]
-    fn without_a_budget_nothing_is_left_out() {
-        let mut regulator = Regulator::default();
-        after(&mut regulator, &Budget::NONE, 60, 4.0, 2.0);
-        assert_eq!(regulator.keep, ALL);
-    }
-
-    #[test]
-    fn a_share_that_was_too_much_twice_is_tried_more_seldom() {
-        let mut regulator = Regulator::default();
-        let mut pressed = Vec::new();
-        for second in 0..400 {
-            if regulator.keep == ALL {
-                regulator.press(2.0);
-                pressed.push(second);
-            }
-            regulator.look(&load(regulator.keep, 0.1, 1.0), &half());
-        }
-        let pauses: Vec<_> = pressed.windows(2).map(|two| two[1] - two[0]).collect();
-        assert!(
-            pauses.len() >= 3 && pauses.is_sorted() && pauses[2] > 3 * pauses[0],
-            "{pauses:?}"
-        );
-    }
-
-    #[test]
-    fn a_share_that_was_asked_for_is_never_exceeded() {
-        assert_eq!(share(1.0), ALL);
-        assert_eq!(share(0.7), ALL / 2);
-        assert_eq!(share(0.5), ALL / 2);
-        assert_eq!(share(0.0), LEAST);
-        assert_eq!(share(f64::NAN), LEAST);
-    }
-
-    #[test]
-    fn memory_has_a_ceiling_too() {
-        let mut regulator = Regulator::default();
-        let resident = |resident| Load {
-            resident,
-            ..Load::default()
-        };
-        assert_eq!(regulator.look(&resident(101), &half()), [Ceiling::Memory]);
-        assert_eq!(regulator.keep, ALL / 2);
-        for _ in 0..PATIENCE * 2 {
-            regulator.look(&resident(95), &half());
-        }
-        assert_eq!(regulator.keep, ALL / 2, "too close to the ceiling");
-    }
-
-    proptest! {
-        #[test]
-        fn the_share_stays_within_its_bounds(
-            uses in prop::collection::vec((0.0..64.0, 0.0..64.0, 0_u64..200, any::<bool>()), 0..200),
-            auto in any::<bool>(),
-        ) {
-            let budget = if auto { budget(CpuBudget::Auto) } else { half() };
-            let mut regulator = Regulator::default();
-            for (own, spare, resident, pressed) in uses {
-                if pressed {
-                    regulator.press(2.0);
-                }
-                regulator.look(&Load { own, probes: own / 2.0, spare, cpus: 64.0, resident }, &budget);
-                prop_assert!((LEAST..=ALL).contains(&regulator.keep));
-                prop_assert!(regulator.keep.is_power_of_two());
-            }
-        }
-    }
-}
+#[path = "regulator_tests.rs"]
+mod tests;

@@ -11,6 +11,9 @@ mod resource;
 mod runtime;
 mod service;
 mod tracker;
+mod workers;
+
+use std::collections::BTreeSet;
 
 use observer_core::facts::{FileFacts, ProcessFacts, Runtime};
 use observer_core::ids::{FileId, Tgid};
@@ -55,6 +58,7 @@ pub fn enriched(proc: &Proc, tgid: Tgid, more: Option<&dyn Enrich>) -> ProcessFa
         executions: None,
         ring: ring(&process, runtime),
         events: runtime::handles_events_singly(exe.as_deref()),
+        workers: BTreeSet::new(),
     };
     if let Some(more) = more {
         more.enrich(

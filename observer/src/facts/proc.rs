@@ -117,6 +117,13 @@ impl Process {
         Some(printable_bytes(bytes.strip_suffix(b"\n").unwrap_or(&bytes)))
     }
 
+    /// The name of one of its threads, as the kernel keeps it.
+    #[must_use]
+    pub fn thread_name(&self, tid: u32) -> Option<String> {
+        let bytes = self.read(&format!("task/{tid}/comm"))?;
+        Some(printable_bytes(bytes.strip_suffix(b"\n").unwrap_or(&bytes)))
+    }
+
     /// The names of its threads, as the kernel keeps them.
     pub fn thread_names(&self) -> impl Iterator<Item = String> + '_ {
         let entries = fs::read_dir(self.dir.join("task"))

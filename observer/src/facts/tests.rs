@@ -1,3 +1,5 @@
+mod readers;
+
 use std::fs;
 use std::os::fd::FromRawFd;
 use std::os::unix::fs::symlink;

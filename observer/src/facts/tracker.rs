@@ -1,16 +1,16 @@
 //! Gives every process and log its facts before its first record.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::mem::offset_of;
 use std::sync::Arc;
 
 use observer_abi as abi;
 use observer_core::engine::Input;
 use observer_core::facts::{Executions, ProcessFacts};
-use observer_core::ids::{KernelNanos, Tgid};
+use observer_core::ids::{KernelNanos, Tgid, Tid};
 use observer_core::record::{self, Class, Event};
 
-use super::{Enrich, Proc};
+use super::{Enrich, Proc, workers};
 
 /// Ages at which a process is looked at again, nanoseconds: interpreters name themselves late, and
 /// servers retitle their workers when these are up.
@@ -18,6 +18,9 @@ const AGES: [u64; 2] = [1_000_000_000, 10_000_000_000];
 
 /// The shortest time between two looks at all processes because their names may have changed.
 const PAUSE: u64 = 1_000_000_000;
+
+/// Threads whose names are remembered as looked at; beyond that all are looked at again.
+const LOOKED_AT: usize = 65_536;
 
 /// Processes remembered before those that have ended are forgotten.
 const REMEMBERED: usize = 16_384;
@@ -33,6 +36,8 @@ struct Known {
 pub struct Tracker {
     proc: Proc,
     more: Option<Arc<dyn Enrich>>,
+    /// Threads whose names were looked at.
+    looked_at: HashSet<Tid>,
     /// What `more` knew when all were looked at last, and when that was.
     version: (u64, KernelNanos),
     known: HashMap<Tgid, Known>,
@@ -52,6 +57,7 @@ impl Tracker {
             more: None,
             version: (0, now),
             known: HashMap::new(),
+            looked_at: HashSet::new(),
             last: None,
             pending: Vec::new(),
             now,
@@ -73,20 +79,37 @@ impl Tracker {
             self.learn(tgid, None, into);
         }
         self.last = Some(tgid);
+        if kind == abi::kind::DATA
+            && let Some(tid) = workers::may_be_worker(raw)
+        {
+            self.look_at(tgid, tid, into);
+        }
         into(Input::Record(raw));
         if matches!(kind, abi::kind::DATA | abi::kind::SHORT | abi::kind::CLOSE) {
             return;
         }
-        match record::decode(raw).map(|record| record.event) {
-            Ok(Event::Exec) if !new => self.learn(tgid, Some(tgid), into),
-            Ok(Event::Fork { child }) => self.learn(child, Some(tgid), into),
-            Ok(Event::Ring) => self.uses_ring(tgid, into),
-            Ok(Event::File(file)) if file.class == Class::Log => {
+        let Ok(record) = record::decode(raw) else {
+            return;
+        };
+        match record.event {
+            Event::Exec => {
+                self.looked_at.remove(&record.tid);
+                if !new {
+                    self.learn(tgid, Some(tgid), into);
+                }
+            }
+            Event::Exit | Event::Park => self.forget_name(tgid, record.tid, into),
+            Event::Spawn { child, .. } | Event::Reuse { child: Some(child) } => {
+                self.forget_name(tgid, child, into);
+            }
+            Event::Fork { child } => self.learn(child, Some(tgid), into),
+            Event::Ring => self.uses_ring(tgid, into),
+            Event::File(file) if file.class == Class::Log => {
                 if let Some(facts) = super::file(&self.proc, tgid, file.fd, file.file) {
                     into(Input::File(facts));
                 }
             }
-            Ok(Event::File(file)) if file.class == Class::Pipe && file.fd > 2 => {
+            Event::File(file) if file.class == Class::Pipe && file.fd > 2 => {
                 if let Some(facts) = super::stream(&self.proc, tgid, file.ino, file.file) {
                     into(Input::File(facts));
                 }
@@ -115,6 +138,7 @@ impl Tracker {
             known.looks += usize::from(due);
             let facts = ProcessFacts {
                 executions: known.facts.executions.clone(),
+                workers: known.facts.workers.clone(),
                 ..super::enriched(&self.proc, known.facts.tgid, more)
             };
             let facts = ProcessFacts {
@@ -140,6 +164,39 @@ impl Tracker {
             && known.facts.executions.as_ref() != Some(&executions)
         {
             known.facts.executions = Some(executions);
+            into(Input::Process(known.facts.clone()));
+        }
+    }
+
+    /// Tells whether a thread of which that is not known is a worker by its name.
+    fn look_at(&mut self, tgid: Tgid, tid: Tid, into: &mut impl FnMut(Input<'_>)) {
+        if self.looked_at.contains(&tid) {
+            return;
+        }
+        if self.looked_at.len() >= LOOKED_AT {
+            self.looked_at.clear();
+        }
+        self.looked_at.insert(tid);
+        let Some(known) = self.known.get_mut(&tgid) else {
+            return;
+        };
+        let Some(runtime) = known.facts.runtime.filter(|r| workers::has_workers(*r)) else {
+            return;
+        };
+        let name = self.proc.process(tgid.0).thread_name(tid.0);
+        if name.is_some_and(|name| workers::is_worker(runtime, &name))
+            && known.facts.workers.insert(tid)
+        {
+            into(Input::Process(known.facts.clone()));
+        }
+    }
+
+    /// Something else runs in a thread from now on, or will when its number is used again.
+    fn forget_name(&mut self, tgid: Tgid, tid: Tid, into: &mut impl FnMut(Input<'_>)) {
+        if self.looked_at.remove(&tid)
+            && let Some(known) = self.known.get_mut(&tgid)
+            && known.facts.workers.remove(&tid)
+        {
             into(Input::Process(known.facts.clone()));
         }
     }
@@ -184,6 +241,7 @@ impl Tracker {
         {
             facts = ProcessFacts {
                 tgid,
+                workers: BTreeSet::new(),
                 ..known.facts.clone()
             };
         }

@@ -11,7 +11,15 @@ use aya::{
     programs::{Program, ProgramError, RawTracePoint, TracePoint},
 };
 
-use super::{CaptureError, error::os_error, host, patch::Features, refused, stats::ProgramStats};
+use super::{
+    CaptureError,
+    error::os_error,
+    host,
+    patch::Features,
+    pause::{Calls, Link},
+    refused,
+    stats::ProgramStats,
+};
 
 /// What a program is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +49,8 @@ pub struct Probe {
     raw: Place,
     /// Through perf, whose callbacks are not preempted.
     perf: Place,
-    /// Nothing works without it.
-    essential: bool,
+    /// It is asked at system calls: nothing works without it, and it may be [taken away](Calls) for a while.
+    pub at_calls: bool,
 }
 
 /// The programs that every capture attaches, in this order.
@@ -78,7 +86,7 @@ pub const PROBES: [Probe; 5] = [
 const fn probe(
     [name, tracepoint]: [&'static str; 2],
     [perf, group, event]: [&'static str; 3],
-    essential: bool,
+    at_calls: bool,
 ) -> Probe {
     Probe {
         name,
@@ -92,7 +100,7 @@ const fn probe(
             group: Some(group),
             tracepoint: event,
         },
-        essential,
+        at_calls,
     }
 }
 
@@ -133,39 +141,56 @@ pub struct ProbeStatus {
 ///
 /// If one of the probes on system calls can't be attached, while the others only lose their part; or if probes would
 /// disturb each other.
-pub fn attach(object: &mut Ebpf, features: &Features) -> Result<Vec<ProbeStatus>, CaptureError> {
-    PROBES
-        .iter()
-        .map(|probe| {
-            let missed = match features.preempted {
-                true => try_place(object, probe.perf)
-                    .err()
-                    .map(|error| told(&error)),
-                false => None,
-            };
-            if let Some(why) = missed.as_ref().filter(|_| !features.undisturbed()) {
-                return Err(CaptureError::Disturbed { why: why.clone() });
+pub fn attach(
+    object: &mut Ebpf,
+    features: &Features,
+) -> Result<(Vec<ProbeStatus>, Calls), CaptureError> {
+    let mut calls = Calls::default();
+    let status = PROBES.iter().map(|probe| {
+        let (place, missed, result) = first_fit(object, features, probe)?;
+        let state = match result {
+            Ok(link) => {
+                if probe.at_calls {
+                    calls.add(place, link);
+                }
+                ProbeState::Ok
             }
-            let (place, result) = match features.preempted && missed.is_none() {
-                true => (probe.perf, Ok(())),
-                false => (probe.raw, try_place(object, probe.raw)),
-            };
-            let state = match result {
-                Ok(()) => ProbeState::Ok,
-                Err(error) if probe.essential => return Err(essential(probe.name, error)),
-                Err(error) => state(&error),
-            };
-            Ok(ProbeStatus {
-                name: probe.name,
-                place,
-                missed,
-                state,
-            })
+            Err(error) if probe.at_calls => return Err(essential(probe.name, error)),
+            Err(error) => state(&error),
+        };
+        Ok(ProbeStatus {
+            name: probe.name,
+            place,
+            missed,
+            state,
         })
-        .collect()
+    });
+    let status = status.collect::<Result<_, CaptureError>>()?;
+    Ok((status, calls))
 }
 
-fn try_place(object: &mut Ebpf, place: Place) -> Result<(), ProgramError> {
+/// A place, why perf could not be asked if that was to be, and what came of attaching there.
+type Fitted = (Place, Option<String>, Result<Link, ProgramError>);
+
+fn first_fit(
+    object: &mut Ebpf,
+    features: &Features,
+    probe: &Probe,
+) -> Result<Fitted, CaptureError> {
+    let mut missed = None;
+    if features.preempted {
+        match try_place(object, probe.perf) {
+            Ok(link) => return Ok((probe.perf, None, Ok(link))),
+            Err(error) => missed = Some(told(&error)),
+        }
+    }
+    if let Some(why) = missed.as_ref().filter(|_| !features.undisturbed()) {
+        return Err(CaptureError::Disturbed { why: why.clone() });
+    }
+    Ok((probe.raw, missed, try_place(object, probe.raw)))
+}
+
+fn try_place(object: &mut Ebpf, place: Place) -> Result<Link, ProgramError> {
     let program = object.program_mut(place.program);
     put(program.ok_or(ProgramError::NotLoaded)?, place)
 }
@@ -175,21 +200,38 @@ fn try_place(object: &mut Ebpf, place: Place) -> Result<(), ProgramError> {
 /// # Errors
 ///
 /// What the kernel says.
-pub fn put(program: &mut Program, place: Place) -> Result<(), ProgramError> {
+pub fn put(program: &mut Program, place: Place) -> Result<Link, ProgramError> {
     match place.group {
         None => {
             let program: &mut RawTracePoint = program.try_into()?;
             load(|| program.load())?;
-            program.attach(place.tracepoint).map(drop)
         }
-        Some(group) => {
+        Some(_) => {
             // To verify a program takes long: not in vain.
             if let Some(why) = no_tracefs() {
                 return Err(ProgramError::IOError(io::Error::other(why)));
             }
             let program: &mut TracePoint = program.try_into()?;
             load(|| program.load())?;
-            program.attach(group, place.tracepoint).map(drop)
+        }
+    }
+    put_again(program, place)
+}
+
+/// Attaches `program`, which is loaded, at `place`.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn put_again(program: &mut Program, place: Place) -> Result<Link, ProgramError> {
+    match place.group {
+        None => {
+            let program: &mut RawTracePoint = program.try_into()?;
+            program.attach(place.tracepoint).map(Link::Raw)
+        }
+        Some(group) => {
+            let program: &mut TracePoint = program.try_into()?;
+            program.attach(group, place.tracepoint).map(Link::Perf)
         }
     }
 }

@@ -9,13 +9,14 @@ use observer_core::ids::Tgid;
 
 use super::{
     CaptureConfig, CaptureError, Counters, ProbeStatus, WatchError,
-    attach::{attach, run_stats},
+    attach::{PROBES, attach, run_stats},
     feedback::PolicyTable,
     object::{self, Opened},
+    pause::Calls,
     ring::{self, Progress, Ring},
-    runtimes::{Calls, CompiledTable, RuntimeTable},
+    runtimes::{self, CompiledTable, RuntimeTable},
     select,
-    stats::{self, CpuCounters, Misses, ProgramStats},
+    stats::{self, CpuCounters, Misses, ProgramStats, Runs},
     user::{self, UserLink, UserProbe},
     watch::WatchTable,
 };
@@ -45,6 +46,10 @@ pub struct Capture {
     counters: CpuCounters,
     misses: Misses,
     status: Vec<ProbeStatus>,
+    calls: Calls,
+    /// System calls are not looked at.
+    paused: bool,
+    /// Another observer pins maps for readers.
     pinned: bool,
     object: Ebpf,
 }
@@ -68,16 +73,24 @@ impl Capture {
         let policy = PolicyTable::open(&mut object, object::policy_bits(&config))?;
         // Before the probes are attached: this process must be excluded from the first call on.
         let watch = WatchTable::open(&mut object)?;
+        let ring = Ring::open(&mut object)?;
+        let runtimes = RuntimeTable::open(&mut object)?;
+        let heaps = RuntimeTable::heaps(&mut object)?;
+        let compiled = CompiledTable::open(&mut object)?;
+        let counters = CpuCounters::open(&mut object)?;
+        let (status, calls) = attach(&mut object, &features)?;
         Ok(Self {
-            ring: Ring::open(&mut object)?,
+            ring,
             watch,
             policy,
-            runtimes: RuntimeTable::open(&mut object)?,
-            heaps: RuntimeTable::heaps(&mut object)?,
-            compiled: CompiledTable::open(&mut object)?,
-            counters: CpuCounters::open(&mut object)?,
-            status: attach(&mut object, &features)?,
+            runtimes,
+            heaps,
+            compiled,
+            counters,
             misses: Misses::open(&object),
+            status,
+            calls,
+            paused: false,
             pinned,
             object,
         })
@@ -153,7 +166,7 @@ impl Capture {
     }
 
     /// Says where the compiled code of pools of `process` keeps their tasks, instead of what was said before.
-    pub fn set_compiled(&mut self, process: Tgid, calls: Calls) {
+    pub fn set_compiled(&mut self, process: Tgid, calls: runtimes::Calls) {
         self.compiled.set(process, calls);
     }
 
@@ -163,7 +176,7 @@ impl Capture {
         self.watch.set_heap(process, false);
         self.runtimes.remove(process);
         self.heaps.remove(process);
-        self.compiled.set(process, Calls::new());
+        self.compiled.set(process, runtimes::Calls::new());
     }
 
     /// What a word of the layout of `process` is now: the probes count in some.
@@ -247,6 +260,37 @@ impl Capture {
         self.ring.leave_out(left_out, window);
     }
 
+    /// Looks at no system call from now on, until [`resume`](Self::resume): what is in the ring when this returns is all that comes of
+    /// calls. Takes as long as the kernel needs to end what runs, some ten milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to detach a probe.
+    pub fn pause(&mut self) -> Result<(), ProgramError> {
+        self.paused = true;
+        self.calls.detach(&mut self.object)
+    }
+
+    /// Whether system calls are not looked at.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Looks at system calls again. What was known of descriptions, and of threads in the middle of a call, is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to attach a probe.
+    pub fn resume(&mut self) -> Result<(), ProgramError> {
+        if self.paused {
+            self.ring.begin_epoch();
+            self.calls.attach(&mut self.object)?;
+            self.paused = false;
+        }
+        Ok(())
+    }
+
     /// What was lost since the capture began: of [`counters`](Self::counters) what is cheap enough to
     /// be asked for at every drain. Records for which the ring had no room, and runs of the probes
     /// that the kernel left out because another was running on the same CPU: what they would have
@@ -274,11 +318,18 @@ impl Capture {
         self.ring.size()
     }
 
-    /// How long all probes have run, nanoseconds; counted only while [`aya::sys::enable_stats`] or the sysctl of the same
-    /// meaning is in force.
+    /// How long all probes have run, and how often those at system calls did; counted only while [`aya::sys::enable_stats`] or the
+    /// sysctl of the same meaning is in force.
     #[must_use]
-    pub fn probe_nanos(&self) -> u64 {
-        self.programs().iter().map(|program| program.nanos).sum()
+    pub fn runs(&self) -> Runs {
+        let calls = PROBES.iter().filter(|probe| probe.at_calls);
+        let calls: Vec<&str> = calls.map(|probe| probe.name).collect();
+        let programs = self.programs();
+        let at_calls = |program: &&ProgramStats| calls.contains(&program.name.as_str());
+        Runs {
+            nanos: programs.iter().map(|program| program.nanos).sum(),
+            at_calls: programs.iter().filter(at_calls).map(|p| p.runs).sum(),
+        }
     }
 
     /// What was counted since the capture began.

@@ -179,6 +179,13 @@ impl Ring {
         }
     }
 
+    /// Has the probes believe nothing that they noted so far. None of those may run that notes anything.
+    pub fn begin_epoch(&self) {
+        if let Some(word) = self.control.word(offset_of!(Control, epoch)) {
+            word.fetch_add(1, SeqCst);
+        }
+    }
+
     /// Has the probes leave out connections by their lots of this window: of 65 536, so many.
     pub fn leave_out(&self, share: u16, window: u16) {
         let sampling = match share {

@@ -46,6 +46,15 @@ pub struct ProgramStats {
     pub misses: u64,
 }
 
+/// How much the probes ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// For how long, nanoseconds.
+    pub nanos: u64,
+    /// How often those at system calls did.
+    pub at_calls: u64,
+}
+
 /// Whether `sysctl kernel.bpf_stats_enabled` is 1.
 pub fn is_measured() -> bool {
     let set = fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled");

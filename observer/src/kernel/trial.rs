@@ -69,7 +69,7 @@ fn one(object: &mut Ebpf, name: String) -> Trial {
         unreachable!("the name was taken from the object");
     };
     let result = match place {
-        Some(place) => put(program, place),
+        Some(place) => put(program, place).map(drop),
         None => put_here(program),
     };
     let info = program.info().ok();

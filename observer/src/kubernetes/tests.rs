@@ -48,6 +48,7 @@ fn named(pod: &Pod, container: Option<&str>, runtime: Runtime, declared: bool) -
         executions: None,
         ring: false,
         events: false,
+        workers: std::collections::BTreeSet::new(),
     };
     name_by(pod, container, true, declared, &mut facts);
     facts

@@ -105,7 +105,12 @@ fn feed<S: Source>(
             match &input {
                 Input::Tick { now, .. } => tick = Some(*now),
                 Input::Process(facts) => sink.process(facts),
-                Input::Record(_) | Input::File(_) | Input::Peer(_) | Input::Sampling { .. } => {}
+                Input::Record(_)
+                | Input::File(_)
+                | Input::Peer(_)
+                | Input::Sampling { .. }
+                | Input::Pause { .. }
+                | Input::Resume { .. } => {}
             }
             engine.input(input, &mut judged);
         });

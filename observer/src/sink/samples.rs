@@ -261,6 +261,7 @@ pub fn sampling() -> Sampling {
     Sampling {
         time: at(262_000),
         share: 0.25,
+        watched: 0.125,
     }
 }
 
@@ -356,6 +357,9 @@ pub fn summary() -> Summary {
         sampling: Some(Shares {
             lowest: 0.25,
             last: 0.5,
+            watched_least: 0.125,
+            watched_last: 0.25,
+            paused_ns: 61_250_000_000,
             log_writes_left_out: 1_204,
         }),
         records: 51_320,

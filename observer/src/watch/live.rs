@@ -12,10 +12,13 @@ use observer_core::engine::{Feedback, Input};
 use observer_core::facts::ProcessFacts;
 use observer_core::ids::{KernelNanos, Tgid};
 
+use aya::programs::ProgramError;
+
 use super::account::Account;
 use super::choose::{Changes, Chooser};
 use super::select::Pinned;
 use super::{SpawnError, Spawned, WatchError, clock};
+use crate::budget::Turn;
 use crate::cli::args::DetailArgs;
 use crate::facts::{Enrich, Proc, Tracker};
 use crate::kernel::{Capture, ProbeState};
@@ -36,6 +39,9 @@ pub enum LiveError {
     /// The ring can't be waited for.
     #[error("the kernel's records can't be waited for: {0}")]
     Wait(io::Error),
+    /// The probes at system calls can't be taken away, or put back.
+    #[error("the probes at system calls can't be taken away for a while, or put back: {0}")]
+    Pause(ProgramError),
     /// The command's end can't be learned.
     #[error("the command can't be waited for: {0}")]
     Command(io::Error),
@@ -54,16 +60,19 @@ pub enum Ending {
     Gone,
 }
 
-/// What is called whenever records are looked for: it may add inputs of its own.
-pub type Pulse = Box<dyn FnMut(&Capture, &mut dyn FnMut(Input<'_>))>;
+/// What is called whenever records are looked for: it may add inputs of its own, and says what is to be done with the probes at
+/// system calls.
+pub type Pulse = Box<dyn FnMut(&Capture, &mut dyn FnMut(Input<'_>)) -> Option<Turn>>;
 
 /// A running capture with everything around it.
 pub(super) struct Live {
-    capture: Capture,
+    pub(super) capture: Capture,
     proc: Proc,
     tracker: Tracker,
     chooser: Box<dyn Chooser>,
     pulse: Option<Pulse>,
+    /// What is to be done with the probes at system calls.
+    turn: Option<Turn>,
     pinned: Vec<Pinned>,
     command: Option<Spawned>,
     stop: Arc<AtomicBool>,
@@ -94,6 +103,7 @@ impl Live {
             proc,
             chooser,
             pulse: None,
+            turn: None,
             pinned: Vec::new(),
             command: None,
             stop,
@@ -283,9 +293,20 @@ impl Live {
 
     /// Hands out the records that are there, then a tick.
     fn drain(&mut self, into: &mut impl FnMut(Input<'_>)) {
+        self.drain_with(into, |live, mut into, ended| {
+            live.hand_out(&mut into, ended)
+        });
+    }
+
+    pub(super) fn drain_with(
+        &mut self,
+        into: &mut impl FnMut(Input<'_>),
+        hand_out: impl FnOnce(&mut Self, &mut dyn FnMut(Input<'_>), &mut Vec<Tgid>),
+    ) {
         let mut learned = Vec::new();
         let mut ended = Vec::new();
-        self.hand_out(
+        hand_out(
+            self,
             &mut |input| {
                 if let Input::Process(facts) = &input {
                     learned.push(facts.clone());
@@ -308,12 +329,28 @@ impl Live {
     fn hand_out(&mut self, into: &mut impl FnMut(Input<'_>), ended: &mut Vec<Tgid>) {
         self.tracker.tell_pending(into);
         let before = clock::now();
+        let last = self.hand_out_records(before, into, ended);
+        let (now, lost) = self
+            .losses
+            .tick(before.min(last), || self.capture.lost(), clock::now);
+        self.tracker.tick(now, into);
+        into(Input::Tick { now, lost });
+    }
+
+    /// Hands out what is there, or as much as fits in the ring; the time of the last one, if there may be more.
+    pub(super) fn hand_out_records(
+        &mut self,
+        before: KernelNanos,
+        into: &mut impl FnMut(Input<'_>),
+        ended: &mut Vec<Tgid>,
+    ) -> KernelNanos {
         let Self {
             capture,
             tracker,
             executed,
             chooser,
             pulse,
+            turn,
             ..
         } = self;
         let by_rule = chooser.has_rules();
@@ -347,7 +384,7 @@ impl Live {
                 break;
             }
             if let Some(pulse) = pulse {
-                pulse(capture, into);
+                *turn = turn.take().or(pulse(capture, into));
             }
         }
         for tgid in std::mem::take(&mut self.executed) {
@@ -357,11 +394,7 @@ impl Live {
                 self.leave(tgid);
             }
         }
-        let (now, lost) = self
-            .losses
-            .tick(before.min(last), || self.capture.lost(), clock::now);
-        self.tracker.tick(now, into);
-        into(Input::Tick { now, lost });
+        last
     }
 
     /// Has the executions of a process read, if its runtime has any.
@@ -388,7 +421,11 @@ impl Source for Live {
         self.ending = self.look()?;
         self.drain(&mut into);
         if let Some(pulse) = &mut self.pulse {
-            pulse(&self.capture, &mut into);
+            let turn = pulse(&self.capture, &mut into);
+            self.turn = self.turn.take().or(turn);
+        }
+        if let Some(turn) = self.turn.take() {
+            self.take_turn(turn, &mut into)?;
         }
         Ok(match self.ending {
             Some(_) => {

@@ -4,6 +4,7 @@ mod account;
 pub mod choose;
 mod clock;
 mod live;
+mod pause;
 mod select;
 mod stop;
 
@@ -169,6 +170,9 @@ pub fn watch(
 /// Keeps the watch within its budget, and says so where the output does not.
 fn within(plan: &WatchPlan) -> Pulse {
     let mut governor = Governor::new(plan.budget);
+    if wants_lines(plan) {
+        governor = governor.without_pauses();
+    }
     let shown = plan.show.output == Output::Text && !plan.show.quiet && !plan.show.lines;
     Box::new(move |capture, into| {
         if let Some(change) = governor.look(capture, |_| ()) {
@@ -177,6 +181,7 @@ fn within(plan: &WatchPlan) -> Pulse {
             }
             change.apply(capture, into);
         }
+        governor.turn(capture)
     })
 }
 
@@ -255,12 +260,17 @@ fn to_end(
     })
 }
 
+/// Whether all that is logged is wanted, so that no line may be left out.
+fn wants_lines(plan: &WatchPlan) -> bool {
+    plan.show.lines || plan.heal.as_ref().is_some_and(HealPlan::exports_logs)
+}
+
 fn capture_config(plan: &WatchPlan) -> CaptureConfig {
     CaptureConfig {
         all: plan.selection.all,
         all_execs: plan.selection.has_rules(),
         types: plan.types.clone(),
-        sample_logs: !(plan.show.lines || plan.heal.as_ref().is_some_and(HealPlan::exports_logs)),
+        sample_logs: !wants_lines(plan),
         ..CaptureConfig::default()
     }
 }

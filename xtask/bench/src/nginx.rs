@@ -122,6 +122,12 @@ const EVERYTHING: [&str; 3] = ["--quiet", "--cpu-budget", "off"];
 /// What is observed by default: as many connections as fit the budget.
 const WITHIN: [&str; 1] = ["--quiet"];
 
+/// Runs of wrk while the share of connections and time falls, where it does.
+const SETTLING: usize = 3;
+
+/// Runs of wrk that are measured then: two rounds of a pause and a window.
+const WHOLE_ROUNDS: usize = 10;
+
 /// Next to nothing is observed: what is left is what the probes take to find out.
 const LEFT_OUT: [&str; 5] = ["--quiet", "--cpu-budget", "off", "--sample", "0.001"];
 
@@ -207,7 +213,7 @@ pub fn run(report: &mut Report, observer: &Path, rounds: u32) -> Result<()> {
          connections differs from run to run, which moves a single ratio by a tenth and more. The load is closed: everything shares the \
          CPUs, and is at their limit, so that the ratio holds what the observer itself takes. Aims: ratio 0.95; 20 000 requests/s \
          without a lost record. Within the budget: as `watch` does without options, after 6 s of the same load, of which records are \
-         counted as well; other rows with `--cpu-budget off`."
+         counted as well, for 20 s, as it may pause; the share is that of connections and time; other rows with `--cpu-budget off`."
     ));
     Ok(())
 }
@@ -244,24 +250,27 @@ impl Rounds {
         wrk(url)?;
         let before = wrk(url)?;
         let observer = watch()?;
-        // The share takes some seconds to fall.
-        for _ in 0..if settles { 3 } else { 1 } {
+        let (unmeasured, measured) = match settles {
+            true => (SETTLING, WHOLE_ROUNDS),
+            false => (1, 2),
+        };
+        for _ in 0..unmeasured {
             wrk(url)?;
         }
         let used = observer.cpu()?;
-        let watched = [wrk(url)?, wrk(url)?];
+        let watched: Vec<Load> = (0..measured).map(|_| wrk(url)).collect::<Result<_>>()?;
         let used = observer.cpu()?.saturating_sub(used);
         let told = observer.stop()?;
         wrk(url)?;
         let after = wrk(url)?;
 
-        let speed = (watched[0].per_second + watched[1].per_second) / 2.0;
-        let requests = watched[0].requests + watched[1].requests;
+        let speed = watched.iter().map(|load| load.per_second).sum::<f64>() / measured as f64;
+        let requests: f64 = watched.iter().map(|load| load.requests).sum();
         self.speeds.push(speed);
         self.ratios
             .push(2.0 * speed / (before.per_second + after.per_second));
         self.p99.extend([before.p99, after.p99]);
-        self.p99_watched.extend(watched.map(|load| load.p99));
+        self.p99_watched.extend(watched.iter().map(|load| load.p99));
         self.cpu.push(used.as_secs_f64() * 1e6 / requests);
         self.lost += told.lost;
         self.records += told.records;

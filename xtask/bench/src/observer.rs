@@ -107,7 +107,10 @@ impl Observer {
         Ok(Told {
             records: summary["records"].as_u64().unwrap_or(0),
             lost: lost.filter_map(|loss| loss["count"].as_u64()).sum(),
-            share: summary["sampling"]["last"].as_f64().unwrap_or(1.0),
+            share: ["last", "watched_last"]
+                .map(|part| summary["sampling"][part].as_f64().unwrap_or(1.0))
+                .iter()
+                .product(),
         })
     }
 }

@@ -21,8 +21,12 @@ pub struct Decision {
     /// Whether an id that no remembered request came in with is certainly unknown: nothing was
     /// lost lately.
     pub ids_certain: bool,
+    /// Why it is not certain, where that is not said otherwise.
+    pub ids_doubt: Option<Reason>,
     /// What each strong kind of evidence said, beside what the trace-id said.
     pub(super) compared: Compared,
+    /// Whether the trace-id and evidence that needs no id named the same request.
+    pub(super) ids_agree: Option<bool>,
     /// The decision in the output's words.
     pub attribution: Attribution,
     /// The likeliest request, where no evidence names one and it is asked for. Nothing is decided by it.
@@ -62,22 +66,27 @@ impl Attributor {
         };
         let same_trace = same_trace(process, subject);
         // What is asked on connections that are not observed brings ids as well.
-        let ids_certain = !process.serves_unseen
-            && !self
-                .losses
-                .overlap(before(subject.time, RETENTION), subject.time);
+        let since = before(subject.time, RETENTION);
+        let unseen = self.losses.overlap(since, subject.time);
+        let ids_doubt = match unseen {
+            Some(unseen) => Some(unseen.into()),
+            None => process.paused.then_some(Reason::Paused),
+        };
+        let ids_certain = !process.serves_unseen && ids_doubt.is_none();
         if let Work::Call(call) = &subject.work
             && call.begun.head.telemetry
         {
             return Decision {
                 same_trace,
                 ids_certain,
+                ids_doubt,
                 ..undecided(Reason::TelemetryExport)
             };
         }
         let owned = self.owned(subject, now);
         let strong = self.strong(process, subject, owned, now);
         let compared = compared(process, subject, &strong, &same_trace);
+        let ids_agree = self.ids_agree(process, subject, &strong, &same_trace);
         let (attribution, request) = self.weigh(process, subject, strong, &same_trace);
         let owner = request.zip(attribution.tier).map(|(request, tier)| Owner {
             request,
@@ -95,7 +104,9 @@ impl Attributor {
             owner,
             same_trace,
             ids_certain,
+            ids_doubt,
             compared,
+            ids_agree,
             attribution,
             inferred: None,
         }
@@ -122,21 +133,19 @@ impl Attributor {
             };
             if let Ok(link) = &says
                 && let Some(believed) = wakes
+                && (believed || process.trust.lost(kind).is_none())
             {
-                match believed {
-                    false if process.trust.lost(kind).is_some() => {}
-                    false => {
-                        reason = reason.or(Some(Reason::UnprovenWakes));
-                        continue;
-                    }
-                    // Alone it does not outweigh an id.
-                    true if !same_trace.is_empty() && !same_trace.contains(&link.request) => {
-                        let candidates = names(&[same_trace[0], link.request]);
-                        let why = Reason::Conflict { candidates };
-                        doubted = doubted.or(Some((link.request, why)));
-                        continue;
-                    }
-                    true => {}
+                let contradicts = !same_trace.is_empty() && !same_trace.contains(&link.request);
+                // Alone it does not outweigh an id, nor the id it.
+                if contradicts && (believed || self.needs_no_ids(process, subject, kind)) {
+                    let candidates = names(&[same_trace[0], link.request]);
+                    let why = Reason::Conflict { candidates };
+                    doubted = doubted.or(Some((link.request, why)));
+                    continue;
+                }
+                if !believed {
+                    reason = reason.or(Some(Reason::UnprovenWakes));
+                    continue;
                 }
             }
             match (says, process.trust.lost(kind)) {
@@ -163,11 +172,16 @@ impl Attributor {
         {
             return (conflict([first, other]), None);
         }
-        match (by_trace(process, subject, same_trace, request), request) {
+        let named = by_trace(process, subject, same_trace, request);
+        let by_ids = strong.iter().flatten().all(|link| link.evidence.is_an_id());
+        match (named, request) {
             // Which of both is wrong, the rule or the id that leaked, is not known.
             (Some(named), None)
                 if let Some((_, why)) = doubted.take_if(|(other, _)| *other != named.request) =>
             {
+                (Attribution::none(why), None)
+            }
+            (Some(_), _) | (_, Some(_)) if by_ids && let Some(why) = process.ids.doubt(subject) => {
                 (Attribution::none(why), None)
             }
             (None, None) if same_trace.is_empty() => {
@@ -190,11 +204,9 @@ impl Attributor {
         subject: &Subject,
         reason: Option<Reason>,
     ) -> (Attribution, Option<Seq>) {
-        if self
-            .losses
-            .overlap(before(subject.time, PATIENCE), subject.time)
-        {
-            return (Attribution::none(Reason::RecordsLost), None);
+        let since = before(subject.time, PATIENCE);
+        if let Some(unseen) = self.losses.overlap(since, subject.time) {
+            return (Attribution::none(unseen.into()), None);
         }
         if let Work::Line(line) = &subject.work {
             if line.line.cut {
@@ -226,6 +238,7 @@ impl Attributor {
             _ if subject.in_flight == 1 => Reason::OneInFlightUnproven,
             _ if subject.afterwork => Reason::AfterAnswer,
             _ if process.serves_unseen => Reason::ServesUnseen,
+            _ if process.paused => Reason::Paused,
             _ => Reason::NoRequest,
         };
         (Attribution::none(reason), None)
@@ -254,7 +267,9 @@ fn undecided(reason: Reason) -> Decision {
         owner: None,
         same_trace: SameTrace::new(),
         ids_certain: false,
+        ids_doubt: None,
         compared: Compared::default(),
+        ids_agree: None,
         attribution: Attribution::none(reason),
         inferred: None,
     }

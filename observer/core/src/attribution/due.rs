@@ -2,7 +2,7 @@
 
 use super::executions::{self, Finding, Owner as Owned};
 use super::process::Process;
-use super::subject::{self, Doer, Hold, Subject};
+use super::subject::{self, Doer, Hold, Subject, Work};
 use super::workers::Conduct;
 use super::{Attributor, PATIENCE, PROOF_PATIENCE, clients};
 use crate::ids::{KernelNanos, Seq, Tgid};
@@ -15,6 +15,9 @@ impl Attributor {
         }
         if !subject.is_over() {
             return false;
+        }
+        if subject.by_ids {
+            return self.is_waited_for(subject, now);
         }
         if !self.sign_is_due(subject, now) || !self.is_handed_settled(subject, now) {
             return false;
@@ -52,7 +55,7 @@ impl Attributor {
         process.served(request).is_none_or(|served| {
             let since = served.until.map_or(0, |until| now.since(until));
             served.claim.is_settled()
-                && (process.workers.conduct(served) != Conduct::Unknown || since > PROOF_PATIENCE)
+                && (process.conduct(served) != Conduct::Unknown || since > PROOF_PATIENCE)
         })
     }
 
@@ -63,7 +66,7 @@ impl Attributor {
 
     /// Whether nothing is to come that says more about what an execution was doing.
     pub(super) fn is_owned(&self, subject: &Subject, doer: &Doer, now: KernelNanos) -> bool {
-        let found = self.owner_of(subject.tgid, doer, now);
+        let found = self.doing_of(subject, doer, now);
         let held = doer.execution.kind == ExecutionKind::NodeAsync
             && self.turns.is_held(subject.tgid, doer.execution);
         let unknown = found.owner == Owned::Unknown && !held;
@@ -74,7 +77,19 @@ impl Attributor {
     /// For which request the execution that did a subject did it.
     pub(super) fn owned(&self, subject: &Subject, now: KernelNanos) -> Option<Finding> {
         let doer = subject.doer.as_ref()?;
-        Some(self.owner_of(subject.tgid, doer, now))
+        Some(self.doing_of(subject, doer, now))
+    }
+
+    /// For which request an execution did a subject.
+    fn doing_of(&self, subject: &Subject, doer: &Doer, now: KernelNanos) -> Finding {
+        match &subject.work {
+            Work::Call(call) if doer.execution.kind == ExecutionKind::NodeAsync => {
+                let now = self.now(subject.tgid, now);
+                self.turns
+                    .caller(subject.tgid, doer.execution, call.begun.file, now)
+            }
+            _ => self.owner_of(subject.tgid, doer, now),
+        }
     }
 
     /// For which request an execution did what it did.

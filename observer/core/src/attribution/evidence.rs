@@ -8,6 +8,7 @@ use super::workers::Conduct;
 use super::{Attributor, Claim, RETENTION, Served, before};
 use crate::ids::{KernelNanos, Seq, Tid};
 use crate::judged::{Evidence, ExchangeId, Reason, Tier};
+use crate::losses::Unseen;
 use crate::record::Execution;
 
 /// Requests that are told as candidates, at most: the latest.
@@ -159,10 +160,10 @@ impl Attributor {
         let served = process.served(request).ok_or(None)?;
         let until = served.until.map_or(subject.time, |u| u.max(subject.time));
         let until = KernelNanos(until.0.saturating_add(wait));
-        if self.losses.overlap(served.since, until) {
-            return Err(Some(Reason::RecordsLost));
+        match self.losses.overlap(served.since, until) {
+            Some(unseen) => Err(Some(unseen.into())),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Evidence of threads and hand-off, or why there is none.
@@ -210,12 +211,12 @@ impl Attributor {
     fn confirmed(&self, process: &Process, request: Seq) -> Result<Tid, Option<Reason>> {
         let served = process.served(request).ok_or(None)?;
         match served.claim {
-            Claim::Confirmed(tid) => match process.workers.conduct(served) {
+            Claim::Confirmed(tid) => match process.conduct(served) {
                 // What was lost might have shown that its process does not always do so.
-                Conduct::Good if served.tentative && self.lost_lately(served) => {
-                    Err(Some(Reason::RecordsLost))
-                }
-                Conduct::Good => Ok(tid),
+                Conduct::Good => match self.lost_lately(served).filter(|_| served.tentative) {
+                    Some(unseen) => Err(Some(unseen.into())),
+                    None => Ok(tid),
+                },
                 Conduct::Unknown => Err(Some(Reason::UnprovenWorker)),
                 Conduct::HandsOver => Err(Some(Reason::HandedOver)),
             },
@@ -224,7 +225,7 @@ impl Attributor {
         }
     }
 
-    fn lost_lately(&self, served: &Served) -> bool {
+    fn lost_lately(&self, served: &Served) -> Option<Unseen> {
         let until = served.until.unwrap_or(served.since);
         self.losses.overlap(before(served.since, RETENTION), until)
     }

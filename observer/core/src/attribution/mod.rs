@@ -30,7 +30,7 @@
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //! | `inference` | 7 | what requests usually have done, and when; told beside an abstention, and decides nothing |
 //!
-//! `keepers` knows which processes keep threads for what is to run next. `acts` hears what threads and executions do, `taking` takes subjects in. `trust` compares them with each other, process by process; `due` says when a subject can be decided, `evidence` asks each kind,
+//! `ids` says whether an id may decide alone, and `parted` what times of calls say against theirs. `keepers` knows which processes keep threads for what is to run next. `acts` hears what threads and executions do, `taking` takes subjects in. `trust` compares them with each other, process by process; `due` says when a subject can be decided, `tick` has those decided, `evidence` asks each kind,
 //! `decide` weighs what they say, `story` tells it.
 //!
 //! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
@@ -50,6 +50,7 @@ mod exclusive;
 mod executions;
 mod given;
 mod handed;
+mod ids;
 mod inference;
 mod items;
 mod keepers;
@@ -57,6 +58,7 @@ mod logged;
 mod made;
 mod mounted;
 mod named;
+mod parted;
 mod pinned;
 mod pipes;
 mod pools;
@@ -72,6 +74,7 @@ mod takes;
 mod taking;
 mod tasks;
 mod threads;
+mod tick;
 mod traces;
 mod traffic;
 mod trust;
@@ -177,11 +180,24 @@ impl Attributor {
         self.losses.add(since, until);
     }
 
+    /// System calls are not observed after `since`: what a process does and is asked meanwhile is not known, so it counts as one
+    /// with connections that are not observed.
+    pub fn paused(&mut self, since: KernelNanos) {
+        self.losses.pause(since);
+        for process in self.processes.values_mut() {
+            process.blind = true;
+            process.paused = true;
+        }
+    }
+
+    /// They are observed again after `until`.
+    pub fn resumed(&mut self, until: KernelNanos) {
+        self.losses.resume(until);
+    }
+
     /// Something is known about a process.
     pub fn process(&mut self, facts: &ProcessFacts) {
-        if let Some(runtime) = facts.runtime {
-            self.runtimes.0.push(facts.tgid, runtime);
-        }
+        self.runtimes.learn(facts);
         if facts.events {
             self.events.follow(facts.tgid, events::Order::Reads);
         }
@@ -234,7 +250,11 @@ impl Attributor {
             if let Some(interrupted) = held.interrupted {
                 process.break_claim(interrupted, served::Broken::Interleaved);
             }
-            process.serve(begun, held.claim, own);
+            let by = served::Reader {
+                claim: held.claim,
+                worker: self.runtimes.is_worker(begun.tgid, begun.moved.tid),
+            };
+            process.serve(begun, by, own);
         }
     }
 
@@ -315,49 +335,6 @@ impl Attributor {
         }
     }
 
-    /// Decides every subject that is due at `now`, in the order in which they happened.
-    pub fn decide(&mut self, now: KernelNanos, stopping: bool) -> Vec<(Subject, Decision)> {
-        self.look_at_wakes(now, stopping);
-        let excess = self.waiting.len().saturating_sub(MAX_WAITING);
-        let due: Vec<bool> = self
-            .waiting
-            .iter()
-            .enumerate()
-            .map(|(i, s)| stopping || i < excess || self.is_due(s, now))
-            .collect();
-        let mut due = due.into_iter();
-        let subjects: Vec<Subject> = self
-            .waiting
-            .extract_if(.., |_| due.next().unwrap_or(false))
-            .collect();
-        // A burst's memory is given back step by step.
-        if self.waiting.len() < self.waiting.capacity() / 8 {
-            self.waiting.shrink_to(self.waiting.capacity() / 2);
-        }
-        let mut decided = Vec::with_capacity(subjects.len());
-        for subject in subjects {
-            let mut decision = self.decision(&subject, now);
-            let inferred = self.infer(&subject, &decision, now);
-            if let Some(process) = self.processes.get_mut(&subject.tgid) {
-                process.trust.note(&decision.compared);
-                process.called(subject.seq, decision.owner.map(|owner| owner.request));
-            }
-            self.note_handed(&subject, &decision);
-            if self.explain == Some(subject.seq) {
-                let story = self.story(&subject, now, &decision, inferred.as_ref());
-                self.story = Some((subject.doer, story));
-            }
-            decision.inferred = inferred.and_then(Result::ok);
-            if matches!(subject.work, Work::Message(_)) {
-                self.pipes.resolve(subject.seq, subject.tid, &decision);
-            } else {
-                decided.push((subject, decision));
-            }
-        }
-        self.forget(now);
-        decided
-    }
-
     /// What is likely about a subject of which that much is decided; nothing unless it is asked for.
     fn infer(
         &mut self,
@@ -394,6 +371,7 @@ impl Attributor {
                 .map(|response| (response.tid, ended.time));
             self.clients.call_ended(call.begun.file, reader);
             self.given.ended(ended.seq, ended.time);
+            self.note_parted(at, ended);
             let tgid = self.waiting[at].tgid;
             if let Ok(response) = ended.outcome {
                 self.pool_answered(ended.seq, &response, ended.time);

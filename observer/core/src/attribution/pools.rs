@@ -2,6 +2,7 @@
 
 use super::clients::Taken;
 use super::evidence::Link;
+use super::ids::Ids;
 use super::process::Process;
 use super::subject::{Hold, Subject, Work};
 use super::tasks::Item;
@@ -212,9 +213,7 @@ impl Attributor {
             && (awaited.is_none() || !self.believes_wakes(process, subject)))
             || (given.is_some() && !self.believes_given(process, subject.tgid));
         // What carries an id proves the kind itself.
-        !unproven
-            || now.since(subject.time) > PROOF_PATIENCE
-            || !super::named::same_trace(process, subject).is_empty()
+        !unproven || now.since(subject.time) > PROOF_PATIENCE || Ids::name(process, subject)
     }
 
     /// Whether what wakes say about some work is to be believed.
@@ -222,6 +221,11 @@ impl Attributor {
         if let Some(proven) = process.trust.proven(AWAITED) {
             return proven;
         }
+        self.wakes_look_right(process, subject)
+    }
+
+    /// Whether what wakes say about some work is to be believed without any comparison with ids.
+    pub(super) fn wakes_look_right(&self, process: &Process, subject: &Subject) -> bool {
         // Where no ids come out of the pool, and nobody is seen to be woken for a task: locks that are held
         // during a call would give other work to the thread that waits for one.
         process.trust.wakes_agree()

@@ -6,13 +6,16 @@ use hashbrown::HashMap;
 
 use super::correlation::Correlations;
 use super::exclusive::Exclusive;
+use super::ids::Ids;
+use super::parted::When;
 use super::pinned::Pinned;
-use super::served::{Broken, Claim, Served};
+use super::served::{Broken, Claim, Reader, Served};
 use super::traces::Traces;
 use super::trust::Trust;
-use super::workers::Workers;
+use super::workers::{Conduct, Workers};
 use crate::exchange::{Begun, Ended};
 use crate::ids::{FileId, KernelNanos, Seq, Tid};
+use crate::judged::Reason;
 
 /// How long after an answer work for its request may still go on unseen, nanoseconds.
 const AFTERWORK: u64 = 1_000_000_000;
@@ -35,12 +38,15 @@ pub(super) struct Process {
     pub(super) correlations: Correlations,
     pub(super) exclusive: Exclusive,
     pub(super) trust: Trust,
+    pub(super) ids: Ids,
     pub(super) workers: Workers,
     pub(super) pinned: Pinned,
     /// Requests may be in flight that can't be seen.
     pub(super) blind: bool,
     /// It is asked over a protocol that is not observed.
     pub(super) serves_unseen: bool,
+    /// System calls were not observed for a time in its life: it may have been asked then what goes on still.
+    pub(super) paused: bool,
     /// It may read and write through an `io_uring`, so that its threads do what is not seen.
     pub(super) ring: bool,
 }
@@ -68,28 +74,44 @@ impl Process {
             correlations: Correlations::default(),
             exclusive: Exclusive::new(now),
             trust: Trust::default(),
+            ids: Ids::default(),
             workers: Workers::default(),
             pinned: Pinned::default(),
             blind: false,
             serves_unseen: false,
+            paused: false,
             ring: false,
         }
     }
 
+    /// Why it may be working for a request that was not seen to come in, if so.
+    pub(super) fn asked_unseen(&self) -> Option<Reason> {
+        match self.serves_unseen {
+            true => Some(Reason::ServesUnseen),
+            false => self.paused.then_some(Reason::Paused),
+        }
+    }
+
     /// A request came in, which is this call of the process itself, if any.
-    pub(super) fn serve(&mut self, begun: &Begun, claim: Claim, own: Option<Seq>) {
+    pub(super) fn serve(&mut self, begun: &Begun, by: Reader, own: Option<Seq>) {
         if let Some(call) = own {
             self.own_calls.insert(call, begun.seq);
         }
         if self.open.is_empty() {
             self.exclusive.busy(begun.moved.since);
         }
+        // Of several that were open, none was alone before.
+        if let (1, Some(sole)) = self.in_flight()
+            && let Some(served) = self.served.get_mut(&sole)
+        {
+            served.alone = false;
+        }
         self.open.insert(begun.seq);
         self.latest = Some(begun.seq);
         self.traces.insert(begun.seq, &begun.head.carrier);
         self.correlations.insert(begun.seq, &begun.head.carrier);
         let overlaps = self.open.len() > 1;
-        let served = Served::new(begun, claim, overlaps, own.is_some());
+        let served = Served::new(begun, by, overlaps, own.is_some());
         self.served.insert(begun.seq, Box::new(served));
     }
 
@@ -99,6 +121,20 @@ impl Process {
             && let Some(served) = self.served.get_mut(&request)
         {
             served.asker = asker;
+        }
+    }
+
+    /// A call of a kind is over that carries the id of a request; `when` tells how it lay, given when that was answered.
+    pub(super) fn parted(
+        &mut self,
+        request: Seq,
+        kind: u64,
+        when: impl Fn(Option<KernelNanos>) -> When,
+    ) {
+        // One that the process made itself carries the id of whoever made it.
+        if let Some(served) = self.served.get_mut(&request).filter(|s| !s.own) {
+            let when = when(served.until);
+            self.ids.parted.saw(&mut served.carrying, kind, when);
         }
     }
 
@@ -138,6 +174,11 @@ impl Process {
     pub(super) fn serves_since(&self, time: KernelNanos) -> bool {
         let oldest = self.open.first().and_then(|seq| self.served.get(seq));
         oldest.is_some_and(|s| s.since <= time)
+    }
+
+    /// What is to be thought of the thread that served a request of its from its reading to its answer.
+    pub(super) fn conduct(&self, served: &Served) -> Conduct {
+        self.workers.conduct(served, !self.serves_unseen)
     }
 
     pub(super) fn break_claim(&mut self, request: Seq, why: Broken) {

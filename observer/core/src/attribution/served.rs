@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use std::fmt;
 
+use super::parted::Carrying;
 use super::workers::Workers;
 use crate::context::Carrier;
 use crate::exchange::{Begun, Ended};
@@ -85,18 +86,33 @@ pub struct Served {
     /// It was read without blocking: the claim is good only if the process's threads are known to
     /// serve one request at a time.
     pub tentative: bool,
+    /// The thread is by its name a worker that is given one request at a time.
+    pub worker: bool,
     /// Another request was in flight when it came in.
     pub overlaps: bool,
+    /// No other request was in flight at any time while it was.
+    pub alone: bool,
     /// Its process made the call that it is, so that its ids were in there before it came.
     pub own: bool,
     /// The request for which that call was made, once that is known.
     pub asker: Option<Seq>,
     /// Its method, host and path without what looks like a value.
     pub route: u64,
+    /// Calls that carried its id.
+    pub(super) carrying: Carrying,
+}
+
+/// The thread that has read a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader {
+    /// What it proves.
+    pub(super) claim: Claim,
+    /// It is by its name a worker that is given one request at a time.
+    pub(super) worker: bool,
 }
 
 impl Served {
-    pub(super) fn new(begun: &Begun, claim: Claim, overlaps: bool, own: bool) -> Self {
+    pub(super) fn new(begun: &Begun, by: Reader, overlaps: bool, own: bool) -> Self {
         Self {
             seq: begun.seq,
             file: begun.file,
@@ -104,12 +120,15 @@ impl Served {
             since: begun.moved.since,
             until: None,
             carrier: Arc::clone(&begun.head.carrier),
-            claim,
+            claim: by.claim,
             tentative: begun.moved.nonblocking,
+            worker: by.worker,
             overlaps,
+            alone: !overlaps,
             own,
             asker: None,
             route: Workers::route(begun),
+            carrying: Carrying::default(),
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Subject {
     pub(super) handed: Vec<GiftId>,
     /// Its likeliest request, as it looked when it began; absent unless inference is asked for.
     pub(super) guess: Option<Result<Box<Guess>, Silence>>,
+    /// Only ids name its request, and it is waited for other evidence in its process.
+    pub(super) by_ids: bool,
     /// What it is.
     pub work: Work,
 }

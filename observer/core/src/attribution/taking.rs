@@ -92,6 +92,7 @@ impl Attributor {
             doer,
             sign,
             guess,
+            by_ids: false,
             work,
         };
         self.pooled(&subject);

@@ -12,6 +12,9 @@
 /// Kinds of evidence that are compared.
 pub(super) const KINDS: usize = 9;
 
+/// What is declared: ids, other than trace-ids, and contexts that are published.
+pub(super) const DECLARED: usize = 0;
+
 /// What threads did before they woke one that waited.
 pub(super) const AWAITED: usize = 4;
 
@@ -54,9 +57,9 @@ pub(super) struct Trust {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Count {
-    compared: u32,
-    disagreed: u32,
+pub(super) struct Count {
+    pub(super) compared: u32,
+    pub(super) disagreed: u32,
 }
 
 impl Trust {
@@ -64,7 +67,7 @@ impl Trust {
     pub(super) fn note(&mut self, compared: &Compared) {
         for (count, agreed) in self.counts.iter_mut().zip(compared) {
             if let Some(agreed) = agreed {
-                count.add(*agreed);
+                count.add(*agreed, MAX_COMPARED);
             }
         }
     }
@@ -77,7 +80,7 @@ impl Trust {
 
     /// Who woke a worker, and who waited for it, served the same request, or not.
     pub(super) fn note_wakes(&mut self, agreed: bool) {
-        self.wakes.add(agreed);
+        self.wakes.add(agreed, MAX_COMPARED);
     }
 
     /// Whether those who wake workers and those who wait for them serve the same request so often that it is no
@@ -92,7 +95,7 @@ impl Trust {
 
     /// The event in which a call was made, and that in which its response was passed on, were of the same request, or not.
     pub(super) fn note_relay(&mut self, agreed: bool) {
-        self.relays.add(agreed);
+        self.relays.add(agreed, MAX_COMPARED);
     }
 
     /// How often the two events of a call were of different requests, and of how many calls, if that is too often for the
@@ -117,8 +120,9 @@ impl Count {
         too_often.then_some((disagreed, compared))
     }
 
-    fn add(&mut self, agreed: bool) {
-        if self.compared == MAX_COMPARED {
+    /// One more comparison; counts are halved when they reach `most`.
+    pub(super) fn add(&mut self, agreed: bool, most: u32) {
+        if self.compared >= most {
             self.compared /= 2;
             self.disagreed /= 2;
         }

@@ -6,8 +6,15 @@
 //! is counted, for each route, since in one server some handlers answer at once and others leave
 //! that to another thread or a later event.
 //!
-//! It must be shown by requests that *overlapped* with others: one at a time, an event loop looks
+//! It must be shown by requests that *overlapped* with others, if nothing else tells that they are workers: one at a time, an event loop looks
 //! like a worker, and what else it does meanwhile would be given to the request.
+//!
+//! **Workers by name.** Of two servers it is known that their workers take one request at a time and nothing besides: Tomcat's
+//! take what their queue holds (`SocketProcessor`, of `AbstractEndpoint`), Puma's run `Server#process_client`. The server
+//! names these threads. One of them that reads a request and answers it was with it all the time, or, of an
+//! asynchronous servlet, was given it again: then it can have done something for others in between, though only if there were others. So nothing that
+//! overlaps is asked of a request that was read by such a thread while no other was in flight, and that is how a quiet service is served. That
+//! a route is answered elsewhere counts against it as before.
 //!
 //! A request that was read by a thread which never answers any (Puma's reactor takes those that come
 //! slowly) says nothing about the workers, and is not counted.
@@ -91,6 +98,7 @@ impl Workers {
 
     /// A request has ended.
     pub(super) fn ended(&mut self, served: &Served) {
+        let answers = served.worker || self.keepers.contains(&served.tid);
         let route = self.routes.get_or_insert_mut(served.route, Route::default);
         match served.claim {
             Claim::Confirmed(_) => {
@@ -101,15 +109,17 @@ impl Workers {
                 }
             }
             Claim::Broken(Broken::Unanswered) | Claim::Held(_) => {}
-            Claim::Broken(_) if served.tentative && !self.keepers.contains(&served.tid) => {}
+            Claim::Broken(_) if served.tentative && !answers => {}
             Claim::Broken(Broken::Shared) => route.shared = route.shared.saturating_add(1),
             Claim::Broken(_) => route.moved = route.moved.saturating_add(1),
         }
     }
 
     /// What is to be thought of the thread that served this request from its reading to its answer.
-    pub(super) fn conduct(&self, served: &Served) -> Conduct {
+    /// `seen` if no other requests come in than those that are observed.
+    pub(super) fn conduct(&self, served: &Served, seen: bool) -> Conduct {
         let route = self.routes.peek(&served.route).copied().unwrap_or_default();
+        let shown = self.overlapped >= MIN_OVERLAPPED;
         let rare = |count: u32, n: u32| count.saturating_mul(n) <= route.kept;
         if !rare(route.moved, USUAL) {
             return Conduct::HandsOver;
@@ -119,7 +129,7 @@ impl Workers {
         }
         if !rare(route.moved.saturating_add(route.shared), ALLOWED) {
             Conduct::HandsOver
-        } else if self.overlapped < MIN_OVERLAPPED || route.kept < MIN_KEPT {
+        } else if route.kept < MIN_KEPT || !(shown || (served.worker && served.alone && seen)) {
             Conduct::Unknown
         } else {
             Conduct::Good

@@ -132,6 +132,15 @@ impl Files {
         named.map_or(Text::new_static("file:?"), |named| named.path.clone())
     }
 
+    /// Forgets all of them; which these are.
+    pub(super) fn forget(&mut self) -> Vec<FileId> {
+        let mut known: Vec<FileId> = self.described.iter().map(|(file, _)| *file).collect();
+        known.sort_unstable();
+        self.described.clear();
+        self.named.clear();
+        known
+    }
+
     pub(super) fn close(&mut self, file: FileId) {
         self.described.pop(&file);
         self.named.pop(&file);
@@ -148,6 +157,10 @@ fn path_name(path: &[u8]) -> &[u8] {
 }
 
 impl Description {
+    pub(super) fn ino(&self) -> u64 {
+        self.ino
+    }
+
     /// Inode number, if it is a pipe.
     pub(super) fn pipe(&self) -> Option<u64> {
         (self.class == Class::Pipe).then_some(self.ino)

@@ -22,6 +22,19 @@ pub enum Input<'a> {
         /// The share, in 65 536ths.
         keep: u32,
     },
+    /// System calls are not observed from `since` on: what moves, is closed or is waited for is not seen. No record of a system call
+    /// that began later comes before [`Resume`](Self::Resume), and all of those that began before came already. What is under way is not judged.
+    Pause {
+        /// `CLOCK_MONOTONIC`: before it, everything was observed.
+        since: KernelNanos,
+    },
+    /// System calls are observed again. Descriptions are described anew, under identities that were not used before.
+    Resume {
+        /// `CLOCK_MONOTONIC`: after it, everything is observed.
+        until: KernelNanos,
+        /// What is observed from now on stands for the pause before it as well: for so many times the time that it lasts, a power of two.
+        every: u32,
+    },
     /// The time is now `now`. Judgement happens only here: a verdict is final when a tick later
     /// than everything that it rests on has confirmed that nothing was lost meanwhile.
     Tick {

@@ -3,6 +3,7 @@
 mod files;
 mod input;
 mod names;
+mod pause;
 mod relay;
 mod run;
 mod sequence;
@@ -14,6 +15,7 @@ use files::Files;
 use hashbrown::HashMap;
 pub use input::{Config, Input};
 use lru::LruCache;
+use pause::Pauses;
 use relay::Relays;
 use sequence::Sequences;
 use tell::Teller;
@@ -75,6 +77,7 @@ struct Stages {
     next: u64,
     now: KernelNanos,
     records: u64,
+    pauses: Pauses,
 }
 
 impl Engine {
@@ -100,6 +103,7 @@ impl Engine {
                 next: 1,
                 now: config.anchor.monotonic,
                 records: 0,
+                pauses: Pauses::default(),
             },
         }
     }
@@ -118,6 +122,11 @@ impl Engine {
             Input::File(facts) => stages.files.name(&facts),
             Input::Peer(facts) => stages.teller.peer(facts),
             Input::Sampling { keep } => stages.teller.sampled(keep),
+            Input::Pause { since } => {
+                settle.finish(&mut |released| stages.released(&released));
+                stages.pause(since);
+            }
+            Input::Resume { until, every } => stages.resume(until, every),
             Input::Tick { now, lost } => {
                 settle.tick(now, &mut |released| stages.released(&released));
                 stages.tick(now, lost);

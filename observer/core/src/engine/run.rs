@@ -1,6 +1,6 @@
 //! Takes records through the stages.
 
-use super::files::Content;
+use super::files::{Content, Description};
 use super::sequence::Missed;
 use super::{Log, Stages};
 use crate::attribution::{Call, Line, Work};
@@ -9,7 +9,6 @@ use crate::exchange::{Begun, Draw, Ended, ExchangeEvent, Source};
 use crate::facts::ProcessFacts;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Judged, LossKind, Role, Summary};
-use crate::message::lines::Lines;
 use crate::message::{LogLine, Moved, Protocol};
 use crate::record::{Data, Direction, Event, File, Place, Record, place};
 use crate::stream::{Chunk, Released};
@@ -37,10 +36,13 @@ impl Stages {
     fn record(&mut self, record: &Record<'_>) {
         self.records += 1;
         self.now = self.now.max(record.time);
+        if self.pauses.cuts_off(&record.event) {
+            return;
+        }
         self.attributor
             .thread_acted(record.tgid, record.tid, record.waited);
         match &record.event {
-            Event::File(file) => self.file(record, file),
+            Event::File(file) => self.file(record, &self.pauses.weigh(file)),
             Event::Data(data) => self.data(record, data),
             Event::Short(short) => self.corrected(short.file, record.time),
             Event::Close { file, last } => self.close(*file, *last, record),
@@ -164,7 +166,7 @@ impl Stages {
     }
 
     /// Takes in what `events`, which is the stages' own buffer, holds.
-    fn exchange_events(&mut self, mut events: Vec<ExchangeEvent>) {
+    pub(super) fn exchange_events(&mut self, mut events: Vec<ExchangeEvent>) {
         for event in events.drain(..) {
             match event {
                 ExchangeEvent::Begun(begun) => self.begun(begun),
@@ -242,8 +244,10 @@ impl Stages {
 
     fn log(&mut self, record: &Record<'_>, data: &Data<'_>, fd: i32) {
         let tgid = record.tgid;
+        let Self { files, pauses, .. } = self;
+        let ino = files.get(data.file).map_or(0, Description::ino);
         let log = self.logs.get_or_insert_mut(data.file, || Log {
-            lines: Lines::new(),
+            lines: pauses.lines(ino),
             tgid,
             fd,
             binary: false,
@@ -300,7 +304,13 @@ impl Stages {
         }
     }
 
-    fn log_lines(&mut self, lines: &mut Vec<LogLine>, tgid: Tgid, file: FileId, fd: i32) {
+    pub(super) fn log_lines(
+        &mut self,
+        lines: &mut Vec<LogLine>,
+        tgid: Tgid,
+        file: FileId,
+        fd: i32,
+    ) {
         for line in lines.drain(..) {
             if self.relays.is_relayed(tgid, &line.text, line.moved.time) {
                 continue;

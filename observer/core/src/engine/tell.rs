@@ -40,9 +40,11 @@ pub(super) struct Teller {
     counter: Counter,
     untold: Vec<Loss>,
     lost: HashMap<LossKind, Loss>,
-    /// A share of connections that was not told yet.
-    share: Option<f64>,
+    /// The share of connections that is observed, or the part of the time, is another one, which was not told yet.
+    other_share: bool,
     shares: Option<Shares>,
+    /// The part of the time in which anything is observed.
+    watched: f64,
     /// Writes to logs that were left out.
     log_writes_left_out: u64,
 }
@@ -68,8 +70,9 @@ impl Teller {
             counter: Counter::default(),
             untold: Vec::new(),
             lost: HashMap::new(),
-            share: None,
+            other_share: false,
             shares: None,
+            watched: 1.0,
             log_writes_left_out: 0,
         }
     }
@@ -153,9 +156,17 @@ impl Teller {
     pub(super) fn sampled(&mut self, keep: u32) {
         let share = share(keep);
         if self.shares.map_or(1.0, |shares| shares.last) != share {
-            self.share = Some(share);
+            self.other_share = true;
             self.shares = Some(Shares::with(self.shares, share));
         }
+    }
+
+    /// Nothing was observed for `nanos`; what is from now on is a part of the time, one in `every`.
+    pub(super) fn paused(&mut self, nanos: u64, every: u32) {
+        let watched = 1.0 / f64::from(every);
+        self.shares = Some(Shares::paused(self.shares, nanos, watched));
+        self.other_share |= self.watched != watched;
+        self.watched = watched;
     }
 
     /// A write to a log is left out with the connection that its thread served.
@@ -163,11 +174,16 @@ impl Teller {
         self.log_writes_left_out += 1;
     }
 
-    /// Tells which share of connections is observed, if that has changed.
+    /// Tells which share of connections is observed, and for which part of the time, if that has changed.
     pub(super) fn sampling(&mut self, now: KernelNanos, out: &mut Vec<Judged>) {
-        let time = self.config.anchor.wall(now);
-        let changed = self.share.take().map(|share| Sampling { time, share });
-        out.extend(changed.map(Judged::Sampling));
+        if !std::mem::take(&mut self.other_share) {
+            return;
+        }
+        out.push(Judged::Sampling(Sampling {
+            time: self.config.anchor.wall(now),
+            share: self.shares.map_or(1.0, |shares| shares.last),
+            watched: self.watched,
+        }));
     }
 
     pub(super) fn served(&mut self, begun: Begun, ended: &Ended) -> Judged {
@@ -249,7 +265,7 @@ impl Teller {
             Some(Reason::RecordsLost) if !begun_here => Some(Reason::SameIdTwice {
                 candidates: own.iter().map(|served| ExchangeId(served.seq)).collect(),
             }),
-            doubt => doubt,
+            doubt => doubted(doubt, &decision),
         };
         let same_format = owner.is_none_or(|s| shares_format(inbound(s), outbound));
         let same_execution = decision.owner.is_some_and(|o| o.same_execution);
@@ -338,6 +354,7 @@ impl Teller {
             cut: line.line.cut,
             reason: decision.attribution.reason.as_ref(),
         });
+        let doubt = doubted(doubt, &decision);
         let shown = match printable_lines(&line.line.text) {
             Cow::Borrowed(_) => None,
             Cow::Owned(shown) => Some(shown),
@@ -442,6 +459,14 @@ impl Teller {
             records,
             counted: tally.counted(),
         }
+    }
+}
+
+/// Why an id can't be called unknown: what was not seen may not have been lost.
+fn doubted(doubt: Option<Reason>, decision: &Decision) -> Option<Reason> {
+    match doubt {
+        Some(Reason::RecordsLost) => decision.ids_doubt.clone().or(Some(Reason::RecordsLost)),
+        doubt => doubt,
     }
 }
 

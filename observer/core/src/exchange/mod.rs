@@ -249,11 +249,20 @@ impl Exchanges {
 
     /// Ends everything that is still open because watching ends.
     pub fn stop(&mut self, now: KernelNanos, emit: &mut impl FnMut(ExchangeEvent)) {
+        self.give_up_all(Unfinished::Stopped, now, emit);
+    }
+
+    fn give_up_all(
+        &mut self,
+        why: Unfinished,
+        now: KernelNanos,
+        emit: &mut impl FnMut(ExchangeEvent),
+    ) {
         let mut all: Vec<FileId> = self.connections.iter().map(|(f, _)| *f).collect();
         all.sort_unstable();
         for file in all {
             if let Some(mut conn) = self.connections.pop(&file) {
-                conn.give_up(Unfinished::Stopped, now, emit);
+                conn.give_up(why, now, emit);
             }
         }
     }
@@ -277,6 +286,12 @@ impl Exchanges {
             conn.forget(&mut self.links);
             conn.give_up(Unfinished::Lost, time, emit);
         }
+    }
+
+    /// Nothing is observed from now on: what is open ends unseen, and connections come again as others.
+    pub fn pause(&mut self, time: KernelNanos, emit: &mut impl FnMut(ExchangeEvent)) {
+        self.links = Links::default();
+        self.give_up_all(Unfinished::Lost, time, emit);
     }
 
     /// Nothing more is wanted of a description.

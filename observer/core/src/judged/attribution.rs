@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use super::ExchangeId;
 use crate::facts::ExecutionKind;
 use crate::ids::Tid;
+use crate::losses::Unseen;
 use crate::text::{Text, serialize_shown};
 
 /// Kind of evidence that carried an attribution, strongest first.
@@ -183,6 +184,15 @@ impl Evidence {
             Self::ServingThread(_) | Self::AfterResponse(_) | Self::AnsweringExecution { .. }
         )
     }
+
+    /// Whether it is an id that came in, or a context that is published: one that leaks brings all of them along.
+    #[must_use]
+    pub fn is_an_id(&self) -> bool {
+        matches!(
+            self,
+            Self::SameTrace | Self::SameCorrelationId { .. } | Self::PublishedContext
+        )
+    }
 }
 
 impl fmt::Display for Evidence {
@@ -341,6 +351,20 @@ pub enum Reason {
         /// The requests.
         candidates: Vec<ExchangeId>,
     },
+    /// An id alone names its request, and ids and other evidence have named different requests in this process.
+    IdsDistrusted {
+        /// How often.
+        disagreed: u32,
+        /// Of how many comparisons.
+        compared: u32,
+    },
+    /// An id alone names its request, and requests of this process have calls of its kind with their ids on both sides of their answers.
+    IdsParted {
+        /// How many of them.
+        parted: u32,
+        /// Of how many that had several such calls.
+        requests: u32,
+    },
     /// Two kinds of evidence name different requests.
     Conflict {
         /// The requests.
@@ -360,6 +384,8 @@ pub enum Reason {
     ServesUnseen,
     /// Records were lost while it happened.
     RecordsLost,
+    /// System calls were not observed for a time while it happened, or shortly before, to keep within the budget.
+    Paused,
     /// One write held several events, so a buffer may have been flushed for other requests.
     Batched,
     /// The bytes that would tell were cut or lost.
@@ -376,7 +402,13 @@ impl Reason {
     /// Whether something speaks against what the id says.
     #[must_use]
     pub fn is_contradiction(&self) -> bool {
-        matches!(self, Self::Conflict { .. } | Self::Distrusted { .. })
+        matches!(
+            self,
+            Self::Conflict { .. }
+                | Self::Distrusted { .. }
+                | Self::IdsDistrusted { .. }
+                | Self::IdsParted { .. }
+        )
     }
 
     /// What kind of reason it is, without the particulars of one case.
@@ -402,6 +434,12 @@ impl Reason {
             Self::AfterAnswer => "right after an answer, perhaps not for that request",
             Self::UnknownMessage => "a message from a pipe, unknown for which request",
             Self::SameIdTwice { .. } => "several requests carry the same id",
+            Self::IdsDistrusted { .. } => {
+                "an id alone names its request, and ids disagreed with other evidence in this process"
+            }
+            Self::IdsParted { .. } => {
+                "an id alone names its request, and calls with such ids come before and after their requests' answers"
+            }
             Self::Conflict { .. } => "evidence disagrees",
             Self::Distrusted { .. } => "this evidence disagreed with trace-ids in this process",
             Self::UnprovenWakes => {
@@ -409,11 +447,21 @@ impl Reason {
             }
             Self::ServesUnseen => "the process also serves a protocol that is not observed",
             Self::RecordsLost => "records were lost",
+            Self::Paused => "nothing was observed for a time, to keep within the budget",
             Self::Batched => "one write held several events",
             Self::Cut => "bytes were cut or lost",
             Self::NoInboundContext => "the request came without context, the id can't be checked",
             Self::Withheld => "deliberately not traced",
             Self::TelemetryExport => "telemetry export",
+        }
+    }
+}
+
+impl From<Unseen> for Reason {
+    fn from(unseen: Unseen) -> Self {
+        match unseen {
+            Unseen::Lost => Self::RecordsLost,
+            Unseen::Paused => Self::Paused,
         }
     }
 }
@@ -467,6 +515,17 @@ impl fmt::Display for Reason {
                 f.write_str("several requests carry the same id: ")?;
                 list(f, candidates)
             }
+            Self::IdsDistrusted {
+                disagreed,
+                compared,
+            } => write!(
+                f,
+                "an id alone names its request, and ids disagreed with other evidence in {disagreed} of {compared} cases in this process"
+            ),
+            Self::IdsParted { parted, requests } => write!(
+                f,
+                "an id alone names its request, and {parted} of {requests} requests with several such calls had some before their answer and some after it"
+            ),
             Self::Conflict { candidates } => {
                 f.write_str("evidence disagrees between requests ")?;
                 list(f, candidates)
@@ -485,6 +544,9 @@ impl fmt::Display for Reason {
                 "the process also serves a protocol that is not observed, so a request may have been in flight",
             ),
             Self::RecordsLost => f.write_str("records were lost meanwhile"),
+            Self::Paused => f.write_str(
+                "nothing was observed for a time meanwhile, or shortly before, to keep within the budget",
+            ),
             Self::Batched => {
                 f.write_str("one write held several events, perhaps of several requests")
             }

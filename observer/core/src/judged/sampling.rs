@@ -14,6 +14,8 @@ pub struct Sampling {
     pub time: WallTime,
     /// The share, above 0 and at most 1.
     pub share: f64,
+    /// The part of the time in which they are, above 0 and at most 1; in the rest nothing is observed.
+    pub watched: f64,
 }
 
 /// The shares of connections that were observed, where that were not all all the time.
@@ -23,18 +25,50 @@ pub struct Shares {
     pub lowest: f64,
     /// The last.
     pub last: f64,
+    /// The smallest part of the time in which anything was.
+    pub watched_least: f64,
+    /// That part in the end.
+    pub watched_last: f64,
+    /// For how long nothing was, in all, nanoseconds.
+    pub paused_ns: u64,
     /// Writes to logs that were left out with the connections that their threads served.
     pub log_writes_left_out: u64,
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        Self {
+            lowest: 1.0,
+            last: 1.0,
+            watched_least: 1.0,
+            watched_last: 1.0,
+            paused_ns: 0,
+            log_writes_left_out: 0,
+        }
+    }
 }
 
 impl Shares {
     /// With one more share, which is in force now.
     #[must_use]
     pub fn with(before: Option<Self>, share: f64) -> Self {
+        let before = before.unwrap_or_default();
         Self {
-            lowest: before.map_or(share, |shares| shares.lowest.min(share)),
+            lowest: before.lowest.min(share),
             last: share,
-            log_writes_left_out: 0,
+            ..before
+        }
+    }
+
+    /// With one more pause of `nanos`, after which observing is for the part `watched` of the time.
+    #[must_use]
+    pub fn paused(before: Option<Self>, nanos: u64, watched: f64) -> Self {
+        let before = before.unwrap_or_default();
+        Self {
+            watched_least: before.watched_least.min(watched),
+            watched_last: watched,
+            paused_ns: before.paused_ns.saturating_add(nanos),
+            ..before
         }
     }
 }
@@ -60,7 +94,23 @@ mod tests {
             Some(Shares {
                 lowest: 0.125,
                 last: 0.25,
-                log_writes_left_out: 0,
+                ..Shares::default()
+            })
+        );
+    }
+
+    #[test]
+    fn pauses_add_up() {
+        let paused = [(7, 0.5), (8, 0.25), (1, 1.0)];
+        let kept = paused.into_iter().fold(None, |kept, (nanos, watched)| {
+            Some(Shares::paused(kept, nanos, watched))
+        });
+        assert_eq!(
+            kept,
+            Some(Shares {
+                watched_least: 0.25,
+                paused_ns: 16,
+                ..Shares::default()
             })
         );
     }

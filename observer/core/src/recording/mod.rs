@@ -21,6 +21,8 @@
 //! | 4 | a tick: `now: u64`, `lost: u64` |
 //! | 5 | [`PeerFacts`](crate::facts::PeerFacts), JSON; from version 2 |
 //! | 6 | the share of connections that is observed: `keep: u32`; from version 2 |
+//! | 7 | system calls are not observed: `since: u64`; from version 3 |
+//! | 8 | they are again: `until: u64`, `every: u32`; from version 3 |
 //! | 255 | the end; a recording without it was cut short |
 //!
 //! Frames of a tag that this version does not know are refused, so a new one needs a new version.
@@ -36,7 +38,7 @@ pub use write::Writer;
 use crate::judged::ClockAnchor;
 
 /// Version of the layout.
-pub const FORMAT_VERSION: u16 = 2;
+pub const FORMAT_VERSION: u16 = 3;
 
 /// First bytes of every recording. Not UTF-8, and damaged by anything that converts line ends.
 pub const MAGIC: [u8; 8] = *b"\x89OBSRV\r\n";
@@ -58,6 +60,8 @@ mod tag {
     pub const TICK: u8 = 4;
     pub const PEER: u8 = 5;
     pub const SAMPLING: u8 = 6;
+    pub const PAUSE: u8 = 7;
+    pub const RESUME: u8 = 8;
     pub const END: u8 = 255;
 }
 

@@ -222,6 +222,16 @@ fn input(tag: u8, body: &[u8]) -> Option<Input<'_>> {
         tag::SAMPLING => Input::Sampling {
             keep: u32::from_le_bytes(body.try_into().ok()?),
         },
+        tag::PAUSE => Input::Pause {
+            since: KernelNanos(u64::from_le_bytes(body.try_into().ok()?)),
+        },
+        tag::RESUME => {
+            let (until, every) = body.split_first_chunk()?;
+            Input::Resume {
+                until: KernelNanos(u64::from_le_bytes(*until)),
+                every: u32::from_le_bytes(every.try_into().ok()?),
+            }
+        }
         tag::TICK => {
             let (now, lost) = body.split_first_chunk()?;
             Input::Tick {

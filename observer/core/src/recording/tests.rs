@@ -38,6 +38,8 @@ enum Owned {
     Tick(u64, u64),
     Peer(u32, Option<(u16, String)>),
     Sampling(u32),
+    Pause(u64),
+    Resume(u64, u32),
 }
 
 impl Owned {
@@ -52,6 +54,7 @@ impl Owned {
                 executions: None,
                 ring: false,
                 events: false,
+                workers: std::collections::BTreeSet::new(),
             }),
             Self::File(file, path) => Input::File(FileFacts {
                 stream: None,
@@ -67,6 +70,13 @@ impl Owned {
                 }),
             }),
             Self::Sampling(keep) => Input::Sampling { keep: *keep },
+            Self::Pause(since) => Input::Pause {
+                since: KernelNanos(*since),
+            },
+            Self::Resume(until, every) => Input::Resume {
+                until: KernelNanos(*until),
+                every: *every,
+            },
             Self::Tick(now, lost) => Input::Tick {
                 now: KernelNanos(*now),
                 lost: *lost,
@@ -84,6 +94,8 @@ fn owned() -> impl Strategy<Value = Owned> {
         1 => any::<(u64, u64)>().prop_map(|(a, b)| Owned::Tick(a, b)),
         1 => any::<(u32, Option<(u16, String)>)>().prop_map(|(a, b)| Owned::Peer(a, b)),
         1 => any::<u32>().prop_map(Owned::Sampling),
+        1 => any::<u64>().prop_map(Owned::Pause),
+        1 => any::<(u64, u32)>().prop_map(|(a, b)| Owned::Resume(a, b)),
     ]
 }
 

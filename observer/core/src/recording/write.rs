@@ -57,6 +57,13 @@ impl<W: io::Write> Writer<W> {
             Input::File(facts) => self.frame(tag::FILE, &serde_json::to_vec(facts)?),
             Input::Peer(facts) => self.frame(tag::PEER, &serde_json::to_vec(facts)?),
             Input::Sampling { keep } => self.frame(tag::SAMPLING, &keep.to_le_bytes()),
+            Input::Pause { since } => self.frame(tag::PAUSE, &since.0.to_le_bytes()),
+            Input::Resume { until, every } => {
+                let mut body = [0; 12];
+                body[..8].copy_from_slice(&until.0.to_le_bytes());
+                body[8..].copy_from_slice(&every.to_le_bytes());
+                self.frame(tag::RESUME, &body);
+            }
             Input::Tick { now, lost } => {
                 let mut body = [0; 16];
                 body[..8].copy_from_slice(&now.0.to_le_bytes());

@@ -7,6 +7,7 @@
 )]
 
 mod lossy;
+pub mod paused;
 pub mod sampled;
 mod threads;
 mod told;
@@ -14,7 +15,7 @@ mod told;
 use observer_abi as abi;
 use observer_core::engine::Input;
 use observer_core::facts::{ExecutionKind, Executions, FileFacts, ProcessFacts, Runtime};
-use observer_core::ids::{FileId, KernelNanos, Tgid};
+use observer_core::ids::{FileId, KernelNanos, Tgid, Tid};
 use observer_core::judged::{Exchange, Role};
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
@@ -42,6 +43,10 @@ pub enum Fed {
     Tick(u64),
     /// The share of connections that is observed from now on.
     Sampling(u32),
+    /// System calls are not observed from then on.
+    Pause(u64),
+    /// They are again, and stand for so many times the time.
+    Resume(u64, u32),
 }
 
 impl Fed {
@@ -52,6 +57,13 @@ impl Fed {
             Self::Process(facts) => Input::Process(facts.clone()),
             Self::File(facts) => Input::File(facts.clone()),
             Self::Sampling(keep) => Input::Sampling { keep: *keep },
+            Self::Pause(since) => Input::Pause {
+                since: KernelNanos(*since),
+            },
+            Self::Resume(until, every) => Input::Resume {
+                until: KernelNanos(*until),
+                every: *every,
+            },
             Self::Tick(now) => Input::Tick {
                 now: KernelNanos(*now),
                 lost,
@@ -125,6 +137,7 @@ impl World {
             executions: None,
             ring: false,
             events: false,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 
@@ -142,6 +155,7 @@ impl World {
             }),
             ring: false,
             events: false,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 
@@ -155,11 +169,17 @@ impl World {
             executions: None,
             ring: true,
             events: false,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 
     /// What a process runs on.
     pub fn runs_on(&mut self, tgid: u32, runtime: Runtime) {
+        self.has_workers(tgid, runtime, &[]);
+    }
+
+    /// What a process runs on, and which of its threads are workers by their names.
+    pub fn has_workers(&mut self, tgid: u32, runtime: Runtime, workers: &[u32]) {
         self.inputs.push(Fed::Process(ProcessFacts {
             tgid: Tgid(tgid),
             service: "shop".to_owned(),
@@ -168,6 +188,7 @@ impl World {
             executions: None,
             ring: false,
             events: false,
+            workers: workers.iter().copied().map(Tid).collect(),
         }));
     }
 
@@ -181,6 +202,7 @@ impl World {
             executions: None,
             ring: false,
             events: true,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 
@@ -198,6 +220,7 @@ impl World {
             }),
             ring: false,
             events: false,
+            workers: std::collections::BTreeSet::new(),
         }));
     }
 

@@ -186,7 +186,7 @@ impl Connection {
 }
 
 /// The description that a record is about.
-fn file_of(raw: &[u8]) -> Option<u64> {
+pub(super) fn file_of(raw: &[u8]) -> Option<u64> {
     use abi::kind::{CLOSE, DATA, FILE, SHORT, TAKE};
     // All of these have it behind the header.
     matches!(raw[0], FILE | DATA | SHORT | CLOSE | TAKE)
@@ -202,7 +202,7 @@ fn thread_of(raw: &[u8]) -> u32 {
     u32::from_ne_bytes(raw[at..][..4].try_into().unwrap())
 }
 
-fn long(raw: &[u8], at: usize) -> u64 {
+pub(super) fn long(raw: &[u8], at: usize) -> u64 {
     u64::from_ne_bytes(raw[at..][..8].try_into().unwrap())
 }
 

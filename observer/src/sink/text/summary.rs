@@ -201,6 +201,13 @@ fn sampling(shares: Shares) -> Row {
         words::percent(shares.lowest),
         words::percent(shares.last),
     );
+    if shares.paused_ns > 0 {
+        let seconds = shares.paused_ns as f64 / 1e9;
+        let least = words::percent(shares.watched_least);
+        text += &format!(
+            "; nothing was observed for {seconds:.0} s in all, to keep within the budget ({least} % of the time was observed at the least)"
+        );
+    }
     if shares.log_writes_left_out > 0 {
         let writes = words::number(shares.log_writes_left_out);
         text += &format!("; {writes} log writes of threads that served others were left out");

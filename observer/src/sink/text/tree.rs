@@ -62,9 +62,20 @@ pub(super) fn sampling(sampling: &Sampling) -> Row {
     Row::new(&words::clock(sampling.time), Tone::Faint)
         .then("! sampled", Tone::Odd)
         .then_elastic(
-            &format!("{share} % of connections are observed from now on"),
+            &format!(
+                "{share} % of connections are observed from now on{}",
+                for_a_part(sampling.watched)
+            ),
             Tone::Plain,
         )
+}
+
+/// For which part of the time, where that is not all of it.
+fn for_a_part(watched: f64) -> String {
+    match watched < 1.0 {
+        true => format!(", for {} % of the time", words::percent(watched)),
+        false => String::new(),
+    }
 }
 
 fn headline(request: &Exchange) -> Row {

@@ -64,11 +64,17 @@ impl Case {
     }
 
     /// Drives it with `load`, watched, and scores what was told. The recording stays in `recordings` if
-    /// something in it is wrong.
+    /// something in it is wrong, or at any rate if `keep_all` says so.
     ///
     /// # Errors
     /// When something does not run, or the service does not do what it is asked.
-    pub fn run(&self, load: Load, requests: usize, recordings: &Path) -> Result<Row> {
+    pub fn run(
+        &self,
+        load: Load,
+        requests: usize,
+        recordings: &Path,
+        keep_all: bool,
+    ) -> Result<Row> {
         let name = format!("{}-{}-{}", self.app.name, self.clients, load.name());
         let recording = recordings.join(format!("{name}.rec"));
         let plan = self.plan(load, requests);
@@ -113,7 +119,7 @@ impl Case {
             &truth,
             &told::read(&told.out)?,
         );
-        if !row.errors() {
+        if !row.errors() && !keep_all {
             std::fs::remove_file(&recording)?;
         }
         Ok(row)

@@ -82,6 +82,8 @@ pub struct Bench {
     pub requests: usize,
     /// Where the recordings of runs with an error go.
     pub recordings: PathBuf,
+    /// Whether those of all other runs go there, too.
+    pub keep: bool,
 }
 
 /// What came out.
@@ -131,7 +133,7 @@ impl Bench {
         for load in self.loads.iter().filter(|load| load.suits(app, clients)) {
             // One at a time takes its time, and shows as much in fewer requests.
             let requests = self.requests / if clients == 1 { 3 } else { 1 };
-            let row = case.run(*load, requests, &self.recordings)?;
+            let row = case.run(*load, requests, &self.recordings, self.keep)?;
             tell(&row.to_string());
             results.rows.push(row);
         }

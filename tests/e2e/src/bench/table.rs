@@ -108,10 +108,11 @@ fn leaking(page: &mut String, results: &Results) {
     }
     page.push_str(
         "\n## Every call carries the context of another request\n\n\
-         A service that mixes its requests up. Here the trace-id misleads: only other evidence can tell that the call \
-         was made for another request than it says.\n\n\
-         | runtime | at once | calls | of them wrong | verdict right | verdict wrong | lines wrong |\n\
-         |---|---|---|---|---|---|---|\n",
+         A service that mixes its requests up: its calls carry the id of the request before, its lines the right one. The trace-id of a call misleads: only other evidence can tell \
+         for which request it was made. *Given*: share of calls and lines that are given to a request. *Wrong*: given to a wrong one, of those given. *Verdict right*: told \
+         to be `crossed`, of all calls; what is `inconclusive` is neither right nor wrong.\n\n\
+         | runtime | at once | calls given | of them wrong | verdict right | verdict wrong | lines given | of them wrong |\n\
+         |---|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
         let all = row.part("all");
@@ -124,6 +125,7 @@ fn leaking(page: &mut String, results: &Results) {
                 of(all.calls.wrong, all.calls.attributed),
                 of(all.calls.judged_right, all.calls.all),
                 of(all.calls.judged_wrong, all.calls.all),
+                percent(all.lines.coverage()),
                 of(all.lines.wrong, all.lines.attributed),
             ],
         );

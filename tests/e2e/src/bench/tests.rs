@@ -192,7 +192,7 @@ fn a_leak_is_told_apart_and_does_not_spoil_the_calibration() {
     };
     let page = markdown(&results, "");
     assert!(
-        page.contains("| flask | 2 | 100 % | 1 of 2 | 1 of 2 | 1 of 2 | 1 of 2 |"),
+        page.contains("| flask | 2 | 100 % | 1 of 2 | 1 of 2 | 1 of 2 | 100 % | 1 of 2 |"),
         "{page}"
     );
     assert!(!page.contains("| execution |"), "{page}");

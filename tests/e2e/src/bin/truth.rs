@@ -34,6 +34,9 @@ struct Args {
     /// Write the tables to this Markdown file, and all figures to a JSON file beside it.
     #[arg(long)]
     output: Option<PathBuf>,
+    /// Keep the recordings of all runs, in this folder. By default those with an error are kept, in target/e2e/truth.
+    #[arg(long, value_name = "FOLDER")]
+    recordings: Option<PathBuf>,
     /// List the runtimes and end.
     #[arg(long)]
     list: bool,
@@ -65,7 +68,11 @@ fn main() -> Result<()> {
         } else {
             args.requests
         },
-        recordings: root().canonicalize()?.join("target/e2e/truth"),
+        keep: args.recordings.is_some(),
+        recordings: match args.recordings {
+            Some(folder) => folder,
+            None => root().canonicalize()?.join("target/e2e/truth"),
+        },
     };
     let results = bench.run(|line| println!("{line}"))?;
     let page = markdown(&results, &taken()?);

@@ -105,6 +105,7 @@ fn replay(traffic: &Traffic, how: How) -> Result<Summary> {
             executions: None,
             ring: false,
             events: false,
+            workers: std::collections::BTreeSet::new(),
         };
         engine.input(Input::Process(facts), &mut out);
     }

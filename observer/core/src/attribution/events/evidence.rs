@@ -22,8 +22,8 @@ impl Attributor {
         subject: &Subject,
     ) -> Result<Link, Option<Reason>> {
         let sign = subject.sign.as_ref().ok_or(None)?;
-        if process.serves_unseen {
-            return Err(Some(Reason::ServesUnseen));
+        if let Some(reason) = process.asked_unseen() {
+            return Err(Some(reason));
         }
         let (request, confidence, evidence) = match sign {
             Sign::Asked(act) => match self.events.act(*act).ok_or(None)? {

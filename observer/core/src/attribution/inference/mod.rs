@@ -143,7 +143,8 @@ impl Inference {
         now: KernelNanos,
     ) -> Result<Inferred, Silence> {
         let kind = subject.template.ok_or(Silence::Excluded)?;
-        if losses.overlap(before(subject.time, PATIENCE), now) {
+        let since = before(subject.time, PATIENCE);
+        if losses.overlap(since, now).is_some() {
             return Err(Silence::Lost);
         }
         if let Some(owner) = decision.owner {
@@ -162,7 +163,7 @@ impl Inference {
         if !open || subject.doer.is_some() || !decision.same_trace.is_empty() {
             return Err(Silence::Excluded);
         }
-        if process.serves_unseen || process.ring {
+        if process.asked_unseen().is_some() || process.ring {
             return Err(Silence::Unseen);
         }
         if process.exclusive.is_background(kind) {
@@ -275,8 +276,11 @@ fn is_open(reason: &Reason) -> bool {
         | Reason::SameIdTwice { .. }
         | Reason::Conflict { .. }
         | Reason::Distrusted { .. }
+        | Reason::IdsDistrusted { .. }
+        | Reason::IdsParted { .. }
         | Reason::ServesUnseen
         | Reason::RecordsLost
+        | Reason::Paused
         | Reason::Batched
         | Reason::Cut
         | Reason::NoInboundContext

@@ -3,10 +3,11 @@
 use super::{Origin, Task};
 use crate::attribution::births::{self, BirthId, GRACE};
 use crate::attribution::evidence::Link;
+use crate::attribution::ids::Ids;
 use crate::attribution::mounted::Root;
 use crate::attribution::process::Process;
 use crate::attribution::subject::{Hold, Subject};
-use crate::attribution::{Attributor, PROOF_PATIENCE, named};
+use crate::attribution::{Attributor, PROOF_PATIENCE};
 use crate::feedback::Feedback;
 use crate::ids::KernelNanos;
 use crate::judged::{Evidence, Reason};
@@ -71,7 +72,7 @@ impl Attributor {
         subject: &Subject,
         now: KernelNanos,
     ) -> bool {
-        let named = !named::same_trace(process, subject).is_empty();
+        let named = Ids::name(process, subject);
         let known = !self.made.is_open(subject.seq) || now.since(subject.time) > PROOF_PATIENCE;
         named || (known && self.is_made_over(process, subject, now))
     }

@@ -151,10 +151,14 @@ impl Turns {
                 }
             }
             Told::Called { file, at } => {
-                self.connections.push(file, Resumes::Caller(at));
+                let resumes = match self.connections.contains(&file) {
+                    true => Resumes::Caller(at),
+                    false => Resumes::First(at),
+                };
+                self.connections.push(file, resumes);
             }
             Told::Unseen { file } => {
-                self.connections.pop(&file);
+                self.connections.push(file, Resumes::Nobody);
             }
             Told::Answered { request, at } => {
                 let running = self.running(at);

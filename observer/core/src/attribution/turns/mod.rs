@@ -24,11 +24,14 @@
 //! **What was taken from another turn's message is told only if the request's answer follows from it.** A thread that takes messages may collect what several
 //! gave, or be one that the process wanted anyway, and nothing else would show that.
 //!
+//! What was called in a turn of none, on a connection that was opened for a request (`opened`), is told in the same way.
+//!
 //! A process may be watched for a share of the time (`gaps`): then only requests count of which everything was seen that
 //! may speak against them.
 
 mod gaps;
 mod held;
+mod opened;
 mod owners;
 mod requests;
 mod thread;
@@ -42,6 +45,7 @@ use super::executions::{Finding, Now, OVERLAPS, Owner};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::record::{Execution, Turn};
 use held::{Held, Told};
+use opened::Call;
 use requests::{Requests, Standing};
 use thread::{Resumes, Running, Taken, Thread};
 
@@ -106,12 +110,14 @@ enum Guess {
     Id(ThreadKey, u64),
     /// A turn is of the request of whoever gave the message that it took.
     Message(ThreadKey, u64),
+    /// The first call on the connection that an id of a thread names, made in a turn of none, is of the request that had it opened.
+    Opened(ThreadKey, u64),
 }
 
 impl Guess {
     fn thread(self) -> ThreadKey {
         match self {
-            Self::Id(thread, _) | Self::Message(thread, _) => thread,
+            Self::Id(thread, _) | Self::Message(thread, _) | Self::Opened(thread, _) => thread,
         }
     }
 }
@@ -129,6 +135,8 @@ pub(super) struct Turns {
     queued: LruCache<(Tgid, u64), Position>,
     /// Messages that were taken, and on which guess it rests whose they were.
     taken: LruCache<Guess, Option<Guess>>,
+    /// Calls that were made in turns of none, on connections that were opened for a request.
+    opened: LruCache<Call, Worked>,
     held: Held,
 }
 
@@ -141,6 +149,7 @@ impl Default for Turns {
             confirmed: LruCache::new(MAX_CONFIRMED),
             queued: LruCache::new(MAX_MESSAGES),
             taken: LruCache::new(MAX_MESSAGES),
+            opened: LruCache::new(MAX_CONNECTIONS),
             held: Held::default(),
         }
     }
@@ -264,6 +273,7 @@ impl Turns {
             }
             Taken::One { .. } | Taken::Unclear => None,
         };
+        self.answers_first(&running, resumed);
         let giver = running.message.giver().map(|giver| giver.thread);
         let giver = giver.and_then(|giver| self.threads.peek(&giver));
         ended.starting = giver.and_then(|giver| giver.starting(time));
@@ -333,10 +343,10 @@ impl Turns {
                 self.confirm(guess);
                 Some(of)
             }
-            // A message that ends in another's answer: the service has a queue of its own.
+            // A message, or a connection, that ends in another's answer: the service has a queue of its own.
             worked => worked
                 .filter(|worked| {
-                    matches!(worked.guess, Some(Guess::Message(..)))
+                    matches!(worked.guess, Some(Guess::Message(..) | Guess::Opened(..)))
                         || self.is_confirmed(worked.guess)
                 })
                 .map(|worked| worked.request),
@@ -361,12 +371,20 @@ impl Turns {
                 settled: false,
             };
         }
+        match self.resolve(at) {
+            Some(worked) => self.finding(tgid, worked, now),
+            None => Finding {
+                owner: Owner::Unknown,
+                settled: true,
+            },
+        }
+    }
+
+    /// What it is worth that something was done for a request.
+    fn finding(&self, tgid: Tgid, worked: Worked, now: Now) -> Finding {
         let settled = |owner| Finding {
             owner,
             settled: true,
-        };
-        let Some(worked) = self.resolve(at) else {
-            return settled(Owner::Unknown);
         };
         let Worked {
             request,
@@ -409,6 +427,7 @@ impl Turns {
         cache::remove(&mut self.confirmed, |guess, ()| guess.thread().0 == tgid);
         cache::remove(&mut self.taken, |guess, _| guess.thread().0 == tgid);
         cache::remove(&mut self.queued, |(of, _), _| *of == tgid);
+        cache::remove(&mut self.opened, |((of, _), ..), _| *of == tgid);
         self.held.process_ended(tgid);
         self.requests.process_ended(tgid);
     }

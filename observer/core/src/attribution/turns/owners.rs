@@ -30,6 +30,11 @@ impl Turns {
                 guess: None,
             }),
             Resumes::Caller(at) => self.resolve(at).or_else(|| self.late(at)),
+            Resumes::Nobody => None,
+            Resumes::First(at) => self
+                .resolve(at)
+                .or_else(|| self.late(at))
+                .or_else(|| self.opener(thread, turn, at)),
         }
     }
 
@@ -64,7 +69,7 @@ impl Turns {
 
     /// The request of the turn that gave out an async id, if that was still open at `time`. A turn that also worked
     /// for others may have given it to one of these; that it was not, the answer has to show.
-    fn creator(&self, thread: ThreadKey, id: u64, time: KernelNanos) -> Option<Worked> {
+    pub(super) fn creator(&self, thread: ThreadKey, id: u64, time: KernelNanos) -> Option<Worked> {
         let turn = self.threads.peek(&thread)?.gave_out(id)?;
         let Worked { request, guess, .. } = turn.owner?;
         let open = self.requests.is_open(request, time);
@@ -118,7 +123,7 @@ impl Turns {
             && self.confirmed.put(guess, ()).is_none()
         {
             next = match guess {
-                Guess::Id(thread, id) => {
+                Guess::Id(thread, id) | Guess::Opened(thread, id) => {
                     let turns = self.threads.peek(&thread);
                     let turn = turns.and_then(|turns| turns.gave_out(id));
                     turn.and_then(|turn| turn.owner).and_then(|w| w.guess)

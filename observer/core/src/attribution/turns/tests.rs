@@ -1,4 +1,5 @@
 mod messages;
+mod opened;
 
 use proptest::prelude::*;
 
@@ -130,11 +131,17 @@ impl Loop {
 
 /// The request to which what is done at `at` belongs, six seconds after `now`, when all is settled.
 fn owner_later(turns: &Turns, now: u64, at: Execution) -> Option<u64> {
-    let later = Now {
+    settled(turns.owner(NODE, at, later(now)))
+}
+
+fn later(now: u64) -> Now {
+    Now {
         time: KernelNanos(now + 6_000_000_000),
         oldest_open: None,
-    };
-    let found = turns.owner(NODE, at, later);
+    }
+}
+
+fn settled(found: Finding) -> Option<u64> {
     match found.owner {
         Owner::Answered(request) if found.settled => Some(request.0),
         _ => None,

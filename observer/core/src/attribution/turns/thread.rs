@@ -29,6 +29,10 @@ pub(super) enum Resumes {
     Request(Seq),
     /// For whoever wrote the call that is answered.
     Caller(Position),
+    /// The same, of the first call on the connection.
+    First(Position),
+    /// For nobody knows whom: it was used in a turn that was not seen.
+    Nobody,
 }
 
 /// A thread that runs an event loop.
@@ -297,6 +301,14 @@ impl Running {
     pub(super) fn resumes(&self) -> Option<Resumes> {
         match self.from {
             From::One { resumes, .. } => resumes,
+            From::Nothing | From::Several => None,
+        }
+    }
+
+    /// From where was read.
+    pub(super) fn file(&self) -> Option<FileId> {
+        match self.from {
+            From::One { file, .. } => Some(file),
             From::Nothing | From::Several => None,
         }
     }

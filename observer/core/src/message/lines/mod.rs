@@ -70,6 +70,21 @@ impl Lines {
         Self::default()
     }
 
+    /// A log whose writer is known to flush buffers.
+    #[must_use]
+    pub fn flushed() -> Self {
+        Self {
+            flushes: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether its writer was seen to flush a buffer.
+    #[must_use]
+    pub fn flushes(&self) -> bool {
+        self.flushes
+    }
+
     /// Whether this is a log at all. After a few calls in a row that wrote binary data it is not:
     /// final, and nothing more is told about it.
     #[must_use]
