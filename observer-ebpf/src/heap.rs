@@ -102,7 +102,7 @@ fn tell_known(pid_tgid: u64) {
         )
     };
     if seen {
-        tell_heap(pid_tgid, ring::now(), ALL);
+        tell_heap(pid_tgid, ring::now());
     } else if described {
         let _ = HEAP_THREADS.insert(pid_tgid as u32, Known::NOTHING, u64::from(BPF_ANY));
     }
@@ -112,7 +112,7 @@ fn tell_known(pid_tgid: u64) {
 #[inline(always)]
 pub fn tell(caller: Thread, time: u64) {
     if caller.cell & watch::HEAP != 0 {
-        tell_heap(caller.pid_tgid, time, ALL);
+        tell_heap(caller.pid_tgid, time);
     }
 }
 
@@ -123,23 +123,27 @@ pub fn check(caller: Thread) {
     if caller.cell & watch::HEAP == 0 {
         return;
     }
-    let what = to_be_told(caller.pid_tgid);
-    if what != NOTHING {
-        tell_heap(caller.pid_tgid, ring::now(), what);
+    match to_be_told(caller.pid_tgid) {
+        NOTHING => {}
+        ALL => {
+            tell_heap(caller.pid_tgid, ring::now());
+        }
+        thread => {
+            tell_made(caller.pid_tgid, ring::now(), thread, 0, 0);
+        }
     }
 }
 
-/// Of a thread nothing is told, or ...
-const NOTHING: u32 = 0;
-/// how far its buffer is filled; what it has not been looked for is not looked for either: it may be about to begin its life, or
-const BUFFER: u32 = 1;
-/// everything.
-const ALL: u32 = 2;
+/// Nothing is to be told of a thread.
+const NOTHING: u64 = 0;
+/// Everything is.
+const ALL: u64 = 1;
 
 /// What is to be told of a thread that has got another buffer since it was told of, or may have made something that others do. What is wrong
-/// here is told in vain.
+/// here is told in vain. Other values are addresses of its `JavaThread`: only how far its buffer is filled is told, and its task is not looked
+/// for, since it may be about to begin its life.
 #[inline(never)]
-fn to_be_told(pid_tgid: u64) -> u32 {
+fn to_be_told(pid_tgid: u64) -> u64 {
     // SAFETY: as in `tell_heap`.
     let Some(layout) = (unsafe { HEAPS.get((pid_tgid >> 32) as u32) }) else {
         return NOTHING;
@@ -161,7 +165,17 @@ fn to_be_told(pid_tgid: u64) -> u32 {
     if place == 0 && calls < CALLS {
         // SAFETY: as above.
         unsafe { (&raw mut (*known).calls).write_volatile(calls + 1) };
-        return BUFFER;
+        let Some(pointer) = execution::thread_pointer() else {
+            return NOTHING;
+        };
+        if thread != 0 && names(layout, thread, pointer) {
+            return thread;
+        }
+        let tgid = (pid_tgid >> 32) as u32;
+        let found = execution::java::find_java_thread(tgid, execution::java::HEAP, pointer);
+        // SAFETY: as above.
+        unsafe { (&raw mut (*known).thread).write_volatile(found) };
+        return found;
     }
     if thread == 0 {
         return NOTHING;
@@ -202,23 +216,41 @@ fn is_at_another_task(pid_tgid: u64) -> bool {
 /// A global function with numbers for arguments: see [`send`](crate::emit::send).
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn tell_heap(pid_tgid: u64, time: u64, what: u32) -> i32 {
+extern "C" fn tell_heap(pid_tgid: u64, time: u64) -> i32 {
     // SAFETY: the value is a map element; userspace replaces it as a whole.
     let Some(layout) = (unsafe { HEAPS.get((pid_tgid >> 32) as u32) }) else {
         return 0;
     };
-    let Some(known) = known(layout, pid_tgid, what) else {
+    let Some(known) = known(layout, pid_tgid) else {
+        return 0;
+    };
+    let task = task(layout, (pid_tgid >> 32) as u32, &known);
+    let target = if known.place == 0 {
+        target((pid_tgid >> 32) as u32, known.thread)
+    } else {
+        0
+    };
+    tell_made(pid_tgid, time, known.thread, task, target)
+}
+
+/// Tells how far the buffer of the current thread is filled, whose `JavaThread` is at `thread`, with what was found before.
+///
+/// A global function with numbers for arguments: see [`send`](crate::emit::send).
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn tell_made(pid_tgid: u64, time: u64, thread: u64, task: u64, target: u64) -> i32 {
+    // SAFETY: as in `tell_heap`.
+    let Some(layout) = (unsafe { HEAPS.get((pid_tgid >> 32) as u32) }) else {
         return 0;
     };
     // The buffer is read last: a collection that moves objects takes it away first.
     let collections = mem::user::<u32>(layout.words[word::COLLECTIONS]);
-    let task = task(layout, (pid_tgid >> 32) as u32, &known);
     let class = if task == 0 {
         None
     } else {
         mem::user::<u32>(task.wrapping_add(CLASS))
     };
-    let at = |offset: usize| mem::user::<u64>(known.thread.wrapping_add(layout.words[offset]));
+    let at = |offset: usize| mem::user::<u64>(thread.wrapping_add(layout.words[offset]));
     let (Some(collections), Some(end), Some(top), Some(start)) =
         (collections, at(word::END), at(word::TOP), at(word::START))
     else {
@@ -231,12 +263,7 @@ extern "C" fn tell_heap(pid_tgid: u64, time: u64, what: u32) -> i32 {
             (&raw mut (*known).task).write_volatile(task);
         }
     }
-    let target = if known.place == 0 && what == ALL {
-        target((pid_tgid >> 32) as u32, known.thread)
-    } else {
-        0
-    };
-    let execution = execution::java::mounted(pid_tgid, known.thread);
+    let execution = execution::java::mounted(pid_tgid, thread);
     let Some(mut entry) = ring::reserve::<Heap>() else {
         return 0;
     };
@@ -331,7 +358,7 @@ extern "C" fn target(tgid: u32, thread: u64) -> u64 {
 
 /// What is known of the current thread, by now.
 #[inline(always)]
-fn known(layout: &Layout, pid_tgid: u64, what: u32) -> Option<Known> {
+fn known(layout: &Layout, pid_tgid: u64) -> Option<Known> {
     let pointer = execution::thread_pointer()?;
     let (tgid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
     let mut known = Known::NOTHING;
@@ -342,13 +369,6 @@ fn known(layout: &Layout, pid_tgid: u64, what: u32) -> Option<Known> {
     }
     if known.thread != 0 && !names(layout, known.thread, pointer) {
         known = Known::NOTHING;
-    }
-    if what == BUFFER {
-        if known.thread == 0 {
-            known.thread = execution::java::find_java_thread(tgid, execution::java::HEAP, pointer);
-            let _ = HEAP_THREADS.insert(tid, known, u64::from(BPF_ANY));
-        }
-        return (known.thread != 0).then_some(known);
     }
     let lost = known.place != 0 && named(layout, tgid, known.place, known.thread) == compiled::LOST;
     if (known.place == 0 || lost) && ring::now() >= known.again {
