@@ -4,10 +4,12 @@
 mod attribution;
 mod cause;
 pub mod counts;
+mod evidence;
 mod explanation;
 mod inferred;
 mod line_cause;
 mod loss;
+mod reason;
 mod sampling;
 mod summary;
 mod time;
@@ -16,11 +18,13 @@ pub mod wilson;
 
 use std::net::SocketAddr;
 
-pub use attribution::{Attribution, Evidence, Reason, Tier};
+pub use attribution::{Attribution, Tier};
 pub use cause::Cause;
+pub use evidence::Evidence;
 pub use explanation::{Candidate, Explanation, LogId, NotAnId, SubjectId, Weighed};
 pub use inferred::Inferred;
 pub use loss::{Loss, LossKind};
+pub use reason::Reason;
 pub use sampling::{Sampling, Shares, share};
 use serde::{Deserialize, Serialize, Serializer};
 pub use summary::{

@@ -4,10 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use observer_abi::{self as abi, class, data_flag, file_flag, kind};
 
+use super::fields::{Fields, offset};
+use super::runtimes::{branch, execution, heap, item, nudge, passed, take, turn, woke};
 use super::{
-    Class, Data, Direction, End, Event, Execution, ExecutionKind, File, Heap, Item, ItemHow,
-    ItemWhat, Nudge, Passed, PassedHow, Record, Runs, Short, Take, TakeHow, TcpAddresses, Turn,
-    Waited, Woke, canonical,
+    Class, Data, Direction, End, Event, Execution, File, Record, Short, TcpAddresses, Waited,
+    canonical,
 };
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
 
@@ -43,54 +44,6 @@ pub enum DecodeError {
 const HEADER: usize = size_of::<abi::Header>();
 const FILE: usize = size_of::<abi::File>();
 const TASK: usize = size_of::<abi::Task>();
-/// Up to what was added to it.
-const HEAP: usize = std::mem::offset_of!(abi::Heap, execution);
-
-/// Reads fields at fixed offsets of a structure of `N` bytes.
-struct Fields<'a, const N: usize>(&'a [u8; N]);
-
-macro_rules! offset {
-    ($record:ty, $field:ident) => {
-        std::mem::offset_of!($record, $field)
-    };
-}
-
-impl<'a, const N: usize> Fields<'a, N> {
-    fn of(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let cut = DecodeError::Truncated {
-            have: bytes.len(),
-            need: N,
-        };
-        bytes.first_chunk().map(Self).ok_or(cut)
-    }
-
-    #[inline]
-    fn array<const M: usize>(&self, at: usize) -> [u8; M] {
-        let mut out = [0; M];
-        out.copy_from_slice(&self.0[at..at + M]);
-        out
-    }
-
-    fn u8(&self, at: usize) -> u8 {
-        self.0[at]
-    }
-
-    fn u16(&self, at: usize) -> u16 {
-        u16::from_ne_bytes(self.array(at))
-    }
-
-    fn u32(&self, at: usize) -> u32 {
-        u32::from_ne_bytes(self.array(at))
-    }
-
-    fn i32(&self, at: usize) -> i32 {
-        i32::from_ne_bytes(self.array(at))
-    }
-
-    fn u64(&self, at: usize) -> u64 {
-        u64::from_ne_bytes(self.array(at))
-    }
-}
 
 /// Where a record stands among all that its CPU wanted to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,170 +179,6 @@ pub fn payload_at(version: u8) -> usize {
         1 => abi::DATA_V1,
         _ => size_of::<abi::Data>(),
     }
-}
-
-fn execution(code: u8, id: u64, origin: u64) -> Result<Option<Execution>, DecodeError> {
-    let runtime = match code {
-        abi::runtime::NONE => return Ok(None),
-        abi::runtime::GO => ExecutionKind::Goroutine,
-        abi::runtime::PYTHON => ExecutionKind::PythonContext,
-        abi::runtime::GREENLET => ExecutionKind::Greenlet,
-        abi::runtime::TOKIO => ExecutionKind::TokioTask,
-        abi::runtime::NODE => ExecutionKind::NodeAsync,
-        abi::runtime::JAVA => ExecutionKind::VirtualThread,
-        abi::runtime::HAPROXY => ExecutionKind::HaproxyStream,
-        abi::runtime::PUBLISHED => ExecutionKind::Published,
-        abi::runtime::PINNED => ExecutionKind::Pinned,
-        _ => return Err(DecodeError::Field("runtime")),
-    };
-    Ok(Some(Execution {
-        kind: runtime,
-        id,
-        origin,
-    }))
-}
-
-fn heap(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::<HEAP>::of(body)?;
-    // Earlier probes did not tell what runs on the thread, nor what it was started to run.
-    let later = |at: usize| {
-        let bytes = body.get(at..).and_then(|rest| rest.first_chunk());
-        bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes))
-    };
-    Ok(Event::Heap(Heap {
-        task: f.u64(offset!(abi::Heap, task)),
-        class: f.u32(offset!(abi::Heap, class)),
-        start: f.u64(offset!(abi::Heap, start)),
-        top: f.u64(offset!(abi::Heap, top)),
-        end: f.u64(offset!(abi::Heap, end)),
-        collections: f.u32(offset!(abi::Heap, collections)),
-        runs: match later(offset!(abi::Heap, execution)) {
-            0 => Runs::Itself,
-            abi::UNKNOWN_EXECUTION => Runs::Unknown,
-            id => Runs::Virtual(id),
-        },
-        target: later(offset!(abi::Heap, target)),
-    }))
-}
-
-fn take(body: &[u8], flags: u8) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::<{ size_of::<abi::Take>() }>::of(body)?;
-    let how = match f.u8(offset!(abi::Take, how)) {
-        abi::take::CONNECT => TakeHow::Connect,
-        abi::take::PROBE => TakeHow::Probe,
-        abi::take::CLIENT => TakeHow::Client,
-        _ => return Err(DecodeError::Field("how")),
-    };
-    Ok(Event::Take(Take {
-        file: FileId(f.u64(offset!(abi::Take, file))),
-        how,
-        nonblocking: flags & data_flag::NONBLOCK != 0,
-        execution: execution(
-            f.u8(offset!(abi::Take, runtime)),
-            f.u64(offset!(abi::Take, execution)),
-            f.u64(offset!(abi::Take, origin)),
-        )?,
-    }))
-}
-
-fn branch(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::<{ size_of::<abi::Branch>() }>::of(body)?;
-    let child = execution(
-        f.u8(offset!(abi::Branch, runtime)),
-        f.u64(offset!(abi::Branch, child)),
-        f.u64(offset!(abi::Branch, parent)),
-    )?;
-    child
-        .map(Event::Branch)
-        .ok_or(DecodeError::Field("runtime"))
-}
-
-fn turn(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::<{ size_of::<abi::Turn>() }>::of(body)?;
-    let execution = execution(
-        f.u8(offset!(abi::Turn, runtime)),
-        f.u64(offset!(abi::Turn, execution)),
-        0,
-    )?;
-    Ok(Event::Turn(Turn {
-        execution: execution.ok_or(DecodeError::Field("runtime"))?,
-        root: f.u64(offset!(abi::Turn, root)),
-        newest: f.u64(offset!(abi::Turn, newest)),
-        reads: f.u32(offset!(abi::Turn, reads)),
-    }))
-}
-
-fn woke(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::<{ size_of::<abi::Woke>() }>::of(body)?;
-    Ok(Event::Woke(Woke {
-        word: f.u64(offset!(abi::Woke, word)),
-        since: KernelNanos(f.u64(offset!(abi::Woke, since))),
-        woken: KernelNanos(f.u64(offset!(abi::Woke, woken))),
-        waker: Tid(f.u32(offset!(abi::Woke, waker))),
-    }))
-}
-
-fn nudge(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::<{ size_of::<abi::Nudge>() }>::of(body)?;
-    let woken = execution(
-        f.u8(offset!(abi::Nudge, runtime)),
-        f.u64(offset!(abi::Nudge, woken)),
-        0,
-    )?;
-    Ok(Event::Nudge(Nudge {
-        woken: woken.ok_or(DecodeError::Field("runtime"))?,
-        waker: f.u64(offset!(abi::Nudge, waker)),
-        again: f.u8(offset!(abi::Nudge, again)) != 0,
-    }))
-}
-
-fn passed(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::<{ size_of::<abi::Passed>() }>::of(body)?;
-    let how = match f.u8(offset!(abi::Passed, how)) {
-        abi::passed::DIRECT => PassedHow::Direct,
-        abi::passed::PUT => PassedHow::Put,
-        abi::passed::GOT => PassedHow::Got,
-        _ => return Err(DecodeError::Field("how")),
-    };
-    let runtime = f.u8(offset!(abi::Passed, runtime));
-    let one = |id: u64| match id {
-        0 => Ok(None),
-        id => execution(runtime, id, 0),
-    };
-    Ok(Event::Passed(Passed {
-        giver: one(f.u64(offset!(abi::Passed, giver)))?,
-        taker: one(f.u64(offset!(abi::Passed, taker)))?,
-        how,
-        place: f.u64(offset!(abi::Passed, place)),
-        value: f.u64(offset!(abi::Passed, value)),
-        queued: f.u8(offset!(abi::Passed, queued)) != 0,
-        depth: f.u32(offset!(abi::Passed, depth)),
-    }))
-}
-
-fn item(body: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let f = Fields::<{ size_of::<abi::Item>() }>::of(body)?;
-    let how = match f.u8(offset!(abi::Item, how)) {
-        abi::item::GIVEN => ItemHow::Given,
-        abi::item::TAKEN => ItemHow::Taken,
-        _ => return Err(DecodeError::Field("how")),
-    };
-    let what = match f.u8(offset!(abi::Item, what)) {
-        abi::content::WORK => ItemWhat::Work,
-        abi::content::RECORD => ItemWhat::Record,
-        abi::content::MESSAGE => ItemWhat::Message,
-        _ => return Err(DecodeError::Field("what")),
-    };
-    Ok(Event::Item(Item {
-        id: f.u64(offset!(abi::Item, item)),
-        how,
-        what,
-        execution: execution(
-            f.u8(offset!(abi::Item, runtime)),
-            f.u64(offset!(abi::Item, execution)),
-            f.u64(offset!(abi::Item, origin)),
-        )?,
-    }))
 }
 
 fn data(body: &[u8], version: u8, flags: u8) -> Result<Event<'_>, DecodeError> {

@@ -1,6 +1,8 @@
 //! Records: events from the kernel probes, decoded field by field and validated.
 
 mod decode;
+mod fields;
+mod runtimes;
 
 use std::net::{IpAddr, SocketAddr};
 

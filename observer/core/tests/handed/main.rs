@@ -1,0 +1,83 @@
+//! Stories of hand-offs between threads: who takes a connection, who starts whom, who answers.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod births;
+mod kept;
+mod steps;
+mod takes;
+#[path = "../world/mod.rs"]
+mod world;
+
+use observer_core::judged::{Reason, Role, Tier};
+use world::{Socket, Told, World, request, response, traceparent};
+
+const SHOP: u32 = 10;
+/// Threads that serve.
+const A: u32 = 11;
+const B: u32 = 12;
+/// The client's selector.
+const SELECTOR: u32 = 30;
+
+/// The request, if any, that a call was given to, and the tier.
+fn owner(told: &Told, call: &str) -> (Option<String>, Option<Tier>) {
+    let call = told.call(call);
+    let served = told.exchanges(Role::Server);
+    let target = served.iter().find(|s| Some(s.id) == call.request);
+    let tier = call.attribution.as_ref().and_then(|a| a.tier);
+    (target.map(|s| s.target.to_string()), tier)
+}
+
+fn given(told: &Told, call: &str, to: &str, tier: Tier) {
+    assert_eq!(
+        owner(told, call),
+        (Some(to.to_owned()), Some(tier)),
+        "{:#?}",
+        told.json()
+    );
+}
+
+fn given_to_none(told: &Told, call: &str) {
+    assert_eq!(owner(told, call), (None, None), "{:#?}", told.json());
+}
+
+fn reason(told: &Told, call: &str) -> Option<Reason> {
+    told.call(call).attribution.as_ref().unwrap().reason.clone()
+}
+
+/// Two requests in flight, on two threads.
+struct Two {
+    w: World,
+    a: Socket,
+    b: Socket,
+}
+
+impl Two {
+    fn new() -> Self {
+        let mut w = World::new();
+        let (a, b) = (w.tcp(SHOP, 80, 5000, false), w.tcp(SHOP, 80, 5001, false));
+        w.read(A, a, request("/a", &traceparent(1, 1)));
+        w.read(B, b, request("/b", &traceparent(2, 2)));
+        Self { w, a, b }
+    }
+
+    fn client(&mut self, port: u16) -> Socket {
+        self.w.tcp(SHOP, port, 90, true)
+    }
+
+    fn call(&mut self, tid: u32, client: Socket, target: &str) {
+        self.w.write(tid, client, request(target, ""));
+        self.w.read(tid, client, response());
+    }
+
+    fn answer(&mut self) {
+        self.w.write(A, self.a, response());
+        self.w.write(B, self.b, response());
+        self.w.tick();
+    }
+
+    fn told(mut self) -> Told {
+        self.answer();
+        self.w.told()
+    }
+}
