@@ -198,6 +198,18 @@ fn an_asynchronous_servlet_that_another_thread_answers_is_given_nothing() {
 }
 
 #[test]
+fn who_comes_back_to_a_connection_after_another_thread_may_have_been_elsewhere() {
+    let mut server = Server::new(Runtime::Java, &EXEC);
+    for _ in 0..4 {
+        server.serve(21, 21, 21);
+    }
+    // An asynchronous servlet: what is done for the request after the one that 21 has answered is done by 21, too.
+    server.serve(22, 21, 22);
+    server.serve(21, 21, 21);
+    assert_eq!(given(&server.told()), 5);
+}
+
+#[test]
 fn what_overlaps_is_given_nothing_for_its_threads_name() {
     for first in [0, 1] {
         let mut server = Server::new(Runtime::Java, &EXEC);

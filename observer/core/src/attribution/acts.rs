@@ -171,6 +171,7 @@ impl Attributor {
     pub fn closed(&mut self, file: FileId) {
         self.clients.closed(file);
         self.events.closed(file);
+        self.threads.closed(file);
     }
 
     /// A thread read from a connection, or closed it: if it had answered a request on it, it has

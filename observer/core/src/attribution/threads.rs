@@ -34,6 +34,8 @@ const MAX_STAYING: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct Threads {
     threads: HashMap<Tid, Thread>,
+    /// Which thread has answered on a connection last.
+    stays: HashMap<FileId, Tid>,
 }
 
 #[derive(Debug, Default)]
@@ -132,12 +134,15 @@ impl Threads {
         writer: Option<Tid>,
         confirmed: bool,
     ) -> Option<Seq> {
-        let thread = self.threads.get_mut(&writer?)?;
+        let writer = writer?;
+        let thread = self.threads.get_mut(&writer)?;
         match thread.doing {
             Doing::Serving {
                 request: current, ..
             } if current == request => {
-                thread.doing = if confirmed {
+                let room = self.stays.len() < MAX_THREADS || self.stays.contains_key(&file);
+                thread.doing = if confirmed && room {
+                    self.stays.insert(file, writer);
                     Doing::Answered {
                         request,
                         file,
@@ -233,14 +238,30 @@ impl Threads {
         self.threads.get(&tid)?.birth
     }
 
-    /// A thread used a connection: what it did since it answered there, in order.
+    /// A thread used a connection: what it did since it answered there, in order. Another one that has answered there, and
+    /// comes back later, may have been elsewhere meanwhile.
     pub(super) fn stayed(&mut self, tid: Tid, file: FileId) -> Vec<Seq> {
+        if let Some(other) = self.stays.get(&file).copied()
+            && other != tid
+        {
+            self.stays.remove(&file);
+            if let Some(thread) = self.threads.get_mut(&other)
+                && matches!(thread.doing, Doing::Answered { file: own, .. } if own == file)
+            {
+                thread.doing = Doing::Unknown;
+            }
+        }
         match self.threads.get_mut(&tid).map(|t| &mut t.doing) {
             Some(Doing::Answered {
                 file: own, since, ..
             }) if *own == file => std::mem::take(since),
             _ => Vec::new(),
         }
+    }
+
+    /// A connection is gone.
+    pub(super) fn closed(&mut self, file: FileId) {
+        self.stays.remove(&file);
     }
 
     /// A thread has taken up something else.
