@@ -148,9 +148,10 @@ pub fn run(args: &AgentArgs) -> Result<Exit, Error> {
         if plan.privileges.drop && !plan.privileges.attach {
             privileges::keep_needed(false).map_err(|error| watch::Error::Ready(error.into()))?;
         }
-        announce(&plan, ready);
+        // Whoever waits for the announcement asks at once.
         board.hear();
         board.set_ready(true);
+        announce(&plan, ready);
         Ok(())
     });
     board.set_ready(false);

@@ -165,6 +165,12 @@ fn a_closed_terminal_leaves_a_whole_recording_and_nothing_else() -> Result<()> {
         line.starts_with("observer: watching").then_some(())
     })?;
     Clients::new(4).drive(service.address, &plan("q", 40))?;
+    // Each is told with its end.
+    let mut told = 0;
+    terminal.wait_for(Stream::Out, SOON, |line| {
+        told += usize::from(line.contains("╰"));
+        (told == 40).then_some(())
+    })?;
     // What holds the terminal open goes away without a word.
     terminal.stop(Signal::KILL, SOON)?;
     // It writes to the terminal meanwhile.
