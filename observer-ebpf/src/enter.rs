@@ -149,6 +149,7 @@ pub fn prepare(
     if may_be_noted && sample::is_noted(thread, fd, sampling) {
         let reads = call & call::FAMILY == call::READS;
         thread.reads = thread.reads.wrapping_add(u32::from(reads));
+        sample::reckon_noted(thread);
         sample::note(thread, fd, sampling, reads);
         return None;
     }
@@ -165,6 +166,10 @@ pub fn prepare(
     } else {
         Direction::Write
     };
+    // All are observed in what was described without a share.
+    if may_be_noted && state.sampling.get() as u16 != 0 {
+        sample::reckon(thread, state);
+    }
     let state = sample::current(&file, state, direction, sampling)?;
     if is_socket(state.class.get()) {
         sample::note_served(thread, state, sampling);

@@ -7,7 +7,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use observer_abi::control::{Control, CpuState, Layout, Policy, WATCH_CELLS};
+use observer_abi::control::{Control, CpuState, Layout, Policy, RECKONED, Reckoned, WATCH_CELLS};
 
 use crate::{
     emit::Piece,
@@ -105,7 +105,9 @@ pub struct ThreadState {
     /// Reads from sockets that the thread began; wraps.
     pub reads: u32,
     /// 1: it was told that the thread uses an `io_uring`.
-    pub ring: u32,
+    pub ring: u16,
+    /// With [`left_out`](Self::left_out): where calls on that connection are counted ([`Reckoned::place`]).
+    pub reckoned_at: u16,
     /// Not 0: the thread's last call that moved bytes was about a connection that is left out while
     /// [`Control::sampling`] is this.
     pub left_out: u32,
@@ -176,6 +178,10 @@ pub static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// Counters of each CPU.
 #[map]
 pub static CPUS: PerCpuArray<CpuState> = PerCpuArray::with_max_entries(1, 0);
+
+/// What calls on connections come to where only a share of these is observed, at [`Reckoned::place`]. One value, for the reader to get at once.
+#[map]
+pub static RECKONED_CALLS: PerCpuArray<[Reckoned; RECKONED]> = PerCpuArray::with_max_entries(1, 0);
 
 /// Room for a vector that is being walked: element 0 for `sys_enter`, 1 for `sys_exit`.
 #[map]

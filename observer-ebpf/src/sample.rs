@@ -4,16 +4,20 @@
 //! after the share or the window of time has changed: then what was before is complete, and what comes begins with a head. One
 //! that is taken up is described as if it had not been seen before, since nobody has counted its bytes meanwhile.
 
-use observer_abi::{class, lot};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use observer_abi::{
+    class,
+    control::{RECKONED, Reckoned},
+    lot,
+};
 
 use crate::{
     config::setting,
     file::{Direction, OpenFile, is_socket, state_at},
     maps::{
-        ANNOUNCED, CLIENT, CONTROL, FileState, IGNORED, LEFT_OUT, NO_TURN, REDRAW, ThreadState,
-        UNOBSERVED,
+        ANNOUNCED, CLIENT, CONTROL, FileState, IGNORED, LEFT_OUT, NO_TURN, RECKONED_CALLS, REDRAW,
+        ThreadState, UNOBSERVED,
     },
-    ring::cpu,
 };
 
 /// The `Control::sampling` in force.
@@ -130,7 +134,7 @@ pub fn leaves_out_log(
     }
 }
 
-/// Notes that the call in flight, on descriptor `fd`, is about a connection that is left out.
+/// Notes that the call in flight, on descriptor `fd`, is about a connection that is left out: it was counted.
 #[inline(always)]
 pub fn note(thread: &mut ThreadState, fd: i32, sampling: u32, reads: bool) {
     thread.left_out = sampling;
@@ -138,9 +142,46 @@ pub fn note(thread: &mut ThreadState, fd: i32, sampling: u32, reads: bool) {
     if reads {
         thread.bits = UNOBSERVED;
     }
-    if let Some(cpu) = cpu() {
-        cpu.ignored += 1;
+}
+
+/// Counts a call on the connection that [`is_noted`].
+#[inline(always)]
+pub fn reckon_noted(thread: &ThreadState) {
+    if let Some(calls) = reckoned(thread.reckoned_at) {
+        calls.counted += 1;
     }
+}
+
+/// Counts a call that begins on a connection, by what was decided of that before the call: whether it is observed or left out, these calls
+/// are counted at the same moments, so that those which are observed lead to expect as many as are counted.
+///
+/// Nothing is expected by connections that are ignored: they are observed for good once they were, whatever the share is.
+#[inline(never)]
+pub fn reckon(thread: &mut ThreadState, state: &FileState) -> i32 {
+    let bits = state.bits.get();
+    if bits & (ANNOUNCED | LEFT_OUT) == 0 || bits & IGNORED != 0 {
+        return 0;
+    }
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let at = Reckoned::place(tgid, bits & CLIENT != 0);
+    thread.reckoned_at = at;
+    let Some(calls) = reckoned(at) else {
+        return 0;
+    };
+    if bits & LEFT_OUT != 0 {
+        calls.counted += 1;
+    } else {
+        let left_out = state.sampling.get() & 0xffff;
+        calls.expected += u64::from(left_out / ((1 << 16) - left_out));
+    }
+    0
+}
+
+#[inline(always)]
+fn reckoned(at: u16) -> Option<&'static mut Reckoned> {
+    let calls: *mut Reckoned = RECKONED_CALLS.get_ptr_mut(0)?.cast();
+    // SAFETY: per-CPU element, and programs are not preempted; the remainder is below the number of places.
+    Some(unsafe { &mut *calls.add(usize::from(at) % RECKONED) })
 }
 
 /// Whether the thread's last call that moved bytes was on the same descriptor, and its connection left out: then it still is.

@@ -374,6 +374,37 @@ pub struct Control {
     pub epoch: u32,
 }
 
+/// What one CPU counted of calls that move bytes on connections while only a share of these was observed: of one process, as the
+/// server or as the client of its connections.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reckoned {
+    /// Calls on connections that were left out.
+    pub counted: u64,
+    /// How many of these calls those on observed connections lead to expect: each stands for 1/*p* − 1 of them, where *p* is the
+    /// share in which its connection is observed.
+    pub expected: u64,
+}
+
+/// Elements of the `RECKONED` map: two for each number that the low bits of a process's id may be, as one value of at most the 32 KiB
+/// that a per-CPU map has room for (`PCPU_MIN_UNIT_SIZE`).
+pub const RECKONED: usize = 1024;
+
+impl Reckoned {
+    /// Where in the map the calls of process `tgid` are counted, on connections that it is the `client` of or serves.
+    #[must_use]
+    #[inline(always)]
+    pub const fn place(tgid: u32, client: bool) -> u16 {
+        (tgid << 1 | client as u32) as u16 % RECKONED as u16
+    }
+
+    /// Whether it is calls of clients that are counted at `place`.
+    #[must_use]
+    pub const fn is_of_client(place: u16) -> bool {
+        place & 1 != 0
+    }
+}
+
 /// What one CPU counted, in the `CPUS` map.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -392,7 +423,7 @@ pub struct CpuState {
     pub cut: u64,
     /// Payloads that could not be read from the process's memory.
     pub faults: u64,
-    /// Calls on descriptions that userspace asked to ignore.
+    /// Calls on descriptions that userspace asked to ignore. Those on connections that are left out are [`Reckoned`].
     pub ignored: u64,
     /// Calls of watched processes that could not be followed from beginning to end: begun before the
     /// process was watched, or of a thread whose place in `THREADS` was taken.
@@ -438,5 +469,6 @@ const _: () = {
     assert!(size_of::<Policy>() == 32);
     assert!(size_of::<Control>() == 12);
     assert!(size_of::<Layout>() == 232);
+    assert!(size_of::<Reckoned>() == 16 && RECKONED * 16 <= 32 << 10);
     assert!(size_of::<CpuState>() == 72);
 };

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use aya::{Ebpf, maps::MapError, programs::ProgramError};
-use observer_abi::control::Layout;
+use observer_abi::control::{Layout, Reckoned};
 use observer_core::engine::Feedback;
 use observer_core::ids::Tgid;
 
@@ -13,6 +13,7 @@ use super::{
     feedback::PolicyTable,
     object::{self, Opened},
     pause::Calls,
+    reckoned::ReckonedCalls,
     ring::{self, Progress, Ring},
     runtimes::{self, CompiledTable, RuntimeTable},
     select,
@@ -44,6 +45,7 @@ pub struct Capture {
     heaps: RuntimeTable,
     compiled: CompiledTable,
     counters: CpuCounters,
+    reckoned: ReckonedCalls,
     misses: Misses,
     status: Vec<ProbeStatus>,
     calls: Calls,
@@ -78,6 +80,7 @@ impl Capture {
         let heaps = RuntimeTable::heaps(&mut object)?;
         let compiled = CompiledTable::open(&mut object)?;
         let counters = CpuCounters::open(&mut object)?;
+        let reckoned = ReckonedCalls::open(&mut object)?;
         let (status, calls) = attach(&mut object, &features)?;
         Ok(Self {
             ring,
@@ -87,6 +90,7 @@ impl Capture {
             heaps,
             compiled,
             counters,
+            reckoned,
             misses: Misses::open(&object),
             status,
             calls,
@@ -257,6 +261,9 @@ impl Capture {
     pub fn sample(&self, keep: u32, window: u16) {
         let left_out = (1_u32 << 16).saturating_sub(keep.max(1));
         let left_out = u16::try_from(left_out).unwrap_or(u16::MAX);
+        if left_out > 0 {
+            self.reckoned.begin();
+        }
         self.ring.leave_out(left_out, window);
     }
 
@@ -306,6 +313,12 @@ impl Capture {
         self.counters.sum().lost
     }
 
+    /// What system calls came to on connections since this was last asked for, while only a share of these was observed: told by place
+    /// ([`Reckoned::place`]).
+    pub fn reckoned(&mut self, tell: impl FnMut(u16, Reckoned)) {
+        self.reckoned.news(tell);
+    }
+
     /// How far writers and reader of the ring are.
     #[must_use]
     pub fn progress(&self) -> Progress {
@@ -335,10 +348,12 @@ impl Capture {
     /// What was counted since the capture began.
     #[must_use]
     pub fn counters(&self) -> Counters {
+        let mut probes = self.counters.sum();
+        probes.ignored += self.reckoned.counted();
         Counters {
             programs: self.programs(),
             measured: stats::is_measured(),
-            probes: self.counters.sum(),
+            probes,
             ring: self.ring.size().into(),
             waited: self.ring.take_waited(),
         }

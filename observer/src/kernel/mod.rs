@@ -23,6 +23,7 @@ mod offsets;
 mod patch;
 mod pause;
 pub mod pinned;
+mod reckoned;
 mod refused;
 mod ring;
 mod runtimes;

@@ -101,6 +101,7 @@ fn edge(
         peer,
         calls: edge.calls,
         calls_estimated: edge.calls_estimated,
+        calls_not_estimated: edge.calls_not_estimated,
         verdicts: edge.verdicts.clone(),
         loss: edge.loss,
         why,
@@ -168,10 +169,12 @@ fn blank(name: Name) -> Service {
         runtime: None,
         requests: 0,
         requests_estimated: None,
+        requests_not_estimated: None,
         requests_with_context: 0,
         requests_with_invalid_context: 0,
         calls: 0,
         calls_estimated: None,
+        calls_not_estimated: None,
         call_verdicts: Counts::default(),
         call_loss: rate(0, 0),
         lines: 0,
@@ -204,10 +207,12 @@ fn service(
         runtime: summary.runtime,
         requests: summary.served,
         requests_estimated: summary.served_estimated,
+        requests_not_estimated: summary.served_not_estimated,
         requests_with_context: summary.served_with_context,
         requests_with_invalid_context: tally.invalid_requests(&name),
         calls: verdicts.of(|_| true),
         calls_estimated: summary.calls_estimated,
+        calls_not_estimated: summary.calls_not_estimated,
         call_loss: summary.loss,
         lines: summary.logs.lines,
         line_verdicts: summary.logs.verdicts.clone(),
@@ -258,13 +263,17 @@ fn lost(tally: &Tally, service: Option<&Name>) -> Vec<Lost> {
 
 fn fleet(services: &[Service], edges: &[Edge], tally: &Tally) -> Fleet {
     let totals = tally.totals();
+    let (requests_estimated, requests_not_estimated) = totals.requests_extent.told();
+    let (calls_estimated, calls_not_estimated) = totals.calls_extent.told();
     let sum = |of: fn(&Service) -> u64| services.iter().map(of).fold(0, u64::saturating_add);
     Fleet {
         services: services.len() as u64,
         edges: edges.len() as u64,
         requests: sum(|s| s.requests),
-        requests_estimated: totals.requests_estimated,
-        calls_estimated: totals.calls_estimated,
+        requests_estimated,
+        requests_not_estimated,
+        calls_estimated,
+        calls_not_estimated,
         requests_with_context: sum(|s| s.requests_with_context),
         call_loss: rate(
             totals.calls.of(Verdict::is_loss),

@@ -3,7 +3,8 @@
 use observer_core::facts::Runtime;
 use observer_core::judged::counts::{Name, Sample};
 use observer_core::judged::{
-    Cause, Counts, Estimate, LogVerdict, LossKind, Rate, ReasonCount, Role, Verdict, WallTime,
+    Cause, Counts, Estimate, LogVerdict, LossKind, NotEstimated, Rate, ReasonCount, Role, Verdict,
+    WallTime,
 };
 use observer_core::message::{Flaw, MessageKind, Protocol};
 use serde::{Deserialize, Serialize};
@@ -159,9 +160,15 @@ pub struct Fleet {
     /// All requests served, where sampling left some out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_estimated: Option<Estimate>,
+    /// Why that is not known, where sampling left some out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_not_estimated: Option<NotEstimated>,
     /// All calls, where sampling left some out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls_estimated: Option<Estimate>,
+    /// Why that is not known, where sampling left some out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_not_estimated: Option<NotEstimated>,
     /// Of these: with a valid context.
     pub requests_with_context: u64,
     /// Verdicts on calls.
@@ -190,6 +197,9 @@ pub struct Edge {
     /// All calls, where sampling left some out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls_estimated: Option<Estimate>,
+    /// Why that is not known, where sampling left some out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_not_estimated: Option<NotEstimated>,
     /// Verdicts on them.
     pub verdicts: Counts<Verdict>,
     /// Calls that lost context, of those judged.
@@ -254,6 +264,9 @@ pub struct Service {
     /// All requests that it served, where sampling left some out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_estimated: Option<Estimate>,
+    /// Why that is not known, where sampling left some out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_not_estimated: Option<NotEstimated>,
     /// Of these: with a valid context.
     pub requests_with_context: u64,
     /// Of these: with a context that breaks its format's rules.
@@ -263,6 +276,9 @@ pub struct Service {
     /// All calls that it made, where sampling left some out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls_estimated: Option<Estimate>,
+    /// Why that is not known, where sampling left some out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_not_estimated: Option<NotEstimated>,
     /// Verdicts on calls.
     pub call_verdicts: Counts<Verdict>,
     /// Calls that lost context, of those judged.

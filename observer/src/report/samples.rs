@@ -1,7 +1,9 @@
 //! Reports made by hand, for tests.
 
 use observer_core::facts::Runtime;
-use observer_core::judged::counts::{Carried, Cell, How, Inbound, Measure, Name, Sample, Unread};
+use observer_core::judged::counts::{
+    Carried, Cell, How, Inbound, Measure, Name, Reckoning, Sample, Unread,
+};
 use observer_core::judged::{LogVerdict, LossKind, Role, Verdict, WallTime};
 use observer_core::message::{Flaw, MessageKind, Protocol};
 use observer_core::summary::Tally;
@@ -157,6 +159,14 @@ pub(super) fn tally(lost: u64) -> Tally {
             };
             tally.add(cell, n);
         }
+    }
+    for (reckoning, n) in [(Reckoning::Counted, 40_000), (Reckoning::Expected, 1_600)] {
+        let cell = Cell::Reckoned {
+            service: pay.clone(),
+            role: Role::Server,
+            reckoning,
+        };
+        tally.add(cell, n);
     }
     for service in [None, Some(cart)] {
         let kind = LossKind::Records;

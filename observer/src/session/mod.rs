@@ -109,6 +109,7 @@ fn feed<S: Source>(
                 | Input::File(_)
                 | Input::Peer(_)
                 | Input::Sampling { .. }
+                | Input::Reckoned { .. }
                 | Input::Pause { .. }
                 | Input::Resume { .. } => {}
             }

@@ -7,8 +7,9 @@ use observer_core::judged::counts::{Cell, Counted, How, Name, Sample, Series};
 use observer_core::judged::{
     Address, Attribution, Candidate, Cause, Counts, EdgeSummary, Estimate, Evidence, Exchange,
     ExchangeId, ExecutionsCount, Explanation, Finding, Inferred, Log, LogContext, LogId,
-    LogSummary, LogVerdict, Loss, LossKind, NotObserved, Rate, Reason, ReasonCount, Role, Sampling,
-    ServiceSummary, Shares, Summary, Tier, Unreadable, Verdict, WallTime, Weighed, WhyCount,
+    LogSummary, LogVerdict, Loss, LossKind, NoEstimate, NotEstimated, NotObserved, Rate, Reason,
+    ReasonCount, Role, Sampling, ServiceSummary, Shares, Summary, Tier, Unreadable, Verdict,
+    WallTime, Weighed, WhyCount,
 };
 use observer_core::message::{Flaw, MessageKind, Protocol};
 use observer_core::text::Text;
@@ -308,13 +309,24 @@ pub fn summary() -> Summary {
                 low: 205,
                 high: 275,
             }),
+            served_not_estimated: None,
             calls_estimated: None,
+            calls_not_estimated: Some(NotEstimated {
+                reason: NoEstimate::CallsDisagree,
+                counted: 9_120,
+                expected: 504,
+            }),
             served_with_context: 118,
             edges: vec![EdgeSummary {
                 peer: "payments".into(),
                 peer_namespace: "shop".into(),
                 calls: 252,
                 calls_estimated: None,
+                calls_not_estimated: Some(NotEstimated {
+                    reason: NoEstimate::CallsDisagree,
+                    counted: 9_120,
+                    expected: 504,
+                }),
                 verdicts: Counts(
                     [
                         (Verdict::Propagated, 210),

@@ -30,6 +30,8 @@ use crate::stderr::say;
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How often it is looked whether processes have ended, or begun to listen.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often it is asked what system calls come to on connections of which only a share is observed.
+const RECKON_EVERY: Duration = Duration::from_secs(1);
 /// How long a command has to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -79,6 +81,7 @@ pub(super) struct Live {
     duration: Option<Duration>,
     deadline: Option<Instant>,
     looked: Instant,
+    reckoned: Instant,
     losses: Account,
     /// Services that are watched from the beginning, with their process ids.
     names: Vec<String>,
@@ -110,6 +113,7 @@ impl Live {
             duration: None,
             deadline: None,
             looked: Instant::now(),
+            reckoned: Instant::now(),
             losses: Account::default(),
             names: Vec::new(),
             executed: Vec::new(),
@@ -330,11 +334,27 @@ impl Live {
         self.tracker.tell_pending(into);
         let before = clock::now();
         let last = self.hand_out_records(before, into, ended);
+        self.reckon(into);
         let (now, lost) = self
             .losses
             .tick(before.min(last), || self.capture.lost(), clock::now);
         self.tracker.tick(now, into);
         into(Input::Tick { now, lost });
+    }
+
+    /// Tells what system calls came to, every now and then and in the end.
+    fn reckon(&mut self, into: &mut dyn FnMut(Input<'_>)) {
+        if self.ending.is_none() && self.reckoned.elapsed() < RECKON_EVERY {
+            return;
+        }
+        self.reckoned = Instant::now();
+        self.capture.reckoned(|place, calls| {
+            into(Input::Reckoned {
+                place,
+                counted: calls.counted,
+                expected: calls.expected,
+            });
+        });
     }
 
     /// Hands out what is there, or as much as fits in the ring; the time of the last one, if there may be more.

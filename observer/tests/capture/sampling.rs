@@ -10,6 +10,7 @@ use std::{
 };
 
 use observer::kernel::CaptureConfig;
+use observer_abi::control::Reckoned;
 use observer_core::ids::FileId;
 use observer_core::record::{Class, Direction, Event, File};
 
@@ -104,6 +105,15 @@ fn both_ends_of_a_connection_are_observed_or_none() {
             assert!(ways.iter().all(|way| first.contains(way)), "{ends:?}");
         }
     }
+    // The first call on each decides whether it is observed, and is not counted; at either end there is one more.
+    let left_out = connections.iter().filter(|ends| ends[0].left_out.is_some());
+    let counted = left_out.count() as u64;
+    let each = Reckoned {
+        counted,
+        expected: connections.len() as u64 - counted,
+    };
+    let places = [false, true].map(|client| Reckoned::place(seen.tgid.0, client));
+    assert_eq!(seen.reckoned, places.map(|place| (place, each)).into());
     for class in [Class::Tcp, Class::Unix] {
         let of_class = connections.iter().filter(|ends| ends[0].class == class);
         let (all, observed) = of_class.fold((0, 0), |(all, observed), ends| {
@@ -184,6 +194,15 @@ fn connections_are_left_out_and_taken_up_again_between_exchanges() {
     );
     assert_eq!(seen.counters.probes.lost, 0);
     assert!(seen.counters.probes.ignored > 0);
+    // Each is drawn anew many times, with a chance of one half.
+    assert_eq!(seen.reckoned.len(), 2);
+    for calls in seen.reckoned.values() {
+        let (counted, expected) = (calls.counted, calls.expected);
+        assert!(
+            counted < 2 * expected && expected < 2 * counted,
+            "{calls:?}"
+        );
+    }
 }
 
 /// A connection with one exchange, then what its server logs of it, one after the other.

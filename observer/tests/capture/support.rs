@@ -16,6 +16,8 @@ use observer_core::{
     record::{Class, Data, Direction, End, Event, File, Record, decode},
 };
 
+use observer_abi::control::Reckoned;
+
 use crate::common::start;
 
 const ROLE: &str = "OBSERVER_TEST_WORKLOAD";
@@ -25,6 +27,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub struct Seen {
     pub records: Vec<Vec<u8>>,
     pub counters: Counters,
+    /// What system calls came to where only a share of connections was observed, by place.
+    pub reckoned: BTreeMap<u16, Reckoned>,
     pub tgid: Tgid,
 }
 
@@ -62,8 +66,15 @@ pub fn observe_with(
     Some(Seen {
         records,
         counters: capture.counters(),
+        reckoned: reckoned(&mut capture),
         tgid,
     })
+}
+
+fn reckoned(capture: &mut Capture) -> BTreeMap<u16, Reckoned> {
+    let mut reckoned = BTreeMap::new();
+    capture.reckoned(|place, calls| drop(reckoned.insert(place, calls)));
+    reckoned
 }
 
 /// A workload in two steps: on the first data of `class` the probes are told what `tell` tells them of that process and
@@ -103,6 +114,7 @@ pub fn in_steps(
     Some(Seen {
         records,
         counters: capture.counters(),
+        reckoned: reckoned(&mut capture),
         tgid,
     })
 }

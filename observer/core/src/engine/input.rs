@@ -22,6 +22,16 @@ pub enum Input<'a> {
         /// The share, in 65 536ths.
         keep: u32,
     },
+    /// What system calls came to on connections while only a share of these was observed, since that was last told. It is counted of many processes at
+    /// once, and so for all of them that there are.
+    Reckoned {
+        /// Of processes with these low bits of their id, as the side of the connections that [`Reckoned::place`](observer_abi::control::Reckoned::place) says.
+        place: u16,
+        /// Calls on connections that were left out.
+        counted: u64,
+        /// How many of these those on observed connections lead to expect.
+        expected: u64,
+    },
     /// System calls are not observed from `since` on: what moves, is closed or is waited for is not seen. No record of a system call
     /// that began later comes before [`Resume`](Self::Resume), and all of those that began before came already. What is under way is not judged.
     Pause {

@@ -24,6 +24,7 @@ use crate::attribution::Attributor;
 use crate::exchange::{Begun, Ended, ExchangeEvent, Exchanges};
 pub use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid};
+use crate::judged::counts::Reckoned;
 use crate::judged::{Judged, LossKind, Summary};
 use crate::message::LogLine;
 use crate::message::lines::Lines;
@@ -122,6 +123,13 @@ impl Engine {
             Input::File(facts) => stages.files.name(&facts),
             Input::Peer(facts) => stages.teller.peer(facts),
             Input::Sampling { keep } => stages.teller.sampled(keep),
+            Input::Reckoned {
+                place,
+                counted,
+                expected,
+            } => stages
+                .teller
+                .reckoned(place, Reckoned { counted, expected }),
             Input::Pause { since } => {
                 settle.finish(&mut |released| stages.released(&released));
                 stages.pause(since);

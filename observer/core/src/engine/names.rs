@@ -1,9 +1,10 @@
 //! Who is who: names of processes, and of what is behind addresses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use lru::LruCache;
+use observer_abi::control::Reckoned as Place;
 use opentelemetry_semantic_conventions::resource::SERVICE_NAMESPACE;
 use smol_str::format_smolstr;
 
@@ -34,6 +35,8 @@ const MAX_ANSWERS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Names {
     facts: LruCache<Tgid, Known>,
+    /// Processes in `facts`, by where their calls are counted as servers.
+    places: BTreeMap<u16, BTreeSet<Tgid>>,
     serves: LruCache<Address, Tgid>,
     /// Who is behind addresses that no observed process serves.
     peers: LruCache<(IpAddr, Option<u16>), Name>,
@@ -52,12 +55,14 @@ struct Known {
     /// Whether its executions can be told apart.
     executions: Option<Executions>,
     ring: bool,
+    ended: bool,
 }
 
 impl Names {
     pub(super) fn new() -> Self {
         Self {
             facts: LruCache::new(limit(MAX_PROCESSES)),
+            places: BTreeMap::new(),
             serves: LruCache::new(limit(MAX_ADDRESSES)),
             peers: LruCache::new(limit(MAX_PEERS)),
             served_by: LruCache::new(limit(MAX_CALLS)),
@@ -76,9 +81,47 @@ impl Names {
             runtime: facts.runtime,
             executions: facts.executions,
             ring: facts.ring,
+            ended: false,
         };
-        self.facts.push(facts.tgid, known);
+        self.places
+            .entry(Place::place(facts.tgid.0, false))
+            .or_default()
+            .insert(facts.tgid);
+        if let Some((other, _)) = self.facts.push(facts.tgid, known)
+            && other != facts.tgid
+            && let Some(there) = self.places.get_mut(&Place::place(other.0, false))
+        {
+            there.remove(&other);
+        }
         blind
+    }
+
+    /// Takes note of a process that ended.
+    pub(super) fn ended(&mut self, tgid: Tgid) {
+        if let Some(known) = self.facts.peek_mut(&tgid) {
+            known.ended = true;
+        }
+    }
+
+    /// Services of the processes whose calls are counted at this place, and the side of connections that these are on: of those that run, or
+    /// if there are none, of those that ran.
+    pub(super) fn counted_at(&self, place: u16) -> (BTreeSet<Name>, Role) {
+        let client = Place::is_of_client(place);
+        let role = if client { Role::Client } else { Role::Server };
+        let known = || {
+            self.places
+                .get(&(place - u16::from(client)))
+                .into_iter()
+                .flatten()
+        };
+        let ended = |tgid: &&Tgid| self.facts.peek(tgid).is_none_or(|known| known.ended);
+        let mut named: BTreeSet<Name> = (known().filter(|tgid| !ended(tgid)))
+            .map(|tgid| self.of(*tgid))
+            .collect();
+        if named.is_empty() {
+            named = known().map(|tgid| self.of(*tgid)).collect();
+        }
+        (named, role)
     }
 
     /// Takes note of who is behind an address.

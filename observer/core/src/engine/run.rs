@@ -373,6 +373,7 @@ impl Stages {
             .process_ended(tgid, time, &mut |e| events.push(e));
         self.exchange_events(events);
         self.attributor.process_ended(tgid, time);
+        self.teller.process_ended(tgid);
     }
 
     /// Records were lost: what that touches is not judged, and those not told yet are told.

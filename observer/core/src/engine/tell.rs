@@ -14,7 +14,7 @@ use crate::context::{Carrier, TraceId};
 use crate::exchange::{Begun, Ended, Malformed};
 use crate::facts::{PeerFacts, ProcessFacts};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
-use crate::judged::counts::{Cell, Unread};
+use crate::judged::counts::{Cell, Reckoned, Unread};
 use crate::judged::{
     Candidate, Exchange, ExchangeId, Explanation, Finding, Judged, Log, LogContext, LogId, Loss,
     LossKind, Reason, Role, Sampling, Shares, SubjectId, Summary, share,
@@ -159,6 +159,19 @@ impl Teller {
             self.other_share = true;
             self.shares = Some(Shares::with(self.shares, share));
         }
+    }
+
+    /// What system calls came to on connections of the processes that are counted at `place`.
+    pub(super) fn reckoned(&mut self, place: u16, calls: Reckoned) {
+        let (services, role) = self.names.counted_at(place);
+        for service in services {
+            self.counter.reckoned(service, role, calls);
+        }
+    }
+
+    /// A process ended, or runs another program.
+    pub(super) fn process_ended(&mut self, tgid: Tgid) {
+        self.names.ended(tgid);
     }
 
     /// Nothing was observed for `nanos`; what is from now on is a part of the time, one in `every`.

@@ -9,7 +9,7 @@
 use crate::judged::counts::LeftOut;
 
 /// All connections, as a share in 65 536ths.
-pub(super) const ALL: u32 = 1 << 16;
+pub(crate) const ALL: u32 = 1 << 16;
 
 /// The lot of one connection.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ impl Draw {
     }
 
     /// One more exchange begins on it: what that stands for.
-    pub(super) fn exchange(&mut self) -> LeftOut {
+    pub(crate) fn exchange(&mut self) -> LeftOut {
         let weight = u64::from((ALL + self.keep / 2) / self.keep);
         let count = weight - 1;
         // The covariance with an earlier exchange, which was observed with probability q >= p, is estimated by

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use connection::Conn;
 pub use connection::{Endpoint, Source};
+#[cfg(test)]
+pub(crate) use draw::ALL;
 pub use draw::Draw;
 use links::Links;
 use lru::LruCache;

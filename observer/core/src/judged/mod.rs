@@ -28,8 +28,8 @@ pub use reason::Reason;
 pub use sampling::{Sampling, Shares, share};
 use serde::{Deserialize, Serialize, Serializer};
 pub use summary::{
-    Counts, EdgeSummary, Estimate, ExecutionsCount, LogSummary, NotObserved, Rate, ReasonCount,
-    ServiceSummary, Summary, Unreadable, WhyCount,
+    Counts, EdgeSummary, Estimate, ExecutionsCount, LogSummary, NoEstimate, NotEstimated,
+    NotObserved, Rate, ReasonCount, ServiceSummary, Summary, Unreadable, WhyCount,
 };
 pub use time::{ClockAnchor, WallTime};
 pub use verdict::{Finding, LogVerdict, Verdict};

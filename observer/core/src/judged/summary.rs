@@ -67,6 +67,28 @@ pub struct Estimate {
     pub high: u64,
 }
 
+/// That it is not known how many there were, beside those that were observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotEstimated {
+    /// Why not.
+    pub reason: NoEstimate,
+    /// System calls that were counted on connections which were left out.
+    pub counted: u64,
+    /// How many those on observed connections lead to expect.
+    pub expected: u64,
+}
+
+/// Why it is not known how many there were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoEstimate {
+    /// Connections were left out, and nothing was observed that would stand for them.
+    NoneObserved,
+    /// There were many more or many fewer system calls on connections that were left out than those on observed ones lead to
+    /// expect: these are not like those.
+    CallsDisagree,
+}
+
 /// A cause with how many verdicts it explains.
 #[derive(Clone, Debug, Serialize)]
 pub struct WhyCount {
@@ -97,6 +119,9 @@ pub struct EdgeSummary {
     /// All calls, where sampling left some out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_estimated: Option<Estimate>,
+    /// Why that is not known, where sampling left some out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_not_estimated: Option<NotEstimated>,
     /// Verdicts on them.
     pub verdicts: Counts<Verdict>,
     /// Share of the judged calls on which context was lost.
@@ -153,11 +178,17 @@ pub struct ServiceSummary {
     /// All requests that it served, where sampling left some out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub served_estimated: Option<Estimate>,
+    /// Why that is not known, where sampling left some out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served_not_estimated: Option<NotEstimated>,
     /// Of these: how many came with a valid context.
     pub served_with_context: u64,
     /// All calls that it made, where sampling left some out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_estimated: Option<Estimate>,
+    /// Why that is not known, where sampling left some out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_not_estimated: Option<NotEstimated>,
     /// Its calls, by peer.
     pub edges: Vec<EdgeSummary>,
     /// Its logged events.

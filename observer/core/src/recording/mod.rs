@@ -23,6 +23,7 @@
 //! | 6 | the share of connections that is observed: `keep: u32`; from version 2 |
 //! | 7 | system calls are not observed: `since: u64`; from version 3 |
 //! | 8 | they are again: `until: u64`, `every: u32`; from version 3 |
+//! | 9 | system calls where only a share of connections is observed: `place: u16`, `counted: u64`, `expected: u64`; from version 4 |
 //! | 255 | the end; a recording without it was cut short |
 //!
 //! Frames of a tag that this version does not know are refused, so a new one needs a new version.
@@ -38,7 +39,7 @@ pub use write::Writer;
 use crate::judged::ClockAnchor;
 
 /// Version of the layout.
-pub const FORMAT_VERSION: u16 = 3;
+pub const FORMAT_VERSION: u16 = 4;
 
 /// First bytes of every recording. Not UTF-8, and damaged by anything that converts line ends.
 pub const MAGIC: [u8; 8] = *b"\x89OBSRV\r\n";
@@ -62,6 +63,7 @@ mod tag {
     pub const SAMPLING: u8 = 6;
     pub const PAUSE: u8 = 7;
     pub const RESUME: u8 = 8;
+    pub const RECKONED: u8 = 9;
     pub const END: u8 = 255;
 }
 

@@ -232,6 +232,15 @@ fn input(tag: u8, body: &[u8]) -> Option<Input<'_>> {
                 every: u32::from_le_bytes(every.try_into().ok()?),
             }
         }
+        tag::RECKONED => {
+            let (place, body) = body.split_first_chunk()?;
+            let (counted, expected) = body.split_first_chunk()?;
+            Input::Reckoned {
+                place: u16::from_le_bytes(*place),
+                counted: u64::from_le_bytes(*counted),
+                expected: u64::from_le_bytes(expected.try_into().ok()?),
+            }
+        }
         tag::TICK => {
             let (now, lost) = body.split_first_chunk()?;
             Input::Tick {

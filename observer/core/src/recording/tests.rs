@@ -40,6 +40,7 @@ enum Owned {
     Sampling(u32),
     Pause(u64),
     Resume(u64, u32),
+    Reckoned(u16, u64, u64),
 }
 
 impl Owned {
@@ -77,6 +78,11 @@ impl Owned {
                 until: KernelNanos(*until),
                 every: *every,
             },
+            Self::Reckoned(place, counted, expected) => Input::Reckoned {
+                place: *place,
+                counted: *counted,
+                expected: *expected,
+            },
             Self::Tick(now, lost) => Input::Tick {
                 now: KernelNanos(*now),
                 lost: *lost,
@@ -96,6 +102,7 @@ fn owned() -> impl Strategy<Value = Owned> {
         1 => any::<u32>().prop_map(Owned::Sampling),
         1 => any::<u64>().prop_map(Owned::Pause),
         1 => any::<(u64, u32)>().prop_map(|(a, b)| Owned::Resume(a, b)),
+        1 => any::<(u16, u64, u64)>().prop_map(|(a, b, c)| Owned::Reckoned(a, b, c)),
     ]
 }
 

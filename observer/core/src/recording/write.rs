@@ -64,6 +64,17 @@ impl<W: io::Write> Writer<W> {
                 body[8..].copy_from_slice(&every.to_le_bytes());
                 self.frame(tag::RESUME, &body);
             }
+            Input::Reckoned {
+                place,
+                counted,
+                expected,
+            } => {
+                let mut body = [0; 18];
+                body[..2].copy_from_slice(&place.to_le_bytes());
+                body[2..10].copy_from_slice(&counted.to_le_bytes());
+                body[10..].copy_from_slice(&expected.to_le_bytes());
+                self.frame(tag::RECKONED, &body);
+            }
             Input::Tick { now, lost } => {
                 let mut body = [0; 16];
                 body[..8].copy_from_slice(&now.0.to_le_bytes());

@@ -7,7 +7,7 @@ use smol_str::{ToSmolStr, format_smolstr};
 use super::tally::{Edge, Service, Tally};
 use crate::context::TraceId;
 use crate::facts::Runtime;
-use crate::judged::counts::{Carried, Cell, How, Inbound, LeftOut, Name, Sample, Unread};
+use crate::judged::counts::{Carried, Cell, How, Inbound, LeftOut, Name, Reckoned, Sample, Unread};
 use crate::judged::{
     Address, Attribution, Exchange, Finding, Log, LogVerdict, LossKind, Role, Verdict,
 };
@@ -121,6 +121,12 @@ impl Counter {
             peer = Text::new_static(OTHER);
         }
         service.unreadable.entry(peer).or_default().add(unread);
+    }
+
+    /// Counts system calls on connections that `service` is on this side of, where only a share of these is observed.
+    pub fn reckoned(&mut self, service: Name, role: Role, calls: Reckoned) {
+        let (_, service) = counted(&mut self.tally.services, service, MAX_SERVICES);
+        service.reckoned.entry(role).or_default().add(calls);
     }
 
     /// Counts what was lost; `service` is whom it touches, where that is known.

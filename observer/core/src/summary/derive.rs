@@ -1,11 +1,11 @@
 //! What is said of services: a function of the tally.
 
 use super::tally::{Edge, Service, Tally};
-use super::{estimate, rate};
+use super::{Extent, extent, rate};
 use crate::facts::Runtime;
-use crate::judged::counts::{Inbound, LeftOut, Name, Sample};
+use crate::judged::counts::{Inbound, LeftOut, Name, Reckoned, Sample};
 use crate::judged::{
-    Counts, Estimate, LogSummary, LogVerdict, LossKind, NotObserved, ReasonCount, ServiceSummary,
+    Counts, LogSummary, LogVerdict, LossKind, NotObserved, ReasonCount, Role, ServiceSummary,
     Unreadable, Verdict,
 };
 use crate::text::Text;
@@ -17,10 +17,10 @@ pub struct Totals {
     pub calls: Counts<Verdict>,
     /// On all logged events.
     pub lines: Counts<LogVerdict>,
-    /// How many calls there were, where sampling left some out.
-    pub calls_estimated: Option<Estimate>,
-    /// How many requests were served, likewise.
-    pub requests_estimated: Option<Estimate>,
+    /// How many calls there were.
+    pub calls_extent: Extent,
+    /// How many requests were served.
+    pub requests_extent: Extent,
 }
 
 impl Tally {
@@ -38,12 +38,11 @@ impl Tally {
     #[must_use]
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        let (mut requests, mut served, mut calls) = (0_u64, LeftOut::default(), LeftOut::default());
+        let (mut requests, mut calls) = (Sum::default(), Sum::default());
         for service in self.services.values() {
-            requests = requests.saturating_add(service.requests.of(|_| true));
-            served.add(service.left_out);
+            requests.add(service.served());
+            calls.add(service.called());
             for edge in service.edges.values() {
-                calls.add(edge.left_out);
                 for ((verdict, _), n) in &edge.calls.0 {
                     totals.calls.add_many(*verdict, *n);
                 }
@@ -52,8 +51,8 @@ impl Tally {
                 totals.lines.add_many(*verdict, *n);
             }
         }
-        totals.calls_estimated = estimate(totals.calls.of(|_| true), calls);
-        totals.requests_estimated = estimate(requests, served);
+        totals.calls_extent = calls.extent();
+        totals.requests_extent = requests.extent();
         totals
     }
 
@@ -139,7 +138,53 @@ impl Tally {
     }
 }
 
+/// What was observed of something, what that stands for beside itself, and what system calls came to.
+type Seen = (u64, LeftOut, Reckoned);
+
+/// The sum of what was observed of several services.
+#[derive(Debug, Default)]
+struct Sum {
+    all: Seen,
+    /// Of one of them it is not known how many there were; then it is not known of all.
+    unknown: Option<Extent>,
+}
+
+impl Sum {
+    fn add(&mut self, (observed, left_out, reckoned): Seen) {
+        self.all.0 = self.all.0.saturating_add(observed);
+        self.all.1.add(left_out);
+        self.all.2.add(reckoned);
+        let one = extent(observed, left_out, reckoned);
+        if let Extent::Unknown(_) = one {
+            self.unknown = Some(one);
+        }
+    }
+
+    fn extent(self) -> Extent {
+        let (observed, left_out, reckoned) = self.all;
+        let all = extent(observed, left_out, reckoned);
+        match (all, self.unknown) {
+            (Extent::Unknown(_), _) | (_, None) => all,
+            (_, Some(one)) => one.of_all(reckoned),
+        }
+    }
+}
+
 impl Service {
+    fn served(&self) -> Seen {
+        let observed = self.requests.of(|_| true);
+        (observed, self.left_out, self.reckoned(Role::Server))
+    }
+
+    fn called(&self) -> Seen {
+        let (mut observed, mut left_out) = (0_u64, LeftOut::default());
+        for edge in self.edges.values() {
+            observed = observed.saturating_add(edge.calls.of(|_| true));
+            left_out.add(edge.left_out);
+        }
+        (observed, left_out, self.reckoned(Role::Client))
+    }
+
     fn is_active(&self) -> bool {
         !(self.requests.0.is_empty() && self.edges.is_empty() && self.lines.0.is_empty())
     }
@@ -158,18 +203,17 @@ impl Service {
         let runtime = self.runtime();
         let carries_any = self.edges.values().any(Edge::carries_any);
         let edges = self.edges.iter();
+        let reckoned = self.reckoned(Role::Client);
         let edges: Vec<_> = edges
-            .map(|(peer, edge)| edge.summary(peer, runtime, carries_any))
+            .map(|(peer, edge)| edge.summary(peer, runtime, carries_any, reckoned))
             .collect();
         let all = |which: fn(Verdict) -> bool| {
             let counts = edges.iter().map(|e| e.verdicts.of(which));
             counts.fold(0, u64::saturating_add)
         };
-        let mut left_out = LeftOut::default();
-        self.edges
-            .values()
-            .for_each(|edge| left_out.add(edge.left_out));
-        let served = self.requests.of(|_| true);
+        let of = |(observed, left_out, reckoned)| extent(observed, left_out, reckoned).told();
+        let (served_estimated, served_not_estimated) = of(self.served());
+        let (calls_estimated, calls_not_estimated) = of(self.called());
         let mut inconclusive: Vec<ReasonCount> = self
             .inconclusive
             .iter()
@@ -187,11 +231,13 @@ impl Service {
             namespace: name.namespace.clone(),
             runtime,
             executions: Vec::new(),
-            served,
-            served_estimated: estimate(served, self.left_out),
+            served: self.requests.of(|_| true),
+            served_estimated,
+            served_not_estimated,
             served_with_context: self.requests.of(|c| c == Inbound::Valid),
             loss: rate(all(Verdict::is_loss), all(Verdict::is_judged)),
-            calls_estimated: estimate(all(|_| true), left_out),
+            calls_estimated,
+            calls_not_estimated,
             edges,
             logs: LogSummary {
                 lines: self.lines.of(|_| true),

@@ -2,9 +2,9 @@
 
 use super::counter::OTHER;
 use super::tally::Edge;
-use super::{estimate, rate};
+use super::{extent, rate};
 use crate::facts::Runtime;
-use crate::judged::counts::{Carried, How, Name};
+use crate::judged::counts::{Carried, How, Name, Reckoned};
 use crate::judged::{Cause, Counts, EdgeSummary, ExchangeId, Verdict, WhyCount};
 
 /// Routes that are named with a cause.
@@ -79,13 +79,17 @@ impl Edge {
         peer: &Name,
         runtime: Option<Runtime>,
         service_carries: bool,
+        reckoned: Reckoned,
     ) -> EdgeSummary {
         let verdicts = self.verdicts();
+        let (calls_estimated, calls_not_estimated) =
+            extent(verdicts.of(|_| true), self.left_out, reckoned).told();
         EdgeSummary {
             peer: peer.name.to_string(),
             peer_namespace: peer.namespace.clone(),
             calls: verdicts.of(|_| true),
-            calls_estimated: estimate(verdicts.of(|_| true), self.left_out),
+            calls_estimated,
+            calls_not_estimated,
             loss: rate(
                 verdicts.of(Verdict::is_loss),
                 verdicts.of(Verdict::is_judged),

@@ -1,14 +1,55 @@
 //! Numbers of which only a part was observed.
+//!
+//! What stands for the connections that were left out is estimated by those that were observed ([`LeftOut`]), and so is the uncertainty: a few
+//! busy connections that were all left out show in neither. But system calls are counted on connections that are left out, too, and
+//! there are more of them where there are more requests. So they are the auxiliary variable of a ratio estimate (Cochran, *Sampling
+//! Techniques*, 3rd ed. 1977, chapter 6): estimated in the same way by the same connections, they miss their count as the requests miss theirs. The
+//! ratio estimate itself is not told, as connections differ in how many calls a request takes, and of those that were all left out
+//! nothing says in how many. It is the estimate's check: one that it does not bear out is not told.
 
-use crate::judged::Estimate;
-use crate::judged::counts::LeftOut;
+use crate::judged::counts::{LeftOut, Reckoned};
 use crate::judged::wilson::Z;
+use crate::judged::{Estimate, NoEstimate, NotEstimated};
 
-/// All of what `observed` are a part of, with a 95 % interval (a normal approximation: the sum of many
-/// connections); nothing where sampling left out none.
+/// How many standard deviations an estimate may be away from what system calls say: chance alone takes it farther once in 370 times.
+const PLAUSIBLE: f64 = 3.0;
+
+/// How many of something there were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// As many as were observed: sampling left out none.
+    #[default]
+    Observed,
+    /// More, by estimate.
+    Estimated(Estimate),
+    /// That is not known.
+    Unknown(NotEstimated),
+}
+
+impl Extent {
+    /// The estimate, or why there is none; neither where all were observed.
+    #[must_use]
+    pub fn told(self) -> (Option<Estimate>, Option<NotEstimated>) {
+        match self {
+            Self::Observed => (None, None),
+            Self::Estimated(estimate) => (Some(estimate), None),
+            Self::Unknown(why) => (None, Some(why)),
+        }
+    }
+
+    /// The same of more, of which calls came to `reckoned`.
+    pub(super) fn of_all(self, reckoned: Reckoned) -> Self {
+        match self {
+            Self::Unknown(why) => unknown(why.reason, reckoned),
+            known => known,
+        }
+    }
+}
+
+/// All of what `observed` are a part of, with a 95 % interval (a normal approximation: the sum of many connections). The interval reaches to what
+/// system calls say; where that is not plausible, nothing is told.
 ///
-/// Connections that were observed tell of those that were not, so the interval is too narrow where very few were,
-/// and nothing is known where none was.
+/// Without a count of calls, as in recordings before version 4, the estimate is told as it is.
 #[must_use]
 #[expect(
     clippy::cast_precision_loss,
@@ -16,42 +57,37 @@ use crate::judged::wilson::Z;
     clippy::cast_sign_loss,
     reason = "estimates need no more than 53 bits"
 )]
-pub fn estimate(observed: u64, left_out: LeftOut) -> Option<Estimate> {
-    if left_out.count == 0 {
-        return None;
+pub fn extent(observed: u64, left_out: LeftOut, reckoned: Reckoned) -> Extent {
+    if reckoned.expected == 0 && reckoned.counted > 0 {
+        return unknown(NoEstimate::NoneObserved, reckoned);
     }
-    let n = observed.saturating_add(left_out.count);
-    let spread = (Z * (left_out.variance as f64).sqrt()).round() as u64;
-    Some(Estimate {
-        n,
-        low: n.saturating_sub(spread).max(observed),
-        high: n.saturating_add(spread),
+    if left_out.count == 0 {
+        return Extent::Observed;
+    }
+    let (count, deviation) = (left_out.count as f64, (left_out.variance as f64).sqrt());
+    let by_calls = match reckoned.expected {
+        0 => count,
+        expected => count * (reckoned.counted as f64 / expected as f64),
+    };
+    if (by_calls - count).abs() > PLAUSIBLE * deviation {
+        return unknown(NoEstimate::CallsDisagree, reckoned);
+    }
+    let (low, high) = (count - Z * deviation, count + Z * deviation);
+    let all = |left_out: f64| observed.saturating_add(left_out.round() as u64);
+    Extent::Estimated(Estimate {
+        n: observed.saturating_add(left_out.count),
+        low: all(low.min(by_calls)),
+        high: all(high.max(by_calls)),
+    })
+}
+
+fn unknown(reason: NoEstimate, reckoned: Reckoned) -> Extent {
+    Extent::Unknown(NotEstimated {
+        reason,
+        counted: reckoned.counted,
+        expected: reckoned.expected,
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_observed_is_the_least_that_there_was() {
-        assert_eq!(estimate(7, LeftOut::default()), None);
-        // Each of 100 connections with one call had a chance of one half.
-        let half = LeftOut {
-            count: 100,
-            variance: 200,
-        };
-        let estimated = estimate(100, half).unwrap();
-        assert_eq!(
-            (estimated.n, estimated.low, estimated.high),
-            (200, 172, 228)
-        );
-        // One connection with 10 calls says little.
-        let one = LeftOut {
-            count: 30,
-            variance: 1_200,
-        };
-        let estimated = estimate(10, one).unwrap();
-        assert_eq!((estimated.n, estimated.low, estimated.high), (40, 10, 108));
-    }
-}
+mod tests;

@@ -20,7 +20,7 @@ pub use crate::judged::wilson::rate;
 pub use counter::{Circumstances, Counter, OTHER};
 pub use derive::Totals;
 pub use edge::verdicts_of;
-pub use estimate::estimate;
+pub use estimate::{Extent, extent};
 pub use openmetrics::openmetrics;
 pub use page::{Page, PageError, VERSION};
 pub use tally::Tally;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::samples::Samples;
 use crate::facts::Runtime;
 use crate::judged::counts::{
-    Carried, Cell, Counted, How, Inbound, LeftOut, Measure, Name, Sample, Series, Unread,
+    Carried, Cell, Counted, How, Inbound, LeftOut, Measure, Name, Reckoned, Reckoning, Sample,
+    Series, Unread,
 };
-use crate::judged::{Counts, LogVerdict, LossKind, Verdict};
+use crate::judged::{Counts, LogVerdict, LossKind, Role, Verdict};
 use crate::message::Protocol;
 use crate::text::Text;
 
@@ -32,6 +33,8 @@ pub(super) struct Service {
     pub(super) unreadable: BTreeMap<Text, Counts<Unread>>,
     /// Of requests.
     pub(super) left_out: LeftOut,
+    /// On connections that it serves, and on those that it is the client of.
+    pub(super) reckoned: BTreeMap<Role, Reckoned>,
     pub(super) samples: Samples,
 }
 
@@ -95,6 +98,14 @@ impl Tally {
                 Some(peer) => self.edge(service, peer).left_out.add(measure.of(n)),
                 None => self.service(service).left_out.add(measure.of(n)),
             },
+            Cell::Reckoned {
+                service,
+                role,
+                reckoning,
+            } => {
+                let reckoned = &mut self.service(service).reckoned;
+                reckoned.entry(role).or_default().add(reckoning.of(n));
+            }
             Cell::Losses { service, kind } => more(&mut self.losses, (service, kind), n),
             Cell::Records => self.records = self.records.saturating_add(n),
         }
@@ -216,6 +227,26 @@ impl Service {
             }
         }
         left_out(self.left_out, name, None, cells);
+        for (role, of) in &self.reckoned {
+            let both = [
+                (Reckoning::Counted, of.counted),
+                (Reckoning::Expected, of.expected),
+            ];
+            for (reckoning, n) in both.into_iter().filter(|(_, n)| *n > 0) {
+                let (service, role) = (name.clone(), *role);
+                let cell = Cell::Reckoned {
+                    service,
+                    role,
+                    reckoning,
+                };
+                cells.push((cell, n));
+            }
+        }
+    }
+
+    /// What its system calls came to on connections that it is on this side of.
+    pub(super) fn reckoned(&self, role: Role) -> Reckoned {
+        self.reckoned.get(&role).copied().unwrap_or_default()
     }
 }
 

@@ -6,7 +6,9 @@ use super::*;
 use crate::context::{Context, Format, TraceId};
 use crate::facts::Runtime;
 use crate::ids::{Identity, Seq, Tgid, Tid};
-use crate::judged::counts::{Carried, Cell, Counted, How, Inbound, LeftOut, Name, Unread};
+use crate::judged::counts::{
+    Carried, Cell, Counted, How, Inbound, LeftOut, Name, Reckoned, Unread,
+};
 use crate::judged::{
     Address, Attribution, Cause, Exchange, ExchangeId, Finding, Log, LogId, LogVerdict, LossKind,
     Reason, Role, Verdict, WallTime,
@@ -21,6 +23,7 @@ enum Told {
     Unobserved(Name, Protocol),
     Unreadable(Name, Unread),
     Lost(Option<Name>, LossKind, u64),
+    Reckoned(Name, Role, Reckoned),
 }
 
 impl Told {
@@ -34,6 +37,7 @@ impl Told {
                 counter.unreadable(name.clone(), &peer, *unread);
             }
             Self::Lost(service, kind, n) => counter.lost(service.clone(), *kind, *n),
+            Self::Reckoned(name, role, calls) => counter.reckoned(name.clone(), *role, *calls),
         }
     }
 }
@@ -168,6 +172,10 @@ fn told() -> impl Strategy<Value = Told> {
         1 => name().prop_map(|n| Told::Unobserved(n, Protocol::Tls)),
         1 => lost,
         1 => (name(), unread()).prop_map(|(name, unread)| Told::Unreadable(name, unread)),
+        1 => (name(), any::<bool>(), 1..9_u64, 0..9_u64).prop_map(|(name, served, counted, expected)| {
+            let role = if served { Role::Server } else { Role::Client };
+            Told::Reckoned(name, role, Reckoned { counted, expected })
+        }),
     ]
 }
 

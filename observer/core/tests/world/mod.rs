@@ -47,6 +47,8 @@ pub enum Fed {
     Pause(u64),
     /// They are again, and stand for so many times the time.
     Resume(u64, u32),
+    /// What system calls came to where only a share of connections is observed: place, counted, expected.
+    Reckoned(u16, u64, u64),
 }
 
 impl Fed {
@@ -63,6 +65,11 @@ impl Fed {
             Self::Resume(until, every) => Input::Resume {
                 until: KernelNanos(*until),
                 every: *every,
+            },
+            Self::Reckoned(place, counted, expected) => Input::Reckoned {
+                place: *place,
+                counted: *counted,
+                expected: *expected,
             },
             Self::Tick(now) => Input::Tick {
                 now: KernelNanos(*now),

@@ -56,7 +56,9 @@ fn row(edge: &Edge) -> Vec<String> {
         low: edge.calls,
         high: edge.calls,
     });
-    row.extend([all.n, all.low, all.high].map(|n| n.to_string()));
+    let known = edge.calls_not_estimated.is_none();
+    let cell = |n: u64| if known { n.to_string() } else { String::new() };
+    row.extend([all.n, all.low, all.high].map(cell));
     row
 }
 

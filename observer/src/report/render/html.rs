@@ -174,6 +174,7 @@ impl FleetView {
             requests: words::estimated(
                 &words::count(fleet.requests, "request"),
                 fleet.requests_estimated,
+                fleet.requests_not_estimated,
             ),
             with_context: words::number(fleet.requests_with_context),
             calls: RateView::new(fleet.call_loss),
@@ -254,7 +255,11 @@ impl<'a> EdgeRow<'a> {
             peer: edge.peer.to_string(),
             service_card: card(&edge.service),
             peer_card: card(&edge.peer),
-            calls: words::estimated(&words::count(edge.calls, "call"), edge.calls_estimated),
+            calls: words::estimated(
+                &words::count(edge.calls, "call"),
+                edge.calls_estimated,
+                edge.calls_not_estimated,
+            ),
             loss: RateView::new(edge.loss),
             marks: marks(call_marks(&edge.verdicts)),
             why: why.collect(),
@@ -321,6 +326,7 @@ fn card<'a>(service: &'a Service, report: &'a Report) -> Card<'a> {
         requests: words::estimated(
             &words::count(service.requests, "request"),
             service.requests_estimated,
+            service.requests_not_estimated,
         ),
         with_context: words::number(service.requests_with_context),
         invalid: (invalid > 0).then(|| words::number(invalid)),

@@ -30,16 +30,19 @@ pub(in crate::report) fn markdown(report: &Report) -> Result<String, fmt::Error>
         words::rate(fleet.call_loss),
         words::rate(fleet.line_loss)
     )?;
-    if fleet.requests_estimated.is_some() || fleet.calls_estimated.is_some() {
+    let estimated = fleet.requests_estimated.is_some() || fleet.calls_estimated.is_some();
+    let unknown = fleet.requests_not_estimated.is_some() || fleet.calls_not_estimated.is_some();
+    if estimated || unknown {
         let calls = words::count(fleet.calls.of(|_| true), "call");
         writeln!(
             out,
             "Sampled: {}, {}.\n",
             words::estimated(
                 &words::count(fleet.requests, "request"),
-                fleet.requests_estimated
+                fleet.requests_estimated,
+                fleet.requests_not_estimated
             ),
-            words::estimated(&calls, fleet.calls_estimated)
+            words::estimated(&calls, fleet.calls_estimated, fleet.calls_not_estimated)
         )?;
     }
     for warning in &report.warnings {

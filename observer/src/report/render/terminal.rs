@@ -59,6 +59,7 @@ fn head(report: &Report) -> Vec<Row> {
         words::estimated(
             &words::count(fleet.requests, "request"),
             fleet.requests_estimated,
+            fleet.requests_not_estimated,
         ),
     ];
     let mut rows = vec![
@@ -114,9 +115,9 @@ fn edge(edge: &Edge, rows: &mut Vec<Row>) {
             .and(&format!("{} → {}", edge.service, edge.peer), Tone::Strong)
             .then(&format!("lost on {}", words::rate(edge.loss)), Tone::Bad),
     );
-    if edge.calls_estimated.is_some() {
+    if edge.calls_estimated.is_some() || edge.calls_not_estimated.is_some() {
         let observed = words::count(edge.calls, "call");
-        let text = words::estimated(&observed, edge.calls_estimated);
+        let text = words::estimated(&observed, edge.calls_estimated, edge.calls_not_estimated);
         rows.push(Row::new(&format!("    sampled: {text}"), Tone::Odd).wrapped(4));
     }
     for why in edge.why.iter().filter(|why| why.loss) {
@@ -183,7 +184,11 @@ fn service(service: &Service, rows: &mut Vec<Row>) {
     let runtime = service.runtime.map_or("", words::runtime);
     let served = format!(
         "served {}, {} with a context",
-        words::estimated(&words::number(service.requests), service.requests_estimated),
+        words::estimated(
+            &words::number(service.requests),
+            service.requests_estimated,
+            service.requests_not_estimated
+        ),
         words::number(service.requests_with_context)
     );
     rows.push(
@@ -197,9 +202,13 @@ fn service(service: &Service, rows: &mut Vec<Row>) {
     );
     if service.calls > 0 {
         rows.push(calls(&service.call_verdicts));
-        if service.calls_estimated.is_some() {
+        if service.calls_estimated.is_some() || service.calls_not_estimated.is_some() {
             let observed = words::count(service.calls, "call");
-            let text = words::estimated(&observed, service.calls_estimated);
+            let text = words::estimated(
+                &observed,
+                service.calls_estimated,
+                service.calls_not_estimated,
+            );
             rows.push(Row::new(&format!("  → sampled: {text}"), Tone::Odd).wrapped(4));
         }
     }

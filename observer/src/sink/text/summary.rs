@@ -2,8 +2,8 @@
 //! was not observed and what was lost.
 
 use observer_core::judged::{
-    EdgeSummary, Estimate, ExecutionsCount, LogSummary, ReasonCount, ServiceSummary, Shares,
-    Summary, WhyCount,
+    EdgeSummary, Estimate, ExecutionsCount, LogSummary, NotEstimated, ReasonCount, ServiceSummary,
+    Shares, Summary, WhyCount,
 };
 
 use super::marks::{self, Mark};
@@ -69,6 +69,11 @@ fn service(service: &ServiceSummary, rows: &mut Vec<Row>) {
             .served_estimated
             .map(|all| estimated("  ", all, "request")),
     );
+    rows.extend(
+        service
+            .served_not_estimated
+            .map(|why| not_estimated("  ", why)),
+    );
     for executions in &service.executions {
         self::executions(executions, rows);
     }
@@ -123,6 +128,10 @@ fn edge(edge: &EdgeSummary, rows: &mut Vec<Row>) {
         edge.calls_estimated
             .map(|all| estimated("      ", all, "call")),
     );
+    rows.extend(
+        edge.calls_not_estimated
+            .map(|why| not_estimated("      ", why)),
+    );
     if edge.loss.n > 0 {
         let text = format!("context lost on {}", words::rate(edge.loss));
         rows.push(Row::new("      ", Tone::Plain).and(&text, lost(edge.loss.hits)));
@@ -140,6 +149,14 @@ fn estimated(indent: &str, all: Estimate, one: &str) -> Row {
         words::number(all.low),
         words::number(all.high)
     );
+    Row::new(indent, Tone::Plain)
+        .and(&text, Tone::Faint)
+        .wrapped(indent.len() + 2)
+}
+
+/// Why it is not known how many there were in all.
+fn not_estimated(indent: &str, why: NotEstimated) -> Row {
+    let text = format!("~ {}", words::not_estimated(why));
     Row::new(indent, Tone::Plain)
         .and(&text, Tone::Faint)
         .wrapped(indent.len() + 2)

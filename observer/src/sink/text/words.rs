@@ -3,8 +3,8 @@
 use observer_core::context::{Context, Format};
 use observer_core::facts::Runtime;
 use observer_core::judged::{
-    Attribution, Estimate, Exchange, Finding, Inferred, Loss, LossKind, Rate, Role, Tier,
-    Unfinished, Unreadable, WallTime,
+    Attribution, Estimate, Exchange, Finding, Inferred, Loss, LossKind, NotEstimated, Rate, Role,
+    Tier, Unfinished, Unreadable, WallTime,
 };
 use observer_core::message::{MessageKind, Protocol};
 use observer_core::text::Text;
@@ -81,17 +81,32 @@ pub(crate) fn unobserved(of: Protocol, number_of: u64) -> String {
     format!("{}, {how_many}", protocol(of))
 }
 
-/// `3 calls`, or where only a part was observed, `3 calls of an estimated 24 (95 % interval 9–39)`.
-pub(crate) fn estimated(observed: &str, all: Option<Estimate>) -> String {
-    match all {
-        None => observed.to_owned(),
-        Some(all) => format!(
+/// `3 calls`, or where only a part was observed, `3 calls of an estimated 24 (95 % interval 9–39)`, or why there is no such estimate.
+pub(crate) fn estimated(
+    observed: &str,
+    all: Option<Estimate>,
+    unknown: Option<NotEstimated>,
+) -> String {
+    match (unknown, all) {
+        (Some(why), _) => format!("{observed} ({})", not_estimated(why)),
+        (None, None) => observed.to_owned(),
+        (None, Some(all)) => format!(
             "{observed} of an estimated {} (95 % interval {}–{})",
             number(all.n),
             number(all.low),
             number(all.high)
         ),
     }
+}
+
+/// Why it is not known how many there were in all: `of how many is not known: 900 system calls on connections that were left out, where 24
+/// were to be expected`.
+pub(crate) fn not_estimated(why: NotEstimated) -> String {
+    format!(
+        "of how many is not known: {} on connections that were left out, where {} were to be expected",
+        count(why.counted, "system call"),
+        number(why.expected)
+    )
 }
 
 /// `12.5 % of 240 (95 % interval 8.9–17.3 %)`.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Measure, Name};
+use super::{Measure, Name, Reckoning};
 use crate::facts::Runtime;
 use crate::judged::{LogVerdict, LossKind, Role, Verdict};
 use crate::message::{Flaw, MessageKind, Protocol};
@@ -174,6 +174,15 @@ pub enum Cell {
         peer: Option<Name>,
         /// Whether it is the estimate, or its variance.
         measure: Measure,
+    },
+    /// System calls on connections that sampling left out: as they were counted, or as those on observed connections lead to expect.
+    Reckoned {
+        /// Whose.
+        service: Name,
+        /// The side of the connections that it is on.
+        role: Role,
+        /// Whether they were counted, or are expected.
+        reckoning: Reckoning,
     },
     /// What was lost on the way; whose it was is not known for every kind.
     Losses {

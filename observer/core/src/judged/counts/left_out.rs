@@ -18,6 +18,50 @@ impl LeftOut {
     }
 }
 
+/// System calls that move bytes on connections, while only a share of these was observed. Unlike requests, they are seen on connections that are
+/// left out, too; so they tell whether what is observed is like what is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reckoned {
+    /// Those on connections that were left out.
+    pub counted: u64,
+    /// How many of these are estimated in the way of [`LeftOut::count`], by the calls on observed connections.
+    pub expected: u64,
+}
+
+impl Reckoned {
+    /// Adds another one, of other calls.
+    pub fn add(&mut self, more: Self) {
+        self.counted = self.counted.saturating_add(more.counted);
+        self.expected = self.expected.saturating_add(more.expected);
+    }
+}
+
+/// Which number of a [`Reckoned`] something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reckoning {
+    /// [`Reckoned::counted`].
+    Counted,
+    /// [`Reckoned::expected`].
+    Expected,
+}
+
+impl Reckoning {
+    /// A [`Reckoned`] of which only this number is known.
+    #[must_use]
+    pub fn of(self, n: u64) -> Reckoned {
+        match self {
+            Self::Counted => Reckoned {
+                counted: n,
+                expected: 0,
+            },
+            Self::Expected => Reckoned {
+                counted: 0,
+                expected: n,
+            },
+        }
+    }
+}
+
 /// Which number of a [`LeftOut`] something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Measure {

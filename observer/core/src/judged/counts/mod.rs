@@ -11,7 +11,7 @@ mod sample;
 mod series;
 
 pub use cell::{Carried, Cell, How, Inbound, Unread};
-pub use left_out::{LeftOut, Measure};
+pub use left_out::{LeftOut, Measure, Reckoned, Reckoning};
 pub use name::Name;
 pub use sample::Sample;
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ use serde::de::value::{Error as WordError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, How, Measure, Name, Unread};
+use super::{Cell, How, Measure, Name, Reckoning, Unread};
 use crate::judged::Verdict;
 use crate::text::{Text, printable};
 
@@ -32,11 +32,13 @@ const LEFT_OUT_CALLS: &str = "observer_left_out_calls_total";
 const LEFT_OUT_CALLS_VARIANCE: &str = "observer_left_out_calls_variance_total";
 const LEFT_OUT_REQUESTS: &str = "observer_left_out_requests_total";
 const LEFT_OUT_REQUESTS_VARIANCE: &str = "observer_left_out_requests_variance_total";
+const LEFT_OUT_SOCKET_CALLS: &str = "observer_left_out_socket_calls_total";
+const EXPECTED_SOCKET_CALLS: &str = "observer_left_out_socket_calls_expected_total";
 const LOSSES: &str = "observer_losses_total";
 const RECORDS: &str = "observer_records_total";
 
 /// All families, in the order of cells.
-pub const FAMILIES: [Family; 15] = [
+pub const FAMILIES: [Family; 17] = [
     family(CALLS, "Calls, by verdict and what tells causes."),
     family(ROUTES, "Judged calls, by route."),
     family(
@@ -76,6 +78,14 @@ pub const FAMILIES: [Family; 15] = [
     family(
         LEFT_OUT_REQUESTS_VARIANCE,
         "Variance of the estimate of requests that were left out.",
+    ),
+    family(
+        LEFT_OUT_SOCKET_CALLS,
+        "System calls on connections that were left out by sampling, as counted.",
+    ),
+    family(
+        EXPECTED_SOCKET_CALLS,
+        "System calls on connections that were left out by sampling, by estimate.",
     ),
     family(LOSSES, "What was lost on the way, by kind."),
     family(RECORDS, "Records that the pipeline took in."),
@@ -189,6 +199,10 @@ impl Series {
                     self.peer(peer);
                 }
             }
+            Cell::Reckoned { service, role, .. } => {
+                self.service(service);
+                self.label("role", word(role));
+            }
             Cell::Losses { service, kind } => {
                 if let Some(service) = service {
                     self.service(service);
@@ -285,6 +299,14 @@ impl Series {
                 peer: None,
                 measure: measure(&self.metric),
             },
+            LEFT_OUT_SOCKET_CALLS | EXPECTED_SOCKET_CALLS => Cell::Reckoned {
+                service: service()?,
+                role: get.word("role")?,
+                reckoning: match self.metric.as_str() {
+                    LEFT_OUT_SOCKET_CALLS => Reckoning::Counted,
+                    _ => Reckoning::Expected,
+                },
+            },
             LOSSES => Cell::Losses {
                 service: service().ok(),
                 kind: get.word("kind")?,
@@ -311,6 +333,10 @@ fn metric(cell: &Cell) -> &'static str {
             (Some(_), Measure::Variance) => LEFT_OUT_CALLS_VARIANCE,
             (None, Measure::Count) => LEFT_OUT_REQUESTS,
             (None, Measure::Variance) => LEFT_OUT_REQUESTS_VARIANCE,
+        },
+        Cell::Reckoned { reckoning, .. } => match reckoning {
+            Reckoning::Counted => LEFT_OUT_SOCKET_CALLS,
+            Reckoning::Expected => EXPECTED_SOCKET_CALLS,
         },
         Cell::Losses { .. } => LOSSES,
         Cell::Records => RECORDS,
