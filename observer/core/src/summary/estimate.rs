@@ -5,7 +5,8 @@
 //! there are more of them where there are more requests. So they are the auxiliary variable of a ratio estimate (Cochran, *Sampling
 //! Techniques*, 3rd ed. 1977, chapter 6): estimated in the same way by the same connections, they miss their count as the requests miss theirs. The
 //! ratio estimate itself is not told, as connections differ in how many calls a request takes, and of those that were all left out
-//! nothing says in how many. It is the estimate's check: one that it does not bear out is not told.
+//! nothing says in how many. It is the estimate's check: one that it does not bear out is
+//! not told.
 
 use crate::judged::counts::{LeftOut, Reckoned};
 use crate::judged::wilson::Z;
@@ -13,6 +14,10 @@ use crate::judged::{Estimate, NoEstimate, NotEstimated};
 
 /// How many standard deviations an estimate may be away from what system calls say: chance alone takes it farther once in 370 times.
 const PLAUSIBLE: f64 = 3.0;
+
+/// By how much farther than system calls say the interval reaches: a request may take so many times fewer calls on the connections that
+/// make the difference than on others.
+const REACH: f64 = 2.0;
 
 /// How many of something there were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,8 +51,8 @@ impl Extent {
     }
 }
 
-/// All of what `observed` are a part of, with a 95 % interval (a normal approximation: the sum of many connections). The interval reaches to what
-/// system calls say; where that is not plausible, nothing is told.
+/// All of what `observed` are a part of, with a 95 % interval (a normal approximation: the sum of many connections). The interval reaches to twice
+/// what system calls say is missing, or too much; where that is not plausible, nothing is told.
 ///
 /// Without a count of calls, as in recordings before version 4, the estimate is told as it is.
 #[must_use]
@@ -69,15 +74,16 @@ pub fn extent(observed: u64, left_out: LeftOut, reckoned: Reckoned) -> Extent {
         0 => count,
         expected => count * (reckoned.counted as f64 / expected as f64),
     };
-    if (by_calls - count).abs() > PLAUSIBLE * deviation {
+    let missing = by_calls - count;
+    if missing.abs() > PLAUSIBLE * deviation {
         return unknown(NoEstimate::CallsDisagree, reckoned);
     }
     let (low, high) = (count - Z * deviation, count + Z * deviation);
     let all = |left_out: f64| observed.saturating_add(left_out.round() as u64);
     Extent::Estimated(Estimate {
         n: observed.saturating_add(left_out.count),
-        low: all(low.min(by_calls)),
-        high: all(high.max(by_calls)),
+        low: all(low.min(count + REACH * missing)),
+        high: all(high.max(count + REACH * missing)),
     })
 }
 
