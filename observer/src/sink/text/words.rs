@@ -329,6 +329,8 @@ pub(crate) fn protocol(protocol: Protocol) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use observer_core::judged::NoEstimate;
+
     use super::*;
 
     #[test]
@@ -359,8 +361,17 @@ mod tests {
             low: 9,
             high: 39,
         };
-        let told = estimated("3 calls", Some(all));
+        let told = estimated("3 calls", Some(all), None);
         assert_eq!(told, "3 calls of an estimated 24 (95 % interval 9–39)");
-        assert_eq!(estimated("3 calls", None), "3 calls");
+        assert_eq!(estimated("3 calls", None, None), "3 calls");
+        let why = NotEstimated {
+            reason: NoEstimate::CallsDisagree,
+            counted: 900,
+            expected: 24,
+        };
+        assert_eq!(
+            estimated("3 calls", None, Some(why)),
+            "3 calls (of how many is not known: 900 system calls on connections that were left out, where 24 were to be expected)"
+        );
     }
 }
