@@ -175,7 +175,9 @@ pub fn prepare(
         sample::note_served(thread, state, sampling);
     }
     if may_be_noted && state.bits.get() & LEFT_OUT != 0 {
-        sample::note(thread, fd, sampling, reads);
+        // Until it is decided by what is in force, the way of each call has to be noted: where a request begins is told by that.
+        let decided = state.sampling.get() == sampling;
+        sample::note(thread, if decided { fd } else { -1 }, sampling, reads);
         return None;
     }
     let mut wanted = call != call::TEE && observed(state, fd, direction) && !ignored(state);

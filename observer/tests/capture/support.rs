@@ -73,7 +73,9 @@ pub fn observe_with(
 
 fn reckoned(capture: &mut Capture) -> BTreeMap<u16, Reckoned> {
     let mut reckoned = BTreeMap::new();
-    capture.reckoned(|place, calls| drop(reckoned.insert(place, calls)));
+    capture.reckoned(|place, calls| {
+        reckoned.insert(place, calls);
+    });
     reckoned
 }
 
