@@ -394,6 +394,10 @@ impl Reckoned {
     /// Where in the map the calls of process `tgid` are counted, on connections that it is the `client` of or serves.
     #[must_use]
     #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low bits are what is wanted"
+    )]
     pub const fn place(tgid: u32, client: bool) -> u16 {
         (tgid << 1 | client as u32) as u16 % RECKONED as u16
     }

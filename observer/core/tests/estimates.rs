@@ -4,14 +4,14 @@
 
 mod world;
 
-use observer_abi::control::{RECKONED, Reckoned};
+use observer_abi::control::Reckoned;
 use observer_core::judged::{Judged, NoEstimate, ServiceSummary, Summary};
 use world::{Fed, World, request, response};
 
 const SHOP: u32 = 10;
 const CART: u32 = 11;
 /// Counted at the same place as [`SHOP`].
-const TWIN: u32 = SHOP + RECKONED as u32 / 2;
+const TWIN: u32 = SHOP + 512;
 const REQUESTS: u16 = 20;
 
 /// As many requests of [`SHOP`], each with a call, on connections that each stand for four; and what calls came to.
