@@ -76,11 +76,12 @@ impl Attributor {
         // Who writes the call itself makes it, whoever has the connection from before.
         let virtually = doer.is_some_and(|doer| doer.is_virtual());
         let taken = taken.filter(|t| t.by != by && !virtually);
-        if matches!(work, Work::Call(_)) && self.runtimes.has_workers(tgid) {
-            let (caller, hold) = taken.as_ref().map_or((tid, &hold), |t| (t.tid, &t.hold));
-            if !matches!(hold, Hold::Serving(_)) {
-                self.called_idle(tgid, caller);
-            }
+        if matches!(work, Work::Call(_))
+            && in_flight == 0
+            && let Some(process) = self.processes.get_mut(&tgid)
+        {
+            let caller = taken.as_ref().map_or(tid, |taken| taken.tid);
+            process.workers.calls_idle(caller);
         }
         let handed = doer.map(|doer| self.channels.lives_on(doer.life, doer.time));
         let subject = Subject {
@@ -111,17 +112,6 @@ impl Attributor {
             _ => self.waiting.len(),
         };
         self.waiting.insert(at, subject);
-    }
-
-    /// A thread that serves no request called, of a process whose threads may serve one at a time.
-    fn called_idle(&mut self, tgid: Tgid, tid: Tid) {
-        if let Some(process) = self.processes.get_mut(&tgid)
-            && process
-                .open()
-                .all(|served| served.worker && served.tid != tid)
-        {
-            process.workers.roams(tid);
-        }
     }
 
     /// The execution that does some work: that which took the connection for it, else that which

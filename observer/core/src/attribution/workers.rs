@@ -14,8 +14,8 @@
 //! names these threads. One of them that reads a request and answers it was with it all the time, or, of an
 //! asynchronous servlet, was given it again: then it can have done something for others in between, though only if there were others. So nothing that
 //! overlaps is asked of a request that was read by such a thread while no other was in flight, and that is how a quiet service is served. That
-//! a route is answered elsewhere counts against it as before. Where such a thread calls for no request, the service gives its server's
-//! workers work of its own as well: that may come in between, and no name is believed in the process. So it is waited a while for what the first requests show.
+//! a route is answered elsewhere counts against it as before. Where such a thread calls while no request is in flight, the service gives its
+//! server's workers work of its own as well: that may come in between, and no name is believed in the process. So it is waited a while for what the first requests show.
 //!
 //! A request that was read by a thread which never answers any (Puma's reactor takes those that come
 //! slowly) says nothing about the workers, and is not counted.
@@ -62,8 +62,8 @@ pub(super) struct Workers {
     keepers: LruCache<Tid, ()>,
     /// Threads that are workers by their names, and have read requests.
     named: LruCache<Tid, ()>,
-    /// Threads that called for no request.
-    roaming: LruCache<Tid, ()>,
+    /// Threads that called while no request was in flight.
+    idle: LruCache<Tid, ()>,
     /// One of the former was one of the latter.
     misnamed: bool,
     /// Requests that were alone with a worker.
@@ -99,7 +99,7 @@ impl Default for Workers {
             routes: LruCache::new(MAX_ROUTES),
             keepers: LruCache::new(MAX_KEEPERS),
             named: LruCache::new(MAX_KEEPERS),
-            roaming: LruCache::new(MAX_KEEPERS),
+            idle: LruCache::new(MAX_KEEPERS),
             misnamed: false,
             alone: 0,
         }
@@ -115,12 +115,12 @@ impl Workers {
     /// A thread has read a request that is by its name a worker.
     pub(super) fn reads(&mut self, worker: Tid) {
         self.named.push(worker, ());
-        self.misnamed |= self.roaming.contains(&worker);
+        self.misnamed |= self.idle.contains(&worker);
     }
 
-    /// A thread called for no request.
-    pub(super) fn roams(&mut self, tid: Tid) {
-        self.roaming.push(tid, ());
+    /// A thread called while no request was in flight.
+    pub(super) fn calls_idle(&mut self, tid: Tid) {
+        self.idle.push(tid, ());
         self.misnamed |= self.named.contains(&tid);
     }
 

@@ -69,6 +69,7 @@ fn first_of(times: usize) -> Two {
     for _ in 0..times {
         two.w.park(SHOP, 41);
         two.w.reuse(SHOP, B, 41);
+        two.call(41, client, "/other");
     }
     two.w.park(SHOP, 41);
     two
