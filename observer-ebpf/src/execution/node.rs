@@ -204,6 +204,50 @@ fn ended(pid_tgid: u64, turn: &Ending, window: u64) {
     if !known {
         return;
     }
+    tell(pid_tgid, execution, turn.root, turn.newest, reads);
+}
+
+/// A turn begins on the current thread, of which the one before was not seen: nothing runs in `environment`. What precedes it
+/// is told as a turn of its own, about nothing, so that the ids are known that are given out from here on.
+#[inline(never)]
+pub fn begins(pid_tgid: u64, environment: u64, layout: &Layout) -> i32 {
+    let tid = pid_tgid as u32;
+    let Some(ids) = mem::user::<u64>(environment.wrapping_add(layout.words[IDS])) else {
+        return 0;
+    };
+    let Some([_, _, newest, _]) = mem::user::<[u64; 4]>(ids) else {
+        return 0;
+    };
+    let Some(newest) = whole(newest) else {
+        return 0;
+    };
+    // What went on when the thread was seen last has a number of its own.
+    let before = match LOOPS.get_ptr(tid) {
+        // SAFETY: map element; only the thread itself writes to its own.
+        Some(state) => (unsafe { (*state).turns }) + 1,
+        None => 0,
+    };
+    let reads = slot(tid)
+        .filter(|thread| thread.tid == tid)
+        .map_or(0, |thread| thread.reads);
+    let begun = Loop {
+        tgid: (pid_tgid >> 32) as u32,
+        reads,
+        turns: before + 1,
+        ids,
+        newest,
+        used: 0,
+        window: layout.words[WINDOW],
+    };
+    if LOOPS.insert(tid, begun, 0).is_ok() {
+        tell(pid_tgid, number(tid, before), 0, newest, 0);
+    }
+    0
+}
+
+/// Reports a turn that is over.
+#[inline(always)]
+fn tell(pid_tgid: u64, execution: u64, root: u64, newest: u64, reads: u32) {
     let Some(mut entry) = ring::reserve_unsequenced::<Turn>() else {
         return;
     };
@@ -211,8 +255,8 @@ fn ended(pid_tgid: u64, turn: &Ending, window: u64) {
     entry.write(Turn {
         header: ring::unsequenced(kind::TURN, len, pid_tgid, ring::now()),
         execution,
-        root: turn.root,
-        newest: turn.newest,
+        root,
+        newest,
         reads,
         runtime: runtime::NODE,
         reserved: [0; 3],

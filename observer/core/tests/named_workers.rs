@@ -210,6 +210,30 @@ fn who_comes_back_to_a_connection_after_another_thread_may_have_been_elsewhere()
 }
 
 #[test]
+fn a_worker_that_works_for_the_process_as_well_is_given_nothing() {
+    // What was shown before it is waited for, as long as the server is young.
+    for before in [0, 10, 50] {
+        let mut server = Server::new(Runtime::Java, &EXEC);
+        for _ in 0..before {
+            let n = server.read(0, 21);
+            server.call(21, n);
+            server.answer(0, 21);
+        }
+        for _ in 0..8 {
+            // An asynchronous servlet, and the background's work on the only worker, while the request waits.
+            let n = server.read(0, 21);
+            server.call(21, 0);
+            server.call(21, n);
+            server.answer(0, 21);
+        }
+        server.w.tick();
+        server.w.sleep(1_000_000_000);
+        server.call(21, 0);
+        assert_eq!(given(&server.told()), 0, "{before}");
+    }
+}
+
+#[test]
 fn what_overlaps_is_given_nothing_for_its_threads_name() {
     for first in [0, 1] {
         let mut server = Server::new(Runtime::Java, &EXEC);

@@ -1,17 +1,53 @@
 // node:http in the main thread, which hands every request to one of four worker threads.
+// GIVES_UP=1: each worker has few connections, and of its first requests those with calls in parallel begin one more, which
+// they give up soon: whoever waits gets the connection that was opened for it.
 'use strict';
 
 const fs = require('node:fs');
 const http = require('node:http');
 const { Worker, isMainThread, parentPort } = require('node:worker_threads');
-const { Work, background, fetchCall, listen, serve } = require('./workload.js');
+const {
+  DOWNSTREAM, POOL_SIZE, Work, background, fetchCall, listen, serve,
+} = require('./workload.js');
 
 // In a worker, console.log would pass through the main thread.
 const log = (line) => fs.writeSync(1, `${line}\n`);
 
+// How soon a call is given up that nobody needs, milliseconds.
+const IMPATIENCE_MS = 5;
+
+// So many requests of a worker give one up.
+const IMPATIENT = 4;
+
+// What serves a request with few connections, which has some opened in vain.
+function impatient() {
+  void Response; // Loads what fetch is made of, and with it the agent that it uses.
+  const Agent = globalThis[Symbol.for('undici.globalDispatcher.1')].constructor;
+  const dispatcher = new Agent({ connections: Number(process.env.CONNECTIONS ?? POOL_SIZE / 2) });
+  const call = async (url, headers) => {
+    const response = await fetch(url, { headers, dispatcher });
+    await response.arrayBuffer();
+  };
+  let served = 0;
+  return async (job) => {
+    served += 1;
+    if (job.parallel && served <= IMPATIENT) {
+      const signal = AbortSignal.timeout(IMPATIENCE_MS);
+      fetch(`${DOWNSTREAM}/vain`, { dispatcher, signal })
+        .then((response) => response.arrayBuffer())
+        .catch(() => {});
+    }
+    await serve(job, call, log);
+  };
+}
+
 function worker() {
+  let work = (job) => serve(job, fetchCall, log);
+  let begun = !process.env.GIVES_UP;
   parentPort.on('message', async ({ number, query, traceparent }) => {
-    await serve(new Work(query, traceparent), fetchCall, log);
+    if (!begun) work = impatient();
+    begun = true;
+    await work(new Work(query, traceparent));
     parentPort.postMessage(number);
   });
 }

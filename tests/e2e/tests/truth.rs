@@ -58,6 +58,22 @@ fn workers_are_told_one_at_a_time() -> Result<()> {
     bench(&[App::PUMA, App::SPRING], 1, loads)
 }
 
+/// Where Tomcat's workers do the service's own work as well, and requests come back to them (one at a time, to the only one there is), their names mislead nobody.
+#[test]
+fn workers_that_do_other_work_mislead_nobody() -> Result<()> {
+    let loads = || vec![Load::Mixed, Load::Only(Mode::Drop)];
+    bench(&[App::TOMCAT_ASYNC], 1, loads())?;
+    bench(&[App::TOMCAT_ASYNC], 16, loads())
+}
+
+/// Nor do connections that are opened for a call, and left to another request's because it was given up.
+#[test]
+fn connections_that_are_left_to_others_mislead_nobody() -> Result<()> {
+    let loads = || vec![Load::Mixed, Load::Only(Mode::Drop)];
+    bench(&[App::WORKER_THREADS_LIMITED], 16, loads())?;
+    bench(&[App::WORKER_THREADS_LIMITED], 64, loads())
+}
+
 /// Events of nginx tell requests apart, and streams of HAProxy, without any id as well.
 #[test]
 fn proxies_are_told_completely() -> Result<()> {

@@ -6,7 +6,7 @@
 
 use observer_abi::{content, control::Layout, item, node::DEPTH, runtime};
 
-use super::{WINDOW, count_run, current};
+use super::{WINDOW, begins, count_run, current};
 use crate::{execution::queue, maps::RUNTIMES, mem, ring, thread::Thread};
 
 /// The message that the `std::shared_ptr` at `pointer` refers to goes into a port's queue.
@@ -58,7 +58,11 @@ fn tell_taken(address: u64, environment: u64, pid_tgid: u64) -> i32 {
     if mem::user(environment.wrapping_add(layout.words[DEPTH])) != Some(0_u64) {
         return 0;
     }
-    let taker = current(layout, pid_tgid);
+    let mut taker = current(layout, pid_tgid);
+    if taker.runtime == runtime::NONE {
+        begins(pid_tgid, environment, layout);
+        taker = current(layout, pid_tgid);
+    }
     if taker.runtime != runtime::NONE {
         let what = content::MESSAGE;
         let times = (ring::now(), known.time);

@@ -7,14 +7,14 @@
 //! the thread has ended, and nothing from one that outlives its request.
 //!
 //! A runtime may keep ended threads and give them to what is to run next (Ruby): what runs in one then has a birth and an
-//! end of its own (`keepers`). A life that began before that was told may be several.
+//! end of its own (`keepers`). A life that began before that was told may be several, unless that hardly ever happens.
 //!
 //! The strongest form needs no parent: a thread that was born after a request had been read, wrote the
 //! whole response of that request and of no other, and ended, did all its work for it.
 
 use std::collections::VecDeque;
 
-use super::keepers::Keepers;
+use super::keepers::{Keepers, Lives};
 use super::subject::Hold;
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use hashbrown::HashMap;
@@ -61,6 +61,8 @@ pub(super) struct Birth {
     fresh: bool,
     /// Of its end it is only known that its thread seems to be kept.
     kept: bool,
+    /// It began before its process was seen to keep threads.
+    presumed: bool,
     pub(super) answered: Answered,
     /// It has read a request itself, so it is a server's thread.
     serves: bool,
@@ -108,6 +110,7 @@ impl Births {
             last: time,
             fresh: false,
             kept: false,
+            presumed: false,
             answered: Answered::None,
             serves: false,
         };
@@ -141,8 +144,11 @@ impl Births {
     pub(super) fn ended(&mut self, id: BirthId, time: KernelNanos) {
         if let Some(birth) = self.births.get_mut(&id) {
             birth.ended = Some(time);
-            // What ran in it may have been several threads, one after the other.
-            birth.serves |= self.keepers.may_be_several(birth.tgid, birth.born);
+            match self.keepers.lives(birth.tgid, birth.born) {
+                Lives::One => {}
+                Lives::Presumed => birth.presumed = true,
+                Lives::Several => birth.serves = true,
+            }
         }
     }
 
@@ -207,7 +213,12 @@ impl Births {
     /// Whether it is known how a birth's life ended, as far as it did: in a process whose threads were not seen to be kept and given something
     /// yet, one that seems to be kept may be waiting in the middle of something.
     pub(super) fn is_certain(&self, birth: &Birth) -> bool {
-        !birth.kept || self.keepers.keeps(birth.tgid)
+        (!birth.kept || self.keepers.keeps(birth.tgid)) && self.is_one(birth)
+    }
+
+    /// Whether one thing alone ran in a thread since a birth, as far as is known.
+    pub(super) fn is_one(&self, birth: &Birth) -> bool {
+        !birth.presumed || self.keepers.gives_only_to_waiting(birth.tgid)
     }
 
     /// A process ended, and all its threads with it: that tells nothing of what they were for.

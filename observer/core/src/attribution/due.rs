@@ -3,7 +3,6 @@
 use super::executions::{self, Finding, Owner as Owned};
 use super::process::Process;
 use super::subject::{self, Doer, Hold, Subject, Work};
-use super::workers::Conduct;
 use super::{Attributor, PATIENCE, PROOF_PATIENCE, clients};
 use crate::ids::{KernelNanos, Seq, Tgid};
 use crate::record::ExecutionKind;
@@ -55,7 +54,7 @@ impl Attributor {
         process.served(request).is_none_or(|served| {
             let since = served.until.map_or(0, |until| now.since(until));
             served.claim.is_settled()
-                && (process.conduct(served) != Conduct::Unknown || since > PROOF_PATIENCE)
+                && (!process.is_conduct_open(served) || since > PROOF_PATIENCE)
         })
     }
 

@@ -98,7 +98,7 @@ impl Attributor {
             let served = process.served(request).ok_or(None)?;
             Ok((served, served.until.ok_or(Some(Reason::StillOpen))?))
         };
-        match birth.origin() {
+        match birth.origin().filter(|_| self.births.is_one(birth)) {
             Some(Origin::Answered(request)) => {
                 let (served, until) = ended(request)?;
                 if birth.born < served.since {

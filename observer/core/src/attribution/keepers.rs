@@ -3,6 +3,10 @@
 //! That a thread is kept is told by where it waits: near the top of its stack. A thread of a library may wait there in the middle of
 //! something, for its time to come or for work. Then it goes on without having been given anything. So where threads were not seen to be given
 //! something as it is said of them, what becomes of each is waited for.
+//!
+//! Where threads are kept is known once the first was seen to wait. One that was given something right before that, as it was about to wait itself, ran two
+//! things one after the other, and nothing told the second. How often threads are given something at such a moment shows later: where it
+//! never happened in a hundred times, what ran in a thread that began before the first one was kept counts as one thing.
 
 use std::num::NonZeroUsize;
 
@@ -21,6 +25,20 @@ const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 /// Of so many threads that were kept, one may do something without having been seen to be given it.
 const TOLERATED: u32 = 20;
 
+/// So many threads must have been given something, each after it was seen to wait, for what ran before the first one was kept to count as one thing.
+const PROVEN: u32 = 100;
+
+/// What ran in a thread from its beginning to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lives {
+    /// One thing.
+    One,
+    /// One thing, if threads of the process turn out to be given something only when they wait.
+    Presumed,
+    /// Perhaps several, one after the other.
+    Several,
+}
+
 /// How a process keeps threads.
 #[derive(Clone, Copy, Debug, Default)]
 struct Keeper {
@@ -30,6 +48,14 @@ struct Keeper {
     shown: u32,
     /// Such as did something without having been given anything.
     broken: u32,
+    /// Threads that were given something when they were not seen to wait, or it was not seen which.
+    early: u32,
+}
+
+impl Keeper {
+    fn gives_only_to_waiting(self) -> bool {
+        self.early == 0 && self.broken == 0
+    }
 }
 
 /// All that is known of kept threads.
@@ -60,12 +86,25 @@ impl Keepers {
     pub(super) fn doubted(&mut self, tgid: Tgid) {
         let keeper = self.processes.get_or_insert_mut(tgid, Keeper::default);
         keeper.since = None;
+        keeper.early = keeper.early.saturating_add(1);
     }
 
-    /// Whether what ran in a thread of a process since `born` may have been several threads, one after the other.
-    pub(super) fn may_be_several(&self, tgid: Tgid, born: KernelNanos) -> bool {
+    /// What ran in a thread of a process since `born`.
+    pub(super) fn lives(&self, tgid: Tgid, born: KernelNanos) -> Lives {
+        let Some(keeper) = self.processes.peek(&tgid) else {
+            return Lives::One;
+        };
+        match keeper.since {
+            Some(since) if born >= since => Lives::One,
+            Some(_) if keeper.gives_only_to_waiting() => Lives::Presumed,
+            _ => Lives::Several,
+        }
+    }
+
+    /// Whether threads of a process were seen to be given something only when they waited, and often.
+    pub(super) fn gives_only_to_waiting(&self, tgid: Tgid) -> bool {
         let keeper = self.processes.peek(&tgid);
-        keeper.is_some_and(|k| k.since.is_none_or(|since| born < since))
+        keeper.is_some_and(|k| k.gives_only_to_waiting() && k.shown >= PROVEN)
     }
 
     /// Whether threads of a process were seen to be kept and given something.
@@ -81,10 +120,14 @@ impl Keepers {
 
     /// A thread is given something to run.
     pub(super) fn given(&mut self, tgid: Tgid, tid: Tid) {
-        if self.threads.contains(&tid)
-            && let Some(keeper) = self.processes.get_mut(&tgid)
-        {
-            keeper.shown = keeper.shown.saturating_add(1);
+        let waited = self.threads.contains(&tid);
+        if let Some(keeper) = self.processes.get_mut(&tgid) {
+            let count = if waited {
+                &mut keeper.shown
+            } else {
+                &mut keeper.early
+            };
+            *count = count.saturating_add(1);
         }
     }
 

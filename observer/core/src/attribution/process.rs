@@ -97,6 +97,9 @@ impl Process {
         if let Some(call) = own {
             self.own_calls.insert(call, begun.seq);
         }
+        if by.worker {
+            self.workers.reads(begun.moved.tid);
+        }
         if self.open.is_empty() {
             self.exclusive.busy(begun.moved.since);
         }
@@ -179,6 +182,11 @@ impl Process {
     /// What is to be thought of the thread that served a request of its from its reading to its answer.
     pub(super) fn conduct(&self, served: &Served) -> Conduct {
         self.workers.conduct(served, !self.serves_unseen)
+    }
+
+    /// Whether that may still change.
+    pub(super) fn is_conduct_open(&self, served: &Served) -> bool {
+        self.conduct(served) == Conduct::Unknown || self.workers.is_young(served)
     }
 
     pub(super) fn break_claim(&mut self, request: Seq, why: Broken) {

@@ -76,6 +76,13 @@ impl Attributor {
         // Who writes the call itself makes it, whoever has the connection from before.
         let virtually = doer.is_some_and(|doer| doer.is_virtual());
         let taken = taken.filter(|t| t.by != by && !virtually);
+        if matches!(work, Work::Call(_))
+            && in_flight == 0
+            && let Some(process) = self.processes.get_mut(&tgid)
+        {
+            let caller = taken.as_ref().map_or(tid, |taken| taken.tid);
+            process.workers.calls_idle(caller);
+        }
         let handed = doer.map(|doer| self.channels.lives_on(doer.life, doer.time));
         let subject = Subject {
             handed: handed.unwrap_or_default(),

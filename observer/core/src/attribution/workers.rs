@@ -14,7 +14,8 @@
 //! names these threads. One of them that reads a request and answers it was with it all the time, or, of an
 //! asynchronous servlet, was given it again: then it can have done something for others in between, though only if there were others. So nothing that
 //! overlaps is asked of a request that was read by such a thread while no other was in flight, and that is how a quiet service is served. That
-//! a route is answered elsewhere counts against it as before.
+//! a route is answered elsewhere counts against it as before. Where such a thread calls while no request is in flight, the service gives its
+//! server's workers work of its own as well: that may come in between, and no name is believed in the process. So it is waited a while for what the first requests show.
 //!
 //! A request that was read by a thread which never answers any (Puma's reactor takes those that come
 //! slowly) says nothing about the workers, and is not counted.
@@ -45,6 +46,9 @@ const MIN_KEPT: u32 = 5;
 /// Of so many requests of a route one may have been answered elsewhere, for a route that is proven.
 const ALLOWED: u32 = 200;
 
+/// Requests that were alone with a worker, until which each waits for what others show.
+const YOUNG: u32 = 100;
+
 /// If one of so many is answered elsewhere, not even a thread that reads with blocking calls is
 /// evidence.
 const USUAL: u32 = 20;
@@ -56,6 +60,14 @@ pub(super) struct Workers {
     routes: LruCache<u64, Route>,
     /// Threads that have answered what they had read.
     keepers: LruCache<Tid, ()>,
+    /// Threads that are workers by their names, and have read requests.
+    named: LruCache<Tid, ()>,
+    /// Threads that called while no request was in flight.
+    idle: LruCache<Tid, ()>,
+    /// One of the former was one of the latter.
+    misnamed: bool,
+    /// Requests that were alone with a worker.
+    alone: u32,
 }
 
 /// How the requests of one route were answered.
@@ -86,6 +98,10 @@ impl Default for Workers {
             overlapped: 0,
             routes: LruCache::new(MAX_ROUTES),
             keepers: LruCache::new(MAX_KEEPERS),
+            named: LruCache::new(MAX_KEEPERS),
+            idle: LruCache::new(MAX_KEEPERS),
+            misnamed: false,
+            alone: 0,
         }
     }
 }
@@ -94,6 +110,18 @@ impl Workers {
     /// The key of a request's route.
     pub(super) fn route(begun: &Begun) -> u64 {
         super::exclusive::call_template(begun)
+    }
+
+    /// A thread has read a request that is by its name a worker.
+    pub(super) fn reads(&mut self, worker: Tid) {
+        self.named.push(worker, ());
+        self.misnamed |= self.idle.contains(&worker);
+    }
+
+    /// A thread called while no request was in flight.
+    pub(super) fn calls_idle(&mut self, tid: Tid) {
+        self.idle.push(tid, ());
+        self.misnamed |= self.named.contains(&tid);
     }
 
     /// A request has ended.
@@ -107,6 +135,9 @@ impl Workers {
                 if served.overlaps {
                     self.overlapped = self.overlapped.saturating_add(1);
                 }
+                if served.worker && served.alone {
+                    self.alone = self.alone.saturating_add(1);
+                }
             }
             Claim::Broken(Broken::Unanswered) | Claim::Held(_) => {}
             Claim::Broken(_) if served.tentative && !answers => {}
@@ -119,7 +150,7 @@ impl Workers {
     /// `seen` if no other requests come in than those that are observed.
     pub(super) fn conduct(&self, served: &Served, seen: bool) -> Conduct {
         let route = self.routes.peek(&served.route).copied().unwrap_or_default();
-        let shown = self.overlapped >= MIN_OVERLAPPED;
+        let by_name = served.worker && !self.misnamed;
         let rare = |count: u32, n: u32| count.saturating_mul(n) <= route.kept;
         if !rare(route.moved, USUAL) {
             return Conduct::HandsOver;
@@ -129,10 +160,19 @@ impl Workers {
         }
         if !rare(route.moved.saturating_add(route.shared), ALLOWED) {
             Conduct::HandsOver
-        } else if route.kept < MIN_KEPT || !(shown || (served.worker && served.alone && seen)) {
+        } else if route.kept < MIN_KEPT || !(self.is_shown() || (by_name && served.alone && seen)) {
             Conduct::Unknown
         } else {
             Conduct::Good
         }
+    }
+
+    /// Whether so little is known yet of the workers of a process that more may speak against the thread which served this request.
+    pub(super) fn is_young(&self, served: &Served) -> bool {
+        served.tentative && served.worker && !self.is_shown() && self.alone < YOUNG
+    }
+
+    fn is_shown(&self) -> bool {
+        self.overlapped >= MIN_OVERLAPPED
     }
 }

@@ -58,6 +58,50 @@ fn a_life_that_began_before_it_was_told_may_be_several() {
     assert_eq!(reason(&told, "/out"), Some(Reason::OutlivedRequest));
 }
 
+/// Thread 40 calls, and is the first that is kept; others are kept, and given something, so many times.
+fn first_of(times: usize) -> Two {
+    let mut two = Two::new();
+    two.w.spawn(SHOP, A, 40);
+    let client = two.w.tcp(SHOP, 6000, 90, false);
+    two.call(40, client, "/out");
+    two.w.park(SHOP, 40);
+    two.w.spawn(SHOP, B, 41);
+    for _ in 0..times {
+        two.w.park(SHOP, 41);
+        two.w.reuse(SHOP, B, 41);
+        two.call(41, client, "/other");
+    }
+    two.w.park(SHOP, 41);
+    two
+}
+
+#[test]
+fn unless_threads_are_only_given_something_when_they_wait() {
+    given(&first_of(100).told(), "/out", "/a", Tier::HandOff);
+    given_to_none(&first_of(99).told(), "/out");
+}
+
+#[test]
+fn but_not_where_one_was_given_something_before() {
+    for unknown in [false, true] {
+        let mut two = first_of(120);
+        // One that is just about to wait, or was kept before the watch.
+        two.w.reuse(SHOP, B, 41);
+        two.w.reuse(SHOP, B, if unknown { 0 } else { 41 });
+        two.w.park(SHOP, 41);
+        given_to_none(&two.told(), "/out");
+    }
+}
+
+#[test]
+fn nor_where_one_went_on_by_itself() {
+    let mut two = first_of(120);
+    let client = two.w.tcp(SHOP, 6000, 90, false);
+    two.call(41, client, "/of-itself");
+    two.w.park(SHOP, 41);
+    given_to_none(&two.told(), "/out");
+}
+
 #[test]
 fn a_life_during_which_somebody_was_given_something_may_be_several() {
     let (mut two, client) = kept();

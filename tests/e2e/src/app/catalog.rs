@@ -236,6 +236,16 @@ impl App {
     )
     .parallel();
 
+    /// The same with few connections, of which calls that are given up leave some to others.
+    pub const WORKER_THREADS_LIMITED: Self = Self::new(
+        "node-workers-limited",
+        "Node",
+        "the same with few connections, some opened for calls that are given up",
+        "node {apps}/node/workers_app.js",
+    )
+    .env(&[("GIVES_UP", "1")])
+    .parallel();
+
     /// Express with the OpenTelemetry SDK; exports each span as it ends.
     pub const OTEL_NODE_SIMPLE: Self = Self::new(
         "otel-node-simple",
@@ -399,6 +409,16 @@ impl App {
     .env(&[("SERVING", "virtual")])
     .parallel();
 
+    /// Tomcat with an asynchronous servlet, whose workers do the background's work as well.
+    pub const TOMCAT_ASYNC: Self = Self::new(
+        "tomcat-async",
+        "Java",
+        "Tomcat, an asynchronous servlet; HttpURLConnection; the background on Tomcat's workers",
+        "java -cp {built}/java-web:{built}/java-web/lib/* Async",
+    )
+    .needs(&["{built}/java-web/Async.class"])
+    .parallel();
+
     /// Jetty with HttpURLConnection.
     pub const JETTY: Self = Self::new(
         "jetty",
@@ -514,6 +534,7 @@ impl App {
         Self::PINO,
         Self::PINO_ASYNC,
         Self::WORKER_THREADS,
+        Self::WORKER_THREADS_LIMITED,
         Self::GO,
         Self::GO_POOL,
         Self::GO_QUEUE,
@@ -529,6 +550,7 @@ impl App {
         Self::JDK_VIRTUAL_HTTP,
         Self::SPRING,
         Self::SPRING_VIRTUAL,
+        Self::TOMCAT_ASYNC,
         Self::JETTY,
         Self::THREADS,
         Self::AXUM,

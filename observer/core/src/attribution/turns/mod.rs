@@ -45,7 +45,7 @@ use super::executions::{Finding, Now, OVERLAPS, Owner};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::record::{Execution, Turn};
 use held::{Held, Told};
-use opened::Call;
+use opened::Opened;
 use requests::{Requests, Standing};
 use thread::{Resumes, Running, Taken, Thread};
 
@@ -135,8 +135,7 @@ pub(super) struct Turns {
     queued: LruCache<(Tgid, u64), Position>,
     /// Messages that were taken, and on which guess it rests whose they were.
     taken: LruCache<Guess, Option<Guess>>,
-    /// Calls that were made in turns of none, on connections that were opened for a request.
-    opened: LruCache<Call, Worked>,
+    opened: Opened,
     held: Held,
 }
 
@@ -149,7 +148,7 @@ impl Default for Turns {
             confirmed: LruCache::new(MAX_CONFIRMED),
             queued: LruCache::new(MAX_MESSAGES),
             taken: LruCache::new(MAX_MESSAGES),
-            opened: LruCache::new(MAX_CONNECTIONS),
+            opened: Opened::default(),
             held: Held::default(),
         }
     }
@@ -427,7 +426,7 @@ impl Turns {
         cache::remove(&mut self.confirmed, |guess, ()| guess.thread().0 == tgid);
         cache::remove(&mut self.taken, |guess, _| guess.thread().0 == tgid);
         cache::remove(&mut self.queued, |(of, _), _| *of == tgid);
-        cache::remove(&mut self.opened, |((of, _), ..), _| *of == tgid);
+        self.opened.process_ended(tgid);
         self.held.process_ended(tgid);
         self.requests.process_ended(tgid);
     }

@@ -6,15 +6,70 @@
 //! call is of the request that had it opened is a *guess*: a pool may give it to another one. So it is told only of a call
 //! from whose response the answer of that same request follows; if another one's answer follows from it, the service has a
 //! queue of its own, and that answer counts as a foreign one.
+//!
+//! Of calls in parallel the answer follows from the last response alone. The others were opened in the same turn of the request, and went on in
+//! the same turn of none. So they are told with that one, if their responses came before the answer.
+
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
 
 use super::super::executions::{Finding, Now, Owner};
 use super::thread::{Ended, Resumes, Running};
-use super::{Guess, Position, ThreadKey, Turns, Worked};
+use super::{Guess, Position, ThreadKey, Turns, Worked, cache};
 use crate::ids::{FileId, Tgid};
 use crate::record::Execution;
 
+/// Calls, and turns in which connections were opened, that are remembered at once.
+const MAX_CALLS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+
+/// Calls that one turn had opened, at most; beyond that each is on its own.
+const MAX_TOGETHER: usize = 256;
+
 /// A call: the turn in which it was written, and on which connection.
-pub(super) type Call = (ThreadKey, u64, FileId);
+type Call = (ThreadKey, u64, FileId);
+
+/// First calls on connections that were opened for requests, made in turns of none, whose responses have come.
+#[derive(Debug)]
+pub(super) struct Opened {
+    calls: LruCache<Call, Worked>,
+    /// By the turn in which connections were opened: the id of each, and the turn in which its call was written.
+    together: LruCache<(ThreadKey, u64), Vec<(u64, u64)>>,
+}
+
+impl Default for Opened {
+    fn default() -> Self {
+        Self {
+            calls: LruCache::new(MAX_CALLS),
+            together: LruCache::new(MAX_CALLS),
+        }
+    }
+}
+
+impl Opened {
+    /// The ids of connections that were opened in the turn `opener` of a thread and written to in the same turn as that of `id`.
+    pub(super) fn with(&self, thread: ThreadKey, opener: u64, id: u64) -> Vec<u64> {
+        let calls = self.together.peek(&(thread, opener));
+        let calls = calls.map_or(&[][..], Vec::as_slice);
+        let Some((_, written)) = calls.iter().find(|(of, _)| *of == id) else {
+            return Vec::new();
+        };
+        let same = calls.iter().filter(|(_, at)| at == written);
+        same.map(|(id, _)| *id).collect()
+    }
+
+    fn called(&mut self, opener: (ThreadKey, u64), id: u64, written: u64) {
+        let calls = self.together.get_or_insert_mut(opener, Vec::new);
+        if calls.len() < MAX_TOGETHER {
+            calls.push((id, written));
+        }
+    }
+
+    pub(super) fn process_ended(&mut self, tgid: Tgid) {
+        cache::remove(&mut self.calls, |((of, _), ..), _| *of == tgid);
+        cache::remove(&mut self.together, |((of, _), _), _| *of == tgid);
+    }
+}
 
 impl Turns {
     /// For whom the connection was opened that a turn of `thread` reads from, if its first call was written at `at`, in a turn of none.
@@ -40,8 +95,14 @@ impl Turns {
         if self.connections.peek(&file) == Some(&Resumes::First(at)) {
             self.connections.push(file, Resumes::Caller(at));
         }
-        if let Some(worked) = owner.filter(|w| matches!(w.guess, Some(Guess::Opened(..)))) {
-            self.opened.push((at.thread, at.turn, file), worked);
+        let Some(worked) = owner else { return };
+        if let Some(Guess::Opened(thread, id)) = worked.guess {
+            self.opened.calls.push((at.thread, at.turn, file), worked);
+            let opener = self.threads.peek(&thread).and_then(|t| t.gave_out(id));
+            // A turn that worked for others as well may have opened it for one of these.
+            if let Some(opener) = opener.filter(|turn| !turn.mixed) {
+                self.opened.called((thread, opener.turn), id, at.turn);
+            }
         }
     }
 
@@ -61,7 +122,7 @@ impl Turns {
         if self.resolve(at).is_some() {
             return found;
         }
-        match self.opened.peek(&(at.thread, at.turn, file)) {
+        match self.opened.calls.peek(&(at.thread, at.turn, file)) {
             Some(worked) => self.finding(tgid, *worked, now),
             // What reads the response tells.
             None if self.connections.peek(&file) == Some(&Resumes::First(at)) => Finding {

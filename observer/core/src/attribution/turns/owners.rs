@@ -123,13 +123,30 @@ impl Turns {
             && self.confirmed.put(guess, ()).is_none()
         {
             next = match guess {
-                Guess::Id(thread, id) | Guess::Opened(thread, id) => {
-                    let turns = self.threads.peek(&thread);
-                    let turn = turns.and_then(|turns| turns.gave_out(id));
-                    turn.and_then(|turn| turn.owner).and_then(|w| w.guess)
+                Guess::Id(thread, id) => self.rests_on(thread, id),
+                Guess::Opened(thread, id) => {
+                    self.confirm_together(thread, id);
+                    self.rests_on(thread, id)
                 }
                 Guess::Message(..) => self.taken.peek(&guess).copied().flatten(),
             };
+        }
+    }
+
+    /// The guess on which it rests for whom an id was given out.
+    fn rests_on(&self, thread: ThreadKey, id: u64) -> Option<Guess> {
+        let turn = self.threads.peek(&thread)?.gave_out(id)?;
+        turn.owner?.guess
+    }
+
+    /// A connection was opened for whoever was guessed, and so were those that were opened and written to with it.
+    fn confirm_together(&mut self, thread: ThreadKey, id: u64) {
+        let turns = self.threads.peek(&thread);
+        let Some(opener) = turns.and_then(|turns| turns.gave_out(id)) else {
+            return;
+        };
+        for other in self.opened.with(thread, opener.turn, id) {
+            self.confirmed.put(Guess::Opened(thread, other), ());
         }
     }
 
