@@ -6,7 +6,8 @@
 //! `ThreadPoolExecutor.runWorker` is entered once in a thread's life and keeps the pool, the worker, its thread and the task as its local
 //! variables 0 to 3. The interpreter has these in the frame one below the other, as addresses: that is
 //! looked for once, and believed for as long as the third names the thread that it belongs to. Where the
-//! method was compiled, the place is that of an address to which it returns ([`compiled`]).
+//! method was compiled, the place is that of an address to which it returns ([`compiled`]). Of a thread that has no such
+//! frame it is looked for what it runs because a future is complete ([`dependent`]).
 
 use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
 use observer_abi::{
@@ -16,7 +17,7 @@ use observer_abi::{
 };
 
 use crate::{
-    compiled,
+    compiled, dependent,
     execution::{self, java::names},
     mem, ring,
     thread::Thread,
@@ -129,7 +130,8 @@ pub fn check(caller: Thread) {
             tell_heap(caller.pid_tgid, ring::now());
         }
         thread => {
-            tell_made(caller.pid_tgid, ring::now(), thread, 0, 0);
+            let task = dependent::running(caller.pid_tgid, thread);
+            tell_made(caller.pid_tgid, ring::now(), thread, task, 0);
         }
     }
 }
@@ -224,11 +226,12 @@ extern "C" fn tell_heap(pid_tgid: u64, time: u64) -> i32 {
     let Some(known) = known(layout, pid_tgid) else {
         return 0;
     };
-    let task = task(layout, (pid_tgid >> 32) as u32, &known);
-    let target = if known.place == 0 {
-        target((pid_tgid >> 32) as u32, known.thread)
+    let tgid = (pid_tgid >> 32) as u32;
+    let (task, target) = if known.place != 0 {
+        (task(layout, tgid, &known), 0)
     } else {
-        0
+        let dependent = dependent::running(pid_tgid, known.thread);
+        (dependent, target(tgid, known.thread))
     };
     tell_made(pid_tgid, time, known.thread, task, target)
 }
@@ -284,14 +287,11 @@ extern "C" fn tell_made(pid_tgid: u64, time: u64, thread: u64, task: u64, target
 }
 
 /// Where an object names its class, unless headers are compact (`oopDesc::_metadata`).
-const CLASS: u64 = 8;
+pub const CLASS: u64 = 8;
 
-/// The task that `known` leads to; 0 for none.
+/// The task at the place that is `known`; 0 for none.
 #[inline(always)]
 fn task(layout: &Layout, tgid: u32, known: &Known) -> u64 {
-    if known.place == 0 {
-        return 0;
-    }
     match named(layout, tgid, known.place, known.thread) {
         compiled::LOST | compiled::NO_TASK => 0,
         task => task,
@@ -318,7 +318,7 @@ fn named(layout: &Layout, tgid: u32, place: u64, thread: u64) -> u64 {
 
 /// `address`, if an object may lie there, or 0.
 #[inline(always)]
-fn in_heap(layout: &Layout, address: u64) -> u64 {
+pub fn in_heap(layout: &Layout, address: u64) -> u64 {
     let inside = address >= layout.words[word::LOW] && address < layout.words[word::HIGH];
     if inside && address & 7 == 0 {
         address
