@@ -17,7 +17,8 @@ use crate::{
 
 /// What is kept where ([`frame`]), by process id and the address to which a call returns.
 #[map]
-static COMPILED: LruHashMap<[u64; 2], [u64; frame::WORDS]> = LruHashMap::with_max_entries(16384, 0);
+static COMPILED: LruHashMap<[u64; 2], [u64; frame::WORDS]> =
+    LruHashMap::with_max_entries(16384, 0);
 
 /// What is at a place is no address to which a call of `runWorker` is known to return.
 pub const LOST: u64 = 0;

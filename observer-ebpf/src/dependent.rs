@@ -83,7 +83,7 @@ extern "C" fn dependent_at(tgid: u32, place: u64) -> u64 {
 /// 1 if the object at `address` is a dependent which is being run, else 0.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn is_running(tgid: u32, address: u64) -> i32 {
+pub extern "C" fn is_running(tgid: u32, address: u64) -> i32 {
     // SAFETY: as above.
     let Some(layout) = (unsafe { HEAPS.get(tgid) }) else {
         return 0;

@@ -103,7 +103,7 @@ fn tell_known(pid_tgid: u64) {
         )
     };
     if seen {
-        tell_heap(pid_tgid, ring::now());
+        tell_heap(pid_tgid, ring::now(), KNOWN);
     } else if described {
         let _ = HEAP_THREADS.insert(pid_tgid as u32, Known::NOTHING, u64::from(BPF_ANY));
     }
@@ -113,7 +113,7 @@ fn tell_known(pid_tgid: u64) {
 #[inline(always)]
 pub fn tell(caller: Thread, time: u64) {
     if caller.cell & watch::HEAP != 0 {
-        tell_heap(caller.pid_tgid, time);
+        tell_heap(caller.pid_tgid, time, LOOKED_FOR);
     }
 }
 
@@ -127,10 +127,10 @@ pub fn check(caller: Thread) {
     match to_be_told(caller.pid_tgid) {
         NOTHING => {}
         ALL => {
-            tell_heap(caller.pid_tgid, ring::now());
+            tell_heap(caller.pid_tgid, ring::now(), KNOWN);
         }
         thread => {
-            let task = dependent::running(caller.pid_tgid, thread);
+            let task = last_dependent(caller.pid_tgid);
             tell_made(caller.pid_tgid, ring::now(), thread, task, 0);
         }
     }
@@ -215,10 +215,30 @@ fn is_at_another_task(pid_tgid: u64) -> bool {
     task > compiled::NO_TASK && task != told
 }
 
+/// Which dependent a thread runs is not looked for: it is at most the one that was told last.
+const KNOWN: u32 = 0;
+/// It is looked for, which takes a read for every four words of its frames.
+const LOOKED_FOR: u32 = 1;
+
+/// The dependent that was told last of the current thread, if that still runs it; else 0.
+#[inline(always)]
+fn last_dependent(pid_tgid: u64) -> u64 {
+    // SAFETY: as in `known`.
+    let Some(known) = (unsafe { HEAP_THREADS.get(pid_tgid as u32) }) else {
+        return 0;
+    };
+    let task = known.task;
+    if task != 0 && dependent::is_running((pid_tgid >> 32) as u32, task) != 0 {
+        task
+    } else {
+        0
+    }
+}
+
 /// A global function with numbers for arguments: see [`send`](crate::emit::send).
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn tell_heap(pid_tgid: u64, time: u64) -> i32 {
+extern "C" fn tell_heap(pid_tgid: u64, time: u64, dependents: u32) -> i32 {
     // SAFETY: the value is a map element; userspace replaces it as a whole.
     let Some(layout) = (unsafe { HEAPS.get((pid_tgid >> 32) as u32) }) else {
         return 0;
@@ -230,7 +250,11 @@ extern "C" fn tell_heap(pid_tgid: u64, time: u64) -> i32 {
     let (task, target) = if known.place != 0 {
         (task(layout, tgid, &known), 0)
     } else {
-        let dependent = dependent::running(pid_tgid, known.thread);
+        let dependent = if dependents == LOOKED_FOR {
+            dependent::running(pid_tgid, known.thread)
+        } else {
+            last_dependent(pid_tgid)
+        };
         (dependent, target(tgid, known.thread))
     };
     tell_made(pid_tgid, time, known.thread, task, target)
