@@ -88,6 +88,11 @@ pub extern "C" fn is_running(tgid: u32, address: u64) -> i32 {
     let Some(layout) = (unsafe { HEAPS.get(tgid) }) else {
         return 0;
     };
+    let at = |offset: usize| address.wrapping_add(layout.words[offset]);
+    // First what least other objects have.
+    if mem::user(at(word::STATUS)) != Some(CLAIMED) {
+        return 0;
+    }
     let Some(named) = mem::user::<u32>(address.wrapping_add(CLASS)) else {
         return 0;
     };
@@ -100,9 +105,7 @@ pub extern "C" fn is_running(tgid: u32, address: u64) -> i32 {
     {
         return 0;
     }
-    let at = |offset: usize| address.wrapping_add(layout.words[offset]);
-    let claimed = mem::user(at(word::STATUS)) == Some(CLAIMED);
     // Addresses take 32 bits or more.
     let is_set = |offset| mem::user::<u32>(at(offset)).is_some_and(|written| written != 0);
-    i32::from(claimed && is_set(word::DEP) && is_set(word::SRC))
+    i32::from(is_set(word::DEP) && is_set(word::SRC))
 }

@@ -109,9 +109,17 @@ fn tell_known(pid_tgid: u64) {
     }
 }
 
-/// Tells what is known of the current thread, which moves bytes or takes a connection at `time`.
+/// Tells what is known of the current thread, which reads something, takes a connection, or starts another thread at `time`.
 #[inline(always)]
 pub fn tell(caller: Thread, time: u64) {
+    if caller.cell & watch::HEAP != 0 {
+        tell_heap(caller.pid_tgid, time, KNOWN);
+    }
+}
+
+/// Tells what is known of the current thread, which writes something at `time`.
+#[inline(always)]
+pub fn tell_writer(caller: Thread, time: u64) {
     if caller.cell & watch::HEAP != 0 {
         tell_heap(caller.pid_tgid, time, LOOKED_FOR);
     }
