@@ -98,8 +98,13 @@ impl Classes {
                 break;
             }
             let symbol = memory.word(class.checked_add(self.name)?)?;
+            // Most names are told apart by their lengths, of which one read is enough.
+            let length = self.symbols.length(memory, symbol)?;
             for (name, found) in names.iter().zip(found.iter_mut()) {
-                if found.is_none() && self.symbols.is(memory, symbol, name)? {
+                if found.is_none()
+                    && name.len() == length
+                    && self.symbols.is(memory, symbol, name)?
+                {
                     *found = Some(class);
                 }
             }
@@ -120,8 +125,13 @@ impl Classes {
 impl Symbols {
     /// Whether the name at `symbol` is this one; `None` if it can't be read.
     pub(super) fn is(&self, memory: &Memory, symbol: u64, name: &str) -> Option<bool> {
-        let length = usize::from(short(memory, symbol.checked_add(self.length)?)?);
+        let length = self.length(memory, symbol)?;
         Some(length == name.len() && self.text(memory, symbol, length)? == name.as_bytes())
+    }
+
+    /// How many bytes the name at `symbol` has.
+    fn length(&self, memory: &Memory, symbol: u64) -> Option<usize> {
+        short(memory, symbol.checked_add(self.length)?).map(usize::from)
     }
 
     /// The first byte of the name at `symbol`.
