@@ -283,7 +283,7 @@ fn begin(caller: Thread, regs: u64, thread: &mut ThreadState, state: &FileState)
     piece.pid_tgid.set(caller.pid_tgid);
     piece.executed_by(execution::current(caller, regs));
     piece.time.set(ring::now());
-    heap::tell(caller, piece.time.get());
+    heap::tell_writer(caller, piece.time.get());
     thread.pos = position(state, Direction::Write);
     advance(state, Direction::Write, offered as i64);
     let when = (piece.pid_tgid.get(), piece.time.get());

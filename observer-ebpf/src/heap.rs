@@ -6,7 +6,8 @@
 //! `ThreadPoolExecutor.runWorker` is entered once in a thread's life and keeps the pool, the worker, its thread and the task as its local
 //! variables 0 to 3. The interpreter has these in the frame one below the other, as addresses: that is
 //! looked for once, and believed for as long as the third names the thread that it belongs to. Where the
-//! method was compiled, the place is that of an address to which it returns ([`compiled`]).
+//! method was compiled, the place is that of an address to which it returns ([`compiled`]). Of a thread that has no such
+//! frame it is looked for what it runs because a future is complete ([`dependent`]).
 
 use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
 use observer_abi::{
@@ -16,7 +17,7 @@ use observer_abi::{
 };
 
 use crate::{
-    compiled,
+    compiled, dependent,
     execution::{self, java::names},
     mem, ring,
     thread::Thread,
@@ -102,17 +103,25 @@ fn tell_known(pid_tgid: u64) {
         )
     };
     if seen {
-        tell_heap(pid_tgid, ring::now());
+        tell_heap(pid_tgid, ring::now(), KNOWN);
     } else if described {
         let _ = HEAP_THREADS.insert(pid_tgid as u32, Known::NOTHING, u64::from(BPF_ANY));
     }
 }
 
-/// Tells what is known of the current thread, which moves bytes or takes a connection at `time`.
+/// Tells what is known of the current thread, which reads something, takes a connection, or starts another thread at `time`.
 #[inline(always)]
 pub fn tell(caller: Thread, time: u64) {
     if caller.cell & watch::HEAP != 0 {
-        tell_heap(caller.pid_tgid, time);
+        tell_heap(caller.pid_tgid, time, KNOWN);
+    }
+}
+
+/// Tells what is known of the current thread, which writes something at `time`.
+#[inline(always)]
+pub fn tell_writer(caller: Thread, time: u64) {
+    if caller.cell & watch::HEAP != 0 {
+        tell_heap(caller.pid_tgid, time, LOOKED_FOR);
     }
 }
 
@@ -126,10 +135,11 @@ pub fn check(caller: Thread) {
     match to_be_told(caller.pid_tgid) {
         NOTHING => {}
         ALL => {
-            tell_heap(caller.pid_tgid, ring::now());
+            tell_heap(caller.pid_tgid, ring::now(), KNOWN);
         }
         thread => {
-            tell_made(caller.pid_tgid, ring::now(), thread, 0, 0);
+            let task = last_dependent(caller.pid_tgid);
+            tell_made(caller.pid_tgid, ring::now(), thread, task, 0);
         }
     }
 }
@@ -213,10 +223,30 @@ fn is_at_another_task(pid_tgid: u64) -> bool {
     task > compiled::NO_TASK && task != told
 }
 
+/// Which dependent a thread runs is not looked for: it is at most the one that was told last.
+const KNOWN: u32 = 0;
+/// It is looked for, which takes a read for every four words of its frames.
+const LOOKED_FOR: u32 = 1;
+
+/// The dependent that was told last of the current thread, if that still runs it; else 0.
+#[inline(always)]
+fn last_dependent(pid_tgid: u64) -> u64 {
+    // SAFETY: as in `known`.
+    let Some(known) = (unsafe { HEAP_THREADS.get(pid_tgid as u32) }) else {
+        return 0;
+    };
+    let task = known.task;
+    if task != 0 && dependent::is_running((pid_tgid >> 32) as u32, task) != 0 {
+        task
+    } else {
+        0
+    }
+}
+
 /// A global function with numbers for arguments: see [`send`](crate::emit::send).
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn tell_heap(pid_tgid: u64, time: u64) -> i32 {
+extern "C" fn tell_heap(pid_tgid: u64, time: u64, dependents: u32) -> i32 {
     // SAFETY: the value is a map element; userspace replaces it as a whole.
     let Some(layout) = (unsafe { HEAPS.get((pid_tgid >> 32) as u32) }) else {
         return 0;
@@ -224,11 +254,16 @@ extern "C" fn tell_heap(pid_tgid: u64, time: u64) -> i32 {
     let Some(known) = known(layout, pid_tgid) else {
         return 0;
     };
-    let task = task(layout, (pid_tgid >> 32) as u32, &known);
-    let target = if known.place == 0 {
-        target((pid_tgid >> 32) as u32, known.thread)
+    let tgid = (pid_tgid >> 32) as u32;
+    let (task, target) = if known.place != 0 {
+        (task(layout, tgid, &known), 0)
     } else {
-        0
+        let dependent = if dependents == LOOKED_FOR {
+            dependent::running(pid_tgid, known.thread)
+        } else {
+            last_dependent(pid_tgid)
+        };
+        (dependent, target(tgid, known.thread))
     };
     tell_made(pid_tgid, time, known.thread, task, target)
 }
@@ -284,14 +319,11 @@ extern "C" fn tell_made(pid_tgid: u64, time: u64, thread: u64, task: u64, target
 }
 
 /// Where an object names its class, unless headers are compact (`oopDesc::_metadata`).
-const CLASS: u64 = 8;
+pub const CLASS: u64 = 8;
 
-/// The task that `known` leads to; 0 for none.
+/// The task at the place that is `known`; 0 for none.
 #[inline(always)]
 fn task(layout: &Layout, tgid: u32, known: &Known) -> u64 {
-    if known.place == 0 {
-        return 0;
-    }
     match named(layout, tgid, known.place, known.thread) {
         compiled::LOST | compiled::NO_TASK => 0,
         task => task,
@@ -318,7 +350,7 @@ fn named(layout: &Layout, tgid: u32, place: u64, thread: u64) -> u64 {
 
 /// `address`, if an object may lie there, or 0.
 #[inline(always)]
-fn in_heap(layout: &Layout, address: u64) -> u64 {
+pub fn in_heap(layout: &Layout, address: u64) -> u64 {
     let inside = address >= layout.words[word::LOW] && address < layout.words[word::HIGH];
     if inside && address & 7 == 0 {
         address

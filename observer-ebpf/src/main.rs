@@ -44,6 +44,7 @@ mod barrier;
 mod close;
 mod compiled;
 mod config;
+mod dependent;
 mod describe;
 mod emit;
 mod enter;

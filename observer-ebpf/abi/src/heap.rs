@@ -26,6 +26,27 @@ pub const CODE_HIGH: usize = 14;
 pub const TARGET: usize = 15;
 /// Word: how that is written: 0 in full, else in 32 bits that are to be shifted to the left by one less than this.
 pub const NARROW: usize = 16;
+/// Word: the class `CompletableFuture$UniCompletion`, whose objects are what is to be done when a future is complete; 0 if that is
+/// not known, and then the words from here on are 0.
+pub const DEPENDENT: usize = 17;
+/// Word: offset in a class of its superclass at the depth of [`DEPENDENT`] (`Klass::_primary_supers`).
+pub const SUPER: usize = 18;
+/// Words: classes among these whose objects are not cleared when they have run (`UniCompose`, `UniComposeExceptionally`); 0 for one that is not loaded.
+pub const COMPOSE: usize = 19;
+/// Word: see [`COMPOSE`].
+pub const RECOMPOSE: usize = 20;
+/// Word: where classes begin, in objects: these name theirs by its distance from there, shifted to the right.
+pub const CLASSES: usize = 21;
+/// Word: by how much.
+pub const CLASS_SHIFT: usize = 22;
+/// Word: offset in a dependent of `ForkJoinTask.status`, whose lower 16 bits are 1 once somebody has taken it upon himself to run it.
+pub const STATUS: usize = 23;
+/// Word: offset in it of the future that it completes, which is cleared once it has run (`dep`).
+pub const DEP: usize = 24;
+/// Word: offset in it of the future on which it depends (`src`), cleared likewise.
+pub const SRC: usize = 25;
+/// Word: offset in a `JavaThread` of where its frames of Java begin while it runs other code (`_anchor`, `_last_Java_sp`).
+pub const FRAMES: usize = 26;
 
 /// What the words of an element of the `COMPILED` map mean: what a frame of a compiled version of
 /// `ThreadPoolExecutor.runWorker` keeps where, while the call returns to the address that is, after the process's id, the key.

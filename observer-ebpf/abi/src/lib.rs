@@ -526,7 +526,8 @@ pub struct Passed {
 pub struct Heap {
     /// Start of the record.
     pub header: Header,
-    /// Address of the task; 0 if the thread has none, or none that is known.
+    /// Address of the task, or, of a thread that keeps none, of what it runs because a `CompletableFuture` is complete; 0 if the thread
+    /// has neither, or none that is known.
     pub task: u64,
     /// Beginning of the thread's buffer; 0 if it has none since the last collection.
     pub start: u64,

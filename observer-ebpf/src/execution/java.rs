@@ -73,6 +73,15 @@ pub fn mounted(pid_tgid: u64, thread: u64) -> u64 {
     }
 }
 
+/// The same as [`mounted`].
+///
+/// A global function with numbers for arguments: see [`send`](crate::emit::send).
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn mounted_on(pid_tgid: u64, thread: u64) -> u64 {
+    mounted(pid_tgid, thread)
+}
+
 /// The virtual thread that runs on the current thread; 0 for none.
 ///
 /// A global function with numbers for arguments: see [`send`](crate::emit::send).

@@ -146,6 +146,52 @@ fn who_writes_a_call_makes_it_whoever_has_connected() {
     assert_eq!(owner(&two.told(), "/for-a"), given("/a", Tier::Execution));
 }
 
+/// Threads of a client's pool, each of which writes a call now and then.
+const WORKERS: [u32; 2] = [31, 32];
+
+/// Virtual thread `A` connects without waiting, and a worker of the client writes the call. The worker has written once before, on a connection on which
+/// another one writes that has written often: if the client `looks`, after virtual threads have looked whether the connection is alive.
+fn connects_eagerly(looks: bool, same_client: bool) -> Told {
+    let mut two = Two::new();
+    let client = two.client(6000);
+    let reused = |two: &mut Two, worker: u32, target: &str| {
+        if looks {
+            two.w.run(CARRIERS[1], JAVA, B);
+            two.w.touch(CARRIERS[1], client, PROBE);
+        }
+        two.call(worker, client, target);
+    };
+    for n in 0..7 {
+        reused(&mut two, WORKERS[0], &format!("/reused-{n}"));
+    }
+    if same_client {
+        reused(&mut two, WORKERS[1], "/shared");
+    }
+    let fresh = two.client(6001);
+    two.w.run(CARRIERS[1], JAVA, A);
+    two.w.touch(CARRIERS[1], fresh, CONNECT);
+    two.call(WORKERS[1], fresh, "/first");
+    two.told()
+}
+
+#[test]
+fn what_a_client_does_shows_in_whatever_its_threads_write() {
+    let told = connects_eagerly(true, true);
+    assert_eq!(owner(&told, "/first"), given("/a", Tier::HandOff));
+}
+
+#[test]
+fn a_thread_that_shares_no_connection_may_be_of_another_client() {
+    let told = connects_eagerly(true, false);
+    assert_eq!(owner(&told, "/first"), (None, None));
+}
+
+#[test]
+fn a_client_that_does_not_look_may_have_connected_for_another_one() {
+    let told = connects_eagerly(false, true);
+    assert_eq!(owner(&told, "/first"), (None, None));
+}
+
 /// Even where each carrier happens to read and answer one request after the other.
 #[test]
 fn carriers_are_no_workers() {

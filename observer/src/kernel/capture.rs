@@ -4,6 +4,7 @@ use std::{io, time::Duration};
 
 use aya::{Ebpf, maps::MapError, programs::ProgramError};
 use observer_abi::control::{Layout, Reckoned};
+use observer_abi::heap;
 use observer_core::engine::Feedback;
 use observer_core::ids::Tgid;
 
@@ -167,6 +168,19 @@ impl Capture {
     #[must_use]
     pub fn has_heap(&self, process: Tgid) -> bool {
         self.heaps.word(process, 0).is_some()
+    }
+
+    /// Whether what threads run because a `CompletableFuture` is complete is told of `process`, for which [`set_heap`](Self::set_heap) was called; `None` if it was not.
+    #[must_use]
+    pub fn tells_dependents(&self, process: Tgid) -> Option<bool> {
+        let class = self.heaps.word(process, heap::DEPENDENT)?;
+        Some(class != 0)
+    }
+
+    /// Reads of `process` what `layout` says instead of what was said before, as often as before.
+    pub fn replace_heap(&mut self, process: Tgid, layout: &Layout) {
+        // Without room it stays as it was.
+        let _ = self.heaps.insert(process, layout);
     }
 
     /// Says where the compiled code of pools of `process` keeps their tasks, instead of what was said before.

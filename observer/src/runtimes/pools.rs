@@ -23,6 +23,9 @@ pub(super) struct Pools {
     reads: usize,
     again: Option<Instant>,
     looks: usize,
+    /// When the classes of dependents are looked for again, and how often that was done.
+    dependents_again: Option<Instant>,
+    dependents_looks: usize,
 }
 
 impl Pools {
@@ -38,6 +41,7 @@ impl Pools {
         if !capture.has_heap(tgid) {
             return;
         }
+        self.look_for_dependents(capture, process, now);
         if self.found.is_none() {
             self.found = java::Pools::of(process).ok();
             let pause = PAUSES.get(self.looks).or(PAUSES.last());
@@ -52,6 +56,21 @@ impl Pools {
             self.signs = signs;
             self.reads += 1;
             capture.set_compiled(tgid, found.calls());
+        }
+    }
+
+    /// Looks again for the classes of what follows on a `CompletableFuture`, which are loaded when the first one is made.
+    fn look_for_dependents(&mut self, capture: &mut Capture, process: &Process, now: Instant) {
+        let tgid = Tgid(process.pid);
+        let is_due = self.dependents_again.is_none_or(|again| again <= now);
+        if !is_due || capture.tells_dependents(tgid) != Some(false) {
+            return;
+        }
+        let pause = PAUSES.get(self.dependents_looks).or(PAUSES.last());
+        self.dependents_again = pause.map(|pause| now + *pause);
+        self.dependents_looks += 1;
+        if let Ok(layout) = java::heap(process) {
+            capture.replace_heap(tgid, &layout);
         }
     }
 }

@@ -128,6 +128,7 @@ impl Attributor {
             hold,
             how: take.how,
             eager: take.how == TakeHow::Connect && take.nonblocking,
+            client: None,
         };
         self.clients.taken(take.file, taken);
         if take.how == TakeHow::Connect {

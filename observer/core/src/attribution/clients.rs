@@ -20,6 +20,8 @@ use std::num::NonZeroUsize;
 use hashbrown::HashMap;
 use lru::LruCache;
 
+use groups::{GroupId, Groups};
+
 use super::executions::LifeId;
 use super::subject::{Doer, Hold};
 use crate::ids::{FileId, KernelNanos, Tid};
@@ -75,6 +77,8 @@ pub struct Taken {
     pub(super) how: TakeHow,
     /// It did not wait until the connection was made.
     pub(super) eager: bool,
+    /// The client that wrote the call, once one of its threads did.
+    pub(super) client: Option<GroupId>,
 }
 
 #[derive(Debug)]
@@ -83,6 +87,7 @@ pub(super) struct Clients {
     /// Connections that each has taken and that carry no call yet.
     pending: HashMap<Taker, Vec<FileId>>,
     writers: LruCache<Tid, Habits>,
+    groups: Groups,
 }
 
 /// A client connection between its exchanges.
@@ -93,6 +98,8 @@ struct Idle {
     reader: Option<(Tid, KernelNanos)>,
     /// It has carried a call before.
     used: bool,
+    /// The client whose threads wrote on it.
+    client: Option<GroupId>,
 }
 
 /// What a client whose calls one thread writes does with pooled connections.
@@ -109,6 +116,7 @@ impl Default for Clients {
             connections: LruCache::new(MAX_CONNECTIONS),
             pending: HashMap::new(),
             writers: LruCache::new(MAX_WRITERS),
+            groups: Groups::default(),
         }
     }
 }
@@ -144,18 +152,33 @@ impl Clients {
         }
     }
 
-    /// A call is written by `by`, on the thread `writer`: who took its connection last, which may be `by`.
-    pub(super) fn call(&mut self, file: FileId, by: Taker, writer: Tid) -> Option<Taken> {
-        let taken = self.drop_take(file);
+    /// A call is written by `by`, on the thread `writer`, which `serves` a request itself or does not: who took its connection last, which may be `by`.
+    pub(super) fn call(
+        &mut self,
+        file: FileId,
+        by: Taker,
+        writer: Tid,
+        serves: bool,
+    ) -> Option<Taken> {
+        let mut taken = self.drop_take(file);
         let idle = self.connections.get_or_insert_mut(file, Idle::default);
         let used = std::mem::replace(&mut idle.used, true);
+        // Threads that serve requests call by several clients, and so do virtual threads.
+        if by == Taker::Thread(writer) && !serves {
+            idle.client = Some(self.groups.wrote(writer, idle.client));
+        }
+        if let Some(client) = idle.client.filter(|_| used)
+            && let Some(probed) = taken_anew(taken.as_ref(), by, idle.reader)
+        {
+            self.groups.used(client, probed);
+        }
+        if let Some(taken) = &mut taken {
+            taken.client = idle.client;
+        }
         let other = taken.as_ref().filter(|t| t.by != by);
         if used {
             let habits = self.writers.get_or_insert_mut(writer, Habits::default);
-            habits.reused = habits.reused.saturating_add(1);
-            if other.is_some_and(|t| t.how == TakeHow::Probe) {
-                habits.probed = habits.probed.saturating_add(1);
-            }
+            habits.used(other.is_some_and(|t| t.how == TakeHow::Probe));
         }
         taken
     }
@@ -193,18 +216,27 @@ impl Clients {
     pub(super) fn thread_ended(&mut self, tid: Tid) {
         self.pending.remove(&Taker::Thread(tid));
         self.writers.pop(&tid);
+        self.groups.thread_ended(tid);
     }
 
     /// Whether what `taken` says of a call that `writer` wrote can be believed.
     pub(super) fn believes(&self, taken: &Taken, writer: Tid) -> bool {
-        !taken.eager || self.writers.peek(&writer).is_some_and(|h| h.takes_anew())
+        !taken.eager || self.habits(taken, writer).takes_anew()
     }
 
     /// Whether it is known by now how the client of `writer` treats its connections, as far as that
     /// matters for `taken`.
     pub(super) fn is_known(&self, taken: &Taken, writer: Tid) -> bool {
-        let habits = self.writers.peek(&writer).copied().unwrap_or_default();
+        let habits = self.habits(taken, writer);
         !taken.eager || habits.takes_anew() || habits.reused > habits.probed + 1
+    }
+
+    /// What the client of `writer` does with pooled connections. Where virtual threads take them, many write.
+    fn habits(&self, taken: &Taken, writer: Tid) -> Habits {
+        match (taken.by, taken.client) {
+            (Taker::Execution(_), Some(client)) => self.groups.habits(client),
+            _ => self.writers.peek(&writer).copied().unwrap_or_default(),
+        }
     }
 
     fn drop_take(&mut self, file: FileId) -> Option<Taken> {
@@ -235,10 +267,41 @@ impl Idle {
     }
 }
 
+/// Whether a pooled connection was looked after by another one than whoever writes on it, before that, for its next use; `None` if whoever
+/// looked may have done so because it had read from it, or writes itself.
+fn taken_anew(
+    taken: Option<&Taken>,
+    by: Taker,
+    reader: Option<(Tid, KernelNanos)>,
+) -> Option<bool> {
+    let Some(taken) = taken else {
+        return Some(false);
+    };
+    let anew = match taken.by {
+        Taker::Thread(tid) => reader.is_none_or(|(reader, _)| reader != tid),
+        Taker::Execution(_) => true,
+    };
+    (taken.how == TakeHow::Probe && taken.by != by && anew).then_some(true)
+}
+
 impl Habits {
+    /// A pooled connection was used again.
+    fn used(&mut self, probed: bool) {
+        self.reused = self.reused.saturating_add(1);
+        self.probed = self.probed.saturating_add(u32::from(probed));
+    }
+
+    /// What was seen of another part of the same client.
+    fn add(&mut self, other: Self) {
+        self.reused = self.reused.saturating_add(other.reused);
+        self.probed = self.probed.saturating_add(other.probed);
+    }
+
     /// Whether each pooled connection is taken anew before it is used.
     fn takes_anew(self) -> bool {
         let without = self.reused - self.probed;
         self.probed >= MIN_REUSED && without.saturating_mul(ALLOWED) <= self.reused
     }
 }
+
+mod groups;

@@ -59,7 +59,8 @@ impl Attributor {
                 if let Some((reader, since)) = self.clients.unseen(call.begun.file) {
                     self.given.unseen(reader, seq, since, time);
                 }
-                let taken = self.clients.call(call.begun.file, by, tid);
+                let serves = matches!(hold, Hold::Serving(_) | Hold::After(_) | Hold::Stayed(_));
+                let taken = self.clients.call(call.begun.file, by, tid, serves);
                 self.given_call((tgid, seq), &hold, taken.as_ref(), time);
                 // A worker may take it for one task, and write it for the client's own.
                 let own = taken.as_ref().filter(|t| t.by == Taker::Thread(tid));

@@ -56,35 +56,64 @@ impl Classes {
 
     /// The class of this name that the machine's own loader has loaded.
     pub(super) fn find(&self, memory: &Memory, name: &str) -> Option<u64> {
+        let [found] = self.find_each(memory, [name])?;
+        found
+    }
+
+    /// The classes of these names that the machine's own loader has loaded; `None` if not all that it has loaded can be read.
+    pub(super) fn find_each<const N: usize>(
+        &self,
+        memory: &Memory,
+        names: [&str; N],
+    ) -> Option<[Option<u64>; N]> {
+        let mut found = [None; N];
         let mut loader = memory.word(self.loaders)?;
         for _ in 0..MAX_LOADERS {
             if loader == 0 {
                 break;
             }
             // The machine's own loader is no object.
-            if memory.word(loader.checked_add(self.loader)?)? == 0
-                && let Some(class) = self.loaded(memory, loader, name)
-            {
-                return Some(class);
+            if memory.word(loader.checked_add(self.loader)?)? == 0 {
+                self.loaded(memory, loader, names, &mut found)?;
+                if found.iter().all(Option::is_some) {
+                    break;
+                }
             }
             loader = memory.word(loader.checked_add(self.next_loader)?)?;
         }
-        None
+        Some(found)
     }
 
-    fn loaded(&self, memory: &Memory, loader: u64, name: &str) -> Option<u64> {
+    /// Looks for classes among those of one loader; `None` if these can't be read.
+    fn loaded<const N: usize>(
+        &self,
+        memory: &Memory,
+        loader: u64,
+        names: [&str; N],
+        found: &mut [Option<u64>; N],
+    ) -> Option<()> {
         let mut class = memory.word(loader.checked_add(self.classes)?)?;
         for _ in 0..MAX_CLASSES {
             if class == 0 {
                 break;
             }
             let symbol = memory.word(class.checked_add(self.name)?)?;
-            if self.symbols.is(memory, symbol, name)? {
-                return Some(class);
+            // Most names are told apart by their lengths, of which one read is enough.
+            let length = self.symbols.length(memory, symbol)?;
+            for (name, found) in names.iter().zip(found.iter_mut()) {
+                if found.is_none()
+                    && name.len() == length
+                    && self.symbols.is(memory, symbol, name)?
+                {
+                    *found = Some(class);
+                }
+            }
+            if found.iter().all(Option::is_some) {
+                break;
             }
             class = memory.word(class.checked_add(self.next_class)?)?;
         }
-        None
+        Some(())
     }
 
     /// How names are read.
@@ -96,8 +125,13 @@ impl Classes {
 impl Symbols {
     /// Whether the name at `symbol` is this one; `None` if it can't be read.
     pub(super) fn is(&self, memory: &Memory, symbol: u64, name: &str) -> Option<bool> {
-        let length = usize::from(short(memory, symbol.checked_add(self.length)?)?);
+        let length = self.length(memory, symbol)?;
         Some(length == name.len() && self.text(memory, symbol, length)? == name.as_bytes())
+    }
+
+    /// How many bytes the name at `symbol` has.
+    fn length(&self, memory: &Memory, symbol: u64) -> Option<usize> {
+        short(memory, symbol.checked_add(self.length)?).map(usize::from)
     }
 
     /// The first byte of the name at `symbol`.

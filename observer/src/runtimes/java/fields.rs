@@ -1,8 +1,9 @@
-//! Where objects of a class keep their fields, as the machine describes that to itself until Java 20 (`src/hotspot/share/oops/fieldInfo.hpp`):
-//! an array with six numbers of 16 bits for each field.
+//! Where objects of a class keep their fields, as the machine describes that to itself (`src/hotspot/share/oops/fieldInfo.hpp`): until Java 20 in an
+//! array with six numbers of 16 bits for each field, and from Java 21 on in a stream of packed numbers.
 
 use super::super::memory::Memory;
 use super::classes::Classes;
+use super::scopes::Stream;
 use super::structs::Structs;
 use super::{all, short};
 
@@ -16,6 +17,12 @@ const OFFSET: usize = 4;
 const TAGS: u32 = 3;
 const TAG_OFFSET: u32 = 1;
 const TAG_BITS: u32 = 2;
+
+/// Flags of fields in a stream that are followed by one more number each: a constant that they begin with, a generic type, and a group of fields
+/// that are kept apart (`FieldInfo::FieldFlags`).
+const FURTHER: [u32; 3] = [1 << 0, 1 << 2, 1 << 4];
+/// Bytes of a stream that are read.
+const MAX_BYTES: usize = 1 << 16;
 
 /// The highest address that takes 32 bits, and by how much these are shifted at most.
 const MAX_SHIFT: u64 = 3;
@@ -37,51 +44,144 @@ struct Described {
     at: u32,
 }
 
+/// The fields that a class has beside those of its superclass.
+pub(super) struct Fields<'a> {
+    memory: &'a Memory,
+    classes: &'a Classes,
+    constants: u64,
+    described: Vec<Described>,
+}
+
+impl<'a> Fields<'a> {
+    /// Those of the class at `class`.
+    pub(super) fn of(
+        structs: &Structs<'_>,
+        memory: &'a Memory,
+        classes: &'a Classes,
+        class: u64,
+    ) -> Option<Self> {
+        let [constants] = offsets(structs, [("InstanceKlass", "_constants")])?;
+        let header = structs
+            .size_of("ConstantPool")
+            .filter(|size| *size < 1 << 16)?;
+        let constants = memory
+            .word(class.checked_add(constants)?)?
+            .checked_add(header)?;
+        Some(Self {
+            memory,
+            classes,
+            constants,
+            described: numbers(structs, memory, class)
+                .or_else(|| packed(structs, memory, class))?,
+        })
+    }
+
+    /// The offset of the field of this name and type, bytes.
+    pub(super) fn at(&self, name: &str, of_type: &str) -> Option<u64> {
+        let is = |index, text| {
+            self.classes
+                .symbols()
+                .is(self.memory, self.symbol(index)?, text)
+        };
+        let named = |field: &&Described| {
+            is(field.name, name) == Some(true) && is(field.of_type, of_type) == Some(true)
+        };
+        self.described
+            .iter()
+            .find(named)
+            .map(|field| field.at.into())
+    }
+
+    /// The offsets of those that name objects.
+    fn references(&self) -> impl Iterator<Item = u32> {
+        let references = self.described.iter().filter(|field| {
+            let of_type = self.symbol(field.of_type);
+            let first = of_type.and_then(|s| self.classes.symbols().first(self.memory, s));
+            matches!(first, Some(b'L' | b'['))
+        });
+        references.map(|field| field.at)
+    }
+
+    fn symbol(&self, index: u16) -> Option<u64> {
+        let place = self.constants.checked_add(8 * u64::from(index))?;
+        self.memory.word(place)
+    }
+}
+
 /// What a thread was started to run (`Thread.target`, until Java 18).
 pub(super) fn target(structs: &Structs<'_>, memory: &Memory) -> Option<Reference> {
-    let fields = structs.fields([
-        ("InstanceKlass", "_fields"),
-        ("InstanceKlass", "_constants"),
-        ("InstanceKlass", "_java_fields_count"),
-        ("Array<u2>", "_data"),
-    ]);
-    let fields = all(fields)?;
-    if fields.iter().any(|f| f.is_static || f.at >= 1 << 16) {
-        return None;
-    }
-    let [described, constants, count, data] = fields.map(|f| f.at);
-    let header = structs
-        .size_of("ConstantPool")
-        .filter(|size| *size < 1 << 16)?;
     let classes = Classes::of(structs)?;
     let class = classes.find(memory, "java/lang/Thread")?;
-    let count = usize::from(short(memory, class.checked_add(count)?)?);
-    let array = memory.word(class.checked_add(described)?)?;
-    let bytes = memory.read(array.checked_add(data)?, count * NUMBERS * 2)?;
-    let constants = memory
-        .word(class.checked_add(constants)?)?
-        .checked_add(header)?;
-    let symbol = |index: u16| memory.word(constants.checked_add(8 * u64::from(index))?);
-    let described = read(&bytes);
-    let named = |field: &&Described| {
-        let is = |index, name| classes.symbols().is(memory, symbol(index)?, name);
-        is(field.name, "target") == Some(true)
-            && is(field.of_type, "Ljava/lang/Runnable;") == Some(true)
-    };
-    let target = described.iter().find(named)?;
-    let references = described.iter().filter(|field| {
-        let of_type = symbol(field.of_type).and_then(|s| classes.symbols().first(memory, s));
-        matches!(of_type, Some(b'L' | b'['))
-    });
-    let narrow = if is_narrow(references.map(|field| field.at)) {
+    let fields = Fields::of(structs, memory, &classes, class)?;
+    let target = fields.at("target", "Ljava/lang/Runnable;")?;
+    let narrow = if is_narrow(fields.references()) {
         1 + shift(structs, memory)?
     } else {
         0
     };
-    Some(Reference {
-        at: target.at.into(),
-        narrow,
-    })
+    Some(Reference { at: target, narrow })
+}
+
+/// Offsets in structures.
+fn offsets<const N: usize>(structs: &Structs<'_>, of: [(&str, &str); N]) -> Option<[u64; N]> {
+    let fields = all(structs.fields(of))?;
+    let plain = fields.iter().all(|f| !f.is_static && f.at < 1 << 16);
+    plain.then(|| fields.map(|field| field.at))
+}
+
+/// The fields of a class that have an offset, until Java 20.
+fn numbers(structs: &Structs<'_>, memory: &Memory, class: u64) -> Option<Vec<Described>> {
+    let names = [
+        ("InstanceKlass", "_fields"),
+        ("InstanceKlass", "_java_fields_count"),
+        ("Array<u2>", "_data"),
+    ];
+    let [described, count, data] = offsets(structs, names)?;
+    let count = usize::from(short(memory, class.checked_add(count)?)?);
+    let array = memory.word(class.checked_add(described)?)?;
+    let bytes = memory.read(array.checked_add(data)?, count * NUMBERS * 2)?;
+    Some(read(&bytes))
+}
+
+/// The same from Java 21 on.
+fn packed(structs: &Structs<'_>, memory: &Memory, class: u64) -> Option<Vec<Described>> {
+    let names = [
+        ("InstanceKlass", "_fieldinfo_stream"),
+        ("Array<u1>", "_data"),
+    ];
+    let [described, data] = offsets(structs, names)?;
+    let array = memory.word(class.checked_add(described)?)?;
+    // The length is the array's first field.
+    let length = usize::try_from(super::number(memory, array)?).ok()?;
+    let bytes = memory.read(array.checked_add(data)?, length.min(MAX_BYTES))?;
+    unpack(&bytes)
+}
+
+/// The fields in a stream of numbers (`FieldInfoStream`): how many there are, and how many the machine has added; then of each its name, its type,
+/// its offset, how it may be accessed, and flags, which say what else there is.
+fn unpack(bytes: &[u8]) -> Option<Vec<Described>> {
+    let mut stream = Stream {
+        bytes,
+        at: 0,
+        excluded: 1,
+    };
+    let count = stream.number()?;
+    let _added = stream.number()?;
+    let mut fields = Vec::new();
+    for _ in 0..count {
+        let name = u16::try_from(stream.number()?).ok()?;
+        let of_type = u16::try_from(stream.number()?).ok()?;
+        let at = stream.number()?;
+        let _access = stream.number()?;
+        let flags = stream.number()?;
+        for flag in FURTHER {
+            if flags & flag != 0 {
+                stream.number()?;
+            }
+        }
+        fields.push(Described { name, of_type, at });
+    }
+    Some(fields)
 }
 
 /// The fields that have an offset.
@@ -138,6 +238,18 @@ mod tests {
         };
         assert_eq!(found, [at(72), at(0x3fff)]);
         assert_eq!(read(&bytes(&[field(5)])[..11]), []);
+    }
+
+    #[test]
+    fn a_stream_of_fields_is_unpacked() {
+        // A number is written as its value and one.
+        let with_more = [5, 6, 25, 1, 1 + 0b1_0101, 9, 9, 9];
+        let stream: Vec<u8> = [&[3, 1][..], &with_more, &[7, 8, 29, 3, 1]].concat();
+        let found = unpack(&stream).expect("two fields");
+        let field = |name, of_type, at| Described { name, of_type, at };
+        assert_eq!(found, [field(4, 5, 24), field(6, 7, 28)]);
+        assert_eq!(unpack(&stream[..stream.len() - 1]), None, "cut");
+        assert_eq!(unpack(&[3, 1, 5, 6, 0, 1, 1]), None, "no zeros");
     }
 
     #[test]

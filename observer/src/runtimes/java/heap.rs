@@ -5,7 +5,7 @@ use observer_abi::{control::Layout, heap as word, java, runtime};
 
 use super::super::memory::Memory;
 use super::structs::Structs;
-use super::{Unavailable, all, because, described, fields, unlike};
+use super::{Unavailable, all, because, dependents, described, fields, unlike};
 use crate::facts::Process;
 
 /// How the names of threads begin that collect while the program runs on and moves objects, outside of what is counted as a
@@ -116,6 +116,7 @@ fn read(structs: &Structs<'_>, memory: &Memory) -> Option<Layout> {
         layout.words[word::TARGET] = target.at;
         layout.words[word::NARROW] = target.narrow;
     }
+    dependents::add(structs, memory, &mut layout);
     Some(layout)
 }
 

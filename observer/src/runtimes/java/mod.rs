@@ -7,6 +7,7 @@
 //! Before Java 24 what runs on a thread is known to the machine only as an object, which collectors move.
 
 mod classes;
+mod dependents;
 mod fields;
 mod heap;
 mod pools;

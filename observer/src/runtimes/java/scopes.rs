@@ -111,15 +111,15 @@ fn variables(mut stream: Stream<'_>, bytes: u64) -> Option<[Slot; 3]> {
 }
 
 /// Numbers that are written one after the other, small ones in fewer bytes (`UNSIGNED5`, `compressedStream.hpp`).
-struct Stream<'a> {
-    bytes: &'a [u8],
-    at: usize,
+pub(super) struct Stream<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
     /// Bytes that are not written, from 0 on: none until Java 19, one from Java 20 on.
-    excluded: u8,
+    pub(super) excluded: u8,
 }
 
 impl Stream<'_> {
-    fn number(&mut self) -> Option<u32> {
+    pub(super) fn number(&mut self) -> Option<u32> {
         /// Higher ones are followed by another byte.
         const HIGH: u32 = 64;
         let excluded = u32::from(self.excluded);
