@@ -144,7 +144,7 @@ pub struct Attributor {
     runtimes: runtimes::Runtimes,
     pipes: pipes::Pipes,
     /// By their numbers.
-    waiting: Vec<Subject>,
+    waiting: Vec<Box<Subject>>,
     /// Requests in the order in which they ended, for forgetting them.
     ended: VecDeque<(KernelNanos, Tgid, Seq)>,
     /// Processes in the order in which they ended, for forgetting them.

@@ -77,7 +77,7 @@ impl Attributor {
         let virtually = doer.is_some_and(|doer| doer.is_virtual());
         let taken = taken.filter(|t| t.by != by && !virtually);
         let handed = doer.map(|doer| self.channels.lives_on(doer.life, doer.time));
-        let subject = Subject {
+        let subject = Box::new(Subject {
             handed: handed.unwrap_or_default(),
             seq,
             tgid,
@@ -94,7 +94,7 @@ impl Attributor {
             guess,
             by_ids: false,
             work,
-        };
+        });
         self.pooled(&subject);
         let taken = subject.taken.as_deref();
         let (done_by, done_at) = taken.map_or((tid, did_at), |taken| (taken.tid, taken.time));

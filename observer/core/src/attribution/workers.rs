@@ -84,8 +84,8 @@ impl Default for Workers {
     fn default() -> Self {
         Self {
             overlapped: 0,
-            routes: LruCache::new(MAX_ROUTES),
-            keepers: LruCache::new(MAX_KEEPERS),
+            routes: LruCache::sparse(MAX_ROUTES),
+            keepers: LruCache::sparse(MAX_KEEPERS),
         }
     }
 }

@@ -57,10 +57,10 @@ struct Known {
 impl Names {
     pub(super) fn new() -> Self {
         Self {
-            facts: LruCache::new(limit(MAX_PROCESSES)),
-            serves: LruCache::new(limit(MAX_ADDRESSES)),
-            peers: LruCache::new(limit(MAX_PEERS)),
-            served_by: LruCache::new(limit(MAX_CALLS)),
+            facts: LruCache::sparse(limit(MAX_PROCESSES)),
+            serves: LruCache::sparse(limit(MAX_ADDRESSES)),
+            peers: LruCache::sparse(limit(MAX_PEERS)),
+            served_by: LruCache::sparse(limit(MAX_CALLS)),
         }
     }
 
