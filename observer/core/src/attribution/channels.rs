@@ -197,6 +197,9 @@ impl Attributor {
 
     /// Whether nothing is to come that says more about what an execution was handed.
     pub(super) fn is_handed_settled(&self, subject: &Subject, now: KernelNanos) -> bool {
+        if !subject.is_handed() {
+            return true;
+        }
         let Some(process) = self.processes.get(&subject.tgid) else {
             return true;
         };

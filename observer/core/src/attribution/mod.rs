@@ -144,6 +144,10 @@ pub struct Attributor {
     runtimes: runtimes::Runtimes,
     pipes: pipes::Pipes,
     /// By their numbers.
+    #[expect(
+        clippy::vec_box,
+        reason = "all that wait behind one that is decided are moved, at each tick"
+    )]
     waiting: Vec<Box<Subject>>,
     /// Requests in the order in which they ended, for forgetting them.
     ended: VecDeque<(KernelNanos, Tgid, Seq)>,
