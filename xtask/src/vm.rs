@@ -22,7 +22,7 @@ use anyhow::{Context, Result, bail};
 use full::LIVE;
 use hard::HARD;
 use kernels::{Arch, Flavour, SERIES, Series};
-use machine::{Machine, Run};
+use machine::{Machine, Processors, Run};
 use programs::Programs;
 use scenario::{CONFIDENTIALITY, INTEGRITY, PLAIN, Scenario};
 use table::{Row, Table};
@@ -295,10 +295,10 @@ impl Place<'_> {
         let began = Instant::now();
         let (series, arch) = (self.series, self.arch.name());
         print!("Linux {series} on {arch}, {}: ", scenario.name);
-        let mut run = self.boot(image, scenario, more)?;
+        let mut run = self.boot(image, scenario, more, Processors::Parallel)?;
         if run.emulated_badly() {
-            print!("the emulator has run code that was being patched; once more: ");
-            run = self.boot(image, scenario, more)?;
+            print!("the emulator has run code that was being patched; its processors in turn: ");
+            run = self.boot(image, scenario, more, Processors::InTurn)?;
         }
         let ended = scenario
             .ended(&run)
@@ -329,7 +329,13 @@ impl Place<'_> {
         Ok(())
     }
 
-    fn boot(&self, image: &Path, scenario: &Scenario, more: &[(String, PathBuf)]) -> Result<Run> {
+    fn boot(
+        &self,
+        image: &Path,
+        scenario: &Scenario,
+        more: &[(String, PathBuf)],
+        processors: Processors,
+    ) -> Result<Run> {
         let (arch, series) = (self.arch, self.series);
         let name = format!("{}-{series}-{}", arch.name(), scenario.name);
         let folder: PathBuf = self.folder.join("runs").join(name);
@@ -343,6 +349,7 @@ impl Place<'_> {
             initramfs: &initramfs,
             parameters: scenario.parameters,
             host: scenario.host,
+            processors,
             limit: LIMIT.max(Duration::from_secs(2 * scenario.seconds)),
             silence: Duration::from_secs(scenario.seconds) + GRACE,
             folder,

@@ -17,8 +17,10 @@ const TEST: &str = "nginx in pauses";
 
 /// Seconds of load: at least two windows with their pauses come meanwhile.
 const SECONDS: u32 = 32;
-/// Connections that last for the whole load.
-const KEPT: usize = 32;
+/// Connections that last for the whole load. An estimate is of as many connections as are observed: of 32, a share of one in 256
+/// observed none in most windows. Of these, in two windows, it is within 50 % of the truth at such a share, and within 15 % at one in 16
+/// (one standard deviation).
+const KEPT: usize = 512;
 
 /// Whether the observer's link to the tracepoint is there (`link_type` and `tp_name` in fdinfo, Linux 5.8).
 fn is_attached(pid: u32, tracepoint: &str) -> bool {

@@ -43,6 +43,9 @@ struct Args {
     /// Rounds of what is compared alternately.
     #[arg(long, default_value_t = 5)]
     rounds: u32,
+    /// Of nginx, only the rows with this in their names.
+    #[arg(long)]
+    row: Option<String>,
     /// Do a piece of work and end: how the benchmarks start processes to be watched.
     #[arg(long, hide = true, value_enum)]
     work: Option<work::Work>,
@@ -87,7 +90,12 @@ fn main() -> Result<()> {
                 turns::run(&mut report)?;
             }
             Part::Syscalls => syscalls::run(&mut report, &args.observer, args.rounds)?,
-            Part::Nginx => nginx::run(&mut report, &args.observer, args.rounds)?,
+            Part::Nginx => nginx::run(
+                &mut report,
+                &args.observer,
+                args.rounds,
+                args.row.as_deref(),
+            )?,
             Part::Rate => rate::run(&mut report, &args.observer)?,
             Part::Connections => connections::run(&mut report, &args.observer)?,
             Part::Replay => replay::run(&mut report, &args.observer)?,

@@ -132,7 +132,9 @@ const WHOLE_ROUNDS: usize = 10;
 const LEFT_OUT: [&str; 5] = ["--quiet", "--cpu-budget", "off", "--sample", "0.001"];
 
 /// Compares nginx with and without the observer, in alternation.
-pub fn run(report: &mut Report, observer: &Path, rounds: u32) -> Result<()> {
+///
+/// Only the rows with `named` in their names, if given.
+pub fn run(report: &mut Report, observer: &Path, rounds: u32, named: Option<&str>) -> Result<()> {
     let nginx = Nginx::start()?;
     let table = report.table(
         "nginx under wrk, observer on the same CPUs",
@@ -196,6 +198,9 @@ pub fn run(report: &mut Report, observer: &Path, rounds: u32) -> Result<()> {
             &EVERYTHING[1..],
         ),
     ] {
+        if named.is_some_and(|named| !name.contains(named)) {
+            continue;
+        }
         let url = format!("http://127.0.0.1:{}{path}", nginx.port());
         let mut seen = Rounds::default();
         for _ in 0..rounds {
@@ -213,7 +218,8 @@ pub fn run(report: &mut Report, observer: &Path, rounds: u32) -> Result<()> {
          connections differs from run to run, which moves a single ratio by a tenth and more. The load is closed: everything shares the \
          CPUs, and is at their limit, so that the ratio holds what the observer itself takes. Aims: ratio 0.95; 20 000 requests/s \
          without a lost record. Within the budget: as `watch` does without options, after 6 s of the same load, of which records are \
-         counted as well, for 20 s, as it may pause; the share is that of connections and time; other rows with `--cpu-budget off`."
+         counted as well, for 20 s, as it may pause, and as long without it; the share is that of connections and time; other rows with \
+         `--cpu-budget off`."
     ));
     Ok(())
 }
@@ -247,29 +253,25 @@ impl Rounds {
         watch: impl FnOnce() -> Result<Observer>,
         settles: bool,
     ) -> Result<()> {
-        wrk(url)?;
-        let before = wrk(url)?;
-        let observer = watch()?;
         let (unmeasured, measured) = match settles {
             true => (SETTLING, WHOLE_ROUNDS),
             false => (1, 2),
         };
-        for _ in 0..unmeasured {
-            wrk(url)?;
-        }
+        wrk(url)?;
+        let mut without = runs(url, measured / 2)?;
+        let observer = watch()?;
+        runs(url, unmeasured)?;
         let used = observer.cpu()?;
-        let watched: Vec<Load> = (0..measured).map(|_| wrk(url)).collect::<Result<_>>()?;
+        let watched = runs(url, measured)?;
         let used = observer.cpu()?.saturating_sub(used);
         let told = observer.stop()?;
         wrk(url)?;
-        let after = wrk(url)?;
+        without.extend(runs(url, measured / 2)?);
 
-        let speed = watched.iter().map(|load| load.per_second).sum::<f64>() / measured as f64;
         let requests: f64 = watched.iter().map(|load| load.requests).sum();
-        self.speeds.push(speed);
-        self.ratios
-            .push(2.0 * speed / (before.per_second + after.per_second));
-        self.p99.extend([before.p99, after.p99]);
+        self.speeds.push(speed(&watched));
+        self.ratios.push(speed(&watched) / speed(&without));
+        self.p99.extend(without.iter().map(|load| load.p99));
         self.p99_watched.extend(watched.iter().map(|load| load.p99));
         self.cpu.push(used.as_secs_f64() * 1e6 / requests);
         self.lost += told.lost;
@@ -304,6 +306,15 @@ impl Rounds {
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn runs(url: &str, count: usize) -> Result<Vec<Load>> {
+    (0..count).map(|_| wrk(url)).collect()
+}
+
+fn speed(loads: &[Load]) -> f64 {
+    let sum: f64 = loads.iter().map(|load| load.per_second).sum();
+    sum / loads.len() as f64
 }
 
 fn wrk(url: &str) -> Result<Load> {

@@ -24,8 +24,10 @@ const HOST: &str = "-fsdev local,id=host,path=/,security_model=none,readonly=on,
 const PANIC: &str = "Kernel panic - not syncing";
 
 /// What a kernel prints that has run into a breakpoint of its own which was removed meanwhile, as one processor
-/// patches code that another one runs. Processors see that; emulated on threads, they do not always.
+/// patches code that another one runs. Processors see that; emulated on threads of their own, they do not always.
 const PATCHING: &str = "Oops: int3";
+/// What it prints where it finds the breakpoint removed, goes back, and runs into it again for good: a lockup, in this handler.
+const LOCKED_UP: [&str; 2] = ["BUG: soft lockup", "exc_int3"];
 
 /// What a machine is made of.
 pub struct Machine<'a> {
@@ -39,12 +41,23 @@ pub struct Machine<'a> {
     pub parameters: &'a str,
     /// Whether it sees the file system of this machine, read-only.
     pub host: bool,
+    /// How its processors are emulated.
+    pub processors: Processors,
     /// How long it may run, from boot to end.
     pub limit: Duration,
     /// How long it may take from one thing that it tells to the next.
     pub silence: Duration,
     /// Where its console and report are kept.
     pub folder: PathBuf,
+}
+
+/// How processors are emulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processors {
+    /// Each on a thread of its own, at the same time.
+    Parallel,
+    /// On one thread, in turn: code that one of them patches is new to all of them.
+    InTurn,
 }
 
 /// How a run of a machine ended.
@@ -93,11 +106,15 @@ impl Run {
         bail!("{what}: its console is in {}", self.console.display())
     }
 
-    /// Whether the emulator is at fault for a panic: another run may end well.
+    /// Whether the emulator is at fault for a panic or a hang, with [`Processors::Parallel`].
     pub fn emulated_badly(&self) -> bool {
         let console = fs::read(&self.console).unwrap_or_default();
-        let patching = String::from_utf8_lossy(&console).contains(PATCHING);
-        patching && matches!(self.ending, Ending::Panicked(_))
+        let console = String::from_utf8_lossy(&console);
+        match self.ending {
+            Ending::Panicked(_) => console.contains(PATCHING),
+            Ending::Hung(_) => LOCKED_UP.iter().all(|words| console.contains(words)),
+            _ => false,
+        }
     }
 
     /// The step called `name`.
@@ -146,7 +163,12 @@ impl Machine<'_> {
             Arch::Aarch64 => (["-machine", "virt", "-cpu", "cortex-a72"], "ttyAMA0"),
         };
         let mut args: Vec<OsString> = machine.map(Into::into).to_vec();
-        let plain = "-accel tcg,thread=multi -m 2048 -smp 2 -display none -monitor none -nodefaults -no-reboot";
+        let emulated = match self.processors {
+            Processors::Parallel => "tcg,thread=multi",
+            Processors::InTurn => "tcg,thread=single",
+        };
+        args.extend(["-accel".into(), emulated.into()]);
+        let plain = "-m 2048 -smp 2 -display none -monitor none -nodefaults -no-reboot";
         args.extend(plain.split(' ').map(Into::into));
         let file = |id: &str, path: PathBuf| format!("file,id={id},path={}", path.display());
         args.extend(["-chardev".into(), file("console", self.console()).into()]);
@@ -263,6 +285,7 @@ mod tests {
             initramfs: Path::new("/none"),
             parameters: "",
             host: false,
+            processors: Processors::Parallel,
             limit,
             silence,
             folder: folder.path().to_owned(),
@@ -341,10 +364,30 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_that_is_the_emulators_is_told_from_others() {
-        let lines = "Oops: int3: 0000 [#1] SMP NOPTI\nKernel panic - not syncing: Fatal exception";
-        let (run, _folder) = run(&format!("{UP} echo '{lines}' >>$C"), LONG, LONG);
-        assert!(run.emulated_badly() && run.done().is_err());
+    fn what_is_the_emulators_fault_is_told_from_other_panics_and_hangs() {
+        let panic = "Kernel panic - not syncing: Fatal exception";
+        let lockup = "watchdog: BUG: soft lockup - CPU#1 stuck for 633s!";
+        let hang = "exec sleep 60";
+        for (lines, end, fault) in [
+            (
+                format!("Oops: int3: 0000 [#1] SMP NOPTI\n{panic}"),
+                "",
+                true,
+            ),
+            (panic.to_owned(), "", false),
+            (format!("{lockup}\n asm_exc_int3+0x35/0x40"), hang, true),
+            (
+                format!("{lockup}\n asm_exc_page_fault+0x22/0x30"),
+                hang,
+                false,
+            ),
+            ("exc_int3".to_owned(), hang, false),
+        ] {
+            let script = format!("echo '{lines}' >>$C; {UP} {end}");
+            let (run, _folder) = run(&script, LONG, SHORT);
+            assert!(run.done().is_err());
+            assert_eq!(run.emulated_badly(), fault, "{lines}");
+        }
     }
 
     #[test]
@@ -356,6 +399,7 @@ mod tests {
             initramfs: Path::new("/none"),
             parameters: "",
             host: false,
+            processors: Processors::Parallel,
             limit: LONG,
             silence: LONG,
             folder: folder.path().to_owned(),

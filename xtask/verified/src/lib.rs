@@ -23,8 +23,9 @@ const LOG_BUFFER: usize = 32;
 const NAME: usize = 48;
 const NAME_LEN: usize = 16;
 
-/// Room for the log, of which the kernel fills some lines.
-const LOG_LEN: u32 = 4096;
+/// Room for the log, of which the kernel fills some lines: with functions that it verifies by themselves, several of each. Linux 6.4 and
+/// later refuse a program whose log finds no room.
+const LOG_LEN: u32 = 1 << 20;
 
 type Syscall =
     unsafe extern "C" fn(c_long, c_long, c_long, c_long, c_long, c_long, c_long) -> c_long;
@@ -54,16 +55,17 @@ pub unsafe extern "C" fn syscall(
     if number != libc::SYS_bpf || a != PROG_LOAD || unsafe { word(attributes, LOG_LEVEL) } != 0 {
         return call();
     }
-    let mut log = [0_u8; LOG_LEN as usize];
+    let mut log = vec![0_u8; LOG_LEN as usize];
     // SAFETY: as above; the log outlives the call, and is taken out again.
     unsafe {
         set_log(attributes, LOG_STATS, LOG_LEN, log.as_mut_ptr() as u64);
         let result = call();
         set_log(attributes, 0, 0, 0);
-        if result >= 0 {
-            let name = std::slice::from_raw_parts(attributes.add(NAME), NAME_LEN);
-            note(&text(name), &text(&log));
+        if result < 0 {
+            return call();
         }
+        let name = std::slice::from_raw_parts(attributes.add(NAME), NAME_LEN);
+        note(&text(name), &text(&log));
         result
     }
 }
