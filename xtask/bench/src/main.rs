@@ -98,7 +98,7 @@ fn main() -> Result<()> {
             )?,
             Part::Rate => rate::run(&mut report, &args.observer)?,
             Part::Connections => connections::run(&mut report, &args.observer)?,
-            Part::Replay => replay::run(&mut report)?,
+            Part::Replay => replay::run(&mut report, &args.observer)?,
         }
     }
     let machine = machine()?;

@@ -60,7 +60,7 @@ pub(super) struct Asker {
 
 impl Default for Asked {
     fn default() -> Self {
-        Self(LruCache::new(MAX_TASKS))
+        Self(LruCache::sparse(MAX_TASKS))
     }
 }
 

@@ -102,6 +102,8 @@ impl Attributor {
         subject: &Subject,
         now: KernelNanos,
     ) -> Result<Link, Option<Reason>> {
+        // Of most nothing was handed, and they are asked at every tick until they are due.
+        let (outermost, inner) = subject.handed.split_first().ok_or(None)?;
         let doer = subject.doer.as_ref().ok_or(None)?;
         let makes_it = !matches!(subject.work, Work::Call(_)) || doer.calls();
         if !makes_it || self.channels.takes_turns(doer.life) {
@@ -112,7 +114,6 @@ impl Attributor {
             return Err(None);
         }
         let gift = |id: &GiftId| self.channels.gifts.peek(id).ok_or(None);
-        let (outermost, inner) = subject.handed.split_first().ok_or(None)?;
         let link = self.by_gift(process, subject, gift(outermost)?, now)?;
         let others = inner.iter().map(gift);
         for other in others {
@@ -196,6 +197,9 @@ impl Attributor {
 
     /// Whether nothing is to come that says more about what an execution was handed.
     pub(super) fn is_handed_settled(&self, subject: &Subject, now: KernelNanos) -> bool {
+        if !subject.is_handed() {
+            return true;
+        }
         let Some(process) = self.processes.get(&subject.tgid) else {
             return true;
         };

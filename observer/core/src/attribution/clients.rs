@@ -113,9 +113,9 @@ struct Habits {
 impl Default for Clients {
     fn default() -> Self {
         Self {
-            connections: LruCache::new(MAX_CONNECTIONS),
+            connections: LruCache::sparse(MAX_CONNECTIONS),
             pending: HashMap::new(),
-            writers: LruCache::new(MAX_WRITERS),
+            writers: LruCache::sparse(MAX_WRITERS),
             groups: Groups::default(),
         }
     }

@@ -66,11 +66,12 @@ impl Attributor {
     /// Whether nothing is to come that says more about what an execution was doing.
     pub(super) fn is_owned(&self, subject: &Subject, doer: &Doer, now: KernelNanos) -> bool {
         let found = self.doing_of(subject, doer, now);
+        if found.settled || found.owner != Owned::Unknown {
+            return found.settled;
+        }
         let held = doer.execution.kind == ExecutionKind::NodeAsync
             && self.turns.is_held(subject.tgid, doer.execution);
-        let unknown = found.owner == Owned::Unknown && !held;
-        let now = self.now(subject.tgid, now);
-        found.settled || (unknown && now.all_before_ended(subject.seq))
+        !held && self.now(subject.tgid, now).all_before_ended(subject.seq)
     }
 
     /// For which request the execution that did a subject did it.

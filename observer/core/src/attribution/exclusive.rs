@@ -52,7 +52,7 @@ impl Exclusive {
     pub(super) fn new(now: KernelNanos) -> Self {
         const LIMIT: NonZeroUsize = NonZeroUsize::new(MAX_TEMPLATES).expect("not zero");
         Self {
-            seen: LruCache::new(LIMIT),
+            seen: LruCache::sparse(LIMIT),
             busy: 0,
             idle: 0,
             changed: now,

@@ -130,10 +130,10 @@ impl Now {
 impl Default for Executions {
     fn default() -> Self {
         Self {
-            current: LruCache::new(MAX_LIVES),
-            lives: LruCache::new(MAX_LIVES),
+            current: LruCache::sparse(MAX_LIVES),
+            lives: LruCache::sparse(MAX_LIVES),
             next: 0,
-            unavailable: LruCache::new(MAX_PROCESSES),
+            unavailable: LruCache::sparse(MAX_PROCESSES),
         }
     }
 }
@@ -237,95 +237,83 @@ impl Executions {
         if life.answers.len() == MAX_ANSWERS {
             life.answers.pop_front();
         }
+        // They are searched by when they were over.
+        let before = life.answers.back().map_or(until, |last| last.until);
         life.answers.push_back(Answer {
             request,
             since,
-            until,
+            until: until.max(before),
             watermark,
         });
     }
 
     /// For which request `life` worked at `time`.
     pub(super) fn owner(&self, life: LifeId, time: KernelNanos, now: Now) -> Finding {
-        self.follow(life, time, now, 0)
+        self.follow(life, time, now, 0).0
     }
 
-    fn follow(&self, id: LifeId, time: KernelNanos, now: Now, depth: usize) -> Finding {
-        let unknown = Finding {
-            owner: Owner::Unknown,
-            settled: true,
-        };
+    /// The same with the answer that it rests on, if it does: who wrote it, and when that was over.
+    fn follow(
+        &self,
+        id: LifeId,
+        time: KernelNanos,
+        now: Now,
+        depth: usize,
+    ) -> (Finding, Option<(u64, KernelNanos)>) {
+        let alone = |owner, settled| (Finding { owner, settled }, None);
         let Some(life) = self.lives.peek(&id) else {
-            return unknown;
+            return alone(Owner::Unknown, true);
         };
         if life.shared {
-            return Finding {
-                owner: Owner::Shared,
-                settled: true,
-            };
+            return alone(Owner::Shared, true);
         }
-        let next = life.answers.iter().find(|answer| answer.until >= time);
+        let next = life.answers.partition_point(|answer| answer.until < time);
+        let next = life.answers.get(next);
         if let Some(answer) = next.filter(|answer| answer.since <= time) {
-            return Finding {
+            let found = Finding {
                 owner: Owner::Answered(answer.request),
                 settled: now.all_before_ended(answer.watermark)
                     || now.time.since(answer.until) > OVERLAPS,
             };
+            return (found, Some((life.id, answer.until)));
         }
         let Some((parent, birth)) = life.birth.filter(|_| depth < MAX_DEPTH) else {
-            return Finding {
-                owner: Owner::Unknown,
-                settled: false,
-            };
+            return alone(Owner::Unknown, false);
         };
-        let found = self.follow(parent, birth, now, depth + 1);
-        self.inherited(life, time, now, found)
-    }
-
-    /// What a life inherits of what was found for its parent at its birth.
-    fn inherited(&self, life: &Life, time: KernelNanos, now: Now, found: Finding) -> Finding {
-        let (request, by) = match found.owner {
-            Owner::Answered(request) => (request, None),
-            Owner::Begun { request, by } => (request, Some(by)),
-            Owner::Shared | Owner::Outlived | Owner::Unwatched | Owner::Unknown => return found,
-        };
-        let Some((answerer, until)) = self.answer_of(life, request) else {
-            return Finding {
-                owner: Owner::Unknown,
-                settled: found.settled,
-            };
-        };
-        if time > until || life.active > until {
-            return Finding {
-                owner: Owner::Outlived,
-                settled: true,
-            };
-        }
-        Finding {
-            owner: Owner::Begun {
-                request,
-                by: by.unwrap_or(answerer),
-            },
-            settled: found.settled && now.time.since(until) > OUTLIVES,
-        }
-    }
-
-    /// Who of a life's ancestors answered `request`, and when that was over.
-    fn answer_of(&self, life: &Life, request: Seq) -> Option<(u64, KernelNanos)> {
-        let mut birth = life.birth;
-        for _ in 0..=MAX_DEPTH {
-            let ancestor = self.lives.peek(&birth?.0)?;
-            if let Some(answer) = ancestor.answers.iter().find(|a| a.request == request) {
-                return Some((ancestor.id, answer.until));
-            }
-            birth = ancestor.birth;
-        }
-        None
+        let (found, answer) = self.follow(parent, birth, now, depth + 1);
+        (inherited(life, time, now, found, answer), answer)
     }
 
     /// A process ended, or replaced its program.
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
         self.unavailable.pop(&tgid);
         cache::remove(&mut self.current, |key, _| key.0 == tgid);
+    }
+}
+
+/// What a life inherits of what was found for its parent at its birth, which rests on `answer`.
+fn inherited(
+    life: &Life,
+    time: KernelNanos,
+    now: Now,
+    found: Finding,
+    answer: Option<(u64, KernelNanos)>,
+) -> Finding {
+    let request = match found.owner {
+        Owner::Answered(request) | Owner::Begun { request, .. } => request,
+        Owner::Shared | Owner::Outlived | Owner::Unwatched | Owner::Unknown => return found,
+    };
+    let Some((by, until)) = answer else {
+        return found;
+    };
+    if time > until || life.active > until {
+        return Finding {
+            owner: Owner::Outlived,
+            settled: true,
+        };
+    }
+    Finding {
+        owner: Owner::Begun { request, by },
+        settled: found.settled && now.time.since(until) > OUTLIVES,
     }
 }

@@ -134,12 +134,12 @@ impl Habits {
 impl Default for Given {
     fn default() -> Self {
         Self {
-            threads: LruCache::new(MAX_THREADS),
-            unseen: LruCache::new(MAX_THREADS),
-            calls: LruCache::new(MAX_CALLS),
+            threads: LruCache::sparse(MAX_THREADS),
+            unseen: LruCache::sparse(MAX_THREADS),
+            calls: LruCache::sparse(MAX_CALLS),
             ended: VecDeque::new(),
-            by: LruCache::new(MAX_CALLS),
-            processes: LruCache::new(MAX_PROCESSES),
+            by: LruCache::sparse(MAX_CALLS),
+            processes: LruCache::sparse(MAX_PROCESSES),
         }
     }
 }

@@ -57,8 +57,8 @@ pub(super) struct Item {
 impl Default for Items {
     fn default() -> Self {
         Self {
-            items: LruCache::new(MAX_ITEMS),
-            queued: LruCache::new(MAX_ITEMS),
+            items: LruCache::sparse(MAX_ITEMS),
+            queued: LruCache::sparse(MAX_ITEMS),
             next: 0,
         }
     }

@@ -69,8 +69,8 @@ pub(super) struct Keepers {
 impl Default for Keepers {
     fn default() -> Self {
         Self {
-            processes: LruCache::new(MAX_PROCESSES),
-            threads: LruCache::new(MAX_THREADS),
+            processes: LruCache::sparse(MAX_PROCESSES),
+            threads: LruCache::sparse(MAX_THREADS),
         }
     }
 }

@@ -146,17 +146,17 @@ pub(super) struct Made {
 impl Default for Made {
     fn default() -> Self {
         Self {
-            threads: LruCache::new(MAX_THREADS),
+            threads: LruCache::sparse(MAX_THREADS),
             pieces: Pieces::default(),
-            carried: LruCache::new(MAX_TASKS),
-            at: LruCache::new(MAX_TASKS),
-            work: LruCache::new(MAX_TASKS),
-            runs: LruCache::new(MAX_TASKS),
-            workers: LruCache::new(MAX_THREADS),
+            carried: LruCache::sparse(MAX_TASKS),
+            at: LruCache::sparse(MAX_TASKS),
+            work: LruCache::sparse(MAX_TASKS),
+            runs: LruCache::sparse(MAX_TASKS),
+            workers: LruCache::sparse(MAX_THREADS),
             targets: Targets::default(),
             fresh: VecDeque::new(),
-            classes: LruCache::new(MAX_CLASSES),
-            told: LruCache::new(MAX_PROCESSES),
+            classes: LruCache::sparse(MAX_CLASSES),
+            told: LruCache::sparse(MAX_PROCESSES),
         }
     }
 }

@@ -144,7 +144,11 @@ pub struct Attributor {
     runtimes: runtimes::Runtimes,
     pipes: pipes::Pipes,
     /// By their numbers.
-    waiting: Vec<Subject>,
+    #[expect(
+        clippy::vec_box,
+        reason = "all that wait behind one that is decided are moved, at each tick"
+    )]
+    waiting: Vec<Box<Subject>>,
     /// Requests in the order in which they ended, for forgetting them.
     ended: VecDeque<(KernelNanos, Tgid, Seq)>,
     /// Processes in the order in which they ended, for forgetting them.

@@ -53,7 +53,7 @@ impl Pinned {
             self.right = self.right.saturating_add(1);
             let threads = self
                 .threads
-                .get_or_insert_with(|| LruCache::new(MAX_THREADS));
+                .get_or_insert_with(|| LruCache::sparse(MAX_THREADS));
             threads.put(response.tid, ());
         } else {
             self.wrong = self.wrong.saturating_add(1);

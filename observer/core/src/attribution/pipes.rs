@@ -85,8 +85,8 @@ impl Default for Pipes {
         const PIPES: NonZeroUsize = NonZeroUsize::new(MAX_PIPES).expect("not zero");
         const RESOLVED: NonZeroUsize = NonZeroUsize::new(MAX_RESOLVED).expect("not zero");
         Self {
-            pipes: LruCache::new(PIPES),
-            resolved: LruCache::new(RESOLVED),
+            pipes: LruCache::sparse(PIPES),
+            resolved: LruCache::sparse(RESOLVED),
         }
     }
 }

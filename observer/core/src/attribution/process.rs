@@ -231,10 +231,9 @@ impl Process {
     /// ended by `time`.
     pub(super) fn all_ended_by(&self, seq: Seq, since: KernelNanos, time: KernelNanos) -> bool {
         let later = |oldest: Option<Seq>| oldest.is_none_or(|open| open > seq);
-        let last = self
-            .ended
-            .iter()
-            .find(|(at, oldest)| *at >= since && later(*oldest));
+        // Requests are numbered as they come in, so what is open only gets later.
+        let first = self.ended.partition_point(|(_, oldest)| !later(*oldest));
+        let last = self.ended.range(first..).find(|(at, _)| *at >= since);
         later(self.oldest_open()) && last.is_none_or(|(at, _)| *at <= time)
     }
 

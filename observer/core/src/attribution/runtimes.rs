@@ -24,8 +24,8 @@ pub(super) struct Runtimes {
 impl Default for Runtimes {
     fn default() -> Self {
         Self {
-            runtimes: LruCache::new(MAX_PROCESSES),
-            workers: LruCache::new(MAX_PROCESSES),
+            runtimes: LruCache::sparse(MAX_PROCESSES),
+            workers: LruCache::sparse(MAX_PROCESSES),
         }
     }
 }

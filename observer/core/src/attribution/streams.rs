@@ -21,7 +21,7 @@ pub(super) struct Streams(LruCache<(Tgid, u64), ()>);
 
 impl Default for Streams {
     fn default() -> Self {
-        Self(LruCache::new(MAX_STREAMS))
+        Self(LruCache::sparse(MAX_STREAMS))
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Takes(LruCache<FileId, Doer>);
 
 impl Default for Takes {
     fn default() -> Self {
-        Self(LruCache::new(MAX_TAKEN))
+        Self(LruCache::sparse(MAX_TAKEN))
     }
 }
 

@@ -85,7 +85,7 @@ impl Attributor {
             process.workers.calls_idle(caller);
         }
         let handed = doer.map(|doer| self.channels.lives_on(doer.life, doer.time));
-        let subject = Subject {
+        let subject = Box::new(Subject {
             handed: handed.unwrap_or_default(),
             seq,
             tgid,
@@ -102,7 +102,7 @@ impl Attributor {
             guess,
             by_ids: false,
             work,
-        };
+        });
         self.pooled(&subject);
         let taken = subject.taken.as_deref();
         let (done_by, done_at) = taken.map_or((tid, did_at), |taken| (taken.tid, taken.time));

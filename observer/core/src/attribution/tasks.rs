@@ -37,7 +37,7 @@ pub(super) struct Tasks(LruCache<u64, u32>);
 
 impl Default for Tasks {
     fn default() -> Self {
-        Self(LruCache::new(MAX_KINDS))
+        Self(LruCache::sparse(MAX_KINDS))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::ids::KernelNanos;
 
 impl Attributor {
     /// Decides every subject that is due at `now`, in the order in which they happened.
-    pub fn decide(&mut self, now: KernelNanos, stopping: bool) -> Vec<(Subject, Decision)> {
+    pub fn decide(&mut self, now: KernelNanos, stopping: bool) -> Vec<(Box<Subject>, Decision)> {
         self.look_at_wakes(now, stopping);
         let excess = self.waiting.len().saturating_sub(MAX_WAITING);
         let due: Vec<bool> = self
@@ -16,7 +16,7 @@ impl Attributor {
             .map(|(i, s)| stopping || i < excess || self.is_due(s, now))
             .collect();
         let mut due = due.into_iter();
-        let subjects: Vec<Subject> = self
+        let subjects: Vec<Box<Subject>> = self
             .waiting
             .extract_if(.., |_| due.next().unwrap_or(false))
             .collect();
@@ -59,10 +59,10 @@ impl Attributor {
     /// Takes note of a decision; nothing is told of a message.
     fn decided(
         &mut self,
-        subject: Subject,
+        subject: Box<Subject>,
         mut decision: Decision,
         now: KernelNanos,
-    ) -> Option<(Subject, Decision)> {
+    ) -> Option<(Box<Subject>, Decision)> {
         let inferred = match subject.by_ids {
             true => None,
             false => self.infer(&subject, &decision, now),

@@ -99,11 +99,11 @@ struct Level {
 impl Default for Channels {
     fn default() -> Self {
         Self {
-            gifts: LruCache::new(MAX_REMEMBERED),
-            queued: LruCache::new(MAX_REMEMBERED),
-            traffic: LruCache::new(MAX_REMEMBERED),
-            told: LruCache::new(MAX_PROCESSES),
-            useful: LruCache::new(MAX_PROCESSES),
+            gifts: LruCache::sparse(MAX_REMEMBERED),
+            queued: LruCache::sparse(MAX_REMEMBERED),
+            traffic: LruCache::sparse(MAX_REMEMBERED),
+            told: LruCache::sparse(MAX_PROCESSES),
+            useful: LruCache::sparse(MAX_PROCESSES),
             next: 0,
         }
     }

@@ -181,14 +181,14 @@ pub(super) enum Event {
 impl Default for Wakes {
     fn default() -> Self {
         Self {
-            processes: LruCache::new(MAX_PROCESSES),
-            threads: LruCache::new(MAX_THREADS),
+            processes: LruCache::sparse(MAX_PROCESSES),
+            threads: LruCache::sparse(MAX_THREADS),
             words: Words::default(),
             coming: BTreeMap::new(),
             next: 0,
             until: KernelNanos(0),
-            awaited: LruCache::new(MAX_FOUND),
-            woken: LruCache::new(MAX_FOUND),
+            awaited: LruCache::sparse(MAX_FOUND),
+            woken: LruCache::sparse(MAX_FOUND),
             compared: Vec::new(),
         }
     }

@@ -39,7 +39,7 @@ struct Word {
 
 impl Default for Words {
     fn default() -> Self {
-        Self(LruCache::new(MAX_WORDS))
+        Self(LruCache::sparse(MAX_WORDS))
     }
 }
 

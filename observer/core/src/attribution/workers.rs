@@ -96,10 +96,10 @@ impl Default for Workers {
     fn default() -> Self {
         Self {
             overlapped: 0,
-            routes: LruCache::new(MAX_ROUTES),
-            keepers: LruCache::new(MAX_KEEPERS),
-            named: LruCache::new(MAX_KEEPERS),
-            idle: LruCache::new(MAX_KEEPERS),
+            routes: LruCache::sparse(MAX_ROUTES),
+            keepers: LruCache::sparse(MAX_KEEPERS),
+            named: LruCache::sparse(MAX_KEEPERS),
+            idle: LruCache::sparse(MAX_KEEPERS),
             misnamed: false,
             alone: 0,
         }

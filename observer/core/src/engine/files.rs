@@ -68,8 +68,8 @@ impl Default for Files {
     fn default() -> Self {
         const LIMIT: NonZeroUsize = NonZeroUsize::new(MAX_FILES).expect("not zero");
         Self {
-            described: LruCache::new(LIMIT),
-            named: LruCache::new(LIMIT),
+            described: LruCache::sparse(LIMIT),
+            named: LruCache::sparse(LIMIT),
         }
     }
 }

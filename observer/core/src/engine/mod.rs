@@ -91,7 +91,7 @@ impl Engine {
             stages: Stages {
                 files: Files::default(),
                 exchanges: Exchanges::default(),
-                logs: LruCache::new(LOGS),
+                logs: LruCache::sparse(LOGS),
                 relays: Relays::default(),
                 attributor: Attributor::new(config.explain.map(|subject| subject.0), config.infer),
                 sequences: Sequences::default(),

@@ -61,11 +61,11 @@ struct Known {
 impl Names {
     pub(super) fn new() -> Self {
         Self {
-            facts: LruCache::new(limit(MAX_PROCESSES)),
+            facts: LruCache::sparse(limit(MAX_PROCESSES)),
             places: BTreeMap::new(),
-            serves: LruCache::new(limit(MAX_ADDRESSES)),
-            peers: LruCache::new(limit(MAX_PEERS)),
-            served_by: LruCache::new(limit(MAX_CALLS)),
+            serves: LruCache::sparse(limit(MAX_ADDRESSES)),
+            peers: LruCache::sparse(limit(MAX_PEERS)),
+            served_by: LruCache::sparse(limit(MAX_CALLS)),
         }
     }
 

@@ -32,7 +32,7 @@ impl Default for Pauses {
         Self {
             since: None,
             every: 1,
-            flushed: LruCache::new(LOGS),
+            flushed: LruCache::sparse(LOGS),
         }
     }
 }

@@ -67,8 +67,8 @@ struct Lines {
 impl Default for Relays {
     fn default() -> Self {
         Self {
-            pipes: LruCache::new(PIPES),
-            readers: LruCache::new(READERS),
+            pipes: LruCache::sparse(PIPES),
+            readers: LruCache::sparse(READERS),
         }
     }
 }

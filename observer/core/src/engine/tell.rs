@@ -66,7 +66,7 @@ impl Teller {
         Self {
             config,
             names: Names::new(),
-            traces: LruCache::new(limit(MAX_TRACES)),
+            traces: LruCache::sparse(limit(MAX_TRACES)),
             counter: Counter::default(),
             untold: Vec::new(),
             lost: HashMap::new(),
@@ -217,7 +217,7 @@ impl Teller {
     pub(super) fn decided(
         &mut self,
         attributor: &Attributor,
-        decided: Vec<(Subject, Decision)>,
+        decided: Vec<(Box<Subject>, Decision)>,
         story: Option<(Option<Doer>, Story)>,
         out: &mut Vec<Judged>,
     ) {

@@ -36,7 +36,7 @@ impl Default for Links {
     fn default() -> Self {
         const LIMIT: NonZeroUsize = NonZeroUsize::new(super::MAX_CONNECTIONS).expect("not zero");
         Self {
-            unread: LruCache::new(LIMIT),
+            unread: LruCache::sparse(LIMIT),
         }
     }
 }

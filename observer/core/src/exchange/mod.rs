@@ -135,7 +135,7 @@ impl Default for Exchanges {
     fn default() -> Self {
         const LIMIT: NonZeroUsize = NonZeroUsize::new(MAX_CONNECTIONS).expect("not zero");
         Self {
-            connections: LruCache::new(LIMIT),
+            connections: LruCache::sparse(LIMIT),
             links: Links::default(),
             feedback: Vec::new(),
             late_at: KernelNanos::default(),

@@ -122,7 +122,7 @@ pub struct Healer {
 }
 
 fn cache<K: std::hash::Hash + Eq, V>(limit: usize) -> LruCache<K, V> {
-    LruCache::new(NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN))
+    LruCache::sparse(NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN))
 }
 
 impl Healer {

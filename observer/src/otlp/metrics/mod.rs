@@ -73,7 +73,7 @@ impl Metrics {
             exchanges: HashMap::new(),
             lines: HashMap::new(),
             durations: HashMap::new(),
-            recent: LruCache::new(LIMIT),
+            recent: LruCache::sparse(LIMIT),
             start: now,
         }
     }

@@ -42,8 +42,8 @@ pub(super) struct Groups {
 impl Default for Groups {
     fn default() -> Self {
         Self {
-            groups: LruCache::new(MAX_GROUPS),
-            threads: LruCache::new(MAX_THREADS),
+            groups: LruCache::sparse(MAX_GROUPS),
+            threads: LruCache::sparse(MAX_THREADS),
             next: 0,
         }
     }

@@ -41,8 +41,8 @@ pub(super) struct Habits {
 impl Default for Habits {
     fn default() -> Self {
         Self {
-            answers: LruCache::new(MAX_KINDS),
-            lines: LruCache::new(MAX_KINDS),
+            answers: LruCache::sparse(MAX_KINDS),
+            lines: LruCache::sparse(MAX_KINDS),
         }
     }
 }

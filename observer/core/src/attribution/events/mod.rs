@@ -145,10 +145,10 @@ pub(super) struct Events {
 impl Default for Events {
     fn default() -> Self {
         Self {
-            processes: LruCache::new(MAX_PROCESSES),
-            threads: LruCache::new(MAX_THREADS),
-            connections: LruCache::new(MAX_CONNECTIONS),
-            acts: LruCache::new(MAX_ACTS),
+            processes: LruCache::sparse(MAX_PROCESSES),
+            threads: LruCache::sparse(MAX_THREADS),
+            connections: LruCache::sparse(MAX_CONNECTIONS),
+            acts: LruCache::sparse(MAX_ACTS),
             habits: Habits::default(),
             next: 0,
         }

@@ -76,7 +76,7 @@ pub(super) struct Act {
 impl Inference {
     pub(super) fn new() -> Self {
         const PROCESSES: NonZeroUsize = NonZeroUsize::new(MAX_PROCESSES).expect("not zero");
-        Self(LruCache::new(PROCESSES))
+        Self(LruCache::sparse(PROCESSES))
     }
 
     /// A process ended, or another one has its number.
@@ -189,7 +189,7 @@ impl Habits {
         Self {
             templates: Templates::new(),
             scores: Scores::new(),
-            done: LruCache::new(OPEN),
+            done: LruCache::sparse(OPEN),
         }
     }
 

@@ -60,7 +60,7 @@ impl Scores {
         const KINDS: NonZeroUsize = NonZeroUsize::new(MAX_KINDS).expect("not zero");
         Self {
             all: Score::default(),
-            sorts: LruCache::new(KINDS),
+            sorts: LruCache::sparse(KINDS),
         }
     }
 

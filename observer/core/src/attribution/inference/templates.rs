@@ -83,9 +83,9 @@ impl Templates {
         const TEMPLATES: NonZeroUsize = NonZeroUsize::new(MAX_TEMPLATES).expect("not zero");
         const REQUESTS: NonZeroUsize = NonZeroUsize::new(MAX_REQUESTS).expect("not zero");
         Self {
-            routes: LruCache::new(ROUTES),
-            kinds: LruCache::new(TEMPLATES),
-            done: LruCache::new(REQUESTS),
+            routes: LruCache::sparse(ROUTES),
+            kinds: LruCache::sparse(TEMPLATES),
+            done: LruCache::sparse(REQUESTS),
         }
     }
 

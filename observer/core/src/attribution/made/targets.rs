@@ -21,8 +21,8 @@ pub(super) struct Targets {
 impl Default for Targets {
     fn default() -> Self {
         Self {
-            places: LruCache::new(MAX_TASKS),
-            threads: LruCache::new(MAX_TASKS),
+            places: LruCache::sparse(MAX_TASKS),
+            threads: LruCache::sparse(MAX_TASKS),
         }
     }
 }

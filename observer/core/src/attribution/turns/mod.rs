@@ -142,12 +142,12 @@ pub(super) struct Turns {
 impl Default for Turns {
     fn default() -> Self {
         Self {
-            threads: LruCache::new(MAX_THREADS),
-            connections: LruCache::new(MAX_CONNECTIONS),
+            threads: LruCache::sparse(MAX_THREADS),
+            connections: LruCache::sparse(MAX_CONNECTIONS),
             requests: Requests::default(),
-            confirmed: LruCache::new(MAX_CONFIRMED),
-            queued: LruCache::new(MAX_MESSAGES),
-            taken: LruCache::new(MAX_MESSAGES),
+            confirmed: LruCache::sparse(MAX_CONFIRMED),
+            queued: LruCache::sparse(MAX_MESSAGES),
+            taken: LruCache::sparse(MAX_MESSAGES),
             opened: Opened::default(),
             held: Held::default(),
         }

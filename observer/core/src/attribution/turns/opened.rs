@@ -40,8 +40,8 @@ pub(super) struct Opened {
 impl Default for Opened {
     fn default() -> Self {
         Self {
-            calls: LruCache::new(MAX_CALLS),
-            together: LruCache::new(MAX_CALLS),
+            calls: LruCache::sparse(MAX_CALLS),
+            together: LruCache::sparse(MAX_CALLS),
         }
     }
 }

@@ -101,8 +101,8 @@ pub(super) enum Standing {
 impl Default for Requests {
     fn default() -> Self {
         Self {
-            requests: LruCache::new(MAX_REQUESTS),
-            processes: LruCache::new(MAX_PROCESSES),
+            requests: LruCache::sparse(MAX_REQUESTS),
+            processes: LruCache::sparse(MAX_PROCESSES),
         }
     }
 }

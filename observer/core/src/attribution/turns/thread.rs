@@ -136,8 +136,8 @@ impl Default for Thread {
             since: None,
             ended: VecDeque::new(),
             running: Running::default(),
-            used: LruCache::new(MAX_USED),
-            connections: LruCache::new(MAX_USED),
+            used: LruCache::sparse(MAX_USED),
+            connections: LruCache::sparse(MAX_USED),
         }
     }
 }

@@ -52,7 +52,7 @@ impl Default for Scrubber {
     fn default() -> Self {
         const LIMIT: NonZeroUsize = NonZeroUsize::new(MAX_STREAMS).expect("not zero");
         Self {
-            streams: LruCache::new(LIMIT),
+            streams: LruCache::sparse(LIMIT),
         }
     }
 }
