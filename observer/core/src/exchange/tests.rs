@@ -25,7 +25,7 @@ fn unobserved(local: Address, moved: [(Direction, &[u8]); 2]) -> Vec<(Protocol, 
         file: FileId(1),
         tgid: Tgid(1),
         endpoint: &endpoint,
-        draw: Draw::new(0, draw::ALL),
+        draw: Draw::new(0, ALL),
     };
     let (mut exchanges, mut seen) = (Exchanges::default(), Vec::new());
     let mut note = |event| {
@@ -71,7 +71,7 @@ fn ask(exchanges: &mut Exchanges, file: u64, time: u64) {
         file: FileId(file),
         tgid: Tgid(1),
         endpoint: &endpoint,
-        draw: Draw::new(0, draw::ALL),
+        draw: Draw::new(0, ALL),
     };
     let mut seq = || Seq(file);
     let request = chunk(time, REQUEST);
@@ -141,7 +141,7 @@ fn joined(moves: &[Moves]) -> Vec<Option<u64>> {
             file: FileId(file),
             tgid: Tgid(1),
             endpoint,
-            draw: Draw::new(0, draw::ALL),
+            draw: Draw::new(0, ALL),
         };
         let pos: &mut u64 = at.entry((file, direction as usize)).or_default();
         let moved = Chunk {
