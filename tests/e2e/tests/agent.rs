@@ -433,12 +433,18 @@ fn what_sampling_leaves_out_is_estimated_alike_by_all_sources() -> Result<()> {
     );
     let address = agent.address.to_string();
     let told = estimates(&["--agent", &address], peer)?;
+    ensure!(told[0] == observed, "{told:?}");
+    // Beyond three standard deviations, once in 370 runs, calls on the connections that were left out say that it is not known.
+    let is_doubtful = observed.abs_diff(REQUESTS / 2) > 2 * 8;
+    if !(is_doubtful && told[1].is_null()) {
+        ensure!(told[1]["n"] == 2 * observed, "{told:?}");
+    }
+    // Calls come on few connections, so it is often not known of how many they are a part.
+    let (calls, all) = (&told[2], &told[3]);
     ensure!(
-        told[0] == observed && told[1]["n"] == 2 * observed,
+        all.is_null() || all["n"].as_u64() > calls.as_u64(),
         "{told:?}"
     );
-    let (calls, all) = (&told[2], &told[3]["n"]);
-    ensure!(all.as_u64() > calls.as_u64(), "{told:?}");
     #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
     prometheus.has("sum(observer_requests_total)", observed as f64)?;
     #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
