@@ -5,7 +5,7 @@
 //! where, is not known. So the frames of Java are looked through, from the innermost on, for an object of that class of which somebody has
 //! taken it upon himself to run it, and which is not cleared. Only what the machine calls frames of Java is looked at: below lies what other code has left.
 
-use observer_abi::heap as word;
+use observer_abi::{control::Layout, heap as word};
 
 use crate::{
     barrier,
@@ -73,7 +73,7 @@ extern "C" fn dependent_at(tgid: u32, place: u64) -> u64 {
     };
     let words: [u64; WORDS as usize] = mem::user(place).unwrap_or_default();
     for word in words {
-        if in_heap(layout, word) != 0 && is_running(tgid, word) != 0 {
+        if in_heap(layout, word) != 0 && runs(layout, word) {
             return word;
         }
     }
@@ -88,13 +88,19 @@ pub extern "C" fn is_running(tgid: u32, address: u64) -> i32 {
     let Some(layout) = (unsafe { HEAPS.get(tgid) }) else {
         return 0;
     };
+    i32::from(runs(layout, address))
+}
+
+/// In its callers, as the stack has no room for one more function below [`dependent_at`].
+#[inline(always)]
+fn runs(layout: &Layout, address: u64) -> bool {
     let at = |offset: usize| address.wrapping_add(layout.words[offset]);
     // First what least other objects have.
     if mem::user(at(word::STATUS)) != Some(CLAIMED) {
-        return 0;
+        return false;
     }
     let Some(named) = mem::user::<u32>(address.wrapping_add(CLASS)) else {
-        return 0;
+        return false;
     };
     let shifted = u64::from(named) << (layout.words[word::CLASS_SHIFT] & 31);
     let class = layout.words[word::CLASSES].wrapping_add(shifted);
@@ -103,9 +109,9 @@ pub extern "C" fn is_running(tgid: u32, address: u64) -> i32 {
         || class == layout.words[word::COMPOSE]
         || class == layout.words[word::RECOMPOSE]
     {
-        return 0;
+        return false;
     }
     // Addresses take 32 bits or more.
     let is_set = |offset| mem::user::<u32>(at(offset)).is_some_and(|written| written != 0);
-    i32::from(is_set(word::DEP) && is_set(word::SRC))
+    is_set(word::DEP) && is_set(word::SRC)
 }

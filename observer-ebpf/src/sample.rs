@@ -12,6 +12,7 @@ use observer_abi::{
 };
 
 use crate::{
+    barrier,
     config::setting,
     file::{Direction, OpenFile, is_socket, state_at},
     maps::{
@@ -180,8 +181,10 @@ pub fn reckon(thread: &mut ThreadState, state: &FileState) -> i32 {
 #[inline(always)]
 fn reckoned(at: u16) -> Option<&'static mut Reckoned> {
     let calls: *mut Reckoned = RECKONED_CALLS.get_ptr_mut(0)?.cast();
+    // Linux 5.10 does not follow how the place was put together, and the compiler drops what it can do without.
+    let at = barrier::unknown(u64::from(at)) as usize % RECKONED;
     // SAFETY: per-CPU element, and programs are not preempted; the remainder is below the number of places.
-    Some(unsafe { &mut *calls.add(usize::from(at) % RECKONED) })
+    Some(unsafe { &mut *calls.add(at) })
 }
 
 /// Whether the thread's last call that moved bytes was on the same descriptor, and its connection left out: then it still is.
