@@ -15,7 +15,7 @@ pub use left_out::{LeftOut, Measure, Reckoned, Reckoning};
 pub use name::Name;
 pub use sample::Sample;
 use serde::{Deserialize, Serialize};
-pub use series::{FAMILIES, Family, NotACell, Series};
+pub use series::{FAMILIES, Family, LABELS, NotACell, Series};
 
 /// Counts with what shows them by example.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -91,6 +91,28 @@ pub const FAMILIES: [Family; 17] = [
     family(RECORDS, "Records that the pipeline took in."),
 ];
 
+/// All labels of series; whatever else a series has is its scraper's.
+pub const LABELS: [&str; 18] = [
+    "service_name",
+    "service_namespace",
+    "peer_name",
+    "peer_namespace",
+    "verdict",
+    "execution",
+    "format",
+    "request",
+    "route",
+    "context",
+    "address",
+    "runtime",
+    "reason",
+    "protocol",
+    "role",
+    "message",
+    "flaw",
+    "kind",
+];
+
 const fn family(name: &'static str, help: &'static str) -> Family {
     Family { name, help }
 }
@@ -214,6 +236,7 @@ impl Series {
     }
 
     fn label(&mut self, name: &'static str, value: impl Into<Text>) {
+        debug_assert!(LABELS.contains(&name), "{name} is no label");
         self.labels.insert(Text::new_static(name), value.into());
     }
 

@@ -3,30 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use observer_core::judged::counts::Series;
+use observer_core::judged::counts::{LABELS, Series};
 use observer_core::text::{Text, printable};
 
-/// Labels that agents give their counts; all others are the server's, and name what was scraped.
-const OWN: [&str; 18] = [
-    "__name__",
-    "service_name",
-    "service_namespace",
-    "peer_name",
-    "peer_namespace",
-    "verdict",
-    "execution",
-    "format",
-    "request",
-    "route",
-    "context",
-    "address",
-    "runtime",
-    "reason",
-    "protocol",
-    "kind",
-    "agent",
-    "version",
-];
+/// The name of a series' family, as a label.
+const METRIC: &str = "__name__";
+
+/// Labels of what agents tell of themselves.
+const AGENT: [&str; 2] = ["agent", "version"];
+
+/// Whether agents give their counts this label; all others are the server's, and name what was scraped.
+fn is_own(label: &str) -> bool {
+    LABELS.contains(&label) || AGENT.contains(&label)
+}
 
 /// What was scraped: the labels that the server gave it (`job`, `instance`, …).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +25,7 @@ impl Target {
     pub(super) fn of(labels: &BTreeMap<String, String>) -> Self {
         let given = labels
             .iter()
-            .filter(|(name, _)| !OWN.contains(&name.as_str()));
+            .filter(|(name, _)| *name != METRIC && !is_own(name));
         Self(given.map(|(n, v)| (n.clone(), v.clone())).collect())
     }
 
@@ -72,9 +61,7 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) fn new(metric: &str, labels: &BTreeMap<String, String>) -> Self {
-        let own = labels
-            .iter()
-            .filter(|(name, _)| OWN[1..].contains(&name.as_str()));
+        let own = labels.iter().filter(|(name, _)| is_own(name));
         Self {
             metric: metric.to_owned(),
             labels: own.map(|(n, v)| (Text::new(n), Text::new(v))).collect(),
