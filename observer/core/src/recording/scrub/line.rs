@@ -58,9 +58,9 @@ impl Line {
     pub(super) fn go_on(&mut self, pos: u64, bytes: &mut [u8]) -> (usize, bool) {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let len = end.unwrap_or(bytes.len());
-        for (byte, at) in bytes[..len].iter_mut().zip(pos..) {
+        for (i, byte) in bytes[..len].iter_mut().enumerate() {
             match self.kind {
-                Kind::Name => self.decide(*byte, at),
+                Kind::Name => self.decide(*byte, pos.saturating_add(i as u64)),
                 Kind::Secret if !matches!(byte, b' ' | b'\t' | b'\r') => *byte = MASK,
                 Kind::Secret => {}
                 Kind::Plain => break,

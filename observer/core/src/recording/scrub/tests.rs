@@ -109,6 +109,17 @@ fn messages_in_pipes_stay_as_they_are() {
 }
 
 #[test]
+fn positions_at_the_end_of_their_range_are_no_harm() {
+    let mut scrubber = Scrubber::default();
+    let line = b"Cookie: a=b\r\nHost: a\r\nCookie";
+    let last = u64::MAX - 2;
+    let masked = scrubbed(&mut scrubber, class::TCP4, last, line.len() as u64, line);
+    assert_eq!(masked.len(), line.len());
+    let masked = scrubbed(&mut scrubber, class::TCP4, u64::MAX, 4, b": ab");
+    assert_eq!(masked.len(), 4);
+}
+
+#[test]
 fn directions_and_connections_are_lines_of_their_own() {
     let mut scrubber = Scrubber::default();
     let mut raw = |file: u64, flags: u8, payload: &[u8]| {
