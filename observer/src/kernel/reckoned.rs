@@ -9,6 +9,7 @@ use aya::{
 use observer_abi::control::{RECKONED, Reckoned};
 
 use super::CaptureError;
+use super::stats::per_cpu;
 
 /// Words of the map's one value.
 const WORDS: usize = RECKONED * size_of::<Reckoned>() / size_of::<u64>();
@@ -24,15 +25,8 @@ pub struct ReckonedCalls {
 impl ReckonedCalls {
     /// Opens the map.
     pub fn open(object: &mut Ebpf) -> Result<Self, CaptureError> {
-        let failed = |source| CaptureError::Map {
-            name: "RECKONED_CALLS",
-            source,
-        };
-        let map = object.take_map("RECKONED_CALLS");
-        let map = map.ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
-        let map = PerCpuArray::try_from(map);
         Ok(Self {
-            map: map.map_err(|error| failed(std::io::Error::other(error)))?,
+            map: per_cpu(object, "RECKONED_CALLS")?,
             told: vec![Reckoned::default(); RECKONED],
             sampled: AtomicBool::new(false),
         })

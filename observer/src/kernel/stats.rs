@@ -9,7 +9,7 @@ use std::{
 };
 
 use aya::{
-    Ebpf,
+    Ebpf, Pod,
     maps::{MapData, PerCpuArray},
     programs::Program,
 };
@@ -115,21 +115,24 @@ impl Misses {
     }
 }
 
+/// The per-CPU array `name` of the object.
+pub(super) fn per_cpu<V: Pod>(
+    object: &mut Ebpf,
+    name: &'static str,
+) -> Result<PerCpuArray<MapData, V>, CaptureError> {
+    let failed = |source| CaptureError::Map { name, source };
+    let map = object.take_map(name);
+    let map = map.ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
+    PerCpuArray::try_from(map).map_err(|error| failed(std::io::Error::other(error)))
+}
+
 /// The per-CPU counters.
 pub struct CpuCounters(PerCpuArray<MapData, [u64; COUNTERS]>);
 
 impl CpuCounters {
     /// Opens the map.
     pub fn open(object: &mut Ebpf) -> Result<Self, CaptureError> {
-        let failed = |source| CaptureError::Map {
-            name: "CPUS",
-            source,
-        };
-        let map = object.take_map("CPUS");
-        let map = map.ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
-        let map = PerCpuArray::try_from(map);
-        map.map(Self)
-            .map_err(|error| failed(std::io::Error::other(error)))
+        per_cpu(object, "CPUS").map(Self)
     }
 
     /// Adds up all CPUs; zeros if the map can't be read, which only its removal would cause.

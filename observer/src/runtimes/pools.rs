@@ -22,10 +22,24 @@ pub(super) struct Pools {
     signs: Option<[u64; 2]>,
     reads: usize,
     again: Option<Instant>,
-    looks: usize,
-    /// When the classes of dependents are looked for again, and how often that was done.
+    /// For pools.
+    looks: Looks,
+    /// For the classes of dependents, and when that is done again.
+    dependents: Looks,
     dependents_again: Option<Instant>,
-    dependents_looks: usize,
+}
+
+/// How often something was looked for that was not there.
+#[derive(Debug, Default)]
+struct Looks(usize);
+
+impl Looks {
+    /// It was looked for: how long it is to be left alone.
+    fn looked(&mut self) -> Duration {
+        let pause = PAUSES.get(self.0).or(PAUSES.last());
+        self.0 += 1;
+        pause.copied().unwrap_or_default()
+    }
 }
 
 impl Pools {
@@ -44,9 +58,7 @@ impl Pools {
         self.look_for_dependents(capture, process, now);
         if self.found.is_none() {
             self.found = java::Pools::of(process).ok();
-            let pause = PAUSES.get(self.looks).or(PAUSES.last());
-            self.again = pause.map(|pause| now + *pause.max(&LOOK));
-            self.looks += 1;
+            self.again = Some(now + self.looks.looked().max(LOOK));
         }
         let Some(found) = &self.found else {
             return;
@@ -66,9 +78,7 @@ impl Pools {
         if !is_due || capture.tells_dependents(tgid) != Some(false) {
             return;
         }
-        let pause = PAUSES.get(self.dependents_looks).or(PAUSES.last());
-        self.dependents_again = pause.map(|pause| now + *pause);
-        self.dependents_looks += 1;
+        self.dependents_again = Some(now + self.dependents.looked());
         if let Ok(layout) = java::heap(process) {
             capture.replace_heap(tgid, &layout);
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::process::{Ended, Process, Stream};
@@ -54,6 +54,17 @@ pub fn command<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> 
     let mut command = Command::new(program()?);
     command.args(args);
     Ok(command)
+}
+
+/// A replay of the recording `file` tells what the live run `told`, to the byte.
+///
+/// # Errors
+/// When it does not.
+pub fn replays(file: &str, told: &[String]) -> Result<()> {
+    let replayed = command(["replay", file, "--output", "json", "--redact", "off"])?.output()?;
+    let again = String::from_utf8_lossy(&replayed.stdout);
+    ensure!(again.lines().eq(told), "the replay tells something else");
+    Ok(())
 }
 
 /// A running `observer watch` or `observer logs`.

@@ -1,12 +1,11 @@
 //! A few busy connections among many light ones, of which next to none is observed: an estimate of all has the truth in its interval, or it is
 //! said that there is none.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use observer_e2e::nginx::{self, STARTING};
-use observer_e2e::observer::{Observer, program, unavailable};
+use observer_e2e::observer::{Observer, replays, unavailable};
 use observer_e2e::run::{keep, turn};
 use observer_e2e::server::{Delay, Downstream};
 use observer_e2e::skip::skip;
@@ -48,14 +47,7 @@ fn what_few_connections_carry_is_estimated_right_or_not_at_all() -> Result<()> {
     let told = observer.stop()?;
     keep("nginx-few", &told.out)?;
 
-    let again = Command::new(program()?)
-        .args(["replay", &file, "--output", "json", "--redact", "off"])
-        .output()?;
-    let again = String::from_utf8_lossy(&again.stdout);
-    ensure!(
-        again.lines().eq(told.out.iter()),
-        "the replay tells something else"
-    );
+    replays(&file, &told.out)?;
 
     let summary: Value = serde_json::from_str(told.out.last().context("no summary")?)?;
     let none = Value::Null;

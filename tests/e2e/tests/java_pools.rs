@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Error, Result, ensure};
 use observer_e2e::app::App;
 use observer_e2e::driver::Clients;
 use observer_e2e::observer::Observer;
@@ -111,13 +111,7 @@ fn tasks_are_told(app: App, compiled: bool) -> Result<()> {
         &told::read(&ended.out)?,
     );
     eprintln!("{score}");
-    ensure!(
-        score.calls.wrong + score.lines.wrong == 0,
-        "{:?}",
-        score.samples
-    );
-    let background = (score.background_calls.given, score.background_lines.given);
-    ensure!(background == (0, 0), "{:?}", score.samples);
+    score.gives_nothing_wrong().map_err(Error::msg)?;
     // A collection between the making of a task and its work hides who made it.
     ensure!(score.calls.right * 100 >= score.calls.total * 98, "{score}");
     // Wakes tell the same of many, but not of tasks that nobody waits for.

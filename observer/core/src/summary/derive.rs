@@ -1,12 +1,13 @@
 //! What is said of services: a function of the tally.
 
+use super::estimate::unknown;
 use super::tally::{Edge, Service, Tally};
 use super::{Extent, extent, rate};
 use crate::facts::Runtime;
 use crate::judged::counts::{Inbound, LeftOut, Name, Reckoned, Sample};
 use crate::judged::{
-    Counts, LogSummary, LogVerdict, LossKind, NotObserved, ReasonCount, Role, ServiceSummary,
-    Unreadable, Verdict,
+    Counts, LogSummary, LogVerdict, LossKind, NoEstimate, NotObserved, ReasonCount, Role,
+    ServiceSummary, Unreadable, Verdict,
 };
 use crate::text::Text;
 
@@ -145,8 +146,8 @@ type Seen = (u64, LeftOut, Reckoned);
 #[derive(Debug, Default)]
 struct Sum {
     all: Seen,
-    /// Of one of them it is not known how many there were; then it is not known of all.
-    unknown: Option<Extent>,
+    /// Why it is not known of one of them how many there were; then it is not known of all.
+    unknown: Option<NoEstimate>,
 }
 
 impl Sum {
@@ -154,9 +155,8 @@ impl Sum {
         self.all.0 = self.all.0.saturating_add(observed);
         self.all.1.add(left_out);
         self.all.2.add(reckoned);
-        let one = extent(observed, left_out, reckoned);
-        if let Extent::Unknown(_) = one {
-            self.unknown = Some(one);
+        if let Extent::Unknown(why) = extent(observed, left_out, reckoned) {
+            self.unknown = Some(why.reason);
         }
     }
 
@@ -165,7 +165,7 @@ impl Sum {
         let all = extent(observed, left_out, reckoned);
         match (all, self.unknown) {
             (Extent::Unknown(_), _) | (_, None) => all,
-            (_, Some(one)) => one.of_all(reckoned),
+            (_, Some(reason)) => unknown(reason, reckoned),
         }
     }
 }

@@ -41,14 +41,6 @@ impl Extent {
             Self::Unknown(why) => (None, Some(why)),
         }
     }
-
-    /// The same of more, of which calls came to `reckoned`.
-    pub(super) fn of_all(self, reckoned: Reckoned) -> Self {
-        match self {
-            Self::Unknown(why) => unknown(why.reason, reckoned),
-            known => known,
-        }
-    }
 }
 
 /// All of what `observed` are a part of, with a 95 % interval (a normal approximation: the sum of many connections). The interval reaches to twice
@@ -87,7 +79,8 @@ pub fn extent(observed: u64, left_out: LeftOut, reckoned: Reckoned) -> Extent {
     })
 }
 
-fn unknown(reason: NoEstimate, reckoned: Reckoned) -> Extent {
+/// It is not known, for this reason, of what calls came to `reckoned`.
+pub(super) fn unknown(reason: NoEstimate, reckoned: Reckoned) -> Extent {
     Extent::Unknown(NotEstimated {
         reason,
         counted: reckoned.counted,

@@ -4,9 +4,9 @@ use observer_abi::{control::Layout, heap as word};
 
 use super::super::memory::Memory;
 use super::classes::Classes;
-use super::fields::Fields;
-use super::structs::Structs;
-use super::{all, number};
+use super::fields::{Fields, offsets};
+use super::number;
+use super::structs::{Field, Structs};
 
 /// The class of dependents, that of what others may run, and those whose objects are not cleared when they have run, as the future
 /// that they have been given is not complete.
@@ -30,22 +30,19 @@ pub(super) fn add(structs: &Structs<'_>, memory: &Memory, layout: &mut Layout) {
 }
 
 fn read(structs: &Structs<'_>, memory: &Memory) -> Option<[(usize, u64); 10]> {
-    let [anchor, frames, supers] = all(structs.fields([
+    let names = [
         ("JavaThread", "_anchor"),
         ("JavaFrameAnchor", "_last_Java_sp"),
         ("Klass", "_primary_supers[0]"),
-    ]))?;
-    let offsets = [anchor, frames, supers];
-    if offsets.iter().any(|f| f.is_static || f.at >= 1 << 16) {
-        return None;
-    }
+    ];
+    let [anchor, frames, supers] = offsets(structs, names)?;
     let (begin, shift) = narrow(structs, memory)?;
     let classes = Classes::of(structs)?;
     let [dependent, task, compose, recompose] = classes.find_each(memory, CLASSES)?;
     let (dependent, compose) = dependent.zip(compose)?;
     // A class is among its own superclasses, as deep as it is.
     let depth = (0..SUPERS).find(|depth| {
-        let place = dependent.wrapping_add(supers.at + 8 * depth);
+        let place = dependent.wrapping_add(supers + 8 * depth);
         memory.holds(place, dependent)
     })?;
     let future = "Ljava/util/concurrent/CompletableFuture;";
@@ -53,7 +50,7 @@ fn read(structs: &Structs<'_>, memory: &Memory) -> Option<[(usize, u64); 10]> {
     let status = Fields::of(structs, memory, &classes, task?)?.at("status", "I")?;
     Some([
         (word::DEPENDENT, dependent),
-        (word::SUPER, supers.at + 8 * depth),
+        (word::SUPER, supers + 8 * depth),
         (word::COMPOSE, compose),
         (word::RECOMPOSE, recompose.unwrap_or(0)),
         (word::CLASSES, begin),
@@ -61,7 +58,7 @@ fn read(structs: &Structs<'_>, memory: &Memory) -> Option<[(usize, u64); 10]> {
         (word::STATUS, status),
         (word::DEP, fields.at("dep", future)?),
         (word::SRC, fields.at("src", future)?),
-        (word::FRAMES, anchor.at + frames.at),
+        (word::FRAMES, anchor + frames),
     ])
 }
 
@@ -73,10 +70,8 @@ fn narrow(structs: &Structs<'_>, memory: &Memory) -> Option<(u64, u64)> {
         ("CompressedKlassPointers", "_base"),
         ("CompressedKlassPointers", "_shift"),
     ]);
-    let place = |one: Option<super::structs::Field>, other| {
-        one.or(other)
-            .filter(|f: &super::structs::Field| f.is_static)
-    };
+    let place =
+        |one: Option<Field>, other: Option<Field>| one.or(other).filter(|field| field.is_static);
     let base = memory.word(place(base, old_base)?.at)?;
     let shift = number(memory, place(shift, old_shift)?.at).filter(|shift| *shift < 32)?;
     Some((base, shift.into()))

@@ -123,7 +123,10 @@ pub(super) fn target(structs: &Structs<'_>, memory: &Memory) -> Option<Reference
 }
 
 /// Offsets in structures.
-fn offsets<const N: usize>(structs: &Structs<'_>, of: [(&str, &str); N]) -> Option<[u64; N]> {
+pub(super) fn offsets<const N: usize>(
+    structs: &Structs<'_>,
+    of: [(&str, &str); N],
+) -> Option<[u64; N]> {
     let fields = all(structs.fields(of))?;
     let plain = fields.iter().all(|f| !f.is_static && f.at < 1 << 16);
     plain.then(|| fields.map(|field| field.at))

@@ -32,6 +32,19 @@ impl Demand {
 }
 
 impl Score {
+    /// Whether nothing was given to a wrong request, and to none what was done for none.
+    ///
+    /// # Errors
+    /// The first errors, word for word.
+    pub fn gives_nothing_wrong(&self) -> Result<(), String> {
+        let wrong = self.calls.wrong + self.lines.wrong;
+        let background = self.background_calls.given + self.background_lines.given;
+        match wrong + background {
+            0 => Ok(()),
+            _ => Err(format!("{:?}", self.samples)),
+        }
+    }
+
     /// Whether `demand` is met, and nothing wrong was told.
     ///
     /// # Errors
