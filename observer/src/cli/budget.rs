@@ -30,7 +30,7 @@ impl Budget {
 /// How much processor time observing may take before fewer connections are observed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum CpuBudget {
-    /// A twentieth of the host's processors, and half of what nobody else wants of them.
+    /// A twentieth of the host's processors, and two thirds of what is idle of them beyond a quarter.
     #[default]
     Auto,
     /// A share of one core.
@@ -70,8 +70,8 @@ impl fmt::Display for CpuBudget {
 pub struct BudgetArgs {
     /// Processor time beyond which fewer connections are observed: a share of one core (0.5, 50%), auto, or off
     ///
-    /// What the probes take counts as well. `auto` is a twentieth of the host's processors, and half of the time that
-    /// nobody else wants. Unless it is off, the share also falls before the kernel's ring is full. It rises when there is room, and is told.
+    /// What the probes take counts as well. `auto` is a twentieth of the host's processors, and two thirds of what
+    /// is idle of them beyond a quarter. Unless it is off, the share also falls before the kernel's ring is full. It rises when there is room, and is told.
     /// `off` observes everything: records that find no room are lost, which is told.
     #[arg(long, value_name = "SHARE", default_value = "auto")]
     pub cpu_budget: CpuBudget,
