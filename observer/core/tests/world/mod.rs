@@ -8,6 +8,7 @@
 
 mod files;
 mod lossy;
+mod owners;
 pub mod paused;
 mod processes;
 pub mod sampled;
