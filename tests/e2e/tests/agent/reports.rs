@@ -97,6 +97,13 @@ fn estimates(source: &[&str], peer: SocketAddr) -> Result<[serde_json::Value; 4]
     ])
 }
 
+/// Whether the same is told of requests. How sure the estimate is changes as more system calls are counted on connections that are
+/// left out, and whether it can be given at all where it is doubtful.
+fn alike(one: &[serde_json::Value; 4], other: &[serde_json::Value; 4]) -> bool {
+    let (a, b) = (&one[1], &other[1]);
+    one[0] == other[0] && (a.is_null() || b.is_null() || a["n"] == b["n"])
+}
+
 /// One half of the connections is observed, and each request comes on a connection of its own.
 #[test]
 fn what_sampling_leaves_out_is_estimated_alike_by_all_sources() -> Result<()> {
@@ -180,13 +187,13 @@ fn what_sampling_leaves_out_is_estimated_alike_by_all_sources() -> Result<()> {
     let kept = estimates(&["--prometheus", &url, "--since", "10m"], peer)?;
     // Calls go on: the service has work of its own.
     ensure!(
-        kept[..2] == told[..2],
+        alike(&kept, &told),
         "{kept:?} from Prometheus, {told:?} from the agent"
     );
     agent.end()?;
     let written = estimates(&[output.to_str().context("a path")?], peer)?;
     ensure!(
-        written[..2] == told[..2],
+        alike(&written, &told),
         "{written:?} from the output, {told:?} from the agent"
     );
     std::fs::remove_file(&output)?;
