@@ -8,6 +8,7 @@ mod programs;
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -38,6 +39,9 @@ const BUILT: [&str; 11] = [
 ];
 /// The folder of the end-to-end tests, from the root of the project.
 const E2E: &str = "tests/e2e";
+
+/// Those of them that load no probes and measure nothing: most of their time they wait, for scrapes and for what times out.
+const WITHOUT_PROBES: [&str; 4] = ["deploy", "export", "manifests", "report"];
 
 /// The test of the container image, which has a program of its own.
 const IMAGE: &str = "image";
@@ -181,7 +185,8 @@ fn release(steps: &mut Steps, name: Option<&str>) -> Option<Built> {
     Some(Built { program, image })
 }
 
-/// The end-to-end tests run one after the other: each loads probes and puts the machine under load.
+/// The end-to-end tests run one after the other, since they load probes and put the machine under load; but for those that
+/// do not.
 fn end_to_end(steps: &mut Steps, skips: &Skips, tests: &[TestProgram], built: Option<Built>) {
     let Some(Built { program, image }) = built else {
         return;
@@ -192,8 +197,15 @@ fn end_to_end(steps: &mut Steps, skips: &Skips, tests: &[TestProgram], built: Op
     ];
     variables.extend(image.as_deref().map(|image| (image::VARIABLE, image)));
     steps.step("services", services);
+    let is_quiet = |test: &&TestProgram| WITHOUT_PROBES.contains(&test.name.as_str());
+    let (quiet, live): (Vec<_>, Vec<_>) = tests.iter().partition(is_quiet);
+    if !quiet.is_empty() {
+        steps.step("end-to-end tests without probes", || {
+            run_beside(&quiet, &variables)
+        });
+    }
     let args = ["--test-threads=1", "--nocapture"];
-    steps.step("end-to-end tests", || run_all(tests, &args, &variables));
+    steps.step("end-to-end tests", || run_all(live, &args, &variables));
 }
 
 /// Runs all test programs, also after one has failed.
@@ -205,6 +217,31 @@ fn run_all<'a>(
     let run = |test: &TestProgram| test.run(args, variables).err();
     let failed = tests.into_iter().filter_map(run);
     let failed: Vec<String> = failed.map(|error| format!("{error:#}")).collect();
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
+/// Runs test programs beside each other, and their tests too.
+fn run_beside(tests: &[&TestProgram], variables: &[(&str, &Path)]) -> Result<()> {
+    let failed: Vec<String> = thread::scope(|scope| {
+        let running: Vec<_> = tests
+            .iter()
+            .map(|test| scope.spawn(|| test.output(variables)))
+            .collect();
+        let ended = running.into_iter().zip(tests);
+        let failed = ended.filter_map(|(running, test)| match running.join() {
+            Ok(Ok(output)) => {
+                print!("{output}");
+                None
+            }
+            Ok(Err(error)) => {
+                println!("{error:#}");
+                Some(test.name.clone())
+            }
+            Err(_) => Some(test.name.clone()),
+        });
+        failed.collect()
+    });
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
 }

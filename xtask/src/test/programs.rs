@@ -101,19 +101,45 @@ impl TestProgram {
     ///
     /// When it can't be started, or a test fails.
     pub fn run(&self, args: &[&str], variables: &[(&str, &Path)]) -> Result<()> {
-        let package = self.package.strip_prefix(root()?).unwrap_or(&self.package);
-        println!("\n    {}: {}", package.display(), self.name);
-        let status = Command::new(&self.executable)
-            .args(args)
-            .current_dir(&self.package)
-            .env("CARGO_MANIFEST_DIR", &self.package)
-            .envs(variables.iter().copied())
-            .status()
-            .with_context(|| format!("starting {}", self.executable.display()))?;
+        println!("\n    {}", self.title());
+        let status = self.command(variables).args(args).status();
+        let status = status.with_context(|| format!("starting {}", self.executable.display()))?;
         if !status.success() {
-            bail!("{}: {}", package.display(), self.name);
+            bail!("{}", self.title());
         }
         Ok(())
+    }
+
+    /// Runs it in the background; what it said.
+    ///
+    /// # Errors
+    ///
+    /// The same, with what it said.
+    pub fn output(&self, variables: &[(&str, &Path)]) -> Result<String> {
+        let output = self.command(variables).output();
+        let output = output.with_context(|| format!("starting {}", self.executable.display()))?;
+        let said =
+            [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+        if !output.status.success() {
+            bail!("{}\n{}", self.title(), said.concat());
+        }
+        Ok(format!("\n    {}\n{}", self.title(), said.concat()))
+    }
+
+    fn title(&self) -> String {
+        let package = root().ok();
+        let package = package.and_then(|root| self.package.strip_prefix(root).ok());
+        let package = package.unwrap_or(&self.package);
+        format!("{}: {}", package.display(), self.name)
+    }
+
+    fn command(&self, variables: &[(&str, &Path)]) -> Command {
+        let mut command = Command::new(&self.executable);
+        command
+            .current_dir(&self.package)
+            .env("CARGO_MANIFEST_DIR", &self.package)
+            .envs(variables.iter().copied());
+        command
     }
 }
 
