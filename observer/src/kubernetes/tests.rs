@@ -1,6 +1,5 @@
 //! Against a server that speaks the API's protocol: lists, watches, refusals.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
