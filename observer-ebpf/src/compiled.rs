@@ -11,7 +11,7 @@ use observer_abi::{
 };
 
 use crate::{
-    heap::{HEAPS, refers},
+    heap::{HEAPS, objects::refers},
     mem,
 };
 

@@ -10,7 +10,10 @@ use observer_abi::{control::Layout, heap as word};
 use crate::{
     barrier,
     execution::java::mounted_on,
-    heap::{CLASS, HEAPS, in_heap},
+    heap::{
+        HEAPS,
+        objects::{CLASS, in_heap},
+    },
     mem,
 };
 

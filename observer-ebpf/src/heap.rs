@@ -3,19 +3,23 @@
 //! A thread makes its objects in a buffer of its own (`ThreadLocalAllocBuffer`), from which memory is taken in
 //! order. So the address of a task says who made it, for as long as no collector has moved it.
 //!
-//! `ThreadPoolExecutor.runWorker` is entered once in a thread's life and keeps the pool, the worker, its thread and the task as its local
-//! variables 0 to 3. The interpreter has these in the frame one below the other, as addresses: that is
-//! looked for once, and believed for as long as the third names the thread that it belongs to. Where the
-//! method was compiled, the place is that of an address to which it returns ([`compiled`]). Of a thread that has no such
+//! A pool's thread keeps its task as a local variable of the frame in which it spends its life ([`worker`]). Of a thread that has no such
 //! frame it is looked for what it runs because a future is complete ([`dependent`]).
+
+pub mod objects;
+mod worker;
 
 use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
 use observer_abi::{
     Heap,
     control::{Layout, watch},
-    heap as word, java, kind,
+    heap as word, kind,
 };
 
+use self::{
+    objects::{CLASS, target},
+    worker::{find_task, named, task},
+};
 use crate::{
     compiled, dependent,
     execution::{self, java::names},
@@ -37,7 +41,7 @@ static HEAP_THREADS: LruHashMap<u32, Known> = LruHashMap::with_max_entries(16384
 struct Known {
     /// Address of its `JavaThread`; 0 if it had none.
     thread: u64,
-    /// Where on its stack its task is named, or with [`COMPILED`] what a compiled call returns to; 0 if that was not found.
+    /// Where on its stack its task is named, or with a flag ([`worker`]) what a compiled call returns to; 0 if that was not found.
     place: u64,
     /// When to look again if one of them is 0 or wrong, `CLOCK_MONOTONIC` nanoseconds.
     again: u64,
@@ -60,9 +64,6 @@ impl Known {
     };
 }
 
-/// Flag of a place.
-const COMPILED: u64 = 1;
-
 /// What was not found is looked for again after this long, nanoseconds.
 const PATIENCE: u64 = 1_000_000_000;
 /// What is not where it was, because a collector is correcting addresses, after this long.
@@ -70,9 +71,6 @@ const MOVING: u64 = 10_000_000;
 /// As often a thread that keeps no tasks is told of where it waits for others or wakes them: one that was started for a piece of work may do
 /// nothing else that is told.
 const CALLS: u64 = 8;
-/// Words of a stack that are looked at, from its upper end on: above the first frame lie what the C library keeps for
-/// the thread, and up to 896 bytes that the machine leaves out (`thread_native_entry`).
-const WORDS: u64 = 1_200;
 
 /// Tells what is known of the current thread, which wakes or starts another one, if virtual threads may run on it: what
 /// they share with each other is how far the buffer is filled, so that it must be told more often.
@@ -256,7 +254,7 @@ extern "C" fn tell_heap(pid_tgid: u64, time: u64, dependents: u32) -> i32 {
     };
     let tgid = (pid_tgid >> 32) as u32;
     let (task, target) = if known.place != 0 {
-        (task(layout, tgid, &known), 0)
+        (task(layout, tgid, known.place, known.thread), 0)
     } else {
         let dependent = if dependents == LOOKED_FOR {
             dependent::running(pid_tgid, known.thread)
@@ -318,76 +316,6 @@ extern "C" fn tell_made(pid_tgid: u64, time: u64, thread: u64, task: u64, target
     0
 }
 
-/// Where an object names its class, unless headers are compact (`oopDesc::_metadata`).
-pub const CLASS: u64 = 8;
-
-/// The task at the place that is `known`; 0 for none.
-#[inline(always)]
-fn task(layout: &Layout, tgid: u32, known: &Known) -> u64 {
-    match named(layout, tgid, known.place, known.thread) {
-        compiled::LOST | compiled::NO_TASK => 0,
-        task => task,
-    }
-}
-
-/// The task that is named at `place` on the stack of the thread of process `tgid` whose `JavaThread` is at `thread`;
-/// [`compiled::NO_TASK`], or [`compiled::LOST`] if it is no such place any more.
-#[inline(always)]
-fn named(layout: &Layout, tgid: u32, place: u64, thread: u64) -> u64 {
-    let own = own(layout, thread);
-    if place & COMPILED == 0 {
-        return match mem::user::<[u64; 2]>(place) {
-            Some([0, thread]) if thread == own => compiled::NO_TASK,
-            Some([task, thread]) if thread == own => in_heap(layout, task),
-            _ => compiled::LOST,
-        };
-    }
-    match compiled::compiled_task(tgid, place & !COMPILED, own) {
-        none @ (compiled::LOST | compiled::NO_TASK) => none,
-        task => in_heap(layout, task).max(compiled::NO_TASK),
-    }
-}
-
-/// `address`, if an object may lie there, or 0.
-#[inline(always)]
-pub fn in_heap(layout: &Layout, address: u64) -> u64 {
-    let inside = address >= layout.words[word::LOW] && address < layout.words[word::HIGH];
-    if inside && address & 7 == 0 {
-        address
-    } else {
-        0
-    }
-}
-
-/// The address of the `Thread` of the `JavaThread` at `thread`; 0 if it can't be read.
-#[inline(always)]
-fn own(layout: &Layout, thread: u64) -> u64 {
-    let place: Option<u64> = mem::user(thread.wrapping_add(layout.words[java::OBJECT]));
-    place.and_then(mem::user).unwrap_or(0)
-}
-
-/// What the thread of process `tgid` was started to run whose `JavaThread` is at `thread`; 0 if that is not known.
-///
-/// A global function with numbers for arguments: see [`send`](crate::emit::send).
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn target(tgid: u32, thread: u64) -> u64 {
-    // SAFETY: as in `tell_heap`.
-    let Some(layout) = (unsafe { HEAPS.get(tgid) }) else {
-        return 0;
-    };
-    let own = own(layout, thread);
-    if own == 0 || layout.words[word::TARGET] == 0 {
-        return 0;
-    }
-    let place = own.wrapping_add(layout.words[word::TARGET]);
-    let written = match layout.words[word::NARROW] {
-        0 => mem::user(place).unwrap_or(0),
-        shift => u64::from(mem::user::<u32>(place).unwrap_or(0)) << ((shift - 1) & 7),
-    };
-    in_heap(layout, written)
-}
-
 /// What is known of the current thread, by now.
 #[inline(always)]
 fn known(layout: &Layout, pid_tgid: u64) -> Option<Known> {
@@ -425,72 +353,4 @@ fn known(layout: &Layout, pid_tgid: u64) -> Option<Known> {
         let _ = HEAP_THREADS.insert(tid, known, u64::from(BPF_ANY));
     }
     (known.thread != 0).then_some(known)
-}
-
-/// Where the current thread of process `tgid`, whose `JavaThread` is at `thread`, keeps its task, or with [`COMPILED`] what a call of compiled
-/// code returns to; 0 if that is not found. What is nearest to the upper end is in use: what has been left lies below.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn find_task(tgid: u32, thread: u64) -> u64 {
-    // SAFETY: as in `tell_heap`.
-    let Some(layout) = (unsafe { HEAPS.get(tgid) }) else {
-        return 0;
-    };
-    let base: Option<u64> = mem::user(thread.wrapping_add(layout.words[word::STACK]));
-    let (Some(base), own) = (base, own(layout, thread)) else {
-        return 0;
-    };
-    if own == 0 {
-        return 0;
-    }
-    for index in 4..WORDS {
-        let place = base.wrapping_sub(index * 8);
-        match is_worker(tgid, place, own) {
-            0 => {}
-            1 => return place,
-            _ => return place | COMPILED,
-        }
-    }
-    0
-}
-
-/// 1 if the variables of `runWorker` may end with the task at `place`, where `own` is the thread; 2 if a compiled version's call
-/// returns to what is there; else 0.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn is_worker(tgid: u32, place: u64, own: u64) -> i32 {
-    // SAFETY: as in `tell_heap`.
-    let Some(layout) = (unsafe { HEAPS.get(tgid) }) else {
-        return 0;
-    };
-    if mem::user(place).is_some_and(|word| compiled::is_return(layout, tgid, word)) {
-        return 2;
-    }
-    let Some([task, thread, worker, pool]) = mem::user::<[u64; 4]>(place) else {
-        return 0;
-    };
-    if thread != own || worker == own {
-        return 0;
-    }
-    let task = task == 0 || in_heap(layout, task) != 0;
-    let in_heap = task && in_heap(layout, worker) != 0 && in_heap(layout, pool) != 0;
-    i32::from(in_heap && refers(worker, own))
-}
-
-/// Words of an object that are looked at: a worker's own thread is one of its first fields, also among those of its superclasses.
-const FIELDS: u64 = 7;
-
-/// Whether one of the fields of the object at `from` names that at `to`: in full, or in 32 bits, shifted or not, as the machine does
-/// where its heap does not need more (`CompressedOops`, without a base).
-#[inline(always)]
-pub fn refers(from: u64, to: u64) -> bool {
-    let is_narrow = |half: u32| {
-        let half = u64::from(half);
-        half == to || half << 3 == to
-    };
-    // One by one, as there is no room for all of them on the stack.
-    (1..FIELDS).any(|at| {
-        let word: u64 = mem::user(from.wrapping_add(at * 8)).unwrap_or(0);
-        word == to || is_narrow(word as u32) || is_narrow((word >> 32) as u32)
-    })
 }

@@ -6,7 +6,8 @@
 
 use observer_abi::{
     Branch, Nudge, Take,
-    control::{Layout, go as go_words, watch},
+    control::{Layout, watch},
+    go as go_words,
     kind, runtime, take,
     tokio::NOTIFIED,
 };

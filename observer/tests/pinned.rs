@@ -5,13 +5,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
+#[path = "common/written.rs"]
+mod written;
 
 use std::{
     fs,
     io::{Read, Write},
     path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, maps::HashMap};
@@ -23,15 +24,11 @@ use observer::{
 use observer_core::{
     facts::{ExecutionKind, Executions},
     ids::Tgid,
-    record::{Class, Direction, Event, decode},
 };
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 static OBJECT: &[u8] = include_bytes_aligned!("../src/kernel/observer-ebpf.bpf.o");
-
-/// How long what was written may take to be told.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A context as it is in the map: trace-id, span-id.
 type Context = [u8; 24];
@@ -91,33 +88,6 @@ fn other_observer() -> Ebpf {
     object
 }
 
-/// What was written, each with the trace that was told of the thread meanwhile; up to `.`.
-fn told(capture: &mut Capture, tgid: Tgid) -> Vec<(char, Option<u128>)> {
-    let mut seen = Vec::new();
-    let began = Instant::now();
-    while !seen.iter().any(|(said, _)| *said == '.') {
-        assert!(began.elapsed() < PATIENCE, "{seen:?}");
-        capture.wait(Duration::from_millis(5)).unwrap();
-        capture.drain(|record| {
-            let record = decode(record).unwrap();
-            if let Event::Data(data) = record.event
-                && record.tgid == tgid
-                && data.class == Class::Pipe
-                && data.direction == Direction::Write
-            {
-                let kind = data.execution.map(|e| e.kind);
-                assert!(
-                    matches!(kind, None | Some(ExecutionKind::Pinned)),
-                    "{kind:?}"
-                );
-                let published = data.execution.map(|e| e.published().unwrap());
-                seen.push((char::from(data.payload[0]), published));
-            }
-        });
-    }
-    seen
-}
-
 #[test]
 fn what_another_observer_pins_is_read() {
     let Some(without) = common::start(CaptureConfig::default()) else {
@@ -168,7 +138,8 @@ fn what_another_observer_pins_is_read() {
         ('1', None),
         ('.', None),
     ];
-    assert_eq!(told(&mut capture, tgid), expected);
+    let told = written::with_traces(&mut capture, tgid, ExecutionKind::Pinned);
+    assert_eq!(told, expected);
 
     drop(capture);
     assert!(

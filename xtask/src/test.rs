@@ -3,9 +3,16 @@
 //! Every step runs, also after one has failed, so that one run tells everything. What was skipped is
 //! listed by name at the very end, where nobody overlooks it.
 
-use std::{fs, path::Path};
+mod programs;
 
-use anyhow::{Context, Result, bail};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use programs::TestProgram;
 
 use crate::{
     image, layers,
@@ -30,8 +37,11 @@ const BUILT: [&str; 11] = [
     "kubernetes-validate",
     "collector",
 ];
-/// The crate of the end-to-end tests.
-const E2E: &str = "observer-e2e";
+/// The folder of the end-to-end tests, from the root of the project.
+const E2E: &str = "tests/e2e";
+
+/// Those of them that load no probes and measure nothing: most of their time they wait, for scrapes and for what times out.
+const WITHOUT_PROBES: [&str; 4] = ["deploy", "export", "manifests", "report"];
 
 /// The test of the container image, which has a program of its own.
 const IMAGE: &str = "image";
@@ -62,6 +72,20 @@ impl Part {
     }
 }
 
+impl Part {
+    /// What cargo is to build of tests. One selection for all of them, since which features a dependency is built with
+    /// hangs on what else is built: with another, much would be compiled again.
+    fn selection(&self) -> Vec<&str> {
+        match self {
+            Self::All | Self::Unit => vec!["--workspace"],
+            Self::EndToEnd(name) => {
+                let name = name.as_deref().unwrap_or("*");
+                vec!["--package", "observer-e2e", "--test", name]
+            }
+        }
+    }
+}
+
 /// Runs the tests.
 ///
 /// # Errors
@@ -71,14 +95,34 @@ pub fn run(part: &Part) -> Result<()> {
     let skips = Skips::open()?;
     let mut steps = Steps::default();
     if !matches!(part, Part::EndToEnd(_)) {
-        unit(&mut steps, &skips);
+        checks(&mut steps);
+    }
+    let mut tests = Vec::new();
+    steps.step("test programs", || {
+        tests = programs::build(&part.selection())?;
+        Ok(())
+    });
+    let e2e = root()?.join(E2E);
+    let (live, units): (Vec<_>, Vec<_>) = tests
+        .into_iter()
+        .partition(|test| test.is_beside && test.package == e2e);
+    if !matches!(part, Part::EndToEnd(_)) {
+        unit(&mut steps, &skips, &units);
     }
     match part {
         Part::All => {
-            steps.step("kernels", || vm::boot(&vm::Options::ends(), &skips));
-            end_to_end(&mut steps, &skips, None);
+            // Kernels are booted with the program as it is shipped, which starts much faster there.
+            let built = release(&mut steps, None);
+            if let Some(Built { program, .. }) = &built {
+                let options = vm::Options::ends(program);
+                steps.step("kernels", || vm::boot(&options, &skips));
+            }
+            end_to_end(&mut steps, &skips, &live, built);
         }
-        Part::EndToEnd(name) => end_to_end(&mut steps, &skips, name.as_deref()),
+        Part::EndToEnd(name) => {
+            let built = release(&mut steps, name.as_deref());
+            end_to_end(&mut steps, &skips, &live, built);
+        }
         Part::Unit => {}
     }
     let failed = steps.failed.join(", ");
@@ -92,10 +136,11 @@ pub fn run(part: &Part) -> Result<()> {
     Ok(())
 }
 
-fn unit(steps: &mut Steps, skips: &Skips) {
-    steps.cargo("formatting", &["fmt", "--all", "--check"], &[]);
+/// What needs no test to run.
+fn checks(steps: &mut Steps) {
+    steps.cargo("formatting", &["fmt", "--all", "--check"]);
     let fuzzing = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
-    steps.cargo("formatting of the fuzz targets", &fuzzing, &[]);
+    steps.cargo("formatting of the fuzz targets", &fuzzing);
     let lints = [
         "clippy",
         "--workspace",
@@ -104,18 +149,26 @@ fn unit(steps: &mut Steps, skips: &Skips) {
         "--",
         "-Dwarnings",
     ];
-    steps.cargo("lints", &lints, &[]);
+    steps.cargo("lints", &lints);
     steps.step("layers", layers::check);
-    let skips = [(skips::VARIABLE, skips.file())];
-    let tests = ["test", "--workspace", "--locked", "--no-fail-fast"];
-    let tests = [&tests[..], &["--exclude", E2E]].concat();
-    steps.cargo("tests", &tests, &skips);
-    let bed = ["test", "-p", E2E, "--lib", "--bins", "--locked"];
-    steps.cargo("tests of the test bed", &bed, &skips);
 }
 
-/// The end-to-end tests run one after the other: each loads probes and puts the machine under load.
-fn end_to_end(steps: &mut Steps, skips: &Skips, name: Option<&str>) {
+fn unit(steps: &mut Steps, skips: &Skips, tests: &[TestProgram]) {
+    let variables = [(skips::VARIABLE, skips.file())];
+    steps.step("tests", || run_all(tests, &[], &variables));
+    let documented = ["test", "--workspace", "--doc", "--locked"];
+    steps.cargo("examples in the documentation", &documented);
+}
+
+/// The program as it is shipped.
+struct Built {
+    program: PathBuf,
+    /// That of the image, which is another one.
+    image: Option<PathBuf>,
+}
+
+/// Builds the program, and that of the image unless the tests called `name` do without.
+fn release(steps: &mut Steps, name: Option<&str>) -> Option<Built> {
     // First, since cargo puts the program for this machine into its place.
     let mut image = None;
     if name.is_none_or(|name| name == IMAGE) {
@@ -125,11 +178,18 @@ fn end_to_end(steps: &mut Steps, skips: &Skips, name: Option<&str>) {
         });
     }
     let build = ["build", "--release", "-p", "observer", "--locked"];
-    if !steps.cargo("program", &build, &[]) {
-        return;
+    if !steps.cargo("program", &build) {
+        return None;
     }
-    let Ok(program) = program() else {
-        return steps.failed("program");
+    let program = program().ok()?;
+    Some(Built { program, image })
+}
+
+/// The end-to-end tests run one after the other, since they load probes and put the machine under load; but for those that
+/// do not.
+fn end_to_end(steps: &mut Steps, skips: &Skips, tests: &[TestProgram], built: Option<Built>) {
+    let Some(Built { program, image }) = built else {
+        return;
     };
     let mut variables = vec![
         (skips::VARIABLE, skips.file()),
@@ -137,13 +197,53 @@ fn end_to_end(steps: &mut Steps, skips: &Skips, name: Option<&str>) {
     ];
     variables.extend(image.as_deref().map(|image| (image::VARIABLE, image)));
     steps.step("services", services);
-    let which = name.unwrap_or("*");
-    let tests = ["test", "-p", E2E, "--locked", "--no-fail-fast"];
-    let tests = [
-        &tests[..],
-        &["--test", which, "--", "--test-threads=1", "--nocapture"],
-    ];
-    steps.cargo("end-to-end tests", &tests.concat(), &variables);
+    let is_quiet = |test: &&TestProgram| WITHOUT_PROBES.contains(&test.name.as_str());
+    let (quiet, live): (Vec<_>, Vec<_>) = tests.iter().partition(is_quiet);
+    if !quiet.is_empty() {
+        steps.step("end-to-end tests without probes", || {
+            run_beside(&quiet, &variables)
+        });
+    }
+    let args = ["--test-threads=1", "--nocapture"];
+    steps.step("end-to-end tests", || run_all(live, &args, &variables));
+}
+
+/// Runs all test programs, also after one has failed.
+fn run_all<'a>(
+    tests: impl IntoIterator<Item = &'a TestProgram>,
+    args: &[&str],
+    variables: &[(&str, &Path)],
+) -> Result<()> {
+    let run = |test: &TestProgram| test.run(args, variables).err();
+    let failed = tests.into_iter().filter_map(run);
+    let failed: Vec<String> = failed.map(|error| format!("{error:#}")).collect();
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
+/// Runs test programs beside each other, and their tests too.
+fn run_beside(tests: &[&TestProgram], variables: &[(&str, &Path)]) -> Result<()> {
+    let failed: Vec<String> = thread::scope(|scope| {
+        let running: Vec<_> = tests
+            .iter()
+            .map(|test| scope.spawn(|| test.output(variables)))
+            .collect();
+        let ended = running.into_iter().zip(tests);
+        let failed = ended.filter_map(|(running, test)| match running.join() {
+            Ok(Ok(output)) => {
+                print!("{output}");
+                None
+            }
+            Ok(Err(error)) => {
+                println!("{error:#}");
+                Some(test.name.clone())
+            }
+            Err(_) => Some(test.name.clone()),
+        });
+        failed.collect()
+    });
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
 }
 
 /// Says which services are not built. The tests that need them skip themselves.
@@ -170,12 +270,8 @@ struct Steps {
 }
 
 impl Steps {
-    fn cargo(&mut self, name: &'static str, args: &[&str], variables: &[(&str, &Path)]) -> bool {
-        self.step(name, || {
-            let mut command = cargo(args)?;
-            command.envs(variables.iter().copied());
-            run_command(command)
-        })
+    fn cargo(&mut self, name: &'static str, args: &[&str]) -> bool {
+        self.step(name, || run_command(cargo(args)?))
     }
 
     /// Runs a step; whether it succeeded.

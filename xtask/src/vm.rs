@@ -27,7 +27,10 @@ use programs::Programs;
 use scenario::{CONFIDENTIALITY, INTEGRITY, PLAIN, Scenario};
 use table::{Row, Table};
 
-use crate::{project::root, skips::Skips};
+use crate::{
+    project::{PROGRAM_VARIABLE, root},
+    skips::Skips,
+};
 
 const USAGE: &str = "usage: cargo xtask vm [--kernel 5.10,6.1,…] [--arch x86_64,aarch64] [--full] [--write]
 
@@ -58,20 +61,26 @@ pub struct Options {
     pub full: bool,
     /// Whether to keep what was found.
     pub write: bool,
+    /// The program for this machine's architecture; without, it is built as for tests.
+    pub program: Option<PathBuf>,
 }
 
 impl Options {
-    /// The oldest and the newest kernel.
-    pub fn ends() -> Self {
+    /// The oldest and the newest kernel, with this program.
+    pub fn ends(program: &Path) -> Self {
         let ends = SERIES.first().into_iter().chain(SERIES.last());
         Self {
             kernels: ends.map(|series| series.version.to_owned()).collect(),
+            program: Some(program.to_owned()),
             ..Self::default()
         }
     }
 
     fn parse(args: &[&str]) -> Option<Self> {
-        let mut options = Self::default();
+        let mut options = Self {
+            program: std::env::var_os(PROGRAM_VARIABLE).map(PathBuf::from),
+            ..Self::default()
+        };
         let mut args = args.iter();
         let list = |text: &str| text.split(',').map(str::to_owned).collect();
         while let Some(arg) = args.next() {
@@ -164,8 +173,8 @@ pub fn boot(options: &Options, skips: &Skips) -> Result<()> {
                 skips.note(&format!("vm: {}: {error:#}", arch.name()))?;
                 continue;
             }
-            (Ok(()), Arch::X86_64) => programs::build(&folder, arch)?,
-            (Ok(()), Arch::Aarch64) => match programs::build(&folder, arch) {
+            (Ok(()), Arch::X86_64) => programs::native(&folder, options.program.as_deref())?,
+            (Ok(()), Arch::Aarch64) => match programs::foreign(&folder) {
                 Ok(programs) => programs,
                 Err(error) => {
                     skips.note(&format!("vm: {}: {error:#}", arch.name()))?;

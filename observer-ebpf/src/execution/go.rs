@@ -6,10 +6,7 @@
 
 pub mod channel;
 
-use observer_abi::{
-    control::{Layout, go},
-    runtime,
-};
+use observer_abi::{control::Layout, go, runtime};
 
 use super::Execution;
 use crate::mem;

@@ -64,6 +64,23 @@ pub struct ProcessFacts {
     pub workers: BTreeSet<Tid>,
 }
 
+impl ProcessFacts {
+    /// A process of which nothing is known but the name of its service.
+    #[must_use]
+    pub fn named(tgid: Tgid, service: &str) -> Self {
+        Self {
+            tgid,
+            service: service.to_owned(),
+            runtime: None,
+            resource: BTreeMap::new(),
+            executions: None,
+            ring: false,
+            events: false,
+            workers: BTreeSet::new(),
+        }
+    }
+}
+
 /// Whether the executions of a process can be told apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

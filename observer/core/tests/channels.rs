@@ -7,7 +7,7 @@ mod world;
 use observer_abi::Passed;
 use observer_abi::passed::{DIRECT, GOT, PUT};
 use observer_abi::runtime::GO;
-use observer_core::judged::{Reason, Role, Tier};
+use observer_core::judged::{Reason, Tier};
 use proptest::prelude::*;
 use world::{Socket, Told, World, request, response, traceparent};
 
@@ -135,28 +135,12 @@ impl Two {
     }
 }
 
-/// The request, if any, that a call was given to, and the tier; or why to none.
-fn owner(told: &Told, call: &str) -> (Option<String>, Option<Tier>, Option<Reason>) {
-    let call = told.call(call);
-    let served = told.exchanges(Role::Server);
-    let target = served.iter().find(|s| Some(s.id) == call.request);
-    let attribution = call.attribution.as_ref().unwrap();
-    (
-        target.map(|s| s.target.to_string()),
-        attribution.tier,
-        attribution.reason.clone(),
-    )
-}
-
 fn given(told: &Told, call: &str, to: &str) {
-    let expected = (Some(to.to_owned()), Some(Tier::HandOff), None);
-    assert_eq!(owner(told, call), expected, "{:#?}", told.json());
+    told.assert_given(&told.owner(call), to, Tier::HandOff);
 }
 
 fn given_to_none(told: &Told, call: &str) -> Option<Reason> {
-    let (request, _, reason) = owner(told, call);
-    assert_eq!(request, None, "{:#?}", told.json());
-    reason
+    told.assert_none(told.owner(call))
 }
 
 #[test]
@@ -369,8 +353,8 @@ fn a_request_s_own_goroutine_keeps_its_request() {
     two.hands(B, A, LOOP);
     two.call(A, "/1");
     let told = two.told();
-    assert_eq!(owner(&told, "/1").0.as_deref(), Some("/a"));
-    assert_eq!(owner(&told, "/1").1, Some(Tier::Execution));
+    assert_eq!(told.owner("/1").0.as_deref(), Some("/a"));
+    assert_eq!(told.owner("/1").1, Some(Tier::Execution));
 }
 
 #[test]
@@ -454,7 +438,7 @@ proptest! {
         }
         let told = two.told();
         for (target, giver) in expected {
-            let request = owner(&told, &target).0;
+            let request = told.owner(&target).0;
             let right = match giver {
                 A => Some("/a".to_owned()),
                 B => Some("/b".to_owned()),

@@ -99,9 +99,8 @@ fn owner(told: &Told, call: &str) -> Option<String> {
 }
 
 fn named(told: &Told, id: Option<observer_core::judged::ExchangeId>) -> Option<String> {
-    let served = told.exchanges(Role::Server);
-    let target = served.iter().find(|s| Some(s.id) == id)?;
-    Some(target.target.strip_prefix("/in").unwrap().to_owned())
+    let target = told.target_of(id?)?;
+    Some(target.strip_prefix("/in").unwrap().to_owned())
 }
 
 fn logged_for(told: &Told, line: &str) -> Option<String> {

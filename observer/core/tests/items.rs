@@ -6,7 +6,7 @@ mod world;
 
 use observer_abi::item::{GIVEN, TAKEN};
 use observer_abi::runtime::PYTHON;
-use observer_core::judged::{Reason, Role, Tier};
+use observer_core::judged::{Reason, Tier};
 use proptest::prelude::*;
 use world::{Socket, Told, World, request, response, traceparent};
 
@@ -68,26 +68,12 @@ impl Two {
     }
 }
 
-/// The request, if any, that a call was given to, and the tier; or why to none.
-fn owner(told: &Told, call: &str) -> (Option<String>, Option<Tier>, Option<Reason>) {
-    let call = told.call(call);
-    let served = told.exchanges(Role::Server);
-    let target = served.iter().find(|s| Some(s.id) == call.request);
-    let attribution = call.attribution.as_ref().unwrap();
-    (
-        target.map(|s| s.target.to_string()),
-        attribution.tier,
-        attribution.reason.clone(),
-    )
-}
-
 fn given(told: &Told, call: &str, to: &str) {
-    let expected = (Some(to.to_owned()), Some(Tier::HandOff), None);
-    assert_eq!(owner(told, call), expected, "{:#?}", told.json());
+    told.assert_given(&told.owner(call), to, Tier::HandOff);
 }
 
-fn given_to_none(told: &Told, call: &str) {
-    assert_eq!(owner(told, call).0, None, "{:#?}", told.json());
+fn given_to_none(told: &Told, call: &str) -> Option<Reason> {
+    told.assert_none(told.owner(call))
 }
 
 #[test]
@@ -167,7 +153,7 @@ fn work_that_goes_on_after_the_response_is_the_processs_own() {
     two.answered();
     two.call(WORKER, "/second");
     let told = two.told();
-    let (request, _, reason) = owner(&told, "/first");
+    let (request, _, reason) = told.owner("/first");
     assert_eq!((request, reason), (None, Some(Reason::OutlivedRequest)));
     given_to_none(&told, "/second");
 }
@@ -211,7 +197,7 @@ fn a_request_that_a_thread_takes_for_its_work_is_served_by_it() {
     two.call(WORKER, "/out");
     two.w.write(WORKER, c, response());
     let told = two.told();
-    let owned = owner(&told, "/out");
+    let owned = told.owner("/out");
     assert_eq!(owned, (Some("/c".to_owned()), Some(Tier::Execution), None));
 }
 
@@ -239,7 +225,7 @@ proptest! {
         }
         let told = two.told();
         for (n, expected) in calls {
-            let found = owner(&told, &format!("/{n}")).0;
+            let found = told.owner(&format!("/{n}")).0;
             prop_assert_eq!(found.as_deref(), expected);
         }
     }

@@ -6,7 +6,7 @@ mod world;
 
 use observer_abi::item::{GIVEN, TAKEN};
 use observer_abi::runtime::PYTHON;
-use observer_core::judged::{Reason, Role, Tier};
+use observer_core::judged::{Reason, Tier};
 use proptest::prelude::*;
 use world::{Socket, Told, World, request, response, traceparent};
 
@@ -68,28 +68,12 @@ impl Two {
     }
 }
 
-/// The request, if any, that a line was given to, and the tier; or why to none.
-fn owner(told: &Told, line: &str) -> (Option<String>, Option<Tier>, Option<Reason>) {
-    let line = told.line(line);
-    let served = told.exchanges(Role::Server);
-    let target = served.iter().find(|s| Some(s.id) == line.request);
-    let attribution = &line.attribution;
-    (
-        target.map(|s| s.target.to_string()),
-        attribution.tier,
-        attribution.reason.clone(),
-    )
-}
-
 fn given(told: &Told, line: &str, to: &str) {
-    let expected = (Some(to.to_owned()), Some(Tier::HandOff), None);
-    assert_eq!(owner(told, line), expected, "{:#?}", told.json());
+    told.assert_given(&told.owner_of_line(line), to, Tier::HandOff);
 }
 
 fn given_to_none(told: &Told, line: &str) -> Option<Reason> {
-    let (request, _, reason) = owner(told, line);
-    assert_eq!(request, None, "{:#?}", told.json());
-    reason
+    told.assert_none(told.owner_of_line(line))
 }
 
 #[test]
@@ -267,7 +251,7 @@ proptest! {
         two.answered();
         let told = two.told();
         for (n, expected) in lines {
-            let found = owner(&told, &format!("line {n}.")).0;
+            let found = told.owner_of_line(&format!("line {n}.")).0;
             prop_assert!(found.is_none() || found.as_deref() == expected, "{n}: {found:?}");
         }
     }

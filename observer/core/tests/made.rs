@@ -236,10 +236,7 @@ fn pooled(worker: usize) -> u32 {
 
 /// The request to which a call is given.
 fn owner(told: &Told, call: &str) -> Option<String> {
-    let given = told.call(call).request?;
-    let served = told.exchanges(Role::Server);
-    let owner = served.iter().find(|s| s.id == given);
-    owner.map(|owner| owner.target.to_string())
+    told.owner(call).0
 }
 
 #[test]

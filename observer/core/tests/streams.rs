@@ -7,7 +7,7 @@ mod world;
 use observer_abi::runtime::{HAPROXY, NONE};
 use observer_abi::take::CONNECT;
 use observer_abi::waited::EVENT_LOOP;
-use observer_core::judged::{Role, Tier};
+use observer_core::judged::Tier;
 use world::{Socket, Told, World, request, response, traceparent};
 
 const PROXY: u32 = 10;
@@ -95,9 +95,8 @@ impl Proxy {
 }
 
 fn named(told: &Told, id: Option<observer_core::judged::ExchangeId>) -> Option<String> {
-    let served = told.exchanges(Role::Server);
-    let target = served.iter().find(|s| Some(s.id) == id)?;
-    Some(target.target.strip_prefix("/in").unwrap().to_owned())
+    let target = told.target_of(id?)?;
+    Some(target.strip_prefix("/in").unwrap().to_owned())
 }
 
 fn owner(told: &Told, call: &str) -> Option<String> {

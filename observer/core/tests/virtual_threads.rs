@@ -7,7 +7,7 @@ mod world;
 use observer_abi::runtime::{JAVA, NONE};
 use observer_abi::take::{CONNECT, PROBE};
 use observer_core::facts::Runtime;
-use observer_core::judged::{Role, Tier};
+use observer_core::judged::Tier;
 use world::{Socket, Told, World, request, response, traceparent};
 
 const SHOP: u32 = 10;
@@ -59,12 +59,10 @@ impl Two {
     }
 }
 
+/// The request, if any, that a call was given to, and the tier.
 fn owner(told: &Told, call: &str) -> (Option<String>, Option<Tier>) {
-    let call = told.call(call);
-    let served = told.exchanges(Role::Server);
-    let target = served.iter().find(|s| Some(s.id) == call.request);
-    let tier = call.attribution.as_ref().and_then(|a| a.tier);
-    (target.map(|s| s.target.to_string()), tier)
+    let (request, tier, _) = told.owner(call);
+    (request, tier)
 }
 
 fn given(to: &str, tier: Tier) -> (Option<String>, Option<Tier>) {

@@ -11,6 +11,8 @@ use proptest::prelude::*;
 use world::{Socket, Told, World, request, response, traceparent};
 
 const SHOP: u32 = 10;
+/// Threads, one for each of four lanes.
+const FOUR: [u32; 4] = [21, 22, 23, 24];
 
 /// A server of `lanes` connections at once, and a client connection for each.
 struct Server {
@@ -93,12 +95,7 @@ fn reasons(told: &Told) -> Vec<Option<Reason>> {
 fn workers_are_believed_once_they_have_shown_their_conduct() {
     let mut server = Server::new(Runtime::Java, 4, true);
     for _ in 0..10 {
-        server.round(
-            "/in",
-            &[21, 22, 23, 24],
-            &[21, 22, 23, 24],
-            &[21, 22, 23, 24],
-        );
+        server.round("/in", &FOUR, &FOUR, &FOUR);
     }
     // The first ones were waited for until the others had shown it.
     assert_eq!(given(&server.told()), (40, 0));
@@ -153,12 +150,7 @@ fn only_runtimes_that_have_such_workers_are_asked() {
     ] {
         let mut server = Server::new(runtime, 4, true);
         for _ in 0..10 {
-            server.round(
-                "/in",
-                &[21, 22, 23, 24],
-                &[21, 22, 23, 24],
-                &[21, 22, 23, 24],
-            );
+            server.round("/in", &FOUR, &FOUR, &FOUR);
         }
         assert_eq!(given(&server.told()), (0, 0), "{runtime:?}");
     }
@@ -211,19 +203,9 @@ fn a_thread_that_waits_for_events_before_it_answers_is_no_worker() {
 fn a_route_that_is_answered_elsewhere_does_not_spoil_the_others() {
     let mut server = Server::new(Runtime::Java, 4, true);
     for _ in 0..10 {
-        server.round(
-            "/now",
-            &[21, 22, 23, 24],
-            &[21, 22, 23, 24],
-            &[21, 22, 23, 24],
-        );
+        server.round("/now", &FOUR, &FOUR, &FOUR);
         // An asynchronous servlet: stages run on the same threads, and answer for each other.
-        server.round(
-            "/later",
-            &[21, 22, 23, 24],
-            &[22, 21, 24, 23],
-            &[22, 21, 24, 23],
-        );
+        server.round("/later", &FOUR, &[22, 21, 24, 23], &[22, 21, 24, 23]);
     }
     let told = server.told();
     assert_eq!(given(&told), (40, 0), "{:#?}", told.json());
@@ -234,12 +216,7 @@ fn a_route_that_is_answered_elsewhere_does_not_spoil_the_others() {
 fn a_reactor_that_reads_for_workers_does_not_spoil_them() {
     let mut server = Server::new(Runtime::Ruby, 4, true);
     for _ in 0..10 {
-        server.round(
-            "/in",
-            &[21, 22, 23, 24],
-            &[21, 22, 23, 24],
-            &[21, 22, 23, 24],
-        );
+        server.round("/in", &FOUR, &FOUR, &FOUR);
         server.round(
             "/in",
             &[20, 21, 22, 23],
@@ -255,12 +232,7 @@ fn a_reactor_that_reads_for_workers_does_not_spoil_them() {
 fn what_a_worker_does_for_a_request_that_another_thread_read_is_not_its_last_ones() {
     let mut server = Server::new(Runtime::Ruby, 4, true);
     for _ in 0..10 {
-        server.round(
-            "/in",
-            &[21, 22, 23, 24],
-            &[21, 22, 23, 24],
-            &[21, 22, 23, 24],
-        );
+        server.round("/in", &FOUR, &FOUR, &FOUR);
     }
     let (own, other) = (server.lanes[0], server.lanes[1]);
     server
@@ -283,12 +255,7 @@ fn stages_on_the_threads_that_read_with_blocking_calls_are_not_believed() {
     let mut server = Server::new(Runtime::Java, 4, false);
     for _ in 0..10 {
         // Three of four are answered by another thread; the fourth's thread has worked for another.
-        server.round(
-            "/in",
-            &[21, 22, 23, 24],
-            &[24, 23, 22, 21],
-            &[21, 24, 22, 23],
-        );
+        server.round("/in", &FOUR, &[24, 23, 22, 21], &[21, 24, 22, 23]);
     }
     let told = server.told();
     assert_eq!(given(&told).1, 0);

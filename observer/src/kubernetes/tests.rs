@@ -1,6 +1,5 @@
 //! Against a server that speaks the API's protocol: lists, watches, refusals.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -41,14 +40,8 @@ fn kept(change: impl Fn(&mut Value)) -> Pod {
 
 fn named(pod: &Pod, container: Option<&str>, runtime: Runtime, declared: bool) -> ProcessFacts {
     let mut facts = ProcessFacts {
-        tgid: Tgid(1),
-        service: "own".into(),
         runtime: Some(runtime),
-        resource: BTreeMap::new(),
-        executions: None,
-        ring: false,
-        events: false,
-        workers: std::collections::BTreeSet::new(),
+        ..ProcessFacts::named(Tgid(1), "own")
     };
     name_by(pod, container, true, declared, &mut facts);
     facts

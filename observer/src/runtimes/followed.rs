@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use observer_abi::control::go as go_words;
+use observer_abi::go as go_words;
 use observer_abi::node::{RUNS, WINDOW};
 use observer_core::facts::{Executions, Runtime};
 use observer_core::ids::Tgid;

@@ -4,7 +4,6 @@ mod account;
 pub mod choose;
 mod clock;
 mod live;
-mod pause;
 mod select;
 mod stop;
 

@@ -10,12 +10,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/written.rs"]
+mod written;
 
 use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use observer::{
@@ -26,11 +27,7 @@ use observer::{
 use observer_core::{
     facts::{ExecutionKind, Executions},
     ids::Tgid,
-    record::{Class, Direction, Event, decode},
 };
-
-/// How long the program may take to say everything.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/threads/publisher.c");
 
@@ -94,24 +91,7 @@ fn observe(program: &Path, args: &[PathBuf]) -> Option<Vec<(char, Option<u128>)>
     let input = publisher.0.stdin.as_mut().unwrap();
     input.write_all(b"g").unwrap();
     input.flush().unwrap();
-    let mut seen = Vec::new();
-    let began = Instant::now();
-    while !seen.iter().any(|(said, _)| *said == '.') {
-        assert!(began.elapsed() < PATIENCE, "{seen:?}");
-        capture.wait(Duration::from_millis(5)).unwrap();
-        capture.drain(|record| {
-            let record = decode(record).unwrap();
-            if let Event::Data(data) = record.event
-                && record.tgid == tgid
-                && data.class == Class::Pipe
-                && data.direction == Direction::Write
-            {
-                let published = data.execution.map(|e| e.published().unwrap());
-                seen.push((char::from(data.payload[0]), published));
-            }
-        });
-    }
-    Some(seen)
+    Some(written::with_traces(&mut capture, tgid, kind))
 }
 
 fn check(program: &Path, args: &[PathBuf]) {

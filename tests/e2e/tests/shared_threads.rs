@@ -8,6 +8,10 @@ use observer_e2e::run::{Case, can_watch, turn};
 use observer_e2e::score::Demand;
 use observer_e2e::server::Delay;
 
+/// Requests of one case; one at a time, most of their time is the downstream's.
+const REQUESTS: usize = 1200;
+const ONE_BY_ONE: usize = 400;
+
 fn check(app: App, clients: usize, mix: Mix) -> Result<()> {
     let _turn = turn();
     if !can_watch(app, &format!("{} at {clients}", app.name())) {
@@ -17,7 +21,7 @@ fn check(app: App, clients: usize, mix: Mix) -> Result<()> {
         app,
         mix,
         clients,
-        requests: 1200,
+        requests: if clients == 1 { ONE_BY_ONE } else { REQUESTS },
         delay: Delay::UNEVEN,
     };
     case.demand(Demand::SHARED_THREADS)

@@ -12,7 +12,7 @@ use observer::facts::{Proc, Process, process};
 use observer::kernel::{Capture, CaptureConfig};
 use observer::runtimes::windows::{Account, BUDGET, Windows};
 use observer::runtimes::{Follower, plan};
-use observer_abi::control::go;
+use observer_abi::go;
 use observer_abi::node::RUNS;
 use observer_core::facts::Runtime;
 use observer_core::ids::Tgid;

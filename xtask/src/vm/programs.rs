@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use observer_guest::{PLAN, Plan, VERIFIED};
 
 use super::{arm, initramfs::Archive, kernels::Arch};
-use crate::project::{PROGRAM_VARIABLE, cargo, root, run};
+use crate::project::{cargo, root, run};
 
 /// What a machine runs: the observer and the first process, with their libraries.
 pub struct Programs {
@@ -21,43 +21,40 @@ pub struct Programs {
     libraries: Vec<(String, PathBuf)>,
 }
 
-/// Builds the programs for an architecture; for this machine's, the observer is what `OBSERVER_BIN` names,
-/// if it does.
+/// Builds the programs for arm64.
 ///
 /// # Errors
 ///
 /// If they can't be built.
-pub fn build(folder: &Path, arch: Arch) -> Result<Programs> {
-    let to = folder.join(format!("programs/{}", arch.name()));
-    fs::create_dir_all(&to)?;
-    match arch {
-        Arch::X86_64 => native(&to),
-        Arch::Aarch64 => {
-            let built = arm::build(folder)?;
-            let libraries = arm::libraries();
-            Ok(Programs {
-                observer: strip(arm::STRIP, &built.join("observer"), &to)?,
-                guest: strip(arm::STRIP, &built.join("guest"), &to)?,
-                libraries,
-            })
-        }
-    }
+pub fn foreign(folder: &Path) -> Result<Programs> {
+    let to = place(folder, Arch::Aarch64)?;
+    let built = arm::build(folder)?;
+    Ok(Programs {
+        observer: strip(arm::STRIP, &built.join("observer"), &to)?,
+        guest: strip(arm::STRIP, &built.join("guest"), &to)?,
+        libraries: arm::libraries(),
+    })
 }
 
-fn native(to: &Path) -> Result<Programs> {
+/// Builds the programs for this machine's architecture, but for the observer if there is one.
+///
+/// # Errors
+///
+/// If they can't be built, or this machine is no x86-64.
+pub fn native(folder: &Path, observer: Option<&Path>) -> Result<Programs> {
     ensure!(
         std::env::consts::ARCH == Arch::X86_64.name(),
         "programs for x86-64 are built on x86-64 alone"
     );
-    let named = std::env::var_os(PROGRAM_VARIABLE).map(PathBuf::from);
+    let to = place(folder, Arch::X86_64)?;
     let mut build = cargo(["build", "--locked", "--quiet", "-p", "observer-guest"])?;
     build.args(["-p", "observer-verified"]);
-    if named.is_none() {
+    if observer.is_none() {
         build.args(["-p", "observer"]);
     }
     run(build)?;
     let built = built()?;
-    let observer = named.unwrap_or_else(|| built.join("observer"));
+    let observer = observer.map_or_else(|| built.join("observer"), Path::to_owned);
     let guest = built.join("guest");
     let mut libraries = needed(&observer)?;
     libraries.extend(needed(&guest)?);
@@ -65,10 +62,17 @@ fn native(to: &Path) -> Result<Programs> {
     libraries.dedup();
     libraries.push((VERIFIED.to_owned(), built.join("libobserver_verified.so")));
     Ok(Programs {
-        observer: strip("strip", &observer, to)?,
-        guest: strip("strip", &guest, to)?,
+        observer: strip("strip", &observer, &to)?,
+        guest: strip("strip", &guest, &to)?,
         libraries,
     })
+}
+
+/// Where the programs for an architecture go.
+fn place(folder: &Path, arch: Arch) -> Result<PathBuf> {
+    let to = folder.join(format!("programs/{}", arch.name()));
+    fs::create_dir_all(&to).with_context(|| format!("making {}", to.display()))?;
+    Ok(to)
 }
 
 /// A copy without debug information, which is most of it.
@@ -105,7 +109,7 @@ fn needed(program: &Path) -> Result<Vec<(String, PathBuf)>> {
 ///
 /// If it can't be built.
 pub fn bench(folder: &Path) -> Result<(String, PathBuf)> {
-    let to = folder.join(format!("programs/{}", Arch::X86_64.name()));
+    let to = place(folder, Arch::X86_64)?;
     let package = ["-p", "observer-e2e", "--bin", "truth"];
     let build = ["build", "--locked", "--quiet"];
     run(cargo([&build[..], &package].concat())?)?;

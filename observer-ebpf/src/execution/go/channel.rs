@@ -4,11 +4,7 @@
 //! is in order. What a goroutine receives near the beginning of its stack is what it lives on; what it
 //! receives further down is part of some work, and is not told.
 
-use observer_abi::{
-    Passed,
-    control::{Layout, go},
-    kind, passed, runtime,
-};
+use observer_abi::{Passed, control::Layout, go, kind, passed, runtime};
 
 use super::{current, identity, plausible, running, word};
 use crate::{mem, ring, thread::Thread};

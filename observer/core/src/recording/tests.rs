@@ -48,14 +48,8 @@ impl Owned {
         match self {
             Self::Record(bytes) => Input::Record(bytes),
             Self::Process(tgid, service) => Input::Process(ProcessFacts {
-                tgid: Tgid(*tgid),
-                service: service.clone(),
                 runtime: Some(Runtime::Python),
-                resource: std::collections::BTreeMap::new(),
-                executions: None,
-                ring: false,
-                events: false,
-                workers: std::collections::BTreeSet::new(),
+                ..ProcessFacts::named(Tgid(*tgid), service)
             }),
             Self::File(file, path) => Input::File(FileFacts {
                 stream: None,

@@ -9,7 +9,7 @@ mod takes;
 #[path = "../world/mod.rs"]
 mod world;
 
-use observer_core::judged::{Reason, Role, Tier};
+use observer_core::judged::{Reason, Tier};
 use world::{Socket, Told, World, request, response, traceparent};
 
 const SHOP: u32 = 10;
@@ -19,26 +19,12 @@ const B: u32 = 12;
 /// The client's selector.
 const SELECTOR: u32 = 30;
 
-/// The request, if any, that a call was given to, and the tier.
-fn owner(told: &Told, call: &str) -> (Option<String>, Option<Tier>) {
-    let call = told.call(call);
-    let served = told.exchanges(Role::Server);
-    let target = served.iter().find(|s| Some(s.id) == call.request);
-    let tier = call.attribution.as_ref().and_then(|a| a.tier);
-    (target.map(|s| s.target.to_string()), tier)
-}
-
 fn given(told: &Told, call: &str, to: &str, tier: Tier) {
-    assert_eq!(
-        owner(told, call),
-        (Some(to.to_owned()), Some(tier)),
-        "{:#?}",
-        told.json()
-    );
+    told.assert_given(&told.owner(call), to, tier);
 }
 
 fn given_to_none(told: &Told, call: &str) {
-    assert_eq!(owner(told, call), (None, None), "{:#?}", told.json());
+    told.assert_none(told.owner(call));
 }
 
 fn reason(told: &Told, call: &str) -> Option<Reason> {

@@ -2,7 +2,7 @@
 //!
 //! All of these places or none: whoever takes something unseen would seem to do still what it had taken before.
 
-use observer_abi::control::{LAYOUT_WORDS, go};
+use observer_abi::{control::LAYOUT_WORDS, go};
 
 use super::sites::Call;
 use super::{Code, registers, sites};

@@ -16,8 +16,8 @@ mod sites;
 mod types;
 
 use observer_abi::{
-    control::{LAYOUT_WORDS, Layout, go},
-    runtime,
+    control::{LAYOUT_WORDS, Layout},
+    go, runtime,
 };
 use observer_core::record::ExecutionKind;
 

@@ -99,16 +99,7 @@ fn replay(traffic: &Traffic, how: How) -> Result<Summary> {
     });
     let mut out = Vec::new();
     for (tgid, service) in [(GATEWAY, "gateway"), (CART, "cart")] {
-        let facts = ProcessFacts {
-            tgid: Tgid(tgid),
-            service: service.to_owned(),
-            runtime: None,
-            resource: std::collections::BTreeMap::new(),
-            executions: None,
-            ring: false,
-            events: false,
-            workers: std::collections::BTreeSet::new(),
-        };
+        let facts = ProcessFacts::named(Tgid(tgid), service);
         engine.input(Input::Process(facts), &mut out);
     }
     let mut text = Vec::new();

@@ -5,17 +5,21 @@
 //! [docs/metrics.md](../../../../../docs/metrics.md).
 
 mod cell;
+mod families;
+mod labels;
 mod left_out;
 mod name;
 mod sample;
 mod series;
 
 pub use cell::{Carried, Cell, How, Inbound, Unread};
+pub use families::{FAMILIES, Family, LABELS};
+pub use labels::NotACell;
 pub use left_out::{LeftOut, Measure, Reckoned, Reckoning};
 pub use name::Name;
 pub use sample::Sample;
 use serde::{Deserialize, Serialize};
-pub use series::{FAMILIES, Family, LABELS, NotACell, Series};
+pub use series::Series;
 
 /// Counts with what shows them by example.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

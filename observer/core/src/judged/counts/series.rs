@@ -2,120 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::value::{Error as WordError, StrDeserializer};
-use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, How, Measure, Name, Reckoning, Unread};
-use crate::judged::Verdict;
-use crate::text::{Text, printable};
-
-/// A family of counters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Family {
-    /// Name of its series, ending in `_total`.
-    pub name: &'static str,
-    /// What it counts.
-    pub help: &'static str,
-}
-
-const CALLS: &str = "observer_calls_total";
-const ROUTES: &str = "observer_route_calls_total";
-const REQUESTS: &str = "observer_requests_total";
-const SERVED: &str = "observer_served_total";
-const LINES: &str = "observer_log_events_total";
-const ACTIVITY: &str = "observer_activity_total";
-const INCONCLUSIVE: &str = "observer_inconclusive_total";
-const UNOBSERVED: &str = "observer_unobserved_connections_total";
-const UNREADABLE: &str = "observer_unreadable_messages_total";
-const LEFT_OUT_CALLS: &str = "observer_left_out_calls_total";
-const LEFT_OUT_CALLS_VARIANCE: &str = "observer_left_out_calls_variance_total";
-const LEFT_OUT_REQUESTS: &str = "observer_left_out_requests_total";
-const LEFT_OUT_REQUESTS_VARIANCE: &str = "observer_left_out_requests_variance_total";
-const LEFT_OUT_SOCKET_CALLS: &str = "observer_left_out_socket_calls_total";
-const EXPECTED_SOCKET_CALLS: &str = "observer_left_out_socket_calls_expected_total";
-const LOSSES: &str = "observer_losses_total";
-const RECORDS: &str = "observer_records_total";
-
-/// All families, in the order of cells.
-pub const FAMILIES: [Family; 17] = [
-    family(CALLS, "Calls, by verdict and what tells causes."),
-    family(ROUTES, "Judged calls, by route."),
-    family(
-        REQUESTS,
-        "Requests served, by the context that they came in with.",
-    ),
-    family(SERVED, "Requests served, by the address that they came to."),
-    family(LINES, "Logged events, by verdict."),
-    family(
-        ACTIVITY,
-        "Requests, calls and logged events, by what the service runs on.",
-    ),
-    family(
-        INCONCLUSIVE,
-        "Calls and logged events that could not be judged, by reason.",
-    ),
-    family(
-        UNOBSERVED,
-        "Connections that are not observed, by what they carry.",
-    ),
-    family(
-        UNREADABLE,
-        "Messages that broke the rules of HTTP and so were passed over.",
-    ),
-    family(
-        LEFT_OUT_CALLS,
-        "Calls on connections that were left out by sampling, by estimate.",
-    ),
-    family(
-        LEFT_OUT_CALLS_VARIANCE,
-        "Variance of the estimate of calls that were left out.",
-    ),
-    family(
-        LEFT_OUT_REQUESTS,
-        "Requests on connections that were left out by sampling, by estimate.",
-    ),
-    family(
-        LEFT_OUT_REQUESTS_VARIANCE,
-        "Variance of the estimate of requests that were left out.",
-    ),
-    family(
-        LEFT_OUT_SOCKET_CALLS,
-        "System calls on connections that were left out by sampling, as counted.",
-    ),
-    family(
-        EXPECTED_SOCKET_CALLS,
-        "System calls on connections that were left out by sampling, by estimate.",
-    ),
-    family(LOSSES, "What was lost on the way, by kind."),
-    family(RECORDS, "Records that the pipeline took in."),
-];
-
-/// All labels of series; whatever else a series has is its scraper's.
-pub const LABELS: [&str; 18] = [
-    "service_name",
-    "service_namespace",
-    "peer_name",
-    "peer_namespace",
-    "verdict",
-    "execution",
-    "format",
-    "request",
-    "route",
-    "context",
-    "address",
-    "runtime",
-    "reason",
-    "protocol",
-    "role",
-    "message",
-    "flaw",
-    "kind",
-];
-
-const fn family(name: &'static str, help: &'static str) -> Family {
-    Family { name, help }
-}
+use super::families::{
+    ACTIVITY, CALLS, EXPECTED_SOCKET_CALLS, INCONCLUSIVE, LABELS, LEFT_OUT_CALLS,
+    LEFT_OUT_CALLS_VARIANCE, LEFT_OUT_REQUESTS, LEFT_OUT_REQUESTS_VARIANCE, LEFT_OUT_SOCKET_CALLS,
+    LINES, LOSSES, RECORDS, REQUESTS, ROUTES, SERVED, UNOBSERVED, UNREADABLE, measure, metric,
+};
+use super::labels::{Labels, NotACell, how_label, word};
+use super::{Cell, Name, Reckoning, Unread};
+use crate::text::Text;
 
 /// A count of one cell, as a series.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,17 +23,6 @@ pub struct Series {
     pub labels: BTreeMap<Text, Text>,
     /// How many.
     pub count: u64,
-}
-
-/// Why a series is no cell of this version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotACell {
-    /// No such family.
-    #[error("no such metric is known")]
-    Metric,
-    /// A label that must be there is missing, or has a value that is not known.
-    #[error("label {0} is missing, or its value is not known")]
-    Label(&'static str),
 }
 
 impl Series {
@@ -338,101 +223,6 @@ impl Series {
             _ => return Err(NotACell::Metric),
         })
     }
-}
-
-fn metric(cell: &Cell) -> &'static str {
-    match cell {
-        Cell::Calls { .. } => CALLS,
-        Cell::Routes { .. } => ROUTES,
-        Cell::Requests { .. } => REQUESTS,
-        Cell::Served { .. } => SERVED,
-        Cell::Lines { .. } => LINES,
-        Cell::Activity { .. } => ACTIVITY,
-        Cell::Inconclusive { .. } => INCONCLUSIVE,
-        Cell::Unobserved { .. } => UNOBSERVED,
-        Cell::Unreadable { .. } => UNREADABLE,
-        Cell::LeftOut { peer, measure, .. } => match (peer, measure) {
-            (Some(_), Measure::Count) => LEFT_OUT_CALLS,
-            (Some(_), Measure::Variance) => LEFT_OUT_CALLS_VARIANCE,
-            (None, Measure::Count) => LEFT_OUT_REQUESTS,
-            (None, Measure::Variance) => LEFT_OUT_REQUESTS_VARIANCE,
-        },
-        Cell::Reckoned { reckoning, .. } => match reckoning {
-            Reckoning::Counted => LEFT_OUT_SOCKET_CALLS,
-            Reckoning::Expected => EXPECTED_SOCKET_CALLS,
-        },
-        Cell::Losses { .. } => LOSSES,
-        Cell::Records => RECORDS,
-    }
-}
-
-fn measure(metric: &str) -> Measure {
-    match metric {
-        LEFT_OUT_CALLS_VARIANCE | LEFT_OUT_REQUESTS_VARIANCE => Measure::Variance,
-        _ => Measure::Count,
-    }
-}
-
-fn how_label(how: How) -> Option<(&'static str, &'static str)> {
-    Some(match how {
-        How::Plain => return None,
-        How::SameExecution => ("execution", "same"),
-        How::OtherExecution => ("execution", "other"),
-        How::SameFormat => ("format", "same"),
-        How::OtherFormat => ("format", "other"),
-        How::ForRequest => ("request", "with"),
-        How::ForNone => ("request", "without"),
-    })
-}
-
-struct Labels<'a>(&'a BTreeMap<Text, Text>);
-
-impl Labels<'_> {
-    fn raw(&self, label: &str) -> &str {
-        self.0.get(label).map_or("", Text::as_str)
-    }
-
-    fn text(&self, label: &'static str) -> Result<Text, NotACell> {
-        match self.raw(label) {
-            "" => Err(NotACell::Label(label)),
-            text => Ok(printable(text).into()),
-        }
-    }
-
-    fn name(&self, name: &'static str, namespace: &'static str) -> Result<Name, NotACell> {
-        Ok(Name {
-            namespace: self.text(namespace).unwrap_or_default(),
-            name: self.text(name)?,
-        })
-    }
-
-    fn word<T: DeserializeOwned>(&self, label: &'static str) -> Result<T, NotACell> {
-        let word: StrDeserializer<'_, WordError> = self.raw(label).into_deserializer();
-        T::deserialize(word).map_err(|_| NotACell::Label(label))
-    }
-
-    /// What matters of a call with this verdict; labels that do not go with it are no part of it.
-    fn how(&self, verdict: Verdict) -> Result<How, NotACell> {
-        let which = |label, yes: &str, no: &str| match self.raw(label) {
-            value if value == yes => Ok(true),
-            value if value == no => Ok(false),
-            _ => Err(NotACell::Label(label)),
-        };
-        let (mut execution, mut format, mut request) = (false, false, false);
-        match How::of(verdict, true, true, true) {
-            How::SameExecution => execution = which("execution", "same", "other")?,
-            How::SameFormat => format = which("format", "same", "other")?,
-            How::ForRequest => request = which("request", "with", "without")?,
-            _ => {}
-        }
-        Ok(How::of(verdict, execution, format, request))
-    }
-}
-
-/// The word that JSON has for a value without fields.
-fn word(value: &impl Serialize) -> Text {
-    let json = serde_json::to_value(value).unwrap_or_default();
-    json.as_str().unwrap_or_default().into()
 }
 
 #[cfg(test)]

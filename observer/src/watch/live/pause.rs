@@ -2,9 +2,9 @@
 
 use observer_core::engine::Input;
 
-use super::clock;
-use super::live::{Live, LiveError};
+use super::{Live, LiveError};
 use crate::budget::Turn;
+use crate::watch::clock;
 
 impl Live {
     /// Takes the probes at system calls away, or puts them back.
