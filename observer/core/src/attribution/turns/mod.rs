@@ -34,6 +34,7 @@ mod held;
 mod opened;
 mod owners;
 mod requests;
+mod rests;
 mod thread;
 
 use std::num::NonZeroUsize;
@@ -42,6 +43,7 @@ use lru::LruCache;
 
 use super::cache;
 use super::executions::{Finding, Now, OVERLAPS, Owner};
+use super::rest::{Changes, Rest};
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::record::{Execution, Turn};
 use held::{Held, Told};
@@ -137,6 +139,8 @@ pub(super) struct Turns {
     taken: LruCache<Guess, Option<Guess>>,
     opened: Opened,
     held: Held,
+    /// How often has changed what findings rest on, by the keys of `rests`.
+    changes: Changes,
 }
 
 impl Default for Turns {
@@ -150,6 +154,7 @@ impl Default for Turns {
             taken: LruCache::sparse(MAX_MESSAGES),
             opened: Opened::default(),
             held: Held::default(),
+            changes: Changes::default(),
         }
     }
 }
@@ -189,7 +194,7 @@ impl Turns {
 
     /// The turns of a process are seen from now on, or not.
     pub(super) fn watched(&mut self, tgid: Tgid, watched: bool) {
-        self.requests.gaps(tgid).watched(watched);
+        self.requests.watched(tgid, watched, &mut self.changes);
     }
 
     /// Whether the turns of a process are seen for a share of the time.
@@ -205,7 +210,7 @@ impl Turns {
 
     /// A request was read in a turn.
     pub(super) fn began(&mut self, tgid: Tgid, file: FileId, execution: Execution, request: Seq) {
-        self.requests.begun(tgid, request);
+        self.requests.begun(tgid, request, &mut self.changes);
         let at = Position::of(tgid, execution);
         self.tell(at.thread, Told::Began { file, request });
     }
@@ -225,26 +230,27 @@ impl Turns {
         time: KernelNanos,
         watermark: Seq,
     ) {
-        self.requests.ended(request, time, watermark);
+        let changes = &mut self.changes;
+        self.requests.ended(request, time, watermark, changes);
         let Some(execution) = execution else {
-            self.requests.unseen(tgid, request, watermark);
+            self.requests.unseen(tgid, request, watermark, changes);
             return;
         };
         let at = Position::of(tgid, execution);
-        self.requests.answering(request);
+        self.requests.answering(request, changes);
         self.tell(at.thread, Told::Answered { request, at });
     }
 
     /// A turn ended.
     pub(super) fn ended(&mut self, tgid: Tgid, turn: &Turn, time: KernelNanos) {
-        self.requests.gaps(tgid).turn_ended(time);
+        self.requests.turn_ended(tgid, time, &mut self.changes);
         let thread = Position::of(tgid, turn.execution).thread;
         self.tell(thread, Told::Ended { turn: *turn, time });
     }
 
     /// The running turn of a thread, which is that of `at` or a later one.
     fn running(&mut self, at: Position) -> &mut Running {
-        let thread = self.threads.get_or_insert_mut(at.thread, Thread::default);
+        let thread = self.thread(at.thread);
         if at.turn > thread.running.turn {
             // Its end, and so what it was, is lost.
             thread.running = Running::new(at.turn);
@@ -255,7 +261,7 @@ impl Turns {
     /// A turn ended, and so did the one in which what it took was given.
     fn end(&mut self, tgid: Tgid, turn: &Turn, time: KernelNanos) {
         let at = Position::of(tgid, turn.execution);
-        let thread = self.threads.get_or_insert_mut(at.thread, Thread::default);
+        let thread = self.thread(at.thread);
         let running = thread.take_running(at.turn);
         let mut ended = thread.ending(at.turn, turn, time);
         ended.serves = match turn.reads {
@@ -293,7 +299,7 @@ impl Turns {
             self.requests.followed(request);
         }
         if let Some(thread) = self.threads.get_mut(&at.thread) {
-            thread.push(ended, turn.reads > 0);
+            thread.push(ended, turn.reads > 0, at.thread, &mut self.changes);
         }
         let mixed = running.places.iter().any(|(current, trigger)| {
             let place = Position {
@@ -328,7 +334,7 @@ impl Turns {
         if self.requests.is_open(request, time) {
             turns.used.push(id, ());
         } else if turns.used.contains(&id) {
-            self.requests.spoil(request);
+            self.requests.spoil(request, &mut self.changes);
         }
     }
 
@@ -353,25 +359,44 @@ impl Turns {
         let turn = self.threads.peek(&at.thread).and_then(|t| t.turn(at.turn));
         if owner.is_none()
             && let Some(since) = turn.and_then(|turn| turn.starting)
-            && self.requests.is_beginning(at.thread.0, since)
+            && self
+                .requests
+                .is_beginning(at.thread.0, since, &mut self.changes)
         {
-            return self.requests.answered_while_starting(request);
+            return self
+                .requests
+                .answered_while_starting(request, &mut self.changes);
         }
-        self.requests.answered_by(at.thread.0, request, owner);
+        self.requests
+            .answered_by(at.thread.0, request, owner, &mut self.changes);
     }
 
-    /// For which request something was done, as far as that is certain by now.
-    pub(super) fn owner(&self, tgid: Tgid, execution: Execution, now: Now) -> Finding {
+    /// For which request something was done, as far as that is certain by now; for how long that holds, if it is not settled, goes
+    /// to `rest`.
+    pub(super) fn owner(
+        &self,
+        tgid: Tgid,
+        execution: Execution,
+        now: Now,
+        rest: &mut Rest,
+    ) -> Finding {
         let at = Position::of(tgid, execution);
         let thread = self.threads.peek(&at.thread);
         if thread.is_some_and(|thread| thread.running.turn <= at.turn) {
+            rest.nothing();
             return Finding {
                 owner: Owner::Unknown,
                 settled: false,
             };
         }
         match self.resolve(at) {
-            Some(worked) => self.finding(tgid, worked, now),
+            Some(worked) => {
+                let found = self.finding(tgid, worked, now, rest);
+                if !found.settled {
+                    self.rests_on(at, worked, rest);
+                }
+                found
+            }
             None => Finding {
                 owner: Owner::Unknown,
                 settled: true,
@@ -379,8 +404,9 @@ impl Turns {
         }
     }
 
-    /// What it is worth that something was done for a request.
-    fn finding(&self, tgid: Tgid, worked: Worked, now: Now) -> Finding {
+    /// What it is worth that something was done for a request; how long it stays so, if it is not settled and its standing
+    /// does not change, goes to `rest`.
+    fn finding(&self, tgid: Tgid, worked: Worked, now: Now, rest: &mut Rest) -> Finding {
         let settled = |owner| Finding {
             owner,
             settled: true,
@@ -398,30 +424,52 @@ impl Turns {
             Standing::Answering(since) if now.time.since(since) > OVERLAPS => {
                 settled(Owner::Unknown)
             }
-            Standing::Open | Standing::Answering(_) => Finding {
+            Standing::Open => Finding {
                 owner: Owner::Answered(request),
                 settled: false,
             },
+            Standing::Answering(since) => {
+                rest.no_longer_than(since, OVERLAPS);
+                Finding {
+                    owner: Owner::Answered(request),
+                    settled: false,
+                }
+            }
             Standing::Shared => settled(Owner::Shared),
             Standing::Proven { .. } if !self.is_confirmed(guess) => settled(Owner::Unknown),
-            Standing::Doubtful { since, young } => Finding {
-                owner: Owner::Shared,
-                settled: !young || since.is_some_and(|since| now.time.since(since) > OVERLAPS),
-            },
+            Standing::Doubtful { since, young } => {
+                if let Some(since) = since {
+                    rest.no_longer_than(since, OVERLAPS);
+                }
+                Finding {
+                    owner: Owner::Shared,
+                    settled: !young || since.is_some_and(|since| now.time.since(since) > OVERLAPS),
+                }
+            }
             Standing::Proven {
                 until,
                 watermark,
                 usual,
-            } => Finding {
-                owner: Owner::Answered(request),
-                settled: now.time.since(until) > OVERLAPS
-                    || (usual && now.all_before_ended(watermark) && now.time.since(until) >= wait),
-            },
+            } => {
+                let late = now.time.since(until) >= wait;
+                rest.no_longer_than(until, OVERLAPS);
+                if usual && late {
+                    rest.while_open(watermark);
+                } else if usual {
+                    rest.only_before(until.plus(wait));
+                }
+                Finding {
+                    owner: Owner::Answered(request),
+                    settled: now.time.since(until) > OVERLAPS
+                        || (usual && late && now.all_before_ended(watermark)),
+                }
+            }
         }
     }
 
     /// A process ended, or replaced its program.
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
+        self.changes.all_changed();
         cache::remove(&mut self.threads, |(of, _), _| *of == tgid);
         cache::remove(&mut self.confirmed, |guess, ()| guess.thread().0 == tgid);
         cache::remove(&mut self.taken, |guess, _| guess.thread().0 == tgid);

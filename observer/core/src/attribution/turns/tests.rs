@@ -131,7 +131,7 @@ impl Loop {
 
 /// The request to which what is done at `at` belongs, six seconds after `now`, when all is settled.
 fn owner_later(turns: &Turns, now: u64, at: Execution) -> Option<u64> {
-    settled(turns.owner(NODE, at, later(now)))
+    settled(turns.owner(NODE, at, later(now), &mut Rest::none()))
 }
 
 fn later(now: u64) -> Now {
