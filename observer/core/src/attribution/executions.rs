@@ -365,3 +365,6 @@ fn inherited(
         settled: found.settled && now.time.since(until) > OUTLIVES,
     }
 }
+
+#[cfg(test)]
+mod tests;

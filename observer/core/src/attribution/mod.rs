@@ -44,6 +44,7 @@ mod clients;
 mod correlation;
 mod decide;
 mod due;
+mod ends;
 mod events;
 mod evidence;
 mod exclusive;

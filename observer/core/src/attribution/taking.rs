@@ -17,6 +17,7 @@ impl Attributor {
             .processes
             .entry(tgid)
             .or_insert_with(|| Process::new(time));
+        process.ends.numbered(seq);
         let (in_flight, sole) = process.in_flight();
         let afterwork = process.just_ended(time);
         let template = work.template();
