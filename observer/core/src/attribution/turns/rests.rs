@@ -7,7 +7,7 @@ use super::thread::Thread;
 use super::{Position, ThreadKey, Turns, Worked};
 use crate::ids::{Seq, Tgid};
 
-/// That turns of a thread are forgotten is told as a change of the thread when so many have been.
+/// A thread counts as changed after so many turns, since it forgets those that are too long ago.
 pub(super) const ERA: usize = 1_024;
 
 /// Stands for the turns that are remembered of a thread.

@@ -43,8 +43,8 @@ pub(super) struct Thread {
     since: Option<KernelNanos>,
     /// Turns that have ended, oldest first.
     ended: VecDeque<Ended>,
-    /// Turns that were forgotten.
-    forgotten: usize,
+    /// Turns that were remembered so far.
+    pushed: usize,
     pub(super) running: Running,
     /// Ids by which something was attributed.
     pub(super) used: LruCache<u64, ()>,
@@ -138,7 +138,7 @@ impl Default for Thread {
         Self {
             since: None,
             ended: VecDeque::new(),
-            forgotten: 0,
+            pushed: 0,
             running: Running::default(),
             used: LruCache::sparse(MAX_USED),
             connections: LruCache::sparse(MAX_USED),
@@ -224,10 +224,10 @@ impl Thread {
         }
         if self.ended.len() == MAX_TURNS {
             self.ended.pop_front();
-            self.forgotten += 1;
-            if self.forgotten.is_multiple_of(ERA) {
-                changes.changed(rests::thread(this));
-            }
+        }
+        self.pushed += 1;
+        if self.pushed.is_multiple_of(ERA) {
+            changes.changed(rests::thread(this));
         }
         self.ended.push_back(ended);
     }
@@ -239,7 +239,7 @@ impl Thread {
         }
     }
 
-    /// Whether a turn is remembered at least until its thread changes by forgetting turns.
+    /// Whether a turn is remembered at least for an era.
     pub(super) fn is_kept(&self, turn: &Ended) -> bool {
         let at = self.ended.partition_point(|ended| ended.turn < turn.turn);
         at + (MAX_TURNS - self.ended.len()) >= ERA
