@@ -155,3 +155,30 @@ fn turns_that_are_forgotten_end_the_rest_of_what_was_found_in_them() {
     }
     assert!(forgotten);
 }
+
+#[test]
+fn a_connection_that_an_id_turns_out_to_be_ends_the_rest_of_what_the_id_said() {
+    let mut l = known();
+    let mut id = 0;
+    l.serves(1, |l| id = l.id());
+    let line = l.works(id, 0);
+    l.end(TIMERS);
+    let now = Now {
+        time: KernelNanos(l.now),
+        oldest_open: Some(Seq(1)),
+    };
+    let mut rest = Rest::unlimited();
+    let found = l.turns.owner(NODE, line, now, &mut rest);
+    assert_eq!(
+        (found.owner, found.settled),
+        (Owner::Answered(Seq(1)), false)
+    );
+    let holds = |l: &Loop| rest.holds(now.time, l.turns.changes(), || now.oldest_open);
+    l.serves(2, |_| ());
+    assert!(holds(&l));
+    l.read(2);
+    l.end(id);
+    assert!(!holds(&l));
+    let found = l.turns.owner(NODE, line, now, &mut Rest::none());
+    assert_eq!(found.owner, Owner::Unknown);
+}
