@@ -215,7 +215,7 @@ fn run(text: &[u8]) -> (usize, bool) {
     let (mut len, mut digits) = (0, 0);
     loop {
         let bytes = eight(&text[len..]);
-        let lower = bytes | EACH * 0x20;
+        let lower = bytes | (EACH * 0x20);
         let letter = from(lower, b'a') & !from(lower, b'z' + 1) & HIGH;
         let digit = from(bytes, b'0') & !from(bytes, b'9' + 1) & HIGH;
         let others = !(letter | digit) & HIGH;

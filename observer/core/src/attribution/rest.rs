@@ -63,7 +63,6 @@ impl Changes {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the bits above are enough")]
 fn place(key: u64) -> usize {
     // By Fibonacci hashing, the upper bits.
     (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize % PLACES

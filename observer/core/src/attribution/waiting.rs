@@ -7,6 +7,9 @@ use super::rest::Rest;
 use super::subject::Subject;
 use crate::ids::{Seq, Tgid};
 
+/// Subjects as they are taken from it: pointers, since each is moved several times on its way.
+pub(super) type Taken = Vec<Box<Subject>>;
+
 /// Subjects, by their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(Vec<Entry>);
@@ -50,7 +53,7 @@ impl Waiting {
     }
 
     /// Puts back what was taken from it.
-    pub(super) fn put_back(&mut self, subjects: Vec<Box<Subject>>) {
+    pub(super) fn put_back(&mut self, subjects: Taken) {
         if !subjects.is_empty() {
             self.0.extend(subjects.into_iter().map(Entry::new));
             self.0.sort_unstable_by_key(|entry| entry.subject.seq);
@@ -58,7 +61,7 @@ impl Waiting {
     }
 
     /// Takes out those of which `due` says so, one by one.
-    pub(super) fn take(&mut self, due: Vec<bool>) -> Vec<Box<Subject>> {
+    pub(super) fn take(&mut self, due: Vec<bool>) -> Taken {
         let mut due = due.into_iter();
         let taken = self.0.extract_if(.., |_| due.next().unwrap_or(false));
         let taken = taken.map(|entry| entry.subject).collect();

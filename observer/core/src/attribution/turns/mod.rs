@@ -29,12 +29,12 @@
 //! A process may be watched for a share of the time (`gaps`): then only requests count of which everything was seen that
 //! may speak against them.
 
+mod findings;
 mod gaps;
 mod held;
 mod opened;
 mod owners;
 mod requests;
-mod rests;
 mod thread;
 
 use std::num::NonZeroUsize;
@@ -42,13 +42,12 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::cache;
-use super::executions::{Finding, Now, OVERLAPS, Owner};
-use super::rest::{Changes, Rest};
+use super::rest::Changes;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::record::{Execution, Turn};
 use held::{Held, Told};
 use opened::Opened;
-use requests::{Requests, Standing};
+use requests::Requests;
 use thread::{Resumes, Running, Taken, Thread};
 
 /// Threads that run event loops, remembered at once.
@@ -139,7 +138,7 @@ pub(super) struct Turns {
     taken: LruCache<Guess, Option<Guess>>,
     opened: Opened,
     held: Held,
-    /// How often has changed what findings rest on, by the keys of `rests`.
+    /// How often has changed what findings rest on, by the keys of `findings`.
     changes: Changes,
 }
 
@@ -369,102 +368,6 @@ impl Turns {
         }
         self.requests
             .answered_by(at.thread.0, request, owner, &mut self.changes);
-    }
-
-    /// For which request something was done, as far as that is certain by now; for how long that holds, if it is not settled, goes
-    /// to `rest`.
-    pub(super) fn owner(
-        &self,
-        tgid: Tgid,
-        execution: Execution,
-        now: Now,
-        rest: &mut Rest,
-    ) -> Finding {
-        let at = Position::of(tgid, execution);
-        let thread = self.threads.peek(&at.thread);
-        if thread.is_some_and(|thread| thread.running.turn <= at.turn) {
-            rest.nothing();
-            return Finding {
-                owner: Owner::Unknown,
-                settled: false,
-            };
-        }
-        match self.resolve(at) {
-            Some(worked) => {
-                let found = self.finding(tgid, worked, now, rest);
-                if !found.settled {
-                    self.rests_on(at, worked, rest);
-                }
-                found
-            }
-            None => Finding {
-                owner: Owner::Unknown,
-                settled: true,
-            },
-        }
-    }
-
-    /// What it is worth that something was done for a request; how long it stays so, if it is not settled and its standing
-    /// does not change, goes to `rest`.
-    fn finding(&self, tgid: Tgid, worked: Worked, now: Now, rest: &mut Rest) -> Finding {
-        let settled = |owner| Finding {
-            owner,
-            settled: true,
-        };
-        let Worked {
-            request,
-            by_id,
-            guess,
-        } = worked;
-        let wait = if by_id { OUTLIVES } else { 0 };
-        match self.requests.standing(tgid, request, wait) {
-            Standing::Forgotten | Standing::Unproven => settled(Owner::Unknown),
-            Standing::Unwatched => settled(Owner::Unwatched),
-            // The end of the turn may be lost.
-            Standing::Answering(since) if now.time.since(since) > OVERLAPS => {
-                settled(Owner::Unknown)
-            }
-            Standing::Open => Finding {
-                owner: Owner::Answered(request),
-                settled: false,
-            },
-            Standing::Answering(since) => {
-                rest.no_longer_than(since, OVERLAPS);
-                Finding {
-                    owner: Owner::Answered(request),
-                    settled: false,
-                }
-            }
-            Standing::Shared => settled(Owner::Shared),
-            Standing::Proven { .. } if !self.is_confirmed(guess) => settled(Owner::Unknown),
-            Standing::Doubtful { since, young } => {
-                if let Some(since) = since {
-                    rest.no_longer_than(since, OVERLAPS);
-                }
-                Finding {
-                    owner: Owner::Shared,
-                    settled: !young || since.is_some_and(|since| now.time.since(since) > OVERLAPS),
-                }
-            }
-            Standing::Proven {
-                until,
-                watermark,
-                usual,
-            } => {
-                let late = now.time.since(until) >= wait;
-                rest.no_longer_than(until, OVERLAPS);
-                if usual && late {
-                    rest.while_open(watermark);
-                } else if usual {
-                    rest.only_before(until.plus(wait));
-                }
-                Finding {
-                    owner: Owner::Answered(request),
-                    settled: now.time.since(until) > OVERLAPS
-                        || (usual && late && now.all_before_ended(watermark)),
-                }
-            }
-        }
     }
 
     /// A process ended, or replaced its program.

@@ -6,7 +6,7 @@ use lru::LruCache;
 
 use super::gaps::Gaps;
 use super::thread::STARTING;
-use super::{Changes, rests};
+use super::{Changes, findings};
 use crate::ids::{KernelNanos, Seq, Tgid};
 
 /// Requests that are remembered.
@@ -121,9 +121,9 @@ impl Requests {
                 spoilt: false,
             },
         );
-        changes.changed(rests::request(request));
+        changes.changed(findings::request(request));
         if let Some((forgotten, _)) = forgotten {
-            changes.changed(rests::request(forgotten));
+            changes.changed(findings::request(forgotten));
         }
     }
 
@@ -140,7 +140,7 @@ impl Requests {
     }
 
     fn changing(&mut self, request: Seq, changes: &mut Changes) -> Option<&mut Request> {
-        changes.changed(rests::request(request));
+        changes.changed(findings::request(request));
         self.requests.get_mut(&request)
     }
 
@@ -154,14 +154,14 @@ impl Requests {
 
     /// The turns of a process are seen from now on, or not.
     pub(super) fn watched(&mut self, tgid: Tgid, watched: bool, changes: &mut Changes) {
-        changes.changed(rests::process(tgid));
+        changes.changed(findings::process(tgid));
         self.process(tgid, changes).gaps.watched(watched);
     }
 
     /// A turn that was seen ended.
     pub(super) fn turn_ended(&mut self, tgid: Tgid, time: KernelNanos, changes: &mut Changes) {
         if self.process(tgid, changes).gaps.turn_ended(time) {
-            changes.changed(rests::process(tgid));
+            changes.changed(findings::process(tgid));
         }
     }
 
@@ -179,7 +179,7 @@ impl Requests {
         watermark: Seq,
         changes: &mut Changes,
     ) {
-        changes.changed(rests::process(tgid));
+        changes.changed(findings::process(tgid));
         if let Some(process) = self.processes.get_mut(&tgid) {
             process.gaps.unseen(request, watermark);
         }
@@ -227,7 +227,7 @@ impl Requests {
             None => counts.lost += u32::from(!spans && followed),
         }
         if process.worth() != before {
-            changes.changed(rests::process(tgid));
+            changes.changed(findings::process(tgid));
         }
         match owner {
             Some(owner) if owner == request => {
@@ -253,7 +253,7 @@ impl Requests {
     ) -> bool {
         let process = self.process(tgid, changes);
         if process.began.is_none() {
-            changes.changed(rests::process(tgid));
+            changes.changed(findings::process(tgid));
         }
         since.since(*process.began.get_or_insert(since)) < STARTING
     }

@@ -4,6 +4,8 @@ mod opened;
 mod rests;
 mod steps;
 
+use super::super::executions::{Finding, Now, Owner};
+use super::super::rest::Rest;
 use super::*;
 use crate::record::ExecutionKind;
 

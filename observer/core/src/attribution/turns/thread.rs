@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-use super::rests::{self, ERA};
+use super::findings::{self, ERA};
 use super::{Changes, Position, ThreadKey, Worked};
 use crate::ids::{FileId, KernelNanos, Seq};
 use crate::record;
@@ -204,13 +204,13 @@ impl Thread {
         // Whom connections served meanwhile was not seen.
         if ended.before.is_none() {
             self.connections.clear();
-            changes.changed(rests::thread(this));
+            changes.changed(findings::thread(this));
         }
         if read && ended.root > 1 {
             let served = ended.owner.map(|owner| owner.request);
-            changes.changed(rests::connection(this, ended.root));
+            changes.changed(findings::connection(this, ended.root));
             if let Some((other, _)) = self.connections.push(ended.root, served) {
-                changes.changed(rests::connection(this, other));
+                changes.changed(findings::connection(this, other));
             }
         }
         // Ids that go back belong to a new program.
@@ -220,14 +220,14 @@ impl Thread {
             .is_some_and(|last| last.turn >= ended.turn || last.newest > ended.newest)
         {
             self.ended.clear();
-            changes.changed(rests::thread(this));
+            changes.changed(findings::thread(this));
         }
         if self.ended.len() == MAX_TURNS {
             self.ended.pop_front();
         }
         self.pushed += 1;
         if self.pushed.is_multiple_of(ERA) {
-            changes.changed(rests::thread(this));
+            changes.changed(findings::thread(this));
         }
         self.ended.push_back(ended);
     }
