@@ -62,6 +62,9 @@ impl Waiting {
 
     /// Takes out those of which `due` says so, one by one.
     pub(super) fn take(&mut self, due: Vec<bool>) -> Taken {
+        if !due.contains(&true) {
+            return Taken::new();
+        }
         let mut due = due.into_iter();
         let taken = self.0.extract_if(.., |_| due.next().unwrap_or(false));
         let taken = taken.map(|entry| entry.subject).collect();
