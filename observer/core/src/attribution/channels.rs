@@ -20,6 +20,7 @@ use super::decide::Decision;
 use super::evidence::Link;
 use super::executions::Owner as Owned;
 use super::process::Process;
+use super::rest::Rest;
 use super::subject::{Doer, Subject, Work};
 use super::traffic::{Gift, GiftId, Piece, Value};
 use crate::feedback::Feedback;
@@ -68,7 +69,7 @@ impl Attributor {
         let Some(since) = self.channels.told.pop(&tgid) else {
             return;
         };
-        for subject in self.waiting.iter_mut().filter(|s| s.tgid == tgid) {
+        for subject in self.waiting.of_mut(tgid) {
             if subject.doer.is_none_or(|doer| doer.time >= since) {
                 subject.handed.clear();
             }
@@ -196,22 +197,24 @@ impl Attributor {
     }
 
     /// Whether nothing is to come that says more about what an execution was handed.
-    pub(super) fn is_handed_settled(&self, subject: &Subject, now: KernelNanos) -> bool {
+    /// If something is, for how long that is certain.
+    pub(super) fn handed_is_due(&self, subject: &Subject, now: KernelNanos) -> Result<(), Rest> {
         if !subject.is_handed() {
-            return true;
+            return Ok(());
         }
         let Some(process) = self.processes.get(&subject.tgid) else {
-            return true;
+            return Ok(());
         };
-        let settled = |id: &GiftId| {
+        for id in &subject.handed {
             let gift = self.channels.gifts.peek(id);
-            let giver = gift.and_then(|gift| gift.giver.as_ref());
-            giver.is_none_or(|giver| self.is_owned(subject, giver, now))
-        };
-        if !subject.handed.iter().all(settled) {
-            return false;
+            if let Some(giver) = gift.and_then(|gift| gift.giver.as_ref()) {
+                self.owner_is_due(subject, giver, now)
+                    .map_err(|_| Rest::none())?;
+            }
         }
-        let found = self.handed_over(process, subject, now);
-        !matches!(found, Err(Some(Reason::StillOpen)))
+        match self.handed_over(process, subject, now) {
+            Err(Some(Reason::StillOpen)) => Err(Rest::none()),
+            _ => Ok(()),
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Weighs the evidence for a subject: higher tiers win, and where two kinds of evidence name
 //! different requests nothing is concluded.
 
+use smallvec::SmallVec;
+
 use super::evidence::{Found, Link, compared, names};
 use super::executions::Owner as Owned;
 use super::named::{SameTrace, by_trace, same_trace};
@@ -32,6 +34,9 @@ pub struct Decision {
     /// The likeliest request, where no evidence names one and it is asked for. Nothing is decided by it.
     pub inferred: Option<Inferred>,
 }
+
+/// What names a request, in the order of the kinds: mostly one, seldom two.
+type Links = SmallVec<[Link; 2]>;
 
 /// A request that something belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,10 +89,10 @@ impl Attributor {
             };
         }
         let owned = self.owned(subject, now);
-        let strong = self.strong(process, subject, owned, now);
+        let mut strong = self.strong(process, subject, owned, now);
         let compared = compared(process, subject, &strong, &same_trace);
         let ids_agree = self.ids_agree(process, subject, &strong, &same_trace);
-        let (attribution, request) = self.weigh(process, subject, strong, &same_trace);
+        let (attribution, request) = self.weigh(process, subject, &mut strong, &same_trace);
         let owner = request.zip(attribution.tier).map(|(request, tier)| Owner {
             request,
             tier,
@@ -116,14 +121,19 @@ impl Attributor {
         &self,
         process: &Process,
         subject: &Subject,
-        found: [Found; KINDS],
+        found: &mut [Found; KINDS],
         same_trace: &[Seq],
     ) -> (Attribution, Option<Seq>) {
-        let mut strong = [const { None }; KINDS];
+        let mut strong = Links::new();
         let mut reason = None;
         // What contradicts the ids outweighs what merely says nothing.
         let mut doubted: Option<(Seq, Reason)> = None;
-        for (kind, Found { says, .. }) in found.into_iter().enumerate() {
+        for (kind, Found { says, .. }) in found.iter_mut().enumerate() {
+            // As most say of most subjects.
+            if matches!(says, Err(None)) {
+                continue;
+            }
+            let says = std::mem::replace(says, Err(None));
             let wakes = match kind {
                 AWAITED => Some(self.believes_wakes(process, subject)),
                 GIVEN => Some(self.believes_given(process, subject.tgid)),
@@ -158,14 +168,14 @@ impl Attributor {
                     };
                     doubted = doubted.or(Some((link.request, why)));
                 }
-                (Ok(link), _) => strong[kind] = Some(link),
+                (Ok(link), _) => strong.push(link),
                 // Where they say something at all, they know better than threads, which tell nothing of executions that
                 // work is handed to, nor of a process that serves all requests on one.
                 (Err(why), _) if matches!(kind, EVENTS | PASSED) => reason = why.or(reason),
                 (Err(why), _) => reason = reason.or(why),
             }
         }
-        let mut requests = strong.iter().flatten().map(|link: &Link| link.request);
+        let mut requests = strong.iter().map(|link| link.request);
         let request = requests.next();
         if let Some(first) = request
             && let Some(other) = requests.find(|other| *other != first)
@@ -173,7 +183,7 @@ impl Attributor {
             return (conflict([first, other]), None);
         }
         let named = by_trace(process, subject, same_trace, request);
-        let by_ids = strong.iter().flatten().all(|link| link.evidence.is_an_id());
+        let by_ids = strong.iter().all(|link| link.evidence.is_an_id());
         match (named, request) {
             // Which of both is wrong, the rule or the id that leaked, is not known.
             (Some(named), None)
@@ -217,7 +227,7 @@ impl Attributor {
             }
         }
         if let Some(link) = only_request(process, subject) {
-            return linked(Some(link), [const { None }; KINDS]);
+            return linked(Some(link), Links::new());
         }
         let reason = match (&subject.hold, reason) {
             (Hold::Serving(_), Some(reason)) => reason,
@@ -282,8 +292,8 @@ fn conflict(requests: [Seq; 2]) -> Attribution {
 }
 
 /// Agreeing links, the one that decides first.
-fn linked(named: Option<Link>, strong: [Option<Link>; KINDS]) -> (Attribution, Option<Seq>) {
-    let mut links = named.into_iter().chain(strong.into_iter().flatten());
+fn linked(named: Option<Link>, strong: Links) -> (Attribution, Option<Seq>) {
+    let mut links = named.into_iter().chain(strong);
     let Some(first) = links.next() else {
         return (Attribution::none(Reason::NoRequest), None);
     };

@@ -2,26 +2,43 @@
 
 use super::executions::{self, Finding, Owner as Owned};
 use super::process::Process;
+use super::rest::Rest;
 use super::subject::{self, Doer, Hold, Subject, Work};
 use super::{Attributor, PATIENCE, PROOF_PATIENCE, clients};
 use crate::ids::{KernelNanos, Seq, Tgid};
 use crate::record::ExecutionKind;
 
 impl Attributor {
-    pub(super) fn is_due(&self, subject: &Subject, now: KernelNanos) -> bool {
+    /// Whether a subject can be decided; if not, for how long that is certain.
+    pub(super) fn due(&self, subject: &Subject, now: KernelNanos) -> Result<(), Rest> {
         if now.since(subject.time) > PATIENCE {
-            return true;
+            return Ok(());
         }
-        if !subject.is_over() {
-            return false;
+        let mut rest = match subject.is_over() {
+            true => self.due_once_over(subject, now),
+            // Its end changes the subject.
+            false => Err(Rest::unlimited()),
+        };
+        if let Err(rest) = &mut rest {
+            rest.no_longer_than(subject.time, PATIENCE);
         }
+        rest
+    }
+
+    fn due_once_over(&self, subject: &Subject, now: KernelNanos) -> Result<(), Rest> {
         if subject.by_ids {
-            return self.is_waited_for(subject, now);
+            return due_if(self.is_waited_for(subject, now));
         }
-        if !self.sign_is_due(subject, now) || !self.is_handed_settled(subject, now) {
-            return false;
+        // Each of these has to be so: what is asked first tells for how long it is not.
+        if let Some(doer) = &subject.doer {
+            self.owner_is_due(subject, doer, now)?;
         }
-        if !self.doer_is_due(subject, now) || !self.pool_is_due(subject, now) {
+        self.handed_is_due(subject, now)?;
+        due_if(self.is_due_otherwise(subject, now))
+    }
+
+    fn is_due_otherwise(&self, subject: &Subject, now: KernelNanos) -> bool {
+        if !self.sign_is_due(subject, now) || !self.pool_is_due(subject, now) {
             return false;
         }
         let taken = |t: &clients::Taken| {
@@ -58,47 +75,73 @@ impl Attributor {
         })
     }
 
-    fn doer_is_due(&self, subject: &Subject, now: KernelNanos) -> bool {
-        let doer = subject.doer.as_ref();
-        doer.is_none_or(|doer| self.is_owned(subject, doer, now))
-    }
-
     /// Whether nothing is to come that says more about what an execution was doing.
     pub(super) fn is_owned(&self, subject: &Subject, doer: &Doer, now: KernelNanos) -> bool {
-        let found = self.doing_of(subject, doer, now);
-        if found.settled || found.owner != Owned::Unknown {
-            return found.settled;
+        self.owner_is_due(subject, doer, now).is_ok()
+    }
+
+    /// The same; if not, for how long that is certain.
+    pub(super) fn owner_is_due(
+        &self,
+        subject: &Subject,
+        doer: &Doer,
+        now: KernelNanos,
+    ) -> Result<(), Rest> {
+        let mut rest = Rest::unlimited();
+        let found = self.doing_of(subject, doer, now, &mut rest);
+        if found.settled {
+            return Ok(());
+        }
+        if found.owner != Owned::Unknown {
+            return Err(rest);
         }
         let held = doer.execution.kind == ExecutionKind::NodeAsync
             && self.turns.is_held(subject.tgid, doer.execution);
-        !held && self.now(subject.tgid, now).all_before_ended(subject.seq)
+        if held {
+            return Err(Rest::none());
+        }
+        if self.now(subject.tgid, now).all_before_ended(subject.seq) {
+            return Ok(());
+        }
+        rest.while_open(subject.seq);
+        Err(rest)
     }
 
     /// For which request the execution that did a subject did it.
     pub(super) fn owned(&self, subject: &Subject, now: KernelNanos) -> Option<Finding> {
         let doer = subject.doer.as_ref()?;
-        Some(self.doing_of(subject, doer, now))
+        Some(self.doing_of(subject, doer, now, &mut Rest::none()))
     }
 
-    /// For which request an execution did a subject.
-    fn doing_of(&self, subject: &Subject, doer: &Doer, now: KernelNanos) -> Finding {
+    /// For which request an execution did a subject; for how long, goes to `rest`.
+    fn doing_of(
+        &self,
+        subject: &Subject,
+        doer: &Doer,
+        now: KernelNanos,
+        rest: &mut Rest,
+    ) -> Finding {
+        let now = self.now(subject.tgid, now);
         match &subject.work {
-            Work::Call(call) if doer.execution.kind == ExecutionKind::NodeAsync => {
-                let now = self.now(subject.tgid, now);
-                self.turns
-                    .caller(subject.tgid, doer.execution, call.begun.file, now)
+            _ if doer.execution.kind != ExecutionKind::NodeAsync => {
+                self.executions.follow(doer.life, doer.time, now, rest)
             }
-            _ => self.owner_of(subject.tgid, doer, now),
+            Work::Call(call) => {
+                let file = call.begun.file;
+                self.turns
+                    .caller(subject.tgid, doer.execution, file, now, rest)
+            }
+            _ => self.turns.owner(subject.tgid, doer.execution, now, rest),
         }
     }
 
     /// For which request an execution did what it did.
     pub(super) fn owner_of(&self, tgid: Tgid, doer: &Doer, now: KernelNanos) -> Finding {
-        let now = self.now(tgid, now);
-        if doer.execution.kind == ExecutionKind::NodeAsync {
-            return self.turns.owner(tgid, doer.execution, now);
+        let (now, rest) = (self.now(tgid, now), &mut Rest::none());
+        match doer.execution.kind {
+            ExecutionKind::NodeAsync => self.turns.owner(tgid, doer.execution, now, rest),
+            _ => self.executions.follow(doer.life, doer.time, now, rest),
         }
-        self.executions.owner(doer.life, doer.time, now)
     }
 
     fn now(&self, tgid: Tgid, time: KernelNanos) -> executions::Now {
@@ -107,4 +150,8 @@ impl Attributor {
             oldest_open: self.processes.get(&tgid).and_then(Process::oldest_open),
         }
     }
+}
+
+fn due_if(due: bool) -> Result<(), Rest> {
+    if due { Ok(()) } else { Err(Rest::none()) }
 }

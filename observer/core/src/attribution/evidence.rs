@@ -64,30 +64,30 @@ impl Attributor {
         owned: Option<Finding>,
         now: KernelNanos,
     ) -> [Found; KINDS] {
+        let found = |of, says| Found { of, says };
         [
-            ("what is declared", declared(process, subject)),
-            ("executions", self.finer(process, subject, owned)),
-            ("threads and messages", self.executed(process, subject)),
-            (
+            found("what is declared", declared(process, subject)),
+            found("executions", self.finer(process, subject, owned)),
+            found("threads and messages", self.executed(process, subject)),
+            found(
                 "threads that worked for each other",
                 self.handed(process, subject, now),
             ),
-            (
+            found(
                 "threads that were waited for",
                 self.awaited(process, subject),
             ),
-            (
+            found(
                 "threads that woke workers",
                 self.given(process, subject, now),
             ),
-            ("threads that made tasks", self.made(process, subject, now)),
-            ("events", self.relayed(process, subject)),
-            (
+            found("threads that made tasks", self.made(process, subject, now)),
+            found("events", self.relayed(process, subject)),
+            found(
                 "executions that handed work to others",
                 self.handed_over(process, subject, now),
             ),
         ]
-        .map(|(of, says)| Found { of, says })
     }
 
     /// Evidence of executions finer than threads, or why there is none.

@@ -20,6 +20,7 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::cache;
+use super::rest::{Changes, Rest};
 use crate::ids::{KernelNanos, Seq, Tgid};
 use crate::record::{Execution, ExecutionKind};
 use crate::text::{Text, printable};
@@ -50,6 +51,16 @@ pub struct LifeId(u64);
 impl LifeId {
     /// Of executions that are followed elsewhere.
     pub(super) const NONE: Self = Self(u64::MAX);
+
+    /// Stands for all that can change of a life.
+    fn anything(self) -> u64 {
+        self.0.wrapping_mul(2)
+    }
+
+    /// Stands for what is known of the answers that it gave.
+    fn answered(self) -> u64 {
+        self.0.wrapping_mul(2).wrapping_add(1)
+    }
 }
 
 type Key = (Tgid, ExecutionKind, u64);
@@ -62,6 +73,8 @@ pub(super) struct Executions {
     next: u64,
     /// Processes whose executions can't be told apart, and why.
     unavailable: LruCache<Tgid, Text>,
+    /// How often lives have changed, by [`LifeId::anything`] and [`LifeId::answered`].
+    changes: Changes,
 }
 
 #[derive(Debug)]
@@ -134,11 +147,17 @@ impl Default for Executions {
             lives: LruCache::sparse(MAX_LIVES),
             next: 0,
             unavailable: LruCache::sparse(MAX_PROCESSES),
+            changes: Changes::default(),
         }
     }
 }
 
 impl Executions {
+    /// How often lives have changed.
+    pub(super) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
     /// The executions of a process can't be told apart.
     pub(super) fn unavailable(&mut self, tgid: Tgid, why: &str) {
         self.unavailable.push(tgid, printable(why).into());
@@ -157,8 +176,11 @@ impl Executions {
     /// An execution did something.
     pub(super) fn acted(&mut self, tgid: Tgid, execution: Execution, time: KernelNanos) -> LifeId {
         let id = self.life(tgid, execution, time);
-        if let Some(life) = self.lives.get_mut(&id) {
-            life.active = life.active.max(time);
+        if let Some(life) = self.lives.get_mut(&id)
+            && life.active < time
+        {
+            life.active = time;
+            self.changes.changed(id.anything());
         }
         id
     }
@@ -201,7 +223,10 @@ impl Executions {
             active: time,
         };
         self.current.push(key, id);
-        self.lives.push(id, life);
+        if let Some((forgotten, _)) = self.lives.push(id, life) {
+            self.changes.changed(forgotten.anything());
+            self.changes.changed(forgotten.answered());
+        }
         id
     }
 
@@ -209,33 +234,39 @@ impl Executions {
     /// `watermark` on have not begun yet.
     pub(super) fn answered(
         &mut self,
-        life: LifeId,
+        id: LifeId,
         request: Seq,
         since: KernelNanos,
         until: KernelNanos,
         watermark: Seq,
     ) {
-        if let Some(life) = self.lives.get_mut(&life) {
-            life.shared |= life.answers.iter().any(|a| since < a.until);
+        if let Some(life) = self.lives.get_mut(&id)
+            && !life.shared
+            && life.answers.iter().any(|a| since < a.until)
+        {
+            life.shared = true;
+            self.changes.changed(id.answered());
         }
-        self.answered_alone(life, request, since, until, watermark);
+        self.answered_alone(id, request, since, until, watermark);
     }
 
     /// The same of an execution that takes up a request only when it has answered the one before, by design; so what
     /// it did before that was not for this one, whenever it was read.
     pub(super) fn answered_alone(
         &mut self,
-        life: LifeId,
+        id: LifeId,
         request: Seq,
         since: KernelNanos,
         until: KernelNanos,
         watermark: Seq,
     ) {
-        let Some(life) = self.lives.get_mut(&life) else {
+        let Some(life) = self.lives.get_mut(&id) else {
             return;
         };
+        self.changes.changed(id.anything());
         if life.answers.len() == MAX_ANSWERS {
             life.answers.pop_front();
+            self.changes.changed(id.answered());
         }
         // They are searched by when they were over.
         let before = life.answers.back().map_or(until, |last| last.until);
@@ -247,17 +278,24 @@ impl Executions {
         });
     }
 
-    /// For which request `life` worked at `time`.
-    pub(super) fn owner(&self, life: LifeId, time: KernelNanos, now: Now) -> Finding {
-        self.follow(life, time, now, 0).0
+    /// For which request `life` worked at `time`; for how long that holds, if it is not settled, goes to `rest`.
+    pub(super) fn follow(
+        &self,
+        life: LifeId,
+        time: KernelNanos,
+        now: Now,
+        rest: &mut Rest,
+    ) -> Finding {
+        self.follow_up(life, time, now, rest, 0).0
     }
 
     /// The same with the answer that it rests on, if it does: who wrote it, and when that was over.
-    fn follow(
+    fn follow_up(
         &self,
         id: LifeId,
         time: KernelNanos,
         now: Now,
+        rest: &mut Rest,
         depth: usize,
     ) -> (Finding, Option<(u64, KernelNanos)>) {
         let alone = |owner, settled| (Finding { owner, settled }, None);
@@ -270,6 +308,10 @@ impl Executions {
         let next = life.answers.partition_point(|answer| answer.until < time);
         let next = life.answers.get(next);
         if let Some(answer) = next.filter(|answer| answer.since <= time) {
+            // Later ones do not come before it, whatever else the life does.
+            rest.on(&self.changes, id.answered());
+            rest.no_longer_than(answer.until, OVERLAPS);
+            rest.while_open(answer.watermark);
             let found = Finding {
                 owner: Owner::Answered(answer.request),
                 settled: now.all_before_ended(answer.watermark)
@@ -277,11 +319,12 @@ impl Executions {
             };
             return (found, Some((life.id, answer.until)));
         }
+        rest.on(&self.changes, id.anything());
         let Some((parent, birth)) = life.birth.filter(|_| depth < MAX_DEPTH) else {
             return alone(Owner::Unknown, false);
         };
-        let (found, answer) = self.follow(parent, birth, now, depth + 1);
-        (inherited(life, time, now, found, answer), answer)
+        let (found, answer) = self.follow_up(parent, birth, now, rest, depth + 1);
+        (inherited(life, time, now, found, answer, rest), answer)
     }
 
     /// A process ended, or replaced its program.
@@ -298,6 +341,7 @@ fn inherited(
     now: Now,
     found: Finding,
     answer: Option<(u64, KernelNanos)>,
+    rest: &mut Rest,
 ) -> Finding {
     let request = match found.owner {
         Owner::Answered(request) | Owner::Begun { request, .. } => request,
@@ -312,8 +356,15 @@ fn inherited(
             settled: true,
         };
     }
+    if now.time.since(until) <= OUTLIVES {
+        rest.whatever_is_open();
+        rest.no_longer_than(until, OUTLIVES);
+    }
     Finding {
         owner: Owner::Begun { request, by },
         settled: found.settled && now.time.since(until) > OUTLIVES,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //! | `inference` | 7 | what requests usually have done, and when; told beside an abstention, and decides nothing |
 //!
-//! `ids` says whether an id may decide alone, and `parted` what times of calls say against theirs. `keepers` knows which processes keep threads for what is to run next. `acts` hears what threads and executions do, `taking` takes subjects in. `trust` compares them with each other, process by process; `due` says when a subject can be decided, `tick` has those decided, `evidence` asks each kind,
+//! `ids` says whether an id may decide alone, and `parted` what times of calls say against theirs. `keepers` knows which processes keep threads for what is to run next. `acts` hears what threads and executions do, `taking` takes subjects in. `trust` compares them with each other, process by process; `due` says when a subject can be decided, `rest` for how long it is certain that it can't, `tick` has those decided, `evidence` asks each kind,
 //! `decide` weighs what they say, `story` tells it.
 //!
 //! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
@@ -44,6 +44,7 @@ mod clients;
 mod correlation;
 mod decide;
 mod due;
+mod ends;
 mod events;
 mod evidence;
 mod exclusive;
@@ -65,6 +66,7 @@ mod pools;
 mod process;
 mod published;
 mod requests;
+mod rest;
 mod runtimes;
 mod served;
 mod story;
@@ -79,6 +81,7 @@ mod traces;
 mod traffic;
 mod trust;
 mod turns;
+mod waiting;
 mod wakes;
 mod words;
 mod workers;
@@ -143,12 +146,7 @@ pub struct Attributor {
     feedback: Vec<Feedback>,
     runtimes: runtimes::Runtimes,
     pipes: pipes::Pipes,
-    /// By their numbers.
-    #[expect(
-        clippy::vec_box,
-        reason = "all that wait behind one that is decided are moved, at each tick"
-    )]
-    waiting: Vec<Box<Subject>>,
+    waiting: waiting::Waiting,
     /// Requests in the order in which they ended, for forgetting them.
     ended: VecDeque<(KernelNanos, Tgid, Seq)>,
     /// Processes in the order in which they ended, for forgetting them.
@@ -360,7 +358,7 @@ impl Attributor {
 
     /// Where a subject waits.
     fn waiting_at(&self, seq: Seq) -> Option<usize> {
-        self.waiting.binary_search_by_key(&seq, |s| s.seq).ok()
+        self.waiting.at(seq)
     }
 
     /// A client exchange that was taken in is over.

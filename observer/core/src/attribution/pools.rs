@@ -192,12 +192,12 @@ impl Attributor {
         let Some(process) = self.processes.get(&subject.tgid) else {
             return true;
         };
-        if !self.made_is_due(process, subject, now) {
-            return false;
-        }
-        // A wake that says for whom it was done comes before the request's end.
+        // A wake that says for whom it was done comes before the request's end. That is asked first, as it takes least.
         let before = KernelNanos(now.0.saturating_sub(2 * DELAY));
         if !process.all_ended_by(subject.seq, subject.time, before) {
+            return false;
+        }
+        if !self.made_is_due(process, subject, now) {
             return false;
         }
         let awaited = self.wakes.awaited(subject.seq);

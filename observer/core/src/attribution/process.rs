@@ -1,10 +1,11 @@
 //! What attribution knows about one process.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
 
 use super::correlation::Correlations;
+use super::ends::Ends;
 use super::exclusive::Exclusive;
 use super::ids::Ids;
 use super::parted::When;
@@ -20,9 +21,6 @@ use crate::judged::Reason;
 /// How long after an answer work for its request may still go on unseen, nanoseconds.
 const AFTERWORK: u64 = 1_000_000_000;
 
-/// Ends of requests that are remembered.
-const MAX_ENDED: usize = 4_096;
-
 #[derive(Debug)]
 pub(super) struct Process {
     served: HashMap<Seq, Box<Served>>,
@@ -32,8 +30,7 @@ pub(super) struct Process {
     /// Calls that are not decided yet, and the requests that they are.
     own_calls: HashMap<Seq, Seq>,
     last_end: Option<KernelNanos>,
-    /// When requests ended, and which was the oldest one open then.
-    ended: VecDeque<(KernelNanos, Option<Seq>)>,
+    pub(super) ends: Ends,
     pub(super) traces: Traces,
     pub(super) correlations: Correlations,
     pub(super) exclusive: Exclusive,
@@ -69,7 +66,7 @@ impl Process {
             latest: None,
             own_calls: HashMap::new(),
             last_end: None,
-            ended: VecDeque::new(),
+            ends: Ends::default(),
             traces: Traces::default(),
             correlations: Correlations::default(),
             exclusive: Exclusive::new(now),
@@ -109,6 +106,7 @@ impl Process {
         {
             served.alone = false;
         }
+        self.ends.numbered(begun.seq);
         self.open.insert(begun.seq);
         self.latest = Some(begun.seq);
         self.traces.insert(begun.seq, &begun.head.carrier);
@@ -145,10 +143,7 @@ impl Process {
         if self.open.remove(&ended.seq) && self.open.is_empty() {
             self.exclusive.idle(ended.time);
         }
-        if self.ended.len() == MAX_ENDED {
-            self.ended.pop_front();
-        }
-        self.ended.push_back((ended.time, self.oldest_open()));
+        self.ends.ended(ended.time, self.oldest_open());
         let served = self.served.get_mut(&ended.seq)?;
         self.last_end = Some(ended.time);
         Some(served)
@@ -230,11 +225,7 @@ impl Process {
     /// Whether all requests that were open when something with the number `seq` was done, at `since`, had
     /// ended by `time`.
     pub(super) fn all_ended_by(&self, seq: Seq, since: KernelNanos, time: KernelNanos) -> bool {
-        let later = |oldest: Option<Seq>| oldest.is_none_or(|open| open > seq);
-        // Requests are numbered as they come in, so what is open only gets later.
-        let first = self.ended.partition_point(|(_, oldest)| !later(*oldest));
-        let last = self.ended.range(first..).find(|(at, _)| *at >= since);
-        later(self.oldest_open()) && last.is_none_or(|(at, _)| *at <= time)
+        self.oldest_open().is_none_or(|open| open > seq) && self.ends.all_by(seq, since, time)
     }
 
     /// Whether it has served nothing since, and serves nothing.

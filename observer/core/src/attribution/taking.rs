@@ -17,6 +17,7 @@ impl Attributor {
             .processes
             .entry(tgid)
             .or_insert_with(|| Process::new(time));
+        process.ends.numbered(seq);
         let (in_flight, sole) = process.in_flight();
         let afterwork = process.just_ended(time);
         let template = work.template();
@@ -107,12 +108,7 @@ impl Attributor {
         let taken = subject.taken.as_deref();
         let (done_by, done_at) = taken.map_or((tid, did_at), |taken| (taken.tid, taken.time));
         self.made.did(seq, done_by, done_at);
-        // The engine numbers in the order of taking in, so that this is nearly always the end.
-        let at = match self.waiting.last() {
-            Some(last) if last.seq >= seq => self.waiting.partition_point(|s| s.seq < seq),
-            _ => self.waiting.len(),
-        };
-        self.waiting.insert(at, subject);
+        self.waiting.insert(subject);
     }
 
     /// The execution that does some work: that which took the connection for it, else that which

@@ -1,29 +1,18 @@
 //! What is decided at a tick, and in which order.
 
+use super::process::Process;
 use super::subject::{Subject, Work};
+use super::waiting::Entry;
 use super::{Attributor, Decision, MAX_WAITING};
-use crate::ids::KernelNanos;
+use crate::ids::{KernelNanos, Seq, Tgid};
 
 impl Attributor {
     /// Decides every subject that is due at `now`, in the order in which they happened.
     pub fn decide(&mut self, now: KernelNanos, stopping: bool) -> Vec<(Box<Subject>, Decision)> {
         self.look_at_wakes(now, stopping);
         let excess = self.waiting.len().saturating_sub(MAX_WAITING);
-        let due: Vec<bool> = self
-            .waiting
-            .iter()
-            .enumerate()
-            .map(|(i, s)| stopping || i < excess || self.is_due(s, now))
-            .collect();
-        let mut due = due.into_iter();
-        let subjects: Vec<Box<Subject>> = self
-            .waiting
-            .extract_if(.., |_| due.next().unwrap_or(false))
-            .collect();
-        // A burst's memory is given back step by step.
-        if self.waiting.len() < self.waiting.capacity() / 8 {
-            self.waiting.shrink_to(self.waiting.capacity() / 2);
-        }
+        let due = self.who_is_due(now, |i| stopping || i < excess);
+        let subjects = self.waiting.take(due);
         let mut decided = Vec::with_capacity(subjects.len());
         let mut by_ids = Vec::new();
         for mut subject in subjects {
@@ -48,12 +37,51 @@ impl Attributor {
                 decided.extend(self.decided(subject, decision, now));
             }
             decided.sort_unstable_by_key(|(subject, _)| subject.seq);
-        } else if !by_ids.is_empty() {
-            self.waiting.extend(by_ids);
-            self.waiting.sort_unstable_by_key(|subject| subject.seq);
+        } else {
+            self.waiting.put_back(by_ids);
         }
         self.forget(now);
         decided
+    }
+
+    /// Which of those that wait are due; `anyhow` says so of those at some places.
+    fn who_is_due(&self, now: KernelNanos, anyhow: impl Fn(usize) -> bool) -> Vec<bool> {
+        // Those of one process follow each other, mostly.
+        let mut last: Option<(Tgid, Option<Seq>)> = None;
+        let mut oldest_open = |tgid: Tgid| match last {
+            Some((of, open)) if of == tgid => open,
+            _ => {
+                let open = self.processes.get(&tgid).and_then(Process::oldest_open);
+                last = Some((tgid, open));
+                open
+            }
+        };
+        let mut is_due = |entry: &Entry| {
+            let rest = entry.rest.get();
+            let changes = match rest.of_turns {
+                true => self.turns.changes(),
+                false => self.executions.changes(),
+            };
+            if rest.holds(now, changes, || oldest_open(entry.tgid)) {
+                debug_assert!(
+                    self.due(&entry.subject, now).is_err(),
+                    "{rest:?} of {:?}",
+                    entry.subject
+                );
+                return false;
+            }
+            match self.due(&entry.subject, now) {
+                Ok(()) => true,
+                Err(rest) => {
+                    entry.rest.set(rest);
+                    false
+                }
+            }
+        };
+        let waiting = self.waiting.iter().enumerate();
+        waiting
+            .map(|(i, entry)| anyhow(i) || is_due(entry))
+            .collect()
     }
 
     /// Takes note of a decision; nothing is told of a message.

@@ -49,13 +49,14 @@ impl Gaps {
         self.since.is_some()
     }
 
-    /// A turn that was seen ended.
-    pub(super) fn turn_ended(&mut self, time: KernelNanos) {
+    /// A turn that was seen ended. Whether that says anything of what was not seen.
+    pub(super) fn turn_ended(&mut self, time: KernelNanos) -> bool {
         self.last = Some(time);
         // It was waiting to be looked at when the gap began.
         if self.paused {
             self.since = self.last;
         }
+        self.paused
     }
 
     /// A request was read in a turn that is seen.

@@ -29,6 +29,7 @@
 //! A process may be watched for a share of the time (`gaps`): then only requests count of which everything was seen that
 //! may speak against them.
 
+mod findings;
 mod gaps;
 mod held;
 mod opened;
@@ -41,12 +42,12 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::cache;
-use super::executions::{Finding, Now, OVERLAPS, Owner};
+use super::rest::Changes;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::record::{Execution, Turn};
 use held::{Held, Told};
 use opened::Opened;
-use requests::{Requests, Standing};
+use requests::Requests;
 use thread::{Resumes, Running, Taken, Thread};
 
 /// Threads that run event loops, remembered at once.
@@ -137,6 +138,8 @@ pub(super) struct Turns {
     taken: LruCache<Guess, Option<Guess>>,
     opened: Opened,
     held: Held,
+    /// How often has changed what findings rest on, by the keys of `findings`.
+    changes: Changes,
 }
 
 impl Default for Turns {
@@ -150,6 +153,7 @@ impl Default for Turns {
             taken: LruCache::sparse(MAX_MESSAGES),
             opened: Opened::default(),
             held: Held::default(),
+            changes: Changes::default(),
         }
     }
 }
@@ -189,7 +193,7 @@ impl Turns {
 
     /// The turns of a process are seen from now on, or not.
     pub(super) fn watched(&mut self, tgid: Tgid, watched: bool) {
-        self.requests.gaps(tgid).watched(watched);
+        self.requests.watched(tgid, watched, &mut self.changes);
     }
 
     /// Whether the turns of a process are seen for a share of the time.
@@ -205,7 +209,7 @@ impl Turns {
 
     /// A request was read in a turn.
     pub(super) fn began(&mut self, tgid: Tgid, file: FileId, execution: Execution, request: Seq) {
-        self.requests.begun(tgid, request);
+        self.requests.begun(tgid, request, &mut self.changes);
         let at = Position::of(tgid, execution);
         self.tell(at.thread, Told::Began { file, request });
     }
@@ -225,26 +229,27 @@ impl Turns {
         time: KernelNanos,
         watermark: Seq,
     ) {
-        self.requests.ended(request, time, watermark);
+        let changes = &mut self.changes;
+        self.requests.ended(request, time, watermark, changes);
         let Some(execution) = execution else {
-            self.requests.unseen(tgid, request, watermark);
+            self.requests.unseen(tgid, request, watermark, changes);
             return;
         };
         let at = Position::of(tgid, execution);
-        self.requests.answering(request);
+        self.requests.answering(request, changes);
         self.tell(at.thread, Told::Answered { request, at });
     }
 
     /// A turn ended.
     pub(super) fn ended(&mut self, tgid: Tgid, turn: &Turn, time: KernelNanos) {
-        self.requests.gaps(tgid).turn_ended(time);
+        self.requests.turn_ended(tgid, time, &mut self.changes);
         let thread = Position::of(tgid, turn.execution).thread;
         self.tell(thread, Told::Ended { turn: *turn, time });
     }
 
     /// The running turn of a thread, which is that of `at` or a later one.
     fn running(&mut self, at: Position) -> &mut Running {
-        let thread = self.threads.get_or_insert_mut(at.thread, Thread::default);
+        let thread = self.thread(at.thread);
         if at.turn > thread.running.turn {
             // Its end, and so what it was, is lost.
             thread.running = Running::new(at.turn);
@@ -255,7 +260,7 @@ impl Turns {
     /// A turn ended, and so did the one in which what it took was given.
     fn end(&mut self, tgid: Tgid, turn: &Turn, time: KernelNanos) {
         let at = Position::of(tgid, turn.execution);
-        let thread = self.threads.get_or_insert_mut(at.thread, Thread::default);
+        let thread = self.thread(at.thread);
         let running = thread.take_running(at.turn);
         let mut ended = thread.ending(at.turn, turn, time);
         ended.serves = match turn.reads {
@@ -293,7 +298,7 @@ impl Turns {
             self.requests.followed(request);
         }
         if let Some(thread) = self.threads.get_mut(&at.thread) {
-            thread.push(ended, turn.reads > 0);
+            thread.push(ended, turn.reads > 0, at.thread, &mut self.changes);
         }
         let mixed = running.places.iter().any(|(current, trigger)| {
             let place = Position {
@@ -328,7 +333,7 @@ impl Turns {
         if self.requests.is_open(request, time) {
             turns.used.push(id, ());
         } else if turns.used.contains(&id) {
-            self.requests.spoil(request);
+            self.requests.spoil(request, &mut self.changes);
         }
     }
 
@@ -353,75 +358,21 @@ impl Turns {
         let turn = self.threads.peek(&at.thread).and_then(|t| t.turn(at.turn));
         if owner.is_none()
             && let Some(since) = turn.and_then(|turn| turn.starting)
-            && self.requests.is_beginning(at.thread.0, since)
+            && self
+                .requests
+                .is_beginning(at.thread.0, since, &mut self.changes)
         {
-            return self.requests.answered_while_starting(request);
+            return self
+                .requests
+                .answered_while_starting(request, &mut self.changes);
         }
-        self.requests.answered_by(at.thread.0, request, owner);
-    }
-
-    /// For which request something was done, as far as that is certain by now.
-    pub(super) fn owner(&self, tgid: Tgid, execution: Execution, now: Now) -> Finding {
-        let at = Position::of(tgid, execution);
-        let thread = self.threads.peek(&at.thread);
-        if thread.is_some_and(|thread| thread.running.turn <= at.turn) {
-            return Finding {
-                owner: Owner::Unknown,
-                settled: false,
-            };
-        }
-        match self.resolve(at) {
-            Some(worked) => self.finding(tgid, worked, now),
-            None => Finding {
-                owner: Owner::Unknown,
-                settled: true,
-            },
-        }
-    }
-
-    /// What it is worth that something was done for a request.
-    fn finding(&self, tgid: Tgid, worked: Worked, now: Now) -> Finding {
-        let settled = |owner| Finding {
-            owner,
-            settled: true,
-        };
-        let Worked {
-            request,
-            by_id,
-            guess,
-        } = worked;
-        let wait = if by_id { OUTLIVES } else { 0 };
-        match self.requests.standing(tgid, request, wait) {
-            Standing::Forgotten | Standing::Unproven => settled(Owner::Unknown),
-            Standing::Unwatched => settled(Owner::Unwatched),
-            // The end of the turn may be lost.
-            Standing::Answering(since) if now.time.since(since) > OVERLAPS => {
-                settled(Owner::Unknown)
-            }
-            Standing::Open | Standing::Answering(_) => Finding {
-                owner: Owner::Answered(request),
-                settled: false,
-            },
-            Standing::Shared => settled(Owner::Shared),
-            Standing::Proven { .. } if !self.is_confirmed(guess) => settled(Owner::Unknown),
-            Standing::Doubtful { since, young } => Finding {
-                owner: Owner::Shared,
-                settled: !young || since.is_some_and(|since| now.time.since(since) > OVERLAPS),
-            },
-            Standing::Proven {
-                until,
-                watermark,
-                usual,
-            } => Finding {
-                owner: Owner::Answered(request),
-                settled: now.time.since(until) > OVERLAPS
-                    || (usual && now.all_before_ended(watermark) && now.time.since(until) >= wait),
-            },
-        }
+        self.requests
+            .answered_by(at.thread.0, request, owner, &mut self.changes);
     }
 
     /// A process ended, or replaced its program.
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
+        self.changes.all_changed();
         cache::remove(&mut self.threads, |(of, _), _| *of == tgid);
         cache::remove(&mut self.confirmed, |guess, ()| guess.thread().0 == tgid);
         cache::remove(&mut self.taken, |guess, _| guess.thread().0 == tgid);

@@ -15,6 +15,7 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::super::executions::{Finding, Now, Owner};
+use super::super::rest::Rest;
 use super::thread::{Ended, Resumes, Running};
 use super::{Guess, Position, ThreadKey, Turns, Worked, cache};
 use crate::ids::{FileId, Tgid};
@@ -106,15 +107,16 @@ impl Turns {
         }
     }
 
-    /// For which request a call was written on `file`, as far as that is certain by now.
+    /// For which request a call was written on `file`, as far as that is certain by now; for how long that holds, goes to `rest`.
     pub(in crate::attribution) fn caller(
         &self,
         tgid: Tgid,
         execution: Execution,
         file: FileId,
         now: Now,
+        rest: &mut Rest,
     ) -> Finding {
-        let found = self.owner(tgid, execution, now);
+        let found = self.owner(tgid, execution, now, rest);
         if found.owner != Owner::Unknown || !found.settled {
             return found;
         }
@@ -122,8 +124,9 @@ impl Turns {
         if self.resolve(at).is_some() {
             return found;
         }
+        rest.nothing();
         match self.opened.calls.peek(&(at.thread, at.turn, file)) {
-            Some(worked) => self.finding(tgid, *worked, now),
+            Some(worked) => self.finding(tgid, *worked, now, rest),
             // What reads the response tells.
             None if self.connections.peek(&file) == Some(&Resumes::First(at)) => Finding {
                 settled: false,

@@ -123,10 +123,10 @@ impl Turns {
             && self.confirmed.put(guess, ()).is_none()
         {
             next = match guess {
-                Guess::Id(thread, id) => self.rests_on(thread, id),
+                Guess::Id(thread, id) => self.guess_behind(thread, id),
                 Guess::Opened(thread, id) => {
                     self.confirm_together(thread, id);
-                    self.rests_on(thread, id)
+                    self.guess_behind(thread, id)
                 }
                 Guess::Message(..) => self.taken.peek(&guess).copied().flatten(),
             };
@@ -134,7 +134,7 @@ impl Turns {
     }
 
     /// The guess on which it rests for whom an id was given out.
-    fn rests_on(&self, thread: ThreadKey, id: u64) -> Option<Guess> {
+    fn guess_behind(&self, thread: ThreadKey, id: u64) -> Option<Guess> {
         let turn = self.threads.peek(&thread)?.gave_out(id)?;
         turn.owner?.guess
     }

@@ -6,6 +6,7 @@ use lru::LruCache;
 
 use super::gaps::Gaps;
 use super::thread::STARTING;
+use super::{Changes, findings};
 use crate::ids::{KernelNanos, Seq, Tgid};
 
 /// Requests that are remembered.
@@ -108,9 +109,9 @@ impl Default for Requests {
 }
 
 impl Requests {
-    pub(super) fn begun(&mut self, tgid: Tgid, request: Seq) {
-        self.gaps(tgid).begun(request);
-        self.requests.push(
+    pub(super) fn begun(&mut self, tgid: Tgid, request: Seq, changes: &mut Changes) {
+        self.process(tgid, changes).gaps.begun(request);
+        let forgotten = self.requests.push(
             request,
             Request {
                 until: None,
@@ -120,20 +121,48 @@ impl Requests {
                 spoilt: false,
             },
         );
+        changes.changed(findings::request(request));
+        if let Some((forgotten, _)) = forgotten {
+            changes.changed(findings::request(forgotten));
+        }
     }
 
-    pub(super) fn ended(&mut self, request: Seq, time: KernelNanos, watermark: Seq) {
-        if let Some(request) = self.requests.get_mut(&request) {
+    pub(super) fn ended(
+        &mut self,
+        request: Seq,
+        time: KernelNanos,
+        watermark: Seq,
+        changes: &mut Changes,
+    ) {
+        if let Some(request) = self.changing(request, changes) {
             request.until = Some((time, watermark));
         }
     }
 
-    /// What was not seen of a process.
-    pub(super) fn gaps(&mut self, tgid: Tgid) -> &mut Gaps {
-        &mut self
-            .processes
-            .get_or_insert_mut(tgid, Process::default)
-            .gaps
+    fn changing(&mut self, request: Seq, changes: &mut Changes) -> Option<&mut Request> {
+        changes.changed(findings::request(request));
+        self.requests.get_mut(&request)
+    }
+
+    fn process(&mut self, tgid: Tgid, changes: &mut Changes) -> &mut Process {
+        if self.processes.len() == self.processes.cap().get() && !self.processes.contains(&tgid) {
+            // Another one is forgotten.
+            changes.all_changed();
+        }
+        self.processes.get_or_insert_mut(tgid, Process::default)
+    }
+
+    /// The turns of a process are seen from now on, or not.
+    pub(super) fn watched(&mut self, tgid: Tgid, watched: bool, changes: &mut Changes) {
+        changes.changed(findings::process(tgid));
+        self.process(tgid, changes).gaps.watched(watched);
+    }
+
+    /// A turn that was seen ended.
+    pub(super) fn turn_ended(&mut self, tgid: Tgid, time: KernelNanos, changes: &mut Changes) {
+        if self.process(tgid, changes).gaps.turn_ended(time) {
+            changes.changed(findings::process(tgid));
+        }
     }
 
     pub(super) fn is_sampled(&self, tgid: Tgid) -> bool {
@@ -143,7 +172,14 @@ impl Requests {
     }
 
     /// A request was answered, and in which turn is not known; requests below `watermark` had begun by then.
-    pub(super) fn unseen(&mut self, tgid: Tgid, request: Seq, watermark: Seq) {
+    pub(super) fn unseen(
+        &mut self,
+        tgid: Tgid,
+        request: Seq,
+        watermark: Seq,
+        changes: &mut Changes,
+    ) {
+        changes.changed(findings::process(tgid));
         if let Some(process) = self.processes.get_mut(&tgid) {
             process.gaps.unseen(request, watermark);
         }
@@ -156,19 +192,28 @@ impl Requests {
     }
 
     /// A request was answered in a turn that goes on.
-    pub(super) fn answering(&mut self, request: Seq) {
-        if let Some(request) = self.requests.get_mut(&request) {
+    pub(super) fn answering(&mut self, request: Seq, changes: &mut Changes) {
+        if let Some(request) = self.changing(request, changes) {
             request.answering = true;
         }
     }
 
     /// A request was answered in a turn of `owner`.
-    pub(super) fn answered_by(&mut self, tgid: Tgid, request: Seq, owner: Option<Seq>) {
-        let process = self.processes.get_or_insert_mut(tgid, Process::default);
-        let spans = process.gaps.spans(request);
-        if let Some(request) = self.requests.get_mut(&request) {
+    pub(super) fn answered_by(
+        &mut self,
+        tgid: Tgid,
+        request: Seq,
+        owner: Option<Seq>,
+        changes: &mut Changes,
+    ) {
+        let mut followed = false;
+        if let Some(request) = self.changing(request, changes) {
             request.answering = false;
+            followed = request.followed;
         }
+        let process = self.process(tgid, changes);
+        let spans = process.gaps.spans(request);
+        let before = process.worth();
         let counts = &mut process.counts;
         if counts.own.max(counts.foreign).max(counts.lost) >= MAX_COUNT {
             counts.own /= 2;
@@ -176,35 +221,46 @@ impl Requests {
             counts.lost /= 2;
         }
         match owner {
+            Some(owner) if owner == request => counts.own += 1,
+            Some(_) => counts.foreign += 1,
+            // Which turn it was of may have been seen no better than the rest of its life.
+            None => counts.lost += u32::from(!spans && followed),
+        }
+        if process.worth() != before {
+            changes.changed(findings::process(tgid));
+        }
+        match owner {
             Some(owner) if owner == request => {
-                counts.own += 1;
-                if let Some(request) = self.requests.get_mut(&request) {
+                if let Some(request) = self.changing(request, changes) {
                     request.proven = true;
                 }
             }
             Some(other) => {
-                counts.foreign += 1;
-                self.spoil(other);
-                self.spoil(request);
+                self.spoil(other, changes);
+                self.spoil(request, changes);
             }
-            None => {
-                let request = self.requests.peek(&request);
-                // Which turn it was of may have been seen no better than the rest of its life.
-                counts.lost += u32::from(!spans && request.is_some_and(|request| request.followed));
-            }
+            None => {}
         }
     }
 
     /// Whether a worker that starts, first seen at `since`, does so as the process's workers begin. Workers that come and go all the time are
     /// always just starting: what they answer in turns of none would never speak against the process.
-    pub(super) fn is_beginning(&mut self, tgid: Tgid, since: KernelNanos) -> bool {
-        let process = self.processes.get_or_insert_mut(tgid, Process::default);
+    pub(super) fn is_beginning(
+        &mut self,
+        tgid: Tgid,
+        since: KernelNanos,
+        changes: &mut Changes,
+    ) -> bool {
+        let process = self.process(tgid, changes);
+        if process.began.is_none() {
+            changes.changed(findings::process(tgid));
+        }
         since.since(*process.began.get_or_insert(since)) < STARTING
     }
 
     /// A request was answered in a turn of none, which says nothing.
-    pub(super) fn answered_while_starting(&mut self, request: Seq) {
-        if let Some(request) = self.requests.get_mut(&request) {
+    pub(super) fn answered_while_starting(&mut self, request: Seq, changes: &mut Changes) {
+        if let Some(request) = self.changing(request, changes) {
             request.answering = false;
         }
     }
@@ -217,8 +273,8 @@ impl Requests {
     }
 
     /// What was done in turns of a request is not known to be done for it.
-    pub(super) fn spoil(&mut self, request: Seq) {
-        if let Some(request) = self.requests.get_mut(&request) {
+    pub(super) fn spoil(&mut self, request: Seq, changes: &mut Changes) {
+        if let Some(request) = self.changing(request, changes) {
             request.spoilt = true;
         }
     }
@@ -229,11 +285,7 @@ impl Requests {
         else {
             return Standing::Forgotten;
         };
-        let Process {
-            counts,
-            gaps,
-            began,
-        } = process;
+        let Process { counts, gaps, .. } = process;
         match request.until {
             _ if request.spoilt => Standing::Shared,
             _ if counts.mixed() => Standing::Doubtful {
@@ -248,8 +300,7 @@ impl Requests {
             Some((until, watermark)) if request.proven => Standing::Proven {
                 until,
                 watermark,
-                // What its beginning hides shows later.
-                usual: counts.own >= if began.is_some() { YOUNG } else { KNOWN },
+                usual: process.is_known(),
             },
             Some(_) => Standing::Unproven,
         }
@@ -257,6 +308,21 @@ impl Requests {
 
     pub(super) fn process_ended(&mut self, tgid: Tgid) {
         self.processes.pop(&tgid);
+    }
+}
+
+impl Process {
+    /// Whether so many requests were answered in turns of their own that the process hardly answers any in others'.
+    fn is_known(&self) -> bool {
+        // What its beginning hides shows later.
+        let enough = if self.began.is_some() { YOUNG } else { KNOWN };
+        self.counts.own >= enough
+    }
+
+    /// All that the standing of its requests depends on, except for what was not seen.
+    fn worth(&self) -> (bool, bool, bool) {
+        let counts = self.counts;
+        (counts.mixed(), counts.young(), self.is_known())
     }
 }
 

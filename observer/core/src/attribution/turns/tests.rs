@@ -1,8 +1,11 @@
 mod answers;
 mod messages;
 mod opened;
+mod rests;
 mod steps;
 
+use super::super::executions::{Finding, Now, Owner};
+use super::super::rest::Rest;
 use super::*;
 use crate::record::ExecutionKind;
 
@@ -131,7 +134,7 @@ impl Loop {
 
 /// The request to which what is done at `at` belongs, six seconds after `now`, when all is settled.
 fn owner_later(turns: &Turns, now: u64, at: Execution) -> Option<u64> {
-    settled(turns.owner(NODE, at, later(now)))
+    settled(turns.owner(NODE, at, later(now), &mut Rest::none()))
 }
 
 fn later(now: u64) -> Now {

@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-use super::{Position, Worked};
+use super::findings::{self, ERA};
+use super::{Changes, Position, ThreadKey, Worked};
 use crate::ids::{FileId, KernelNanos, Seq};
 use crate::record;
 
@@ -42,6 +43,8 @@ pub(super) struct Thread {
     since: Option<KernelNanos>,
     /// Turns that have ended, oldest first.
     ended: VecDeque<Ended>,
+    /// Turns that were remembered so far.
+    pushed: usize,
     pub(super) running: Running,
     /// Ids by which something was attributed.
     pub(super) used: LruCache<u64, ()>,
@@ -135,6 +138,7 @@ impl Default for Thread {
         Self {
             since: None,
             ended: VecDeque::new(),
+            pushed: 0,
             running: Running::default(),
             used: LruCache::sparse(MAX_USED),
             connections: LruCache::sparse(MAX_USED),
@@ -189,15 +193,25 @@ impl Thread {
     }
 
     /// Remembers a turn that has ended, one that was about what could be read from a connection if it `read`.
-    pub(super) fn push(&mut self, ended: Ended, read: bool) {
+    pub(super) fn push(
+        &mut self,
+        ended: Ended,
+        read: bool,
+        this: ThreadKey,
+        changes: &mut Changes,
+    ) {
         self.since.get_or_insert(ended.ended);
         // Whom connections served meanwhile was not seen.
         if ended.before.is_none() {
             self.connections.clear();
+            changes.changed(findings::thread(this));
         }
         if read && ended.root > 1 {
-            self.connections
-                .push(ended.root, ended.owner.map(|owner| owner.request));
+            let served = ended.owner.map(|owner| owner.request);
+            changes.changed(findings::connection(this, ended.root));
+            if let Some((other, _)) = self.connections.push(ended.root, served) {
+                changes.changed(findings::connection(this, other));
+            }
         }
         // Ids that go back belong to a new program.
         if self
@@ -206,9 +220,14 @@ impl Thread {
             .is_some_and(|last| last.turn >= ended.turn || last.newest > ended.newest)
         {
             self.ended.clear();
+            changes.changed(findings::thread(this));
         }
         if self.ended.len() == MAX_TURNS {
             self.ended.pop_front();
+        }
+        self.pushed += 1;
+        if self.pushed.is_multiple_of(ERA) {
+            changes.changed(findings::thread(this));
         }
         self.ended.push_back(ended);
     }
@@ -218,6 +237,12 @@ impl Thread {
         if let Some(last) = self.ended.back_mut() {
             last.mixed = true;
         }
+    }
+
+    /// Whether a turn is remembered at least for an era.
+    pub(super) fn is_kept(&self, turn: &Ended) -> bool {
+        let at = self.ended.partition_point(|ended| ended.turn < turn.turn);
+        at + (MAX_TURNS - self.ended.len()) >= ERA
     }
 
     /// A turn that has ended.

@@ -229,7 +229,9 @@ fn the_first_answers_of_a_process_are_waited_for() {
             time,
             oldest_open: None,
         };
-        l.turns.owner(NODE, at.unwrap(), now).settled
+        l.turns
+            .owner(NODE, at.unwrap(), now, &mut Rest::none())
+            .settled
     };
     assert!(!settled(&l));
     for request in 10..200 {
@@ -251,7 +253,7 @@ fn nothing_is_settled_while_the_turn_of_the_answer_goes_on() {
             time,
             oldest_open: None,
         };
-        l.turns.owner(NODE, call.unwrap(), now)
+        l.turns.owner(NODE, call.unwrap(), now, &mut Rest::none())
     };
     assert!(!found(&l, 1_000_000).settled);
     let lost = found(&l, 6_000_000_000);

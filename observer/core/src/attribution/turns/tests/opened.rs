@@ -30,7 +30,10 @@ fn responds(l: &mut Loop, file: u64, handle: u64, what: impl FnOnce(&mut Loop)) 
 }
 
 fn told(l: &Loop, at: Execution, file: u64) -> Option<u64> {
-    settled(l.turns.caller(NODE, at, FileId(file), later(l.now)))
+    settled(
+        l.turns
+            .caller(NODE, at, FileId(file), later(l.now), &mut Rest::none()),
+    )
 }
 
 #[test]
@@ -43,7 +46,11 @@ fn the_first_call_is_of_whoever_had_the_connection_opened() {
         time: KernelNanos(l.now),
         oldest_open: None,
     };
-    assert!(!l.turns.caller(NODE, calls[0], FileId(11), now).settled);
+    assert!(
+        !l.turns
+            .caller(NODE, calls[0], FileId(11), now, &mut Rest::none())
+            .settled
+    );
     let mut lines = Vec::new();
     responds(&mut l, 12, handles[1], |l| {
         lines.push(l.works(0, 0));
