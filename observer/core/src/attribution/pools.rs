@@ -28,6 +28,7 @@ impl Attributor {
             self.wakes.acted(tid, time, read);
             self.given.acted(tid, time);
         }
+        self.made.may_leave(tid, time);
         self.item_moved(tid, time);
         self.awake(tid);
     }
