@@ -48,6 +48,7 @@ mod events;
 mod evidence;
 mod exclusive;
 mod executions;
+mod following;
 mod given;
 mod handed;
 mod ids;
@@ -216,6 +217,11 @@ impl Attributor {
                 }
                 if *kind == ExecutionKind::NodeAsync {
                     self.turns.watched(facts.tgid, !paused);
+                }
+                if *kind == ExecutionKind::VirtualThread
+                    && self.wakes.following(facts.tgid).begins()
+                {
+                    self.feedback.push(Feedback::Wakes(facts.tgid));
                 }
                 if *kind == ExecutionKind::Goroutine && *paused {
                     self.channels_unwatched(facts.tgid);

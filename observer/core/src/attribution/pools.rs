@@ -101,7 +101,7 @@ impl Attributor {
             return;
         };
         let tgid = subject.tgid;
-        if self.wakes.unserved(tgid, tid) {
+        if self.wakes.following(tgid).unserved(tid) {
             self.feedback.push(Feedback::Wakes(tgid));
         }
         if self.wakes.follows(tgid)

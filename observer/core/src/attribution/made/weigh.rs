@@ -27,7 +27,7 @@ impl Attributor {
         }
         let thread = (record.tgid, record.tid);
         self.made.saw(thread, record.time, *heap, hold, born);
-        if self.made.counted(record.tgid) && !self.wakes.follows(record.tgid) {
+        if self.made.counted(record.tgid) && self.wakes.following(record.tgid).ends() {
             self.feedback.push(Feedback::NoTasks(record.tgid));
         }
     }
