@@ -17,6 +17,8 @@ pub(super) struct Following {
     unserved: u32,
     threads: Vec<Tid>,
     state: State,
+    /// Virtual threads are told apart.
+    carries: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,13 +53,13 @@ impl Following {
         asks
     }
 
-    /// Virtual threads are told apart in the process. True once, when it should be followed.
-    pub(super) fn begins(&mut self) -> bool {
-        let begins = self.state == State::No;
-        if begins {
+    /// Virtual threads are told apart in the process from now on. True once: it should be followed.
+    pub(super) fn carries(&mut self) -> bool {
+        let first = !std::mem::replace(&mut self.carries, true);
+        if first && self.state != State::Asked {
             self.state = State::Early;
         }
-        begins
+        first
     }
 
     /// A while has passed. True if it has not mattered, and need not be asked any more.
@@ -90,25 +92,34 @@ mod tests {
     fn work_of_threads_that_serve_nothing_asks_once() {
         let mut following = Following::default();
         assert!(works(&mut following) && following.is_on());
-        assert!(!following.unserved(Tid(0)) && !following.begins());
+        assert!(!following.unserved(Tid(0)));
         assert!(!following.ends() && following.is_on(), "it matters");
+        assert!(following.carries() && !following.carries(), "once");
+        assert!(!following.ends() && following.is_on(), "it still does");
     }
 
     #[test]
     fn virtual_threads_ask_at_once_and_end_it_unless_it_matters() {
         let mut following = Following::default();
-        assert!(following.begins() && following.is_on());
-        assert!(!following.begins(), "it is asked already");
+        assert!(following.carries() && following.is_on());
+        assert!(!following.carries(), "it is asked already");
         assert!(following.ends() && !following.is_on());
-        assert!(!following.begins(), "it did not matter");
+        assert!(!following.carries(), "it did not matter");
         assert!(works(&mut following), "by now it does");
         assert!(following.is_on() && !following.ends());
     }
 
     #[test]
+    fn virtual_threads_ask_for_what_did_not_matter_before() {
+        let mut following = Following::default();
+        assert!(following.ends() && !following.is_on());
+        assert!(following.carries() && following.is_on());
+    }
+
+    #[test]
     fn what_matters_stays_asked() {
         let mut following = Following::default();
-        assert!(following.begins());
+        assert!(following.carries());
         assert!(!works(&mut following), "it is asked already");
         assert!(!following.ends() && following.is_on());
     }

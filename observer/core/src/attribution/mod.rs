@@ -219,8 +219,10 @@ impl Attributor {
                     self.turns.watched(facts.tgid, !paused);
                 }
                 if *kind == ExecutionKind::VirtualThread
-                    && self.wakes.following(facts.tgid).begins()
+                    && self.wakes.following(facts.tgid).carries()
                 {
+                    // What was seen of carriers before is not theirs, so that nothing of it tells who makes tasks.
+                    self.made.process_ended(facts.tgid);
                     self.feedback.push(Feedback::Wakes(facts.tgid));
                 }
                 if *kind == ExecutionKind::Goroutine && *paused {

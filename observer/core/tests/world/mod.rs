@@ -199,6 +199,24 @@ impl World {
         }));
     }
 
+    /// A process is found to have virtual threads, which are told apart from now on.
+    pub fn carries(&mut self, tgid: u32) {
+        self.inputs.push(Fed::Process(ProcessFacts {
+            tgid: Tgid(tgid),
+            service: "shop".to_owned(),
+            resource: std::collections::BTreeMap::new(),
+            runtime: Some(Runtime::Java),
+            executions: Some(Executions::Known {
+                kind: ExecutionKind::VirtualThread,
+                missing: Vec::new(),
+                paused: false,
+            }),
+            ring: false,
+            events: false,
+            workers: std::collections::BTreeSet::new(),
+        }));
+    }
+
     /// A process is a proxy whose events are of one connection each.
     pub fn handles_events(&mut self, tgid: u32) {
         self.inputs.push(Fed::Process(ProcessFacts {
