@@ -11,7 +11,7 @@ use observer_core::record::ExecutionKind;
 use super::pools::Pools;
 use super::stirs::Stirs;
 use super::windows::{Account, BUDGET, Turnover, Windows};
-use super::{Plan, pause, pinned, plan_again, published, read_heap};
+use super::{Plan, java, pause, pinned, plan_again, published, read_heap};
 use crate::cli::args::{Detail, DetailArgs};
 use crate::facts::Process;
 use crate::kernel::{self, Capture, UserLink, UserProbe};
@@ -95,7 +95,7 @@ impl Followed {
             self.pools.look(capture, process, now);
         }
         let due = self.again.is_some_and(|again| again <= now);
-        let look = due || (self.again.is_some() && self.stirs.is_due(now));
+        let look = due || self.is_stirred(process, now);
         let windows = self.windows.as_ref();
         let turn_over = windows.is_some_and(|windows| windows.is_due(now));
         if !look && !turn_over {
@@ -105,7 +105,6 @@ impl Followed {
         if look {
             self.looks = self.looks.saturating_add(due.into());
             self.look(capture, process, detail);
-            self.stirs.looked(now, Instant::now());
         }
         if turn_over {
             self.turn_over(capture, process, now);
@@ -113,6 +112,16 @@ impl Followed {
         self.executions
             .clone()
             .filter(|executions| before.as_ref() != Some(executions))
+    }
+
+    /// Whether threads that were started show that there may be executions by now. To look at their names takes little.
+    fn is_stirred(&mut self, process: &Process, now: Instant) -> bool {
+        if self.again.is_none() || !self.stirs.is_due(now) {
+            return false;
+        }
+        let shows = java::may_carry(process);
+        self.stirs.looked(now, Instant::now());
+        shows
     }
 
     /// It has started a thread. Java starts some for its first virtual thread, and what is done before they are found is nobody's.
