@@ -120,6 +120,8 @@ struct Class {
 pub(super) struct Made {
     threads: LruCache<Tid, Seen>,
     pieces: Pieces,
+    /// Threads that were seen to carry virtual threads.
+    carriers: LruCache<Tid, ()>,
     /// Where a virtual thread was seen last.
     carried: LruCache<(Tgid, u64), Tid>,
     /// What a thread worked at when it moved bytes, or took a connection.
@@ -142,6 +144,7 @@ impl Default for Made {
         Self {
             threads: LruCache::sparse(MAX_THREADS),
             pieces: Pieces::default(),
+            carriers: LruCache::sparse(MAX_THREADS),
             carried: LruCache::sparse(MAX_TASKS),
             at: LruCache::sparse(MAX_TASKS),
             work: LruCache::sparse(MAX_TASKS),
@@ -276,7 +279,10 @@ impl Made {
     fn is_alone(&mut self, (tgid, tid): (Tgid, Tid), runs: Runs, before: Option<Seen>) -> bool {
         let stayed = match runs {
             Runs::Itself => true,
-            Runs::Virtual(id) => self.carried.put((tgid, id), tid) == Some(tid),
+            Runs::Virtual(id) => {
+                self.carriers.put(tid, ());
+                self.carried.put((tgid, id), tid) == Some(tid)
+            }
             Runs::Unknown => false,
         };
         stayed && before.is_some_and(|before| before.heap.runs == runs)

@@ -55,9 +55,14 @@ impl Made {
         self.pieces.find(task.place())
     }
 
+    /// Whether something that its thread carried may have filled a piece, which was not told yet.
+    pub(super) fn is_carried(&self, piece: &Piece) -> bool {
+        !matches!(piece.hold, Hold::Running(_)) && self.carriers.contains(&piece.by)
+    }
+
     /// Who made a task, as far as it is known, or may be known once more is known of its class.
     fn maker(&self, task: Task) -> Option<Maker<'_>> {
-        let piece = self.piece(task)?;
+        let piece = self.piece(task).filter(|piece| !self.is_carried(piece))?;
         if !piece.shared {
             return Some(Maker::alone(piece));
         }

@@ -39,9 +39,9 @@ impl Made {
         }
     }
 
-    /// A virtual thread, for which a request stands here, does something on the server's thread.
+    /// A virtual thread does something on the server's thread.
     fn carrying(&mut self, time: u64, id: u64, buffer: (u64, u64)) {
-        let hold = Hold::Serving(Seq(id));
+        let hold = Hold::Running(running(id));
         self.saw(
             (TGID, SERVER),
             KernelNanos(time),
@@ -208,7 +208,17 @@ fn what_virtual_threads_make_is_known_only_between_two_records_of_the_same_one()
     };
     made.idle(SERVER, 122, unknown);
     let holds = [1, 2, 3, 4].map(|seq| made.origin(Seq(seq)).map(|o| o.maker.hold.clone()));
-    assert_eq!(holds, [None, Some(Hold::Serving(Seq(1))), None, None]);
+    assert_eq!(holds, [None, Some(Hold::Running(running(1))), None, None]);
+}
+
+#[test]
+fn what_a_thread_made_before_it_was_seen_to_carry_virtual_threads_may_be_theirs() {
+    let mut made = made();
+    made.does(110, 1, 1, 0x2140);
+    made.serving(120, heap(1, 0, (0x2000, 0x2200)));
+    assert!(made.is_origin(1));
+    made.wakes(130, 1, 0);
+    assert!(!made.is_origin(1));
 }
 
 #[test]

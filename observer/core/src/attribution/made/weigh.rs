@@ -45,6 +45,9 @@ impl Attributor {
     /// Whether the maker of a task served a request, or was started for one; `None` if that is not known.
     fn is_maker_serving(&self, task: Task, now: KernelNanos) -> Option<bool> {
         let piece = self.made.piece(task).filter(|piece| !piece.shared)?;
+        if self.made.is_carried(piece) {
+            return None;
+        }
         let root = match &piece.hold {
             Hold::Serving(_) => return Some(true),
             // Made for another task.
