@@ -17,9 +17,9 @@ pub enum Feedback {
         /// Position of the first byte that is wanted again, counted as in `observer_abi::Data::pos`.
         pos: u64,
     },
-    /// It matters who wakes whom in this process: threads of it that serve no request do work.
+    /// It matters who wakes whom in this process, or may: threads of it that serve no request do work, or virtual threads make tasks.
     Wakes(Tgid),
-    /// It does not matter where threads of this process make objects: none does work unless it serves a request.
+    /// It does not matter where threads of this process make objects, nor who wakes whom: none does work unless it serves a request.
     NoTasks(Tgid),
     /// It matters who hands what to whom through channels in this process: work is done for requests so.
     Channels(Tgid),

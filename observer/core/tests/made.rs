@@ -80,17 +80,36 @@ impl Jvm {
     /// One whose pool is known by its tasks.
     fn proven() -> Self {
         let mut jvm = Self::new();
-        for _ in 0..30 {
-            jvm.reads(0);
-            let task = jvm.makes(SERVER);
-            jvm.runs(0, task);
-            jvm.calls(0, 0);
-            jvm.rests(0);
-            jvm.answers(0);
-        }
-        jvm.w.sleep(3_000_000_000);
-        jvm.w.tick();
+        jvm.proves();
         jvm
+    }
+
+    /// Its pool becomes known by its tasks.
+    fn proves(&mut self) {
+        for _ in 0..30 {
+            self.serves();
+        }
+        self.w.sleep(3_000_000_000);
+        self.w.tick();
+    }
+
+    /// A request has a worker make a call. Returns that.
+    fn serves(&mut self) -> String {
+        self.reads(0);
+        let task = self.makes(SERVER);
+        self.runs(0, task);
+        self.calls(0, 0);
+        self.rests(0);
+        self.answers(0);
+        format!("/for/{}", self.requests)
+    }
+
+    /// The same beside another request.
+    fn serves_beside(&mut self) -> String {
+        self.reads(1);
+        let call = self.serves();
+        self.answers(1);
+        call
     }
 
     fn thread(&mut self, tid: u32) -> &mut Thread {
@@ -255,6 +274,28 @@ fn a_task_belongs_to_the_request_whose_thread_made_it() {
     let told = jvm.told();
     assert_eq!(owner(&told, &format!("/for/{a}")), Some(format!("/in/{a}")));
     assert_eq!(owner(&told, &format!("/for/{b}")), Some(format!("/in/{b}")));
+}
+
+#[test]
+fn what_was_seen_before_virtual_threads_were_known_tells_nothing() {
+    let mut jvm = Jvm::proven();
+    let before = jvm.serves_beside();
+    jvm.w.sleep(10_000_000_000);
+    jvm.w.tick();
+    jvm.w.carries(SHOP);
+    let first = jvm.serves_beside();
+    jvm.w.sleep(10_000_000_000);
+    jvm.w.tick();
+    jvm.proves();
+    let later = jvm.serves_beside();
+    let told = jvm.told();
+    assert!(owner(&told, &before).is_some());
+    assert_eq!(
+        owner(&told, &first),
+        None,
+        "it may be of what a carrier carried"
+    );
+    assert!(owner(&told, &later).is_some());
 }
 
 /// A list that the task of whoever finds it empty empties, as `SubmissionPublisher` does; a collection comes in between, or not.

@@ -263,7 +263,7 @@ impl Capture {
     pub fn apply(&self, feedback: Feedback) {
         match feedback {
             Feedback::Wakes(process) => self.watch.follow_wakes(process),
-            Feedback::NoTasks(process) => self.watch.set_heap(process, false),
+            Feedback::NoTasks(process) => self.watch.leave_wakes(process),
             Feedback::Channels(_) => {}
             Feedback::Ignore(_) | Feedback::SkipUntil { .. } => self.policy.apply(feedback),
         }

@@ -74,6 +74,11 @@ impl WatchTable {
         self.set(process, watch::WAKES | watch::HEAP, true);
     }
 
+    /// Has that reported no longer.
+    pub fn leave_wakes(&self, process: Tgid) {
+        self.set(process, watch::WAKES | watch::HEAP, false);
+    }
+
     /// Has it reported where the threads of `process` make objects, or no longer.
     pub fn set_heap(&self, process: Tgid, known: bool) {
         self.set(process, watch::HEAP, known);

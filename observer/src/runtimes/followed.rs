@@ -9,8 +9,9 @@ use observer_core::ids::Tgid;
 use observer_core::record::ExecutionKind;
 
 use super::pools::Pools;
+use super::stirs::Stirs;
 use super::windows::{Account, BUDGET, Turnover, Windows};
-use super::{Plan, pause, pinned, plan_again, published, read_heap};
+use super::{Plan, java, pause, pinned, plan_again, published, read_heap};
 use crate::cli::args::{Detail, DetailArgs};
 use crate::facts::Process;
 use crate::kernel::{self, Capture, UserLink, UserProbe};
@@ -40,6 +41,8 @@ pub(super) struct Followed {
     /// When to look again, and how often that was done.
     again: Option<Instant>,
     looks: usize,
+    /// Looks that threads are the reason for.
+    stirs: Stirs,
     /// What is known of its pools, if it runs on Java.
     pools: Pools,
 }
@@ -75,6 +78,7 @@ impl Followed {
             windows: None,
             again: None,
             looks: 0,
+            stirs: Stirs::default(),
             pools: Pools::default(),
         }
     }
@@ -90,7 +94,8 @@ impl Followed {
         if self.program.runtime == Some(Runtime::Java) && self.pools.is_due(now) {
             self.pools.look(capture, process, now);
         }
-        let look = self.again.is_some_and(|again| again <= now);
+        let due = self.again.is_some_and(|again| again <= now);
+        let look = due || self.is_stirred(process, now);
         let windows = self.windows.as_ref();
         let turn_over = windows.is_some_and(|windows| windows.is_due(now));
         if !look && !turn_over {
@@ -98,6 +103,7 @@ impl Followed {
         }
         let before = self.executions.clone();
         if look {
+            self.looks = self.looks.saturating_add(due.into());
             self.look(capture, process, detail);
         }
         if turn_over {
@@ -106,6 +112,23 @@ impl Followed {
         self.executions
             .clone()
             .filter(|executions| before.as_ref() != Some(executions))
+    }
+
+    /// Whether threads that were started show that there may be executions by now. To look at their names takes little.
+    fn is_stirred(&mut self, process: &Process, now: Instant) -> bool {
+        if self.again.is_none() || !self.stirs.is_due(now) {
+            return false;
+        }
+        let shows = java::may_carry(process);
+        self.stirs.looked(now, Instant::now());
+        shows
+    }
+
+    /// It has started a thread. Java starts some for its first virtual thread, and what is done before they are found is nobody's.
+    pub fn thread_started(&mut self, now: Instant) {
+        if self.program.runtime == Some(Runtime::Java) {
+            self.stirs.started(now);
+        }
     }
 
     /// Probes that are in place for a share of the time may take that share of the process's CPU time.
@@ -131,7 +154,6 @@ impl Followed {
             plan_again(process, runtime, self.plan.as_ref()).or_else(|| published(process).map(Ok));
         let pause = pause(runtime, planned.as_ref(), self.looks);
         self.again = pause.map(|pause| Instant::now() + pause);
-        self.looks = self.looks.saturating_add(1);
         let pinned = || capture.has_pinned_contexts().then(|| Ok(pinned()));
         let Some(mut planned) = planned.or_else(pinned) else {
             return;

@@ -67,6 +67,13 @@ impl Follower {
         told
     }
 
+    /// A process has started a thread.
+    pub fn thread_started(&mut self, process: Tgid) {
+        if let Some(followed) = self.followed.get_mut(&process) {
+            followed.thread_started(Instant::now());
+        }
+    }
+
     /// Work is handed on through channels in a process: it is worth more to see that.
     pub fn channels_matter(&mut self, process: Tgid) {
         if let Some(followed) = self.followed.get_mut(&process) {

@@ -19,6 +19,7 @@ mod node;
 mod pools;
 mod published;
 mod python;
+mod stirs;
 mod tls;
 #[cfg(target_arch = "x86_64")]
 mod tokio;

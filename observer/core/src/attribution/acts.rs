@@ -100,6 +100,7 @@ impl Attributor {
     /// An execution, or a thread, takes a connection for its next exchange.
     pub fn takes(&mut self, record: &Record<'_>, take: &Take) {
         let (tgid, time) = (record.tgid, record.time);
+        self.made.may_leave(record.tid, time);
         self.awake(record.tid);
         let taker = take.execution.map(|execution| Doer {
             life: self.life(tgid, execution, time),

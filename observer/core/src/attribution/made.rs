@@ -16,6 +16,9 @@
 //! a thread of a request makes now and then: they look after connections, for the next call on which they are taken. So of a class that is
 //! believed most are made by threads that serve requests (measured: 84 % and more of what callers make, at most 41 % of what looks after connections).
 //!
+//! Virtual threads share the buffer of the thread that carries them. What one of them makes before it leaves, with no call in between, lies in a piece that
+//! others may have filled as well; it is told by where it lies there ([`usual`]).
+//!
 //! A thread that is started for one piece of work, whoever starts it (the one that completes a future starts a thread for each of what others had waiting), runs
 //! one object in its life, its *target*. That was made by whoever wanted the work done. It is believed as births are: if the thread ends
 //! with the request.
@@ -24,12 +27,12 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
-use pieces::{Piece, Pieces};
+use pieces::{Piece, Pieces, Place};
 use targets::Targets;
+use usual::Usual;
 
-use super::births::BirthId;
 use super::cache;
-use super::subject::Hold;
+use super::subject::{Doer, Hold};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
 use crate::record::{Heap, Runs};
 
@@ -64,12 +67,6 @@ const TRIAL: u32 = 4_096;
 /// Processes whose records are counted.
 const MAX_PROCESSES: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 
-/// Collections that may move a task while it runs, at most; of one that runs longer nothing is concluded.
-const MAX_MOVES: usize = 64;
-
-/// Tasks that made each other, at most.
-const MAX_REMOVE: usize = 8;
-
 /// An object that is a task, at a place where no collection has moved it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Task {
@@ -77,6 +74,12 @@ struct Task {
     collections: u32,
     address: u64,
     class: u32,
+}
+
+impl Task {
+    fn place(self) -> Place {
+        (self.tgid, self.collections, self.address)
+    }
 }
 
 /// What one record told of a thread.
@@ -88,6 +91,8 @@ struct Seen {
     task: Option<Task>,
     /// The task that it may be at: that of an earlier record where this one does not tell.
     at: Option<Task>,
+    /// The virtual thread that ran on it, unless that may have left it there.
+    goes_on: Option<Doer>,
 }
 
 /// What was seen of the run of a task.
@@ -98,18 +103,6 @@ struct Run {
     last: KernelNanos,
     /// What the same object may be called since a collection has moved it.
     moved: Option<Task>,
-}
-
-/// Where a task was made, or the one for which it was made.
-#[derive(Debug)]
-struct Origin<'a> {
-    piece: &'a Piece,
-    /// Whether the classes of all these tasks are believed; if not, it is too early to say.
-    proven: bool,
-    /// When one of these tasks was seen to run last.
-    last: KernelNanos,
-    /// Whether they are all known to be over.
-    done: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,6 +120,8 @@ struct Class {
 pub(super) struct Made {
     threads: LruCache<Tid, Seen>,
     pieces: Pieces,
+    /// Threads that were seen to carry virtual threads.
+    carriers: LruCache<Tid, ()>,
     /// Where a virtual thread was seen last.
     carried: LruCache<(Tgid, u64), Tid>,
     /// What a thread worked at when it moved bytes, or took a connection.
@@ -136,6 +131,7 @@ pub(super) struct Made {
     /// Threads that were seen to run one.
     workers: LruCache<Tid, ()>,
     targets: Targets,
+    usual: Usual,
     /// Tasks whose makers are to be counted, and since when.
     fresh: VecDeque<(KernelNanos, Task)>,
     classes: LruCache<(Tgid, u32), Class>,
@@ -148,12 +144,14 @@ impl Default for Made {
         Self {
             threads: LruCache::sparse(MAX_THREADS),
             pieces: Pieces::default(),
+            carriers: LruCache::sparse(MAX_THREADS),
             carried: LruCache::sparse(MAX_TASKS),
             at: LruCache::sparse(MAX_TASKS),
             work: LruCache::sparse(MAX_TASKS),
             runs: LruCache::sparse(MAX_TASKS),
             workers: LruCache::sparse(MAX_THREADS),
             targets: Targets::default(),
+            usual: Usual::default(),
             fresh: VecDeque::new(),
             classes: LruCache::sparse(MAX_CLASSES),
             told: LruCache::sparse(MAX_PROCESSES),
@@ -175,17 +173,23 @@ impl Made {
         let before = self.threads.peek(&tid).copied();
         let before =
             before.filter(|seen| seen.tgid == tgid && born.is_none_or(|born| seen.time >= born));
-        let task = self.now_at((tgid, tid), time, heap, before);
+        let goes_on = match &hold {
+            Hold::Running(doer) => Some(*doer),
+            _ => None,
+        };
+        let task = self.now_at((tgid, tid), time, heap, before, goes_on);
         let alone = self.is_alone((tgid, tid), heap.runs, before);
         let Some(before) = before else {
             // Its first buffer is its own from the beginning.
             if let Some(since) = born.filter(|_| heap.start != 0 && heap.start < heap.top) {
                 let piece = Piece {
+                    start: heap.start,
                     end: heap.top,
                     by: tid,
                     since,
                     until: time,
                     hold,
+                    first: None,
                     shared: heap.runs != Runs::Itself,
                     task: None,
                 };
@@ -199,11 +203,16 @@ impl Made {
         }
         let same = before.heap.start == heap.start && before.heap.collections == heap.collections;
         let fill = |start, end| Piece {
+            start,
             end,
             by: tid,
             since: before.time,
             until: time,
             hold: hold.clone(),
+            first: before
+                .goes_on
+                .filter(|_| start == before.heap.top)
+                .map(Hold::Running),
             shared: !alone,
             task: task.filter(|task| before.task == Some(*task) && start < end),
         };
@@ -227,6 +236,7 @@ impl Made {
         time: KernelNanos,
         heap: Heap,
         before: Option<Seen>,
+        goes_on: Option<Doer>,
     ) -> Option<Task> {
         // Without a buffer a collection may be moving objects; and what a virtual thread leaves on the stack is no pool's.
         let told = heap.start != 0 && heap.runs == Runs::Itself;
@@ -248,6 +258,7 @@ impl Made {
             heap,
             task,
             at,
+            goes_on,
         };
         self.threads.push(tid, seen);
         let task = task?;
@@ -268,7 +279,10 @@ impl Made {
     fn is_alone(&mut self, (tgid, tid): (Tgid, Tid), runs: Runs, before: Option<Seen>) -> bool {
         let stayed = match runs {
             Runs::Itself => true,
-            Runs::Virtual(id) => self.carried.put((tgid, id), tid) == Some(tid),
+            Runs::Virtual(id) => {
+                self.carriers.put(tid, ());
+                self.carried.put((tgid, id), tid) == Some(tid)
+            }
             Runs::Unknown => false,
         };
         stayed && before.is_some_and(|before| before.heap.runs == runs)
@@ -301,7 +315,11 @@ impl Made {
     /// The next task that was first seen so long ago that its maker is known by now, if it ever is.
     fn settled(&mut self, now: KernelNanos) -> Option<Task> {
         let ripe = |(since, _): &mut (KernelNanos, Task)| now.since(*since) > SETTLES;
-        self.fresh.pop_front_if(ripe).map(|(_, task)| task)
+        let (_, task) = self.fresh.pop_front_if(ripe)?;
+        if let Some(piece) = self.pieces.find(task.place()) {
+            self.usual.learn(task, piece);
+        }
+        Some(task)
     }
 
     /// It is known whether the maker of a task served a request.
@@ -313,6 +331,16 @@ impl Made {
             }
             class.known += 1;
             class.serving += u32::from(serving);
+        }
+    }
+
+    /// A thread moves bytes, or takes a connection: what runs on it may leave it then.
+    pub(super) fn may_leave(&mut self, tid: Tid, time: KernelNanos) {
+        if self.threads.is_empty() {
+            return;
+        }
+        if let Some(seen) = self.threads.peek_mut(&tid).filter(|seen| seen.time == time) {
+            seen.goes_on = None;
         }
     }
 
@@ -336,6 +364,7 @@ impl Made {
         cache::remove(&mut self.runs, |task, _| task.tgid == tgid);
         cache::remove(&mut self.carried, |(of, _), _| *of == tgid);
         self.targets.process_ended(tgid);
+        self.usual.process_ended(tgid);
         self.pieces.process_ended(tgid);
     }
 
@@ -347,92 +376,6 @@ impl Made {
         let once = class.again.saturating_mul(AGAIN) <= class.tasks;
         let others = (class.known - class.serving).saturating_mul(SERVES_NOT);
         enough.then_some(once && others <= class.known)
-    }
-
-    /// The piece of a buffer in which a task was made.
-    fn piece(&self, task: Task) -> Option<&Piece> {
-        self.pieces
-            .find((task.tgid, task.collections, task.address))
-    }
-
-    /// When a task was seen to run last, by whatever address, and whether it is known to be over.
-    fn life(&self, task: Task) -> Option<(KernelNanos, bool)> {
-        let mut run = self.runs.peek(&task)?;
-        let mut at = task;
-        for _ in 0..MAX_MOVES {
-            let Some(moved) = run.moved else {
-                let seen = self.threads.peek(&run.tid);
-                return Some((run.last, seen.is_some_and(|seen| seen.at != Some(at))));
-            };
-            at = moved;
-            run = self.runs.peek(&moved)?;
-        }
-        None
-    }
-
-    /// Whether it is told what the thread with this birth was started to run, but not yet known who made that.
-    fn is_target_open(&self, birth: BirthId) -> bool {
-        let place = self.targets.of(birth);
-        place.is_some_and(|place| self.pieces.find(place).is_none())
-    }
-
-    /// Where that was made which the thread with this birth was started to run, or the task for which that was made.
-    fn target(&self, birth: BirthId) -> Option<Origin<'_>> {
-        let piece = self.pieces.find(self.targets.of(birth)?)?;
-        if piece.shared {
-            return None;
-        }
-        match &piece.hold {
-            Hold::Serving(_) | Hold::Running(_) => Some(Origin {
-                piece,
-                proven: true,
-                last: KernelNanos::default(),
-                done: true,
-            }),
-            _ => self.trace(piece.task?).filter(|origin| origin.proven),
-        }
-    }
-
-    /// Where some work's task was made.
-    fn traced(&self, work: Seq) -> Option<Origin<'_>> {
-        self.trace(*self.work.peek(&work)?)
-    }
-
-    /// Where a task, or the one for which that was made, was made by what may have served a request, or was started for one.
-    fn trace(&self, mut task: Task) -> Option<Origin<'_>> {
-        let (mut proven, mut last, mut done) = (true, KernelNanos::default(), true);
-        for _ in 0..MAX_REMOVE {
-            match self.believes(task) {
-                Some(true) => {}
-                Some(false) => return None,
-                None => proven = false,
-            }
-            let life = self.life(task)?;
-            (last, done) = (last.max(life.0), done && life.1);
-            let piece = self.piece(task).filter(|piece| !piece.shared)?;
-            match (&piece.hold, piece.task) {
-                (Hold::Serving(_) | Hold::Running(_), _) | (Hold::Born(_), None) => {
-                    return Some(Origin {
-                        piece,
-                        proven,
-                        last,
-                        done,
-                    });
-                }
-                (_, made_for) => task = made_for?,
-            }
-        }
-        None
-    }
-
-    /// Where some work's task was made, as far as that is believed.
-    fn origin(&self, work: Seq) -> Option<Origin<'_>> {
-        self.traced(work).filter(|origin| origin.proven)
-    }
-
-    /// Whether it is too early to say if it is to be believed who made some work's task.
-    fn is_open(&self, work: Seq) -> bool {
-        self.traced(work).is_some_and(|origin| !origin.proven)
     }
 
     /// Whether some work is known to have been done for a task.
@@ -453,8 +396,10 @@ impl Made {
     }
 }
 
+mod origins;
 mod pieces;
 mod targets;
+mod usual;
 mod weigh;
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ mod events;
 mod evidence;
 mod exclusive;
 mod executions;
+mod following;
 mod given;
 mod handed;
 mod ids;
@@ -214,6 +215,13 @@ impl Attributor {
                 }
                 if *kind == ExecutionKind::NodeAsync {
                     self.turns.watched(facts.tgid, !paused);
+                }
+                if *kind == ExecutionKind::VirtualThread
+                    && self.wakes.following(facts.tgid).carries()
+                {
+                    // What was seen of carriers before is not theirs, so that nothing of it tells who makes tasks.
+                    self.made.process_ended(facts.tgid);
+                    self.feedback.push(Feedback::Wakes(facts.tgid));
                 }
                 if *kind == ExecutionKind::Goroutine && *paused {
                     self.channels_unwatched(facts.tgid);

@@ -28,6 +28,7 @@ impl Attributor {
             self.wakes.acted(tid, time, read);
             self.given.acted(tid, time);
         }
+        self.made.may_leave(tid, time);
         self.item_moved(tid, time);
         self.awake(tid);
     }
@@ -100,7 +101,7 @@ impl Attributor {
             return;
         };
         let tgid = subject.tgid;
-        if self.wakes.unserved(tgid, tid) {
+        if self.wakes.following(tgid).unserved(tid) {
             self.feedback.push(Feedback::Wakes(tgid));
         }
         if self.wakes.follows(tgid)

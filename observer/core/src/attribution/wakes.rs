@@ -13,13 +13,14 @@
 //!
 //! Records of one thread may be released late, so what happened is looked at in order of time, a moment later.
 //!
-//! Which process needs it shows by work of several threads that serve no request: the probes are asked then.
+//! Which process needs it shows by work of several threads that serve no request: the probes are asked then ([`Following`]).
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
+use super::following::Following;
 use super::subject::Hold;
 use super::tasks::{Item, Task, Tasks};
 use super::words::Words;
@@ -42,10 +43,6 @@ const MAX_FOUND: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 
 /// What one thread may do in one task; of more the beginning is forgotten.
 const MAX_ITEMS: usize = 64;
-
-/// Work of threads without a request after which a process is followed, and of how many threads.
-const MIN_UNSERVED: u32 = 10;
-const MIN_UNSERVED_THREADS: usize = 2;
 
 /// Ends of tasks after which it is known what they look like.
 const MIN_ENDS: u32 = 20;
@@ -112,10 +109,7 @@ pub(super) struct Wakes {
 /// What is known of a process whose threads do work without serving requests.
 #[derive(Debug, Default)]
 struct Process {
-    unserved: u32,
-    threads: Vec<Tid>,
-    /// The probes are asked.
-    followed: bool,
+    following: Following,
     tasks: Tasks,
     /// Tasks that ended.
     ends: u32,
@@ -195,25 +189,16 @@ impl Default for Wakes {
 }
 
 impl Wakes {
-    /// A thread that serves no request did something while requests were in flight. True once, when the
-    /// process has done so often enough that it should be followed.
-    pub(super) fn unserved(&mut self, tgid: Tgid, tid: Tid) -> bool {
+    /// Whether it is asked who wakes whom in a process.
+    pub(super) fn following(&mut self, tgid: Tgid) -> &mut Following {
         let process = self.processes.get_or_insert_mut(tgid, Process::default);
-        if process.followed {
-            return false;
-        }
-        process.unserved = process.unserved.saturating_add(1);
-        if process.threads.len() < MIN_UNSERVED_THREADS && !process.threads.contains(&tid) {
-            process.threads.push(tid);
-        }
-        process.followed =
-            process.unserved >= MIN_UNSERVED && process.threads.len() == MIN_UNSERVED_THREADS;
-        process.followed
+        &mut process.following
     }
 
     /// Whether the process is followed.
     pub(super) fn follows(&self, tgid: Tgid) -> bool {
-        self.processes.peek(&tgid).is_some_and(|p| p.followed)
+        let process = self.processes.peek(&tgid);
+        process.is_some_and(|process| process.following.is_on())
     }
 
     /// A process ended, or replaced its program.

@@ -49,6 +49,15 @@ impl World {
         });
     }
 
+    /// A process is found to have virtual threads, which are told apart from now on.
+    pub fn carries(&mut self, tgid: u32) {
+        self.learn(ProcessFacts {
+            runtime: Some(Runtime::Java),
+            executions: known(ExecutionKind::VirtualThread, false),
+            ..ProcessFacts::named(Tgid(tgid), "shop")
+        });
+    }
+
     /// A process is a proxy whose events are of one connection each.
     pub fn handles_events(&mut self, tgid: u32) {
         self.learn(ProcessFacts {

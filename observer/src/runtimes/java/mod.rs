@@ -41,6 +41,11 @@ pub fn plan(process: &Process) -> Option<Result<Plan, Unavailable>> {
     }
 }
 
+/// Whether the names of its threads show that `process` may use virtual threads.
+pub fn may_carry(process: &Process) -> bool {
+    Signs::of(process) != Signs::None
+}
+
 /// Threads that the machine starts for its virtual threads, and for those alone (`java.lang.VirtualThread`,
 /// `sun.nio.ch.Poller`), as the kernel cuts their names.
 const HELPERS: [&str; 4] = [

@@ -93,6 +93,7 @@ impl Live {
             chooser,
             pulse,
             turn,
+            follower,
             ..
         } = self;
         let by_rule = chooser.has_rules();
@@ -105,9 +106,12 @@ impl Live {
                     last = time(raw).unwrap_or(last);
                 }
                 // Only with rules are programs of other processes reported.
-                let executed_by = executes(raw);
+                let executed_by = told_by(raw, abi::kind::EXEC);
                 // A new program ends what the old one was, even if it is the same file.
                 ended.extend(exits(raw).or(executed_by));
+                if let Some(tgid) = told_by(raw, abi::kind::SPAWN) {
+                    follower.thread_started(tgid);
+                }
                 match executed_by {
                     // Nothing is told of who is not watched, but without the record its CPU's sequence would have a
                     // hole.
@@ -156,21 +160,20 @@ impl Live {
 
 /// The process that a record says to have ended.
 fn exits(raw: &[u8]) -> Option<Tgid> {
-    if raw.get(offset_of!(abi::Header, kind)) != Some(&abi::kind::EXIT) {
-        return None;
-    }
-    let word = |at: usize| Some(u32::from_ne_bytes(*raw.get(at..)?.first_chunk()?));
-    let tgid = word(offset_of!(abi::Header, tgid))?;
-    (word(offset_of!(abi::Header, tid))? == tgid).then_some(Tgid(tgid))
+    let tgid = told_by(raw, abi::kind::EXIT)?;
+    (word(raw, offset_of!(abi::Header, tid))? == tgid.0).then_some(tgid)
 }
 
-/// The process that a record says to have executed a program.
-fn executes(raw: &[u8]) -> Option<Tgid> {
-    if raw.get(offset_of!(abi::Header, kind)) != Some(&abi::kind::EXEC) {
+/// The process that did what a record tells, if it is of that kind.
+fn told_by(raw: &[u8], kind: u8) -> Option<Tgid> {
+    if raw.get(offset_of!(abi::Header, kind)) != Some(&kind) {
         return None;
     }
-    let at = offset_of!(abi::Header, tgid);
-    Some(Tgid(u32::from_ne_bytes(*raw.get(at..)?.first_chunk()?)))
+    word(raw, offset_of!(abi::Header, tgid)).map(Tgid)
+}
+
+fn word(raw: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*raw.get(at..)?.first_chunk()?))
 }
 
 /// When a record was made.

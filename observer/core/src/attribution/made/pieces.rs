@@ -15,12 +15,15 @@ pub(super) type Place = (Tgid, u32, u64);
 /// A piece of a buffer that was filled between two records of its thread.
 #[derive(Debug)]
 pub(super) struct Piece {
+    pub(super) start: u64,
     pub(super) end: u64,
     pub(super) by: Tid,
     pub(super) since: KernelNanos,
     pub(super) until: KernelNanos,
     /// What the thread did then, or what ran on it.
     pub(super) hold: Hold,
+    /// The virtual thread that ran at its beginning, and went on from there.
+    pub(super) first: Option<Hold>,
     /// Several may have run on the thread one after the other, so that it is nobody's.
     pub(super) shared: bool,
     /// The task that it worked at before and after.

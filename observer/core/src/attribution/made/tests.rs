@@ -1,4 +1,6 @@
 use super::*;
+use crate::attribution::executions::LifeId;
+use crate::record::{Execution, ExecutionKind};
 
 const TGID: Tgid = Tgid(1);
 const SERVER: Tid = Tid(2);
@@ -37,9 +39,9 @@ impl Made {
         }
     }
 
-    /// A virtual thread, for which a request stands here, does something on the server's thread.
+    /// A virtual thread does something on the server's thread.
     fn carrying(&mut self, time: u64, id: u64, buffer: (u64, u64)) {
-        let hold = Hold::Serving(Seq(id));
+        let hold = Hold::Running(running(id));
         self.saw(
             (TGID, SERVER),
             KernelNanos(time),
@@ -205,8 +207,18 @@ fn what_virtual_threads_make_is_known_only_between_two_records_of_the_same_one()
         ..heap(1, 0, buffer(0x2480))
     };
     made.idle(SERVER, 122, unknown);
-    let holds = [1, 2, 3, 4].map(|seq| made.origin(Seq(seq)).map(|o| o.piece.hold.clone()));
-    assert_eq!(holds, [None, Some(Hold::Serving(Seq(1))), None, None]);
+    let holds = [1, 2, 3, 4].map(|seq| made.origin(Seq(seq)).map(|o| o.maker.hold.clone()));
+    assert_eq!(holds, [None, Some(Hold::Running(running(1))), None, None]);
+}
+
+#[test]
+fn what_a_thread_made_before_it_was_seen_to_carry_virtual_threads_may_be_theirs() {
+    let mut made = made();
+    made.does(110, 1, 1, 0x2140);
+    made.serving(120, heap(1, 0, (0x2000, 0x2200)));
+    assert!(made.is_origin(1));
+    made.wakes(130, 1, 0);
+    assert!(!made.is_origin(1));
 }
 
 #[test]
@@ -253,4 +265,126 @@ fn a_thread_that_was_started_has_its_first_buffer_for_itself() {
     assert!(made.is_origin(1));
     made.does(112, 2, 1, 0x7040);
     assert!(!made.is_origin(2));
+}
+
+#[test]
+fn one_that_has_gone_on_to_another_task_after_a_collection_has_ended_the_one_before() {
+    let mut made = made();
+    made.does(110, 1, 1, 0x2140);
+    made.serving(120, heap(1, 0, (0x2000, 0x2200)));
+    made.idle(Tid(9), 190, heap(2, 0, (0x6000, 0x6000)));
+    made.does(200, 2, 2, 0x6040);
+    let last = |made: &Made| {
+        made.origin(Seq(1))
+            .map(|origin| (origin.last.0, origin.done))
+    };
+    assert_eq!(
+        last(&made),
+        Some((200, false)),
+        "it may have been moved there"
+    );
+    made.idle(Tid(9), 210, heap(2, 0, (0x6000, 0x6100)));
+    assert_eq!(last(&made), Some((110, true)), "another one was made there");
+}
+
+/// What a virtual thread of this number does.
+fn running(id: u64) -> Doer {
+    Doer {
+        life: LifeId::NONE,
+        execution: Execution {
+            kind: ExecutionKind::VirtualThread,
+            id,
+            origin: 0,
+        },
+        time: KernelNanos(0),
+        took: false,
+    }
+}
+
+impl Made {
+    /// A virtual thread on the server's thread wakes somebody, when so much of a large buffer is filled.
+    fn wakes(&mut self, time: u64, id: u64, filled: u64) {
+        let heap = Heap {
+            end: 0x30000,
+            ..carries(id, (0x20000, 0x20000 + filled))
+        };
+        let hold = Hold::Running(running(id));
+        self.saw((TGID, SERVER), KernelNanos(time), heap, hold, None);
+    }
+}
+
+/// Where virtual thread 1 was seen `often` to make a task 0x40 bytes after it had woken somebody, and 0xc0 before it did so again; then it
+/// woke somebody at 1000, with the buffer filled up to 0x2000.
+fn usually(often: u64) -> Made {
+    let mut made = made();
+    made.wakes(200, 1, 0);
+    for n in 0..often {
+        made.does(201 + 2 * n, 201 + n, 1, 0x20040 + 0x100 * n);
+        made.wakes(202 + 2 * n, 1, 0x100 * (n + 1));
+    }
+    while made.settled(KernelNanos(2 * SETTLES)).is_some() {}
+    made.wakes(1_000, 1, 0x2000);
+    made
+}
+
+/// Who made a task so far behind that place, if another virtual thread was there when the buffer was filled up to `filled`.
+fn made_by(mut made: Made, behind: u64, filled: u64) -> Option<u64> {
+    made.does(1_010, 1, 1, 0x22000 + behind);
+    made.wakes(1_020, 2, 0x2000 + filled);
+    match made.origin(Seq(1))?.maker.hold {
+        Hold::Running(doer) => Some(doer.execution.id),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_virtual_thread_that_leaves_made_what_lies_where_it_makes_such_tasks() {
+    assert_eq!(made_by(usually(10), 0x40, 0x800), Some(1));
+    assert_eq!(made_by(usually(10), 0x48, 0x800), None, "another place");
+    assert_eq!(made_by(usually(9), 0x40, 0x800), None, "too few are known");
+}
+
+#[test]
+fn what_may_as_well_be_of_the_virtual_thread_that_comes_is_nobodys() {
+    assert_eq!(made_by(usually(10), 0x40, 0x100), None);
+}
+
+#[test]
+fn a_virtual_thread_that_may_have_left_at_once_made_nothing_for_sure() {
+    let mut made = usually(10);
+    made.may_leave(SERVER, KernelNanos(999));
+    made.may_leave(WORKER, KernelNanos(1_000));
+    assert_eq!(made_by(made, 0x40, 0x800), Some(1), "of another record");
+    let mut made = usually(10);
+    made.may_leave(SERVER, KernelNanos(1_000));
+    assert_eq!(made_by(made, 0x40, 0x800), None);
+}
+
+#[test]
+fn where_tasks_lie_anywhere_no_place_is_usual() {
+    let elsewhere = |others| {
+        let mut made = usually(10);
+        for n in 0..others {
+            let filled = 0x2000 + 0x100 * n;
+            made.does(1_001 + 2 * n, 300 + n, 1, 0x20050 + filled + (n % 20) * 8);
+            made.wakes(1_002 + 2 * n, 1, filled + 0x100);
+        }
+        while made.settled(KernelNanos(3 * SETTLES)).is_some() {}
+        let filled = 0x2000 + 0x100 * others;
+        made.does(1_500, 1, 1, 0x20040 + filled);
+        made.wakes(1_501, 2, filled + 0x800);
+        made.is_origin(1)
+    };
+    assert!(elsewhere(90), "one in ten lies there");
+    assert!(!elsewhere(91));
+}
+
+#[test]
+fn what_one_process_does_usually_is_not_usual_in_the_next_one_of_its_number() {
+    let mut made = usually(10);
+    made.usual.process_ended(Tgid(2));
+    assert_eq!(made_by(made, 0x40, 0x800), Some(1), "another process");
+    let mut made = usually(10);
+    made.usual.process_ended(TGID);
+    assert_eq!(made_by(made, 0x40, 0x800), None);
 }

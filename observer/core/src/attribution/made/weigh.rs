@@ -1,6 +1,7 @@
 //! What the makers of tasks say about what was done for these.
 
-use super::{Origin, Task};
+use super::Task;
+use super::origins::Origin;
 use crate::attribution::births::{self, BirthId, GRACE};
 use crate::attribution::evidence::Link;
 use crate::attribution::ids::Ids;
@@ -26,7 +27,7 @@ impl Attributor {
         }
         let thread = (record.tgid, record.tid);
         self.made.saw(thread, record.time, *heap, hold, born);
-        if self.made.counted(record.tgid) && !self.wakes.follows(record.tgid) {
+        if self.made.counted(record.tgid) && self.wakes.following(record.tgid).ends() {
             self.feedback.push(Feedback::NoTasks(record.tgid));
         }
     }
@@ -44,6 +45,9 @@ impl Attributor {
     /// Whether the maker of a task served a request, or was started for one; `None` if that is not known.
     fn is_maker_serving(&self, task: Task, now: KernelNanos) -> Option<bool> {
         let piece = self.made.piece(task).filter(|piece| !piece.shared)?;
+        if self.made.is_carried(piece) {
+            return None;
+        }
         let root = match &piece.hold {
             Hold::Serving(_) => return Some(true),
             // Made for another task.
@@ -82,7 +86,7 @@ impl Attributor {
         let Some(origin) = self.made.origin(subject.seq).filter(|origin| !origin.done) else {
             return true;
         };
-        let link = self.worked_for(process, subject, &origin.piece.hold, now);
+        let link = self.worked_for(process, subject, origin.maker.hold, now);
         let until = link
             .ok()
             .and_then(|link| process.served(link.request)?.until);
@@ -93,7 +97,7 @@ impl Attributor {
     pub(in crate::attribution) fn made_by(&self, subject: &Subject) -> Option<&Hold> {
         self.made
             .origin(subject.seq)
-            .map(|origin| &origin.piece.hold)
+            .map(|origin| origin.maker.hold)
     }
 
     /// Evidence of the thread that made the task for which something was done.
@@ -118,12 +122,12 @@ impl Attributor {
         now: KernelNanos,
     ) -> Result<Link, Option<Reason>> {
         let Origin {
-            piece, last, done, ..
+            maker, last, done, ..
         } = origin;
-        let link = self.worked_for(process, subject, &piece.hold, now)?;
+        let link = self.worked_for(process, subject, maker.hold, now)?;
         let served = process.served(link.request).ok_or(None)?;
         let until = served.until.ok_or(Some(Reason::StillOpen))?;
-        let made_during = served.since <= piece.since && until >= piece.until;
+        let made_during = served.since <= maker.piece.since && until >= maker.held;
         if !made_during || subject.time > until {
             return Err(None);
         }
@@ -133,7 +137,7 @@ impl Attributor {
         if !done && now.since(until) <= GRACE {
             return Err(Some(Reason::StillOpen));
         }
-        Ok(link.handed_on(Evidence::Made { by: piece.by }))
+        Ok(link.handed_on(Evidence::Made { by: maker.piece.by }))
     }
 
     /// Evidence of the thread that made what the one with this birth was started to run.
@@ -160,14 +164,14 @@ impl Attributor {
 
     /// What may be made for by whoever made what the thread with this birth was started to run.
     pub(in crate::attribution) fn target_hold(&self, id: BirthId) -> Option<&Hold> {
-        self.target_of(id).map(|origin| &origin.piece.hold)
+        self.target_of(id).map(|origin| origin.maker.hold)
     }
 
     /// Where that was made which the thread with this birth was started to run, if one that serves requests itself made it: threads that
     /// were started for one are followed by their births.
     fn target_of(&self, id: BirthId) -> Option<Origin<'_>> {
         let serves =
-            |origin: &Origin<'_>| matches!(origin.piece.hold, Hold::Serving(_) | Hold::Running(_));
+            |origin: &Origin<'_>| matches!(origin.maker.hold, Hold::Serving(_) | Hold::Running(_));
         self.made.target(id).filter(serves)
     }
 
