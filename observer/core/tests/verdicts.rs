@@ -214,6 +214,58 @@ fn a_thread_that_cannot_block_is_no_evidence() {
 }
 
 #[test]
+fn what_follows_an_upgrade_is_not_the_upgrading_requests() {
+    for (asked, answer) in [
+        (
+            request("/socket", &traceparent(1, 1)),
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        ),
+        (
+            format!("CONNECT far:1 HTTP/1.1\r\n{}\r\n", traceparent(1, 1)),
+            "HTTP/1.1 200 OK\r\n\r\n",
+        ),
+    ] {
+        let mut w = World::new();
+        let server = w.tcp(SHOP, 80, 5000, false);
+        let client = w.tcp(SHOP, 6000, 90, false);
+        w.read(WORKER, server, asked);
+        w.write(WORKER, server, answer);
+        for pushed in ["/first", "/second"] {
+            w.write(WORKER, client, request(pushed, ""));
+            w.read(WORKER, client, response());
+            w.read(WORKER, server, "\u{1}\u{5}hello");
+        }
+        w.close(WORKER, server);
+        w.tick();
+        let told = w.told();
+        for pushed in ["/first", "/second"] {
+            let call = told.call(pushed);
+            assert_eq!(call.verdict, Some(Verdict::Inconclusive), "{answer}");
+            assert_eq!(call.request, None, "{answer}");
+        }
+    }
+}
+
+#[test]
+fn an_id_is_not_unknown_where_some_come_in_unseen_and_nothing_was_lost() {
+    let mut w = World::new();
+    let unseen = w.tcp(SHOP, 80, 5001, false);
+    let server = w.tcp(SHOP, 80, 5000, false);
+    let client = w.tcp(SHOP, 6000, 90, false);
+    w.read(WORKER, unseen, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    w.read(WORKER, server, request("/in", &traceparent(1, 2)));
+    w.write(WORKER, client, request("/out", &traceparent(9, 3)));
+    w.read(WORKER, client, response());
+    w.write(WORKER, server, response());
+    w.tick();
+    let told = w.told();
+    let call = told.call("/out");
+    assert_eq!(call.verdict, Some(Verdict::Inconclusive));
+    let reason = call.attribution.as_ref().unwrap().reason.clone();
+    assert_eq!(reason, Some(Reason::ServesUnseen));
+}
+
+#[test]
 fn an_event_loop_in_between_breaks_the_claim() {
     let mut w = World::new();
     let server = w.tcp(SHOP, 80, 5000, false);

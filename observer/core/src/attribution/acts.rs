@@ -186,6 +186,12 @@ impl Attributor {
         }
     }
 
+    /// What goes on on a connection is not followed any more. A thread that answered there by an upgrade is free
+    /// for whatever the new protocol asks of it.
+    pub fn unfollowed(&mut self, file: FileId) {
+        self.threads.unfollowed(file);
+    }
+
     pub(super) fn stay_ended(&mut self, tid: Tid, file: FileId) {
         self.touched(tid, file);
         self.threads.left(tid);

@@ -70,9 +70,9 @@ impl Attributor {
         let unseen = self.losses.overlap(since, subject.time);
         let ids_doubt = match unseen {
             Some(unseen) => Some(unseen.into()),
-            None => process.paused.then_some(Reason::Paused),
+            None => process.asked_unseen(),
         };
-        let ids_certain = !process.serves_unseen && ids_doubt.is_none();
+        let ids_certain = ids_doubt.is_none();
         if let Work::Call(call) = &subject.work
             && call.begun.head.telemetry
         {

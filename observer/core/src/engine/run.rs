@@ -173,9 +173,13 @@ impl Stages {
                 ExchangeEvent::Ended(ended) => self.ended(ended),
                 ExchangeEvent::NotObserved {
                     tgid,
+                    file,
                     protocol,
                     served,
-                } => self.not_observed(tgid, protocol, served),
+                } => {
+                    self.attributor.unfollowed(file);
+                    self.not_observed(tgid, protocol, served);
+                }
                 ExchangeEvent::Evicted { tgid } => {
                     self.lost(LossKind::Evicted, 1, self.now, Some(tgid))
                 }

@@ -84,7 +84,7 @@ pub enum Reason {
     /// A thread that serves no request did it, and that the threads which woke it, or which it woke, name the right
     /// request is not shown in this process.
     UnprovenWakes,
-    /// The process is asked over a protocol that is not observed too, so a request may have been in flight.
+    /// The process is asked over a protocol that is not observed too, so a request may have come in unseen.
     ServesUnseen,
     /// Records were lost while it happened.
     RecordsLost,
@@ -245,7 +245,7 @@ impl fmt::Display for Reason {
                 "a pool's thread did it, and that the threads which it wakes name the right request is not proven",
             ),
             Self::ServesUnseen => f.write_str(
-                "the process also serves a protocol that is not observed, so a request may have been in flight",
+                "the process also serves a protocol that is not observed, so a request may have come in unseen",
             ),
             Self::RecordsLost => f.write_str("records were lost meanwhile"),
             Self::Paused => f.write_str(
