@@ -214,6 +214,64 @@ fn a_thread_that_cannot_block_is_no_evidence() {
 }
 
 #[test]
+fn what_a_process_does_that_was_begun_amid_requests_of_another_may_be_for_these() {
+    const COMMAND: u32 = 30;
+    const ITS_OWN: u32 = 31;
+    const LATER: u32 = 32;
+    let mut w = World::new();
+    let server = w.tcp(SHOP, 80, 5000, false);
+    w.read(WORKER, server, request("/in", &traceparent(1, 2)));
+    w.fork(SHOP, WORKER, COMMAND);
+    w.fork(COMMAND, COMMAND, ITS_OWN);
+    for (process, (bare, carrying)) in [
+        (COMMAND, ("/bare", "/carrying")),
+        (ITS_OWN, ("/bare-too", "/carrying-too")),
+    ] {
+        let client = w.tcp(process, 6000, 90, false);
+        w.write(process, client, request(bare, ""));
+        w.read(process, client, response());
+        w.write(process, client, request(carrying, &traceparent(1, 3)));
+        w.read(process, client, response());
+    }
+    w.write(WORKER, server, response());
+    w.sleep(3_000_000_000);
+    w.fork(SHOP, WORKER, LATER);
+    let client = w.tcp(LATER, 6001, 90, false);
+    w.write(LATER, client, request("/later", ""));
+    w.read(LATER, client, response());
+    w.tick();
+    let told = w.told();
+    for call in ["/bare", "/carrying", "/bare-too", "/carrying-too"] {
+        let call = told.call(call);
+        assert_eq!(call.verdict, Some(Verdict::Inconclusive));
+        let reason = call.attribution.as_ref().unwrap().reason.clone();
+        assert_eq!(reason, Some(Reason::BegunAmid));
+    }
+    let call = told.call("/later");
+    assert_eq!(call.verdict, Some(Verdict::Absent));
+}
+
+#[test]
+fn a_process_that_serves_requests_itself_works_for_these_whoever_began_it() {
+    const OTHER: u32 = 30;
+    let mut w = World::new();
+    let server = w.tcp(SHOP, 80, 5000, false);
+    w.read(WORKER, server, request("/in", &traceparent(1, 2)));
+    w.fork(SHOP, WORKER, OTHER);
+    w.write(WORKER, server, response());
+    let server = w.tcp(OTHER, 80, 5001, false);
+    w.read(OTHER, server, request("/other", &traceparent(2, 2)));
+    w.write(OTHER, server, response());
+    w.eof(OTHER, server);
+    w.sleep(3_000_000_000);
+    let client = w.tcp(OTHER, 6000, 90, false);
+    w.write(OTHER + 9, client, request("/poll", ""));
+    w.read(OTHER + 9, client, response());
+    w.tick();
+    assert_eq!(w.told().call("/poll").verdict, Some(Verdict::Absent));
+}
+
+#[test]
 fn what_follows_an_upgrade_is_not_the_upgrading_requests() {
     for (asked, answer) in [
         (

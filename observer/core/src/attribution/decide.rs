@@ -239,6 +239,9 @@ impl Attributor {
             _ if subject.afterwork => Reason::AfterAnswer,
             _ if process.serves_unseen => Reason::ServesUnseen,
             _ if process.paused => Reason::Paused,
+            _ if !process.has_served() && self.offspring.is_begun_amid(subject.tgid) => {
+                Reason::BegunAmid
+            }
             _ => Reason::NoRequest,
         };
         (Attribution::none(reason), None)

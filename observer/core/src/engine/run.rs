@@ -48,7 +48,7 @@ impl Stages {
             Event::Close { file, last } => self.close(*file, *last, record),
             Event::Exit => self.exit(record.tgid, record.tid, record.time),
             Event::Exec => self.process_ended(record.tgid, record.time),
-            Event::Fork { child } => self.attributor.process_began(*child),
+            Event::Fork { child } => self.attributor.process_began(record, *child),
             Event::Spawn { child, by } => self.attributor.thread_began(record, *child, *by),
             Event::Park => {
                 self.end_lines(record.tgid, record.tid);

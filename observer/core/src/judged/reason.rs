@@ -86,6 +86,8 @@ pub enum Reason {
     UnprovenWakes,
     /// The process is asked over a protocol that is not observed too, so a request may have come in unseen.
     ServesUnseen,
+    /// Its process was begun by another one while that served requests, and has served none itself.
+    BegunAmid,
     /// Records were lost while it happened.
     RecordsLost,
     /// System calls were not observed for a time while it happened, or shortly before, to keep within the budget.
@@ -150,6 +152,7 @@ impl Reason {
                 "work of a pool's thread, nobody is proven to have waited for it"
             }
             Self::ServesUnseen => "the process also serves a protocol that is not observed",
+            Self::BegunAmid => "its process was begun during another process's requests",
             Self::RecordsLost => "records were lost",
             Self::Paused => "nothing was observed for a time, to keep within the budget",
             Self::Batched => "one write held several events",
@@ -246,6 +249,9 @@ impl fmt::Display for Reason {
             ),
             Self::ServesUnseen => f.write_str(
                 "the process also serves a protocol that is not observed, so a request may have come in unseen",
+            ),
+            Self::BegunAmid => f.write_str(
+                "its process was begun by another one while that served requests, perhaps for one of them",
             ),
             Self::RecordsLost => f.write_str("records were lost meanwhile"),
             Self::Paused => f.write_str(

@@ -268,6 +268,7 @@ fn is_open(reason: &Reason) -> bool {
         | Reason::UnknownMessage
         | Reason::NotWatched => true,
         Reason::NoRequest
+        | Reason::BegunAmid
         | Reason::UnprovenWakes
         | Reason::UnprovenWorker
         | Reason::HandedOver
