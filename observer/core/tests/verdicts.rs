@@ -272,6 +272,35 @@ fn a_process_that_serves_requests_itself_works_for_these_whoever_began_it() {
 }
 
 #[test]
+fn what_is_done_right_after_attaching_may_be_for_a_request_that_came_in_before() {
+    const BEGUN: u32 = 30;
+    let mut w = World::just_attached();
+    w.fork(1, 1, BEGUN);
+    for (process, target) in [(SHOP, "/first"), (BEGUN, "/its-first")] {
+        let client = w.tcp(process, 6000, 90, false);
+        w.write(process, client, request(target, ""));
+        w.read(process, client, response());
+    }
+    let out = w.stdout(SHOP);
+    w.write(SHOP, out, "first line\n");
+    w.sleep(6_000_000_000);
+    let client = w.tcp(SHOP, 6001, 90, false);
+    w.write(SHOP, client, request("/later", ""));
+    w.read(SHOP, client, response());
+    w.write(SHOP, out, "later line\n");
+    w.tick();
+    let told = w.told();
+    let call = told.call("/first");
+    assert_eq!(call.verdict, Some(Verdict::Inconclusive));
+    let reason = call.attribution.as_ref().unwrap().reason.clone();
+    assert_eq!(reason, Some(Reason::JustAttached));
+    assert_eq!(told.line("first").verdict, LogVerdict::Inconclusive);
+    assert_eq!(told.call("/its-first").verdict, Some(Verdict::Absent));
+    assert_eq!(told.call("/later").verdict, Some(Verdict::Absent));
+    assert_eq!(told.line("later").verdict, LogVerdict::Unscoped);
+}
+
+#[test]
 fn what_follows_an_upgrade_is_not_the_upgrading_requests() {
     for (asked, answer) in [
         (

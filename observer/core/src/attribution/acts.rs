@@ -286,6 +286,11 @@ impl Attributor {
         self.program_ended(child);
     }
 
+    /// A process runs another program from now on.
+    pub fn runs_anew(&mut self, tgid: Tgid) {
+        self.offspring.runs_anew(tgid);
+    }
+
     /// Whether a process may be working for a request now, be it one of its own or of who began it.
     fn may_work_for_requests(&self, tgid: Tgid, time: KernelNanos) -> bool {
         match self.processes.get(&tgid) {

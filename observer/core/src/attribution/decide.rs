@@ -242,6 +242,9 @@ impl Attributor {
             _ if !process.has_served() && self.offspring.is_begun_amid(subject.tgid) => {
                 Reason::BegunAmid
             }
+            _ if self.offspring.may_serve_earlier(subject.tgid, subject.time) => {
+                Reason::JustAttached
+            }
             _ => Reason::NoRequest,
         };
         (Attribution::none(reason), None)

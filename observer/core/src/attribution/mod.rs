@@ -166,14 +166,16 @@ pub struct Attributor {
 
 impl Attributor {
     /// One that keeps the story of one decision, and infers what is likely where nothing is certain if
-    /// `infer` says so.
+    /// `infer` says so. What began before `since` was not watched.
     #[must_use]
-    pub fn new(explain: Option<Seq>, infer: bool) -> Self {
-        Self {
+    pub fn new(explain: Option<Seq>, infer: bool, since: KernelNanos) -> Self {
+        let mut new = Self {
             explain,
             inference: infer.then(|| Box::new(inference::Inference::new())),
             ..Self::default()
-        }
+        };
+        new.offspring.watched_since(since);
+        new
     }
 
     /// The story that was asked for, once; with the execution that did what it is about.

@@ -47,7 +47,10 @@ impl Stages {
             Event::Short(short) => self.corrected(short.file, record.time),
             Event::Close { file, last } => self.close(*file, *last, record),
             Event::Exit => self.exit(record.tgid, record.tid, record.time),
-            Event::Exec => self.process_ended(record.tgid, record.time),
+            Event::Exec => {
+                self.process_ended(record.tgid, record.time);
+                self.attributor.runs_anew(record.tgid);
+            }
             Event::Fork { child } => self.attributor.process_began(record, *child),
             Event::Spawn { child, by } => self.attributor.thread_began(record, *child, *by),
             Event::Park => {

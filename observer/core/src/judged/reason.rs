@@ -88,6 +88,8 @@ pub enum Reason {
     ServesUnseen,
     /// Its process was begun by another one while that served requests, and has served none itself.
     BegunAmid,
+    /// Watching began so shortly before that a request which had come in earlier may have been in flight.
+    JustAttached,
     /// Records were lost while it happened.
     RecordsLost,
     /// System calls were not observed for a time while it happened, or shortly before, to keep within the budget.
@@ -153,6 +155,7 @@ impl Reason {
             }
             Self::ServesUnseen => "the process also serves a protocol that is not observed",
             Self::BegunAmid => "its process was begun during another process's requests",
+            Self::JustAttached => "watching had just begun",
             Self::RecordsLost => "records were lost",
             Self::Paused => "nothing was observed for a time, to keep within the budget",
             Self::Batched => "one write held several events",
@@ -252,6 +255,9 @@ impl fmt::Display for Reason {
             ),
             Self::BegunAmid => f.write_str(
                 "its process was begun by another one while that served requests, perhaps for one of them",
+            ),
+            Self::JustAttached => f.write_str(
+                "watching had just begun, and a request that had come in before may have been in flight",
             ),
             Self::RecordsLost => f.write_str("records were lost meanwhile"),
             Self::Paused => f.write_str(

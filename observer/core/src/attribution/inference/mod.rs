@@ -269,6 +269,7 @@ fn is_open(reason: &Reason) -> bool {
         | Reason::NotWatched => true,
         Reason::NoRequest
         | Reason::BegunAmid
+        | Reason::JustAttached
         | Reason::UnprovenWakes
         | Reason::UnprovenWorker
         | Reason::HandedOver
