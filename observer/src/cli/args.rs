@@ -39,7 +39,7 @@ Start here: `observer demo`, then `observer watch --pid PID`.
 Exit status:
   0  done
   1  done in part: decode: a header is invalid; doctor: some of it works; replay: the recording is
-     cut short; watch: recording or output failed on the way; report: a source gave nothing or a part;
+     cut short; watch: recording failed on the way; report: a source gave nothing or a part;
      check: traces break
   2  not done: wrong usage, missing privileges, unreadable file
   3  check: whether traces break can't be told

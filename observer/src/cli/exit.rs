@@ -8,8 +8,8 @@ pub enum Exit {
     /// It did what it was asked to.
     Ok,
     /// `decode`: a header is invalid. `doctor`: watching works in part. `replay`: the recording is
-    /// cut short or damaged, and its beginning was replayed. `watch`: recording or output failed, and the watch
-    /// was ended or went on without. `report`: a source gave nothing, or only a part.
+    /// cut short or damaged, and its beginning was replayed. `watch`: recording failed, and the watch
+    /// went on without. `report`: a source gave nothing, or only a part.
     Partly,
     /// It could not do it: a usage error, or this host or file does not allow it.
     Cannot,

@@ -187,6 +187,12 @@ impl Attributor {
         }
     }
 
+    /// What goes on on a connection is not followed any more. A thread that answered there by an upgrade is free
+    /// for whatever the new protocol asks of it.
+    pub fn unfollowed(&mut self, file: FileId) {
+        self.threads.unfollowed(file);
+    }
+
     pub(super) fn stay_ended(&mut self, tid: Tid, file: FileId) {
         self.touched(tid, file);
         self.threads.left(tid);
@@ -273,10 +279,25 @@ impl Attributor {
         self.gone.push_back((now, tgid));
     }
 
-    /// A process began; whatever is known under its number belonged to another.
-    pub fn process_began(&mut self, tgid: Tgid) {
-        self.processes.remove(&tgid);
-        self.program_ended(tgid);
+    /// A process began another one; whatever is known under the latter's number belonged to yet another.
+    pub fn process_began(&mut self, record: &Record<'_>, child: Tgid) {
+        let amid = self.may_work_for_requests(record.tgid, record.time);
+        self.offspring.began(child, amid);
+        self.processes.remove(&child);
+        self.program_ended(child);
+    }
+
+    /// A process runs another program from now on.
+    pub fn runs_anew(&mut self, tgid: Tgid) {
+        self.offspring.runs_anew(tgid);
+    }
+
+    /// Whether a process may be working for a request now, be it one of its own or of who began it.
+    fn may_work_for_requests(&self, tgid: Tgid, time: KernelNanos) -> bool {
+        match self.processes.get(&tgid) {
+            Some(own) if own.has_served() => own.in_flight().0 > 0 || own.just_ended(time),
+            _ => self.offspring.is_begun_amid(tgid),
+        }
     }
 
     /// What is known of the inside of a process holds no longer.

@@ -75,9 +75,9 @@ impl Attributor {
         let unseen = self.losses.overlap(since, subject.time);
         let ids_doubt = match unseen {
             Some(unseen) => Some(unseen.into()),
-            None => process.paused.then_some(Reason::Paused),
+            None => process.asked_unseen(),
         };
-        let ids_certain = !process.serves_unseen && ids_doubt.is_none();
+        let ids_certain = ids_doubt.is_none();
         if let Work::Call(call) = &subject.work
             && call.begun.head.telemetry
         {
@@ -249,6 +249,12 @@ impl Attributor {
             _ if subject.afterwork => Reason::AfterAnswer,
             _ if process.serves_unseen => Reason::ServesUnseen,
             _ if process.paused => Reason::Paused,
+            _ if !process.has_served() && self.offspring.is_begun_amid(subject.tgid) => {
+                Reason::BegunAmid
+            }
+            _ if self.offspring.may_serve_earlier(subject.tgid, subject.time) => {
+                Reason::JustAttached
+            }
             _ => Reason::NoRequest,
         };
         (Attribution::none(reason), None)

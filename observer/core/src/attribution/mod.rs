@@ -30,7 +30,7 @@
 //! | `exclusive` | 6 | the only request in flight, proven by the absence of such work without one |
 //! | `inference` | 7 | what requests usually have done, and when; told beside an abstention, and decides nothing |
 //!
-//! `ids` says whether an id may decide alone, and `parted` what times of calls say against theirs. `keepers` knows which processes keep threads for what is to run next. `acts` hears what threads and executions do, `taking` takes subjects in. `trust` compares them with each other, process by process; `due` says when a subject can be decided, `rest` for how long it is certain that it can't, `tick` has those decided, `evidence` asks each kind,
+//! `ids` says whether an id may decide alone, and `parted` what times of calls say against theirs. `keepers` knows which processes keep threads for what is to run next, and `offspring` which were begun amid requests of others. `acts` hears what threads and executions do, `taking` takes subjects in. `trust` compares them with each other, process by process; `due` says when a subject can be decided, `rest` for how long it is certain that it can't, `tick` has those decided, `evidence` asks each kind,
 //! `decide` weighs what they say, `story` tells it.
 //!
 //! Tier 5, connection causality, joins the two ends of a connection (`exchange::links`).
@@ -60,6 +60,7 @@ mod logged;
 mod made;
 mod mounted;
 mod named;
+mod offspring;
 mod parted;
 mod pinned;
 mod pipes;
@@ -137,6 +138,7 @@ pub struct Attributor {
     asked: asked::Asked,
     clients: clients::Clients,
     births: births::Births,
+    offspring: offspring::Offspring,
     wakes: wakes::Wakes,
     given: given::Given,
     items: items::Items,
@@ -163,14 +165,16 @@ pub struct Attributor {
 
 impl Attributor {
     /// One that keeps the story of one decision, and infers what is likely where nothing is certain if
-    /// `infer` says so.
+    /// `infer` says so. What began before `since` was not watched.
     #[must_use]
-    pub fn new(explain: Option<Seq>, infer: bool) -> Self {
-        Self {
+    pub fn new(explain: Option<Seq>, infer: bool, since: KernelNanos) -> Self {
+        let mut new = Self {
             explain,
             inference: infer.then(|| Box::new(inference::Inference::new())),
             ..Self::default()
-        }
+        };
+        new.offspring.watched_since(since);
+        new
     }
 
     /// The story that was asked for, once; with the execution that did what it is about.

@@ -192,6 +192,11 @@ impl Process {
         }
     }
 
+    /// Whether any request was ever seen to come in.
+    pub(super) fn has_served(&self) -> bool {
+        self.latest.is_some()
+    }
+
     /// How many requests are in flight, and which one if it is only one.
     pub(super) fn in_flight(&self) -> (usize, Option<Seq>) {
         let sole = if self.open.len() == 1 {

@@ -241,21 +241,24 @@ impl Threads {
     /// A thread used a connection: what it did since it answered there, in order. Another one that has answered there, and
     /// comes back later, may have been elsewhere meanwhile.
     pub(super) fn stayed(&mut self, tid: Tid, file: FileId) -> Vec<Seq> {
-        if let Some(other) = self.stays.get(&file).copied()
-            && other != tid
-        {
-            self.stays.remove(&file);
-            if let Some(thread) = self.threads.get_mut(&other)
-                && matches!(thread.doing, Doing::Answered { file: own, .. } if own == file)
-            {
-                thread.doing = Doing::Unknown;
-            }
+        if self.stays.get(&file).is_some_and(|other| *other != tid) {
+            self.unfollowed(file);
         }
         match self.threads.get_mut(&tid).map(|t| &mut t.doing) {
             Some(Doing::Answered {
                 file: own, since, ..
             }) if *own == file => std::mem::take(since),
             _ => Vec::new(),
+        }
+    }
+
+    /// What is done on a connection shows no more that the thread which answered there last has stayed.
+    pub(super) fn unfollowed(&mut self, file: FileId) {
+        if let Some(tid) = self.stays.remove(&file)
+            && let Some(thread) = self.threads.get_mut(&tid)
+            && matches!(thread.doing, Doing::Answered { file: own, .. } if own == file)
+        {
+            thread.doing = Doing::Unknown;
         }
     }
 

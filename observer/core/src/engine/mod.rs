@@ -93,7 +93,11 @@ impl Engine {
                 exchanges: Exchanges::default(),
                 logs: LruCache::sparse(LOGS),
                 relays: Relays::default(),
-                attributor: Attributor::new(config.explain.map(|subject| subject.0), config.infer),
+                attributor: Attributor::new(
+                    config.explain.map(|subject| subject.0),
+                    config.infer,
+                    config.anchor.monotonic,
+                ),
                 sequences: Sequences::default(),
                 teller: Teller::new(config),
                 serving: HashMap::new(),

@@ -47,8 +47,11 @@ impl Stages {
             Event::Short(short) => self.corrected(short.file, record.time),
             Event::Close { file, last } => self.close(*file, *last, record),
             Event::Exit => self.exit(record.tgid, record.tid, record.time),
-            Event::Exec => self.process_ended(record.tgid, record.time),
-            Event::Fork { child } => self.attributor.process_began(*child),
+            Event::Exec => {
+                self.process_ended(record.tgid, record.time);
+                self.attributor.runs_anew(record.tgid);
+            }
+            Event::Fork { child } => self.attributor.process_began(record, *child),
             Event::Spawn { child, by } => self.attributor.thread_began(record, *child, *by),
             Event::Park => {
                 self.end_lines(record.tgid, record.tid);
@@ -173,9 +176,13 @@ impl Stages {
                 ExchangeEvent::Ended(ended) => self.ended(ended),
                 ExchangeEvent::NotObserved {
                     tgid,
+                    file,
                     protocol,
                     served,
-                } => self.not_observed(tgid, protocol, served),
+                } => {
+                    self.attributor.unfollowed(file);
+                    self.not_observed(tgid, protocol, served);
+                }
                 ExchangeEvent::Evicted { tgid } => {
                     self.lost(LossKind::Evicted, 1, self.now, Some(tgid))
                 }

@@ -187,6 +187,7 @@ impl Conn {
                 *ignored = true;
                 emit(ExchangeEvent::NotObserved {
                     tgid,
+                    file: side.file,
                     protocol,
                     served,
                 });
@@ -265,6 +266,7 @@ impl Conn {
         if tcp && !self.ignored && self.messages.is_unknown() {
             emit(ExchangeEvent::NotObserved {
                 tgid: self.tgid,
+                file: self.side.file,
                 protocol: Protocol::Unknown,
                 served: self.first == Some(Direction::Read),
             });

@@ -45,6 +45,8 @@ pub enum ExchangeEvent {
     NotObserved {
         /// A process that uses it.
         tgid: Tgid,
+        /// The connection.
+        file: FileId,
         /// What it carries.
         protocol: Protocol,
         /// The other side spoke first: as a rule, it asks.

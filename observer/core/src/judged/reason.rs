@@ -84,8 +84,12 @@ pub enum Reason {
     /// A thread that serves no request did it, and that the threads which woke it, or which it woke, name the right
     /// request is not shown in this process.
     UnprovenWakes,
-    /// The process is asked over a protocol that is not observed too, so a request may have been in flight.
+    /// The process is asked over a protocol that is not observed too, so a request may have come in unseen.
     ServesUnseen,
+    /// Its process was begun by another one while that served requests, and has served none itself.
+    BegunAmid,
+    /// Watching began so shortly before that a request which had come in earlier may have been in flight.
+    JustAttached,
     /// Records were lost while it happened.
     RecordsLost,
     /// System calls were not observed for a time while it happened, or shortly before, to keep within the budget.
@@ -150,6 +154,8 @@ impl Reason {
                 "work of a pool's thread, nobody is proven to have waited for it"
             }
             Self::ServesUnseen => "the process also serves a protocol that is not observed",
+            Self::BegunAmid => "its process was begun during another process's requests",
+            Self::JustAttached => "watching had just begun",
             Self::RecordsLost => "records were lost",
             Self::Paused => "nothing was observed for a time, to keep within the budget",
             Self::Batched => "one write held several events",
@@ -245,7 +251,13 @@ impl fmt::Display for Reason {
                 "a pool's thread did it, and that the threads which it wakes name the right request is not proven",
             ),
             Self::ServesUnseen => f.write_str(
-                "the process also serves a protocol that is not observed, so a request may have been in flight",
+                "the process also serves a protocol that is not observed, so a request may have come in unseen",
+            ),
+            Self::BegunAmid => f.write_str(
+                "its process was begun by another one while that served requests, perhaps for one of them",
+            ),
+            Self::JustAttached => f.write_str(
+                "watching had just begun, and a request that had come in before may have been in flight",
             ),
             Self::RecordsLost => f.write_str("records were lost meanwhile"),
             Self::Paused => f.write_str(

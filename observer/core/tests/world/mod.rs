@@ -103,10 +103,19 @@ impl World {
     }
 
     /// A world that numbers its descriptions from here, so that it can be mixed with another.
+    /// One in which watching begins now.
+    pub fn just_attached() -> Self {
+        Self {
+            now: 1_000_000_000,
+            ..Self::new()
+        }
+    }
+
     pub fn with_files(next_file: u64) -> Self {
         Self {
             inputs: Vec::new(),
-            now: 1_000_000_000,
+            // What was in flight before the watch is over.
+            now: 7_000_000_000,
             seq: 0,
             next_file,
             positions: std::collections::BTreeMap::new(),

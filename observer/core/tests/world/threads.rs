@@ -181,6 +181,18 @@ impl World {
         self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
     }
 
+    /// A thread begins a process.
+    pub fn fork(&mut self, tgid: u32, parent: u32, child: u32) {
+        let header = self.header(abi::kind::FORK, 0, tgid, parent, size_of::<abi::Task>());
+        let record = abi::Task {
+            header,
+            tgid: child,
+            tid: child,
+            comm: [0; 16],
+        };
+        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+    }
+
     /// A thread ends.
     pub fn exit(&mut self, tgid: u32, tid: u32) {
         self.task(abi::kind::EXIT, tgid, tid, tid);

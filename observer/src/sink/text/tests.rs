@@ -7,6 +7,7 @@ use observer_core::ids::KernelNanos;
 use observer_core::judged::{Attribution, Exchange, Judged, LogVerdict, Reason, Unfinished};
 
 use super::TextSink;
+use super::words::answer;
 use crate::sink::{Canvas, Sink, samples};
 
 fn shown(canvas: Canvas, items: impl IntoIterator<Item = Judged>) -> String {
@@ -47,6 +48,16 @@ fn session() -> Vec<Judged> {
     items.push(Judged::Loss(samples::loss()));
     items.push(Judged::Sampling(samples::sampling()));
     items
+}
+
+#[test]
+fn an_answer_that_was_cut_off_has_not_been_none() {
+    let mut exchange = samples::server();
+    exchange.unfinished = Some(Unfinished::Closed);
+    exchange.status = Some(200);
+    assert_eq!(answer(&exchange), "200, closed before its end");
+    exchange.status = None;
+    assert_eq!(answer(&exchange), "closed without an answer");
 }
 
 fn compare(name: &str, text: &str) {

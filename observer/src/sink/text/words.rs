@@ -206,6 +206,9 @@ pub(crate) fn answer(exchange: &Exchange) -> String {
     });
     match (exchange.status, why) {
         (Some(status), None) => status.to_string(),
+        (Some(status), Some(_)) if exchange.unfinished == Some(Unfinished::Closed) => {
+            format!("{status}, closed before its end")
+        }
         (Some(status), Some(why)) => format!("{status}, then {why}"),
         (None, Some(why)) => why,
         (None, None) => "no answer seen".to_owned(),

@@ -268,6 +268,8 @@ fn is_open(reason: &Reason) -> bool {
         | Reason::UnknownMessage
         | Reason::NotWatched => true,
         Reason::NoRequest
+        | Reason::BegunAmid
+        | Reason::JustAttached
         | Reason::UnprovenWakes
         | Reason::UnprovenWorker
         | Reason::HandedOver

@@ -90,6 +90,25 @@ fn remarks_on_headers_together() {
 }
 
 #[test]
+fn a_forced_decision_alone_names_no_span() {
+    let said = |value: &str| -> Vec<&str> {
+        let parts = explain(value).parts;
+        parts[0].details.iter().map(|detail| detail.name).collect()
+    };
+    assert_eq!(said("b3: d"), ["sampling state"]);
+    let ids = "b3: 80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1";
+    assert_eq!(said(ids), [""; 0]);
+    assert_eq!(
+        said(&format!("{ids}-d-05e3ac9a4f6e3b90")),
+        ["sampling state", "parent span id"]
+    );
+    assert_eq!(
+        said(&format!("{ids}-1-05e3ac9a4f6e3b90")),
+        ["parent span id"]
+    );
+}
+
+#[test]
 fn formats_of_bare_values_are_guessed() {
     for (value, header) in [
         (VALUE, "traceparent"),

@@ -63,11 +63,12 @@ fn sampled(state: &[u8], at: usize) -> Result<bool, Broken> {
 fn details(fields: &Fields<'_>) -> Vec<Detail> {
     let value = fields.all(NAME).next().unwrap_or_default();
     let mut out = Vec::new();
-    let mut parts = value.split(|byte| *byte == b'-');
-    if value == b"d" || parts.nth(2) == Some(b"d") {
+    let parts: Vec<&[u8]> = value.split(|byte| *byte == b'-').collect();
+    let state = parts.get(2).unwrap_or(&value);
+    if *state == b"d" {
         out.push(("sampling state", "d".to_owned(), "debug: sampled by force"));
     }
-    if let Some(parent) = parts.next() {
+    if let Some(parent) = parts.get(3) {
         let text = String::from_utf8_lossy(parent).into_owned();
         out.push(("parent span id", text, "the parent of the caller's span"));
     }
