@@ -16,8 +16,9 @@ use crate::judged::{Estimate, NoEstimate, NotEstimated};
 const PLAUSIBLE: f64 = 3.0;
 
 /// By how much farther than system calls say the interval reaches: a request may take so many times fewer calls on the connections that
-/// make the difference than on others.
-const REACH: f64 = 2.0;
+/// make the difference than on others. From two calls, a read and a write, to four and a half is usual, which is not all of the difference where some
+/// busy connections were drawn and others not.
+const REACH: f64 = 3.0;
 
 /// How many of something there were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Extent {
     }
 }
 
-/// All of what `observed` are a part of, with a 95 % interval (a normal approximation: the sum of many connections). The interval reaches to twice
+/// All of what `observed` are a part of, with a 95 % interval (a normal approximation: the sum of many connections). The interval reaches to three times
 /// what system calls say is missing, or too much; where that is not plausible, nothing is told.
 ///
 /// Without a count of calls, as in recordings before version 4, the estimate is told as it is.

@@ -41,9 +41,9 @@ fn what_was_observed_is_the_least_that_there_was() {
 #[test]
 fn the_interval_reaches_beyond_what_calls_say_where_that_is_plausible() {
     assert_eq!(estimated(borne_out(200)), (150, 130, 170));
-    assert_eq!(estimated(borne_out(170)), (150, 120, 170));
-    assert_eq!(estimated(borne_out(150)), (150, 100, 170));
-    assert_eq!(estimated(borne_out(260)), (150, 130, 210));
+    assert_eq!(estimated(borne_out(170)), (150, 105, 170));
+    assert_eq!(estimated(borne_out(150)), (150, 75, 170));
+    assert_eq!(estimated(borne_out(260)), (150, 130, 240));
 }
 
 #[test]
