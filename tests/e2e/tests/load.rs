@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use observer_e2e::agent::{Agent, sum_of, until};
+use observer_e2e::agent::{Agent, sum_of};
 use observer_e2e::app::{App, Service};
 use observer_e2e::driver::finish;
 use observer_e2e::otlp::{Answer, Fake};
@@ -105,21 +105,6 @@ fn used(pid: u32) -> Result<(f64, u64)> {
     Ok((f64::from(ticks) / 100.0, resident.parse::<u64>()? / 1024))
 }
 
-/// The page, once nothing has changed for longer than judgement takes.
-fn settled(agent: &Agent) -> Result<String> {
-    let (mut page, mut last, mut since) = (String::new(), -1.0, Instant::now());
-    until("everything counted", || {
-        page = agent.get("/metrics", "text/plain")?;
-        let counts = ["observer_records_total", "observer_calls_total"];
-        let now: f64 = counts.iter().map(|name| sum_of(&page, name, "")).sum();
-        if (now - last).abs() > 0.0 {
-            (last, since) = (now, Instant::now());
-        }
-        Ok(since.elapsed() > Duration::from_secs(2))
-    })?;
-    Ok(page)
-}
-
 fn run(load: &Load) -> Result<()> {
     let test = "the agent under load";
     let _turn = turn();
@@ -128,10 +113,16 @@ fn run(load: &Load) -> Result<()> {
     }
     let pairs: Vec<_> = (0..load.pairs).map(pair).collect::<Result<_>>()?;
     let fronts: Vec<_> = pairs.iter().map(|[front, _]| front.address).collect();
+    // By their ports: whatever else runs on the host has no part in what is counted.
+    let ports = pairs.iter().flatten();
+    let include: Vec<_> = ports
+        .map(|service| format!("{{port: {}}}", service.address.port()))
+        .collect();
     let sink = Fake::start(|_, _, _| Answer::taken())?;
     let configuration = format!(
-        "include: [{{exe: service-threads}}]\nbudget: {{cpu: {CPU}, memory: {MEMORY}Mi}}\n\
+        "include: [{}]\nbudget: {{cpu: {CPU}, memory: {MEMORY}Mi}}\n\
          otlp: {{endpoint: \"{}\", protocol: http/protobuf}}\nheal: {{spans: all}}\n",
+        include.join(", "),
         sink.endpoint()
     );
     let agent = Agent::start("load", &configuration)?;
@@ -146,7 +137,7 @@ fn run(load: &Load) -> Result<()> {
     }
     let took = began.elapsed().as_secs_f64();
     let cpu = (used(pid)?.0 - before) / took;
-    let page = settled(&agent)?;
+    let page = agent.settled(&[("observer_records_total", ""), ("observer_calls_total", "")])?;
     #[expect(clippy::cast_precision_loss, reason = "some thousands")]
     let (made, rate) = (
         (2 * load.seconds * (load.rate / CLIENTS) * CLIENTS) as f64,
