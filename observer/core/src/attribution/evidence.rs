@@ -6,6 +6,7 @@ use super::subject::{Doer, Hold, Subject, Work};
 use super::trust::{Compared, KINDS};
 use super::workers::Conduct;
 use super::{Attributor, Claim, RETENTION, Served, before};
+use crate::facts::ExecutionKind;
 use crate::ids::{KernelNanos, Seq, Tid};
 use crate::judged::{Evidence, ExchangeId, Reason, Tier};
 use crate::losses::Unseen;
@@ -115,6 +116,9 @@ impl Attributor {
                 return Err(Some(Reason::StillOpen));
             }
             Owned::Answered(request) => {
+                if kind == ExecutionKind::NodeAsync && Self::outlives(process, subject, request) {
+                    return Err(Some(Reason::OutlivedRequest));
+                }
                 let evidence = Evidence::AnsweringExecution { kind, id };
                 (request, 0.999, evidence, 0)
             }
@@ -137,6 +141,13 @@ impl Attributor {
             confidence,
             evidence,
         })
+    }
+
+    /// Whether the response to a call came only after the answer to a request. A turn of that request may have opened the connection
+    /// for another one that waited, of which no id tells.
+    fn outlives(process: &Process, subject: &Subject, request: Seq) -> bool {
+        let answered = process.served(request).and_then(|served| served.until);
+        answered.is_some_and(|answered| subject.lasted_beyond(answered))
     }
 
     /// What no evidence of execution gets over: a write of several events, a ring through which anybody may have
