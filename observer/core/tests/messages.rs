@@ -171,6 +171,36 @@ fn calls_of_workers_are_of_the_requests_that_they_were_given() {
     );
 }
 
+/// In a turn of the first request a connection becomes free for the call of a second one, which waited: no id tells of that.
+#[test]
+fn a_call_that_outlasts_the_answer_is_of_none() {
+    let mut service = Service::new();
+    service.requests = 2;
+    let first = service.goes_on(0, 1, Stage::Idle);
+    let called = service.goes_on(0, 1, first);
+    assert!(matches!(called, Stage::Called));
+    let Stage::Given(second) = service.goes_on(2, 2, Stage::Idle) else {
+        unreachable!();
+    };
+    service.takes(1, second);
+    service.ends(1);
+    let tid = service.reads(1, service.called[0], response());
+    let call = request("/for/2", "");
+    service.w.write(tid, service.called[2], call);
+    let back = service.gives(tid);
+    service.ends(1);
+    service.goes_on(0, 1, Stage::Back(back));
+    service.reads(1, service.called[2], response());
+    service.ends(1);
+    service.w.sleep(10_000_000_000);
+    service.w.tick();
+    let told = service.w.told();
+    assert_eq!(told.misgiven(), []);
+    let calls = told.exchanges(Role::Client);
+    let given: Vec<_> = calls.iter().map(|call| call.request.is_some()).collect();
+    assert_eq!(given, [true, false], "{:#?}", told.json());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
