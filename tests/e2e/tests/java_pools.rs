@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Error, Result, ensure};
+use anyhow::{Error, Result, bail, ensure};
 use observer_e2e::app::App;
 use observer_e2e::driver::Clients;
 use observer_e2e::observer::Observer;
@@ -53,13 +53,12 @@ fn tasks_are_given_to_the_requests_of_those_who_made_them() -> Result<()> {
 
 #[test]
 fn tasks_are_given_to_the_same_where_the_loop_of_the_pool_is_compiled() -> Result<()> {
-    let mut starts = 0..STARTS;
-    let mut told = false;
-    while !told && starts.next().is_some() {
-        told = tasks_are_told(App::JDK_POOL, true)?;
+    for _ in 0..STARTS {
+        if tasks_are_told(App::JDK_POOL, true)? {
+            return Ok(());
+        }
     }
-    ensure!(told, "in none of {STARTS} processes");
-    Ok(())
+    bail!("in none of {STARTS} processes")
 }
 
 /// Whether nearly all calls of tasks are given by who made these; fails if any is given wrongly, or too few by whatever evidence.
