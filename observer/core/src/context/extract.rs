@@ -43,12 +43,52 @@ fn find(name: &[u8]) -> Option<(usize, &'static str)> {
     if letters & letter(*name.first()?) == 0 {
         return None;
     }
-    TABLE.iter().enumerate().find_map(|(index, row)| {
-        let mut names = row.names.iter();
-        names
-            .find(|known| known.as_bytes().eq_ignore_ascii_case(name))
-            .map(|known| (index, *known))
-    })
+    let (from, to) = (STARTS[name.len()], STARTS[name.len() + 1]);
+    let (row, known) = NAMES[from..to].iter().find(|(_, known)| {
+        // Most senders write lower case.
+        known.as_bytes() == name || known.as_bytes().eq_ignore_ascii_case(name)
+    })?;
+    Some((*row, known))
+}
+
+/// How many names the table has.
+const COUNT: usize = {
+    let mut count = 0;
+    let mut row = 0;
+    while row < TABLE.len() {
+        count += TABLE[row].names.len();
+        row += 1;
+    }
+    count
+};
+
+/// All names with their rows, by length; those of one length in the order of the table.
+static NAMES: [(usize, &str); COUNT] = names_by_length().0;
+/// Where the names of each length begin in [`NAMES`].
+static STARTS: [usize; LONGEST_NAME + 2] = names_by_length().1;
+
+const fn names_by_length() -> ([(usize, &'static str); COUNT], [usize; LONGEST_NAME + 2]) {
+    let mut names = [(0, ""); COUNT];
+    let mut starts = [0; LONGEST_NAME + 2];
+    let (mut count, mut length) = (0, 0);
+    while length <= LONGEST_NAME {
+        starts[length] = count;
+        let mut row = 0;
+        while row < TABLE.len() {
+            let mut index = 0;
+            while index < TABLE[row].names.len() {
+                if TABLE[row].names[index].len() == length {
+                    names[count] = (row, TABLE[row].names[index]);
+                    count += 1;
+                }
+                index += 1;
+            }
+            row += 1;
+        }
+        length += 1;
+    }
+    starts[LONGEST_NAME + 1] = count;
+    (names, starts)
 }
 
 /// What the header fields of one message head carry: names and values as sent.
@@ -123,16 +163,19 @@ impl<'a> Extractor<'a> {
 /// Adds what the headers of one format say.
 fn read(row: &Row, fields: &Fields<'_>, carrier: &mut Carrier) {
     if row.repeats == Repeats::Fault {
-        let repeated = row.names.iter().filter(|name| fields.count(name) > 1);
-        carrier
-            .duplicates
-            .extend(repeated.map(|name| Text::new_static(name)));
+        for name in row.names {
+            if fields.count(name) > 1 {
+                carrier.duplicates.push(Text::new_static(name));
+            }
+        }
     }
     match (row.read)(fields) {
         Ok(None) => {}
         Ok(Some(Found::Ids(ids))) => {
             // Carriers are remembered by the ten thousands, and nearly all have one context.
-            carrier.contexts.reserve_exact(1);
+            if carrier.contexts.is_empty() {
+                carrier.contexts = Vec::with_capacity(1);
+            }
             carrier.contexts.push(Context {
                 format: row.format,
                 trace_id: ids.trace_id,

@@ -57,6 +57,22 @@ pub(super) fn any_case(field: &[u8], most: usize) -> Option<u128> {
     value(field, true)
 }
 
+/// The value of exactly 32 lower-case hex digits, if they are.
+pub(super) fn wide(digits: [u8; 2 * HALF]) -> Option<u128> {
+    value(&digits, false)
+}
+
+/// The value of exactly 16 lower-case hex digits, if they are.
+pub(super) fn narrow(digits: [u8; HALF]) -> Option<u64> {
+    together(digits, false)
+}
+
+/// The value of exactly two lower-case hex digits, if they are.
+pub(super) fn pair([high, low]: [u8; 2]) -> Option<u8> {
+    let (high, low) = (digit(high, false), digit(low, false));
+    (high | low < NO_DIGIT).then_some(high << 4 | low)
+}
+
 /// The value of at most 32 digits; `upper` if letters may be in upper case.
 fn value(digits: &[u8], upper: bool) -> Option<u128> {
     let (high, low) = digits.split_at(digits.len().saturating_sub(HALF));
@@ -177,6 +193,16 @@ mod tests {
             if (1..=32).contains(&text.len()) {
                 prop_assert_eq!(value(text.as_bytes(), false), number(&text).filter(|_| lower));
             }
+        }
+
+        #[test]
+        fn any_byte_in_any_place_is_told_from_a_digit(place in 0_usize..16, byte: u8, upper: bool) {
+            let mut digits = *b"0123456789abcdef";
+            digits[place] = byte;
+            let is_digit = byte.is_ascii_hexdigit() && (upper || !byte.is_ascii_uppercase());
+            let text = String::from_utf8_lossy(&digits);
+            let expected = is_digit.then(|| u64::from_str_radix(&text, 16).unwrap_or_default());
+            prop_assert_eq!(together(digits, upper), expected);
         }
     }
 }

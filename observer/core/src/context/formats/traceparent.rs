@@ -1,7 +1,7 @@
 //! W3C Trace Context `traceparent` (Level 2, §3.2), also used by `elastic-apm-traceparent`.
 
 use super::super::fields::Fields;
-use super::super::hex::{HexRules, low, lower};
+use super::super::hex::{self, HexRules, low, lower};
 use super::super::rule::{Broken, declare_rules};
 use super::super::{Format, SpanId, TraceId};
 use super::{Detail, Found, Ids, Reading, Repeats, Row};
@@ -117,6 +117,34 @@ pub(in crate::context) struct Traceparent {
 /// # Errors
 /// The first rule broken, from left to right.
 pub(in crate::context) fn parse(value: &[u8], header: &'static str) -> Result<Traceparent, Broken> {
+    match usual(value) {
+        Some(parsed) => Ok(parsed),
+        None => by_fields(value, header),
+    }
+}
+
+/// A valid value of version 00, as nearly all are: each field stands where it has to.
+fn usual(value: &[u8]) -> Option<Traceparent> {
+    let (version, rest) = value.split_first_chunk::<3>()?;
+    let (trace_id, rest) = rest.split_first_chunk::<32>()?;
+    let (dash, rest) = rest.split_first()?;
+    let (parent_id, rest) = rest.split_first_chunk::<16>()?;
+    let &[other_dash, high, low] = rest else {
+        return None;
+    };
+    if version != b"00-" || (*dash, other_dash) != (b'-', b'-') {
+        return None;
+    }
+    Some(Traceparent {
+        version: 0,
+        trace_id: hex::wide(*trace_id).filter(|id| *id != 0)?,
+        parent_id: hex::narrow(*parent_id).filter(|id| *id != 0)?,
+        flags: hex::pair([high, low])?,
+    })
+}
+
+/// [`parse`], field by field.
+fn by_fields(value: &[u8], header: &'static str) -> Result<Traceparent, Broken> {
     let mut rest = Rest { value, pos: 0 };
     let (field, at) = rest.field();
     let version = byte(lower(field, 2, &VERSION, header, at)?);
@@ -202,4 +230,27 @@ pub(super) fn details(fields: &Fields<'_>, name: &'static str) -> Vec<Detail> {
         ("version", format!("{:02x}", parsed.version), version),
         ("trace-flags", format!("{:02x}", parsed.flags), random),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn usual_values_are_read_as_any(place in 0_usize..55, byte: u8, cut in 0_usize..3, zero in 0_usize..4) {
+            let mut value = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_vec();
+            match zero {
+                0 => value[3..35].fill(b'0'),
+                1 => value[36..52].fill(b'0'),
+                _ => value[place] = byte,
+            }
+            value.truncate(55 - cut / 2);
+            let usual = usual(&value);
+            prop_assert!(usual.is_none() || usual == by_fields(&value, NAME).ok());
+            prop_assert_eq!(usual.is_some(), value.starts_with(b"00") && by_fields(&value, NAME).is_ok());
+        }
+    }
 }

@@ -61,17 +61,87 @@ declare_rules! {
 fn read(fields: &Fields<'_>) -> Reading {
     let mut members: Vec<(Text, Text)> = Vec::with_capacity(1);
     let mut count = 0;
-    for (key, value) in list(fields) {
-        let (key, value) = member(key, value)?;
-        count += 1;
-        if count > MAX_MEMBERS {
-            return Err(Broken::whole(&TOO_MANY, NAME));
-        }
-        if members.iter().all(|(seen, _)| seen != key) {
-            members.push((Text::new(key), Text::new(value)));
+    for list in fields.all(NAME) {
+        let mut rest = list;
+        while !rest.is_empty() {
+            let Some((key, value, after)) = first(rest, list)? else {
+                break;
+            };
+            rest = after;
+            count += 1;
+            if count > MAX_MEMBERS {
+                return Err(Broken::whole(&TOO_MANY, NAME));
+            }
+            if members.iter().all(|(seen, _)| seen != key) {
+                members.push((Text::new(key), Text::new(value)));
+            }
         }
     }
     Ok((count > 0).then_some(Found::Tracestate(members)))
+}
+
+/// What may stand in a key.
+const IN_KEY: u8 = 1;
+/// What may stand in a value.
+const IN_VALUE: u8 = 2;
+
+/// What each byte may stand in.
+static PLACES: [u8; 256] = {
+    let mut places = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 0x7f {
+        let key = matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/' | b'@');
+        let value = matches!(byte, b' '..=b'~') && !matches!(byte, b',' | b'=');
+        places[byte as usize] = (key as u8 * IN_KEY) | (value as u8 * IN_VALUE);
+        byte += 1;
+    }
+    places
+};
+
+/// Key and value of a list's first member that is not empty, and what follows it in the list. `rest` is what is left of the list.
+fn first<'a>(rest: &'a [u8], list: &'a [u8]) -> Result<Option<Member<'a>>, Broken> {
+    if let Some(usual) = usual(rest) {
+        return Ok(Some(usual));
+    }
+    let mut rest = rest;
+    while !rest.is_empty() {
+        let end = memchr::memchr(b',', rest).unwrap_or(rest.len());
+        let text = trim(&rest[..end]);
+        rest = rest.get(end + 1..).unwrap_or_default();
+        if !text.is_empty() {
+            let (key, value) = member(text, offset(list, text))?;
+            return Ok(Some((key, value, rest)));
+        }
+    }
+    Ok(None)
+}
+
+/// Key, value, and what follows the comma.
+type Member<'a> = (&'a str, &'a str, &'a [u8]);
+
+/// [`first`] of what begins with a member that is valid for certain, as nearly all are: looked through once.
+fn usual(rest: &[u8]) -> Option<Member<'_>> {
+    let is = |byte: u8, place| PLACES[usize::from(byte)] & place != 0;
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    let equals = rest.iter().position(|byte| !is(*byte, IN_KEY))?;
+    let value = &rest[equals + 1..];
+    let end = value.iter().position(|byte| !is(*byte, IN_VALUE));
+    let after = match end {
+        Some(end) if value[end] == b',' => &value[end + 1..],
+        Some(_) => return None,
+        None => &[],
+    };
+    let mut length = end.unwrap_or(value.len());
+    while length > 0 && value[length - 1] == b' ' {
+        length -= 1;
+    }
+    let valid = rest[equals] == b'='
+        && matches!(rest[0], b'a'..=b'z' | b'0'..=b'9')
+        && equals <= MAX_PART
+        && (1..=MAX_PART).contains(&length);
+    let text = &rest[..equals + 1 + length];
+    let text = std::str::from_utf8(text).ok().filter(|_| valid)?;
+    Some((text.get(..equals)?, text.get(equals + 1..)?, after))
 }
 
 /// The non-empty members of all headers, each with its place in its header's value.
@@ -142,4 +212,32 @@ fn details(fields: &Fields<'_>) -> Vec<Detail> {
         seen.push(key);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_list_is_read_as_its_members_are(lists in proptest::collection::vec("(a|1|@|B|=|,|, | |\t|é|x=y|~){0,9}", 1..3)) {
+            let mut fields = Fields::default();
+            for list in &lists {
+                fields.push(NAME, true, list.as_bytes());
+            }
+            let each: Result<Vec<_>, _> = list(&fields).map(|(text, at)| member(text, at)).collect();
+            let expected = each.map(|members| {
+                let mut first: Vec<(Text, Text)> = Vec::new();
+                for (key, value) in members {
+                    if first.iter().all(|(seen, _)| seen != key) {
+                        first.push((key.into(), value.into()));
+                    }
+                }
+                (!first.is_empty()).then_some(Found::Tracestate(first))
+            });
+            prop_assert_eq!(read(&fields), expected);
+        }
+    }
 }

@@ -84,11 +84,11 @@ pub(super) fn request(bytes: &[u8]) -> Parsed<Request> {
     for field in parsed.headers.iter() {
         let (name, value) = (field.name, field.value);
         match name.len() {
-            4 if host.is_none() && is(name, "host") => host = Some(text(value, MAX_HOST)),
-            10 if is(name, "user-agent") => told.user_agent = value,
-            12 if is(name, "content-type") => told.content_type = value,
-            14 if is(name, "content-length") => body.content_length(value),
-            17 if is(name, "transfer-encoding") => body.transfer_encoding(value),
+            4 if host.is_none() && is(name, "Host") => host = Some(text(value, MAX_HOST)),
+            10 if is(name, "User-Agent") => told.user_agent = value,
+            12 if is(name, "Content-Type") => told.content_type = value,
+            14 if is(name, "Content-Length") => body.content_length(value),
+            17 if is(name, "Transfer-Encoding") => body.transfer_encoding(value),
             _ => carrier.push(name.as_bytes(), value),
         }
     }
@@ -136,9 +136,9 @@ pub(super) fn response(bytes: &[u8]) -> Parsed<Response> {
     let mut to_http2 = false;
     for field in parsed.headers.iter() {
         match field.name.len() {
-            7 if is(field.name, "upgrade") => to_http2 = field.value.eq_ignore_ascii_case(b"h2c"),
-            14 if is(field.name, "content-length") => fields.content_length(field.value),
-            17 if is(field.name, "transfer-encoding") => fields.transfer_encoding(field.value),
+            7 if is(field.name, "Upgrade") => to_http2 = field.value.eq_ignore_ascii_case(b"h2c"),
+            14 if is(field.name, "Content-Length") => fields.content_length(field.value),
+            17 if is(field.name, "Transfer-Encoding") => fields.transfer_encoding(field.value),
             _ => {}
         }
     }
@@ -182,8 +182,9 @@ pub(super) fn has_first_line(bytes: &[u8]) -> bool {
     }
 }
 
-fn is(name: &str, expected: &str) -> bool {
-    name.eq_ignore_ascii_case(expected)
+/// Whether a field has a name, which most senders write as given.
+fn is(name: &str, usual: &str) -> bool {
+    name == usual || name.eq_ignore_ascii_case(usual)
 }
 
 /// At most `max` bytes of `text`, cut between characters.
