@@ -27,8 +27,8 @@ impl Stages {
     }
 
     pub(super) fn released(&mut self, released: &Released<'_>) {
-        match released.decode() {
-            Ok(record) => self.record(&record),
+        match &released.decode() {
+            Ok(record) => self.record(record),
             Err(_) => self.lost(LossKind::Invalid, 1, self.now, None),
         }
     }

@@ -1,9 +1,8 @@
 //! Notices lost records by the holes in each CPU's sequence and by the kernel's own count.
 
-use hashbrown::HashMap;
-
 use crate::ids::KernelNanos;
 
+const _: () = assert!(observer_abi::UNSEQUENCED as usize >= MAX_CPUS);
 /// CPUs that are followed; Linux supports 8192 at most on the largest configurations.
 const MAX_CPUS: usize = 8_192;
 
@@ -18,7 +17,8 @@ pub(super) struct Missed {
 /// How far each CPU's sequence was seen.
 #[derive(Debug, Default)]
 pub(super) struct Sequences {
-    last: HashMap<u32, (u32, KernelNanos)>,
+    /// By the number of the CPU.
+    last: Vec<Option<(u32, KernelNanos)>>,
     in_holes: u64,
     counted: u64,
     tick: KernelNanos,
@@ -27,13 +27,15 @@ pub(super) struct Sequences {
 impl Sequences {
     /// A record was taken in. Returns what is missing before it.
     pub(super) fn record(&mut self, cpu: u32, seq: u32, time: KernelNanos) -> Option<Missed> {
-        if cpu == observer_abi::UNSEQUENCED {
+        let cpu = cpu as usize;
+        // So is a record that stands outside of the sequences.
+        if cpu >= MAX_CPUS {
             return None;
         }
-        if self.last.len() >= MAX_CPUS && !self.last.contains_key(&cpu) {
-            return None;
+        if cpu >= self.last.len() {
+            self.last.resize(cpu + 1, None);
         }
-        let (before, since) = self.last.insert(cpu, (seq, time))?;
+        let (before, since) = self.last[cpu].replace((seq, time))?;
         let missing = seq.wrapping_sub(before).wrapping_sub(1);
         // A record that overtook another of its CPU is no loss.
         if missing == 0 || missing > u32::MAX / 2 {

@@ -77,19 +77,8 @@ pub fn place(bytes: &[u8]) -> Option<Place> {
 ///
 /// See [`DecodeError`]; nothing is guessed from bytes that do not fit.
 pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
-    let header = Fields::<HEADER>::of(bytes)?;
+    let (header, body) = parts(bytes)?;
     let version = header.u8(offset!(abi::Header, abi));
-    if !(abi::OLDEST_ABI..=abi::ABI_VERSION).contains(&version) {
-        return Err(DecodeError::Version(version));
-    }
-    let len = header.u32(offset!(abi::Header, len)) as usize;
-    if len > bytes.len() {
-        return Err(DecodeError::Truncated {
-            have: bytes.len(),
-            need: len,
-        });
-    }
-    let body = &bytes[..len];
     let event = match header.u8(offset!(abi::Header, kind)) {
         kind::DATA => data(body, version, header.u8(offset!(abi::Header, flags)))?,
         kind::SHORT => short(body)?,
@@ -147,6 +136,61 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
     })
 }
 
+/// The header of a record of a layout that is known, and all its bytes.
+#[inline]
+fn parts(bytes: &[u8]) -> Result<(Fields<'_, HEADER>, &[u8]), DecodeError> {
+    let header = Fields::<HEADER>::of(bytes)?;
+    let version = header.u8(offset!(abi::Header, abi));
+    if !(abi::OLDEST_ABI..=abi::ABI_VERSION).contains(&version) {
+        return Err(DecodeError::Version(version));
+    }
+    let len = header.u32(offset!(abi::Header, len)) as usize;
+    let cut = DecodeError::Truncated {
+        have: bytes.len(),
+        need: len,
+    };
+    let body = bytes.get(..len).ok_or(cut)?;
+    Ok((header, body))
+}
+
+/// What is to be known of a data record before it is its turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub time: KernelNanos,
+    pub tid: Tid,
+    pub file: FileId,
+    pub pos: u64,
+    pub len: u32,
+    /// A written call began, rather than that a read one ended or a call failed.
+    pub begins_write: bool,
+    pub more: bool,
+}
+
+/// The bounds of a data record, for a part of what [`decode`] takes; `None` of all else.
+pub(crate) fn bounds(bytes: &[u8]) -> Option<Bounds> {
+    let (header, body) = parts(bytes).ok()?;
+    if header.u8(offset!(abi::Header, kind)) != kind::DATA {
+        return None;
+    }
+    let f = Fields::<{ abi::DATA_V1 }>::of(body).ok()?;
+    let len = f.u32(offset!(abi::Data, len));
+    let captured = f.u32(offset!(abi::Data, captured));
+    let start = payload_at(header.u8(offset!(abi::Header, abi)));
+    if captured > len || body.len() < start + captured as usize {
+        return None;
+    }
+    let flags = header.u8(offset!(abi::Header, flags));
+    Some(Bounds {
+        time: KernelNanos(header.u64(offset!(abi::Header, time))),
+        tid: Tid(header.u32(offset!(abi::Header, tid))),
+        file: FileId(f.u64(offset!(abi::Data, file))),
+        pos: f.u64(offset!(abi::Data, pos)),
+        len,
+        begins_write: flags & (data_flag::WRITE | data_flag::ERROR) == data_flag::WRITE,
+        more: flags & data_flag::MORE != 0,
+    })
+}
+
 /// The execution that started a thread, if one is told.
 fn starter(body: &[u8]) -> Result<Option<Execution>, DecodeError> {
     if body.len() < size_of::<abi::Started>() {
@@ -181,6 +225,7 @@ pub fn payload_at(version: u8) -> usize {
     }
 }
 
+#[inline]
 fn data(body: &[u8], version: u8, flags: u8) -> Result<Event<'_>, DecodeError> {
     let execution = if version == 1 {
         None

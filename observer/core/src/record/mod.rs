@@ -6,6 +6,7 @@ mod runtimes;
 
 use std::net::{IpAddr, SocketAddr};
 
+pub(crate) use decode::{Bounds, bounds};
 pub use decode::{DecodeError, Place, decode, payload_at, place};
 
 pub use crate::facts::ExecutionKind;

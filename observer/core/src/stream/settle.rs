@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 
 use crate::ids::{FileId, KernelNanos, Tid};
-use crate::record::{self, DecodeError, Direction, Event, Record};
+use crate::record::{self, Bounds, DecodeError, Event, Record};
 
 /// How long a write is held back at most, in nanoseconds. A call that could not block returns within
 /// microseconds; one that blocks longer than this is told as it was offered.
@@ -85,21 +85,23 @@ impl<'a> Released<'a> {
     ///
     /// As [`record::decode`].
     pub fn decode(&self) -> Result<Record<'a>, DecodeError> {
-        let mut record = record::decode(self.raw)?;
+        let mut decoded = record::decode(self.raw);
         if self.missing > 0
-            && let Event::Data(data) = &mut record.event
+            && let Ok(Record {
+                event: Event::Data(data),
+                ..
+            }) = &mut decoded
         {
             data.len = data.len.saturating_sub(self.missing);
             data.payload = &data.payload[..data.payload.len().min(data.len as usize)];
         }
-        Ok(record)
+        decoded
     }
 }
 
 impl Settle {
     /// Takes one record as the kernel wrote it; hands out what became certain by it.
     pub fn push(&mut self, raw: &[u8], sink: &mut impl FnMut(Released<'_>)) {
-        let decoded = record::decode(raw).ok();
         let mut entry = Entry {
             bytes: u32::try_from(raw.len()).unwrap_or(u32::MAX),
             time: self.now,
@@ -108,17 +110,20 @@ impl Settle {
             missing: 0,
             previous: NONE,
         };
-        if let Some(record) = &decoded {
-            self.now = self.now.max(record.time);
-            entry.time = record.time;
+        if let Some(data) = record::bounds(raw) {
+            self.came(data.time, &mut entry);
+            if data.begins_write {
+                self.open_call(&data, &mut entry);
+            } else {
+                self.close_call(data.tid);
+            }
+        } else if let Ok(record) = record::decode(raw) {
+            self.came(record.time, &mut entry);
             match &record.event {
                 Event::Short(short) => {
                     if self.shorten(record.tid, short) {
                         return self.drain(sink);
                     }
-                }
-                Event::Data(data) if data.direction == Direction::Write && data.end.is_none() => {
-                    self.open_call(record.tid, data, &mut entry);
                 }
                 _ => self.close_call(record.tid),
             }
@@ -145,14 +150,19 @@ impl Settle {
 
     /// Hands out everything as it stands.
     pub fn finish(&mut self, sink: &mut impl FnMut(Released<'_>)) {
-        while let Some(entry) = self.entries.pop_front() {
-            self.release(&entry, sink);
+        while !self.entries.is_empty() {
+            self.release_front(sink);
         }
         self.open.clear();
     }
 
+    fn came(&mut self, time: KernelNanos, entry: &mut Entry) {
+        self.now = self.now.max(time);
+        entry.time = time;
+    }
+
     /// A written record: the thread's call goes on, or its last one is over and a new one begins.
-    fn open_call(&mut self, tid: Tid, data: &record::Data<'_>, entry: &mut Entry) {
+    fn open_call(&mut self, data: &Bounds, entry: &mut Entry) {
         let number = self.first + self.entries.len() as u64;
         let end = data.pos.saturating_add(u64::from(data.len));
         entry.settled = false;
@@ -163,7 +173,7 @@ impl Settle {
             end,
             more: data.more,
         };
-        match self.open.insert(tid, next) {
+        match self.open.insert(data.tid, next) {
             Some(last) if last.more && last.file == data.file => entry.previous = last.last,
             Some(last) => self.settle(last.last),
             None => self.forget_idle_threads(),
@@ -213,22 +223,28 @@ impl Settle {
         }
     }
 
+    #[inline]
     fn drain(&mut self, sink: &mut impl FnMut(Released<'_>)) {
-        while let Some(front) = self.entries.front() {
-            let ready = front.settled
-                || self.now.since(front.time) >= HOLD_NANOS
-                || self.entries.len() > MAX_RECORDS
-                || self.bytes.len() - self.head > MAX_BYTES;
-            if !ready {
-                break;
-            }
-            if let Some(entry) = self.entries.pop_front() {
-                self.release(&entry, sink);
-            }
+        while self.is_due() {
+            self.release_front(sink);
         }
     }
 
-    fn release(&mut self, entry: &Entry, sink: &mut impl FnMut(Released<'_>)) {
+    /// Whether the record that comes next need not wait any longer.
+    #[inline]
+    fn is_due(&self) -> bool {
+        self.entries.front().is_some_and(|front| {
+            front.settled
+                || self.now.since(front.time) >= HOLD_NANOS
+                || self.entries.len() > MAX_RECORDS
+                || self.bytes.len() - self.head > MAX_BYTES
+        })
+    }
+
+    fn release_front(&mut self, sink: &mut impl FnMut(Released<'_>)) {
+        let Some(entry) = self.entries.pop_front() else {
+            return;
+        };
         let end = self.head + entry.bytes as usize;
         sink(Released {
             raw: &self.bytes[self.head..end],

@@ -279,6 +279,26 @@ mod properties {
         }
 
         #[test]
+        fn bounds_are_what_the_record_says(flags: u8, tid: u32, time: u64, pos: u64, size in 0_usize..9, place in 0_usize..96, byte: Option<u8>) {
+            let mut raw = data(flags, tid, time, pos, &[b'x'; 9][..size]);
+            if let (Some(byte), Some(place)) = (byte, raw.get_mut(place)) {
+                *place = byte;
+            }
+            let bounds = record::bounds(&raw);
+            match record::decode(&raw) {
+                Ok(Record { time, tid, event: Event::Data(data), .. }) => {
+                    let bounds = bounds.expect("a data record has bounds");
+                    let begins = data.direction == record::Direction::Write && data.end.is_none();
+                    prop_assert_eq!((bounds.time, bounds.tid, bounds.file), (time, tid, data.file));
+                    prop_assert_eq!((bounds.pos, bounds.len, bounds.more), (data.pos, data.len, data.more));
+                    prop_assert_eq!(bounds.begins_write, begins);
+                }
+                Ok(_) => prop_assert!(bounds.is_none()),
+                Err(_) => {}
+            }
+        }
+
+        #[test]
         fn nothing_panics(records in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..100), 0..20)) {
             let mut settle = Settle::default();
             let mut told = 0;
