@@ -1,6 +1,7 @@
 //! The program's edges: what it hears from the kernel, and what becomes of what it finds.
 
 pub mod agent;
+pub mod allocator;
 pub mod budget;
 pub mod check;
 pub mod cli;

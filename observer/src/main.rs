@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_long};
 /// The pipeline takes and gives back small pieces all the time: with the allocator of the C library that is a
 /// fifth of its work (docs/journal/cost.md).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: observer::allocator::Allocator = observer::allocator::Allocator;
 
 /// `mi_option_purge_delay`: for how long memory that is free is kept, milliseconds.
 const PURGE_DELAY: c_int = 15;

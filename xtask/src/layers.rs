@@ -51,6 +51,7 @@ const HOUSES: [House; 2] = [
         sources: "observer/src",
         // The sinks come before the kernel edge: they can't know of it. What joins both comes last.
         stages: &[
+            "allocator",
             "stderr",
             "cli",
             "privileges",

@@ -26,7 +26,7 @@ use report::Report;
 
 /// The program's own: replay is measured here, in this process.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ::observer::allocator::Allocator = ::observer::allocator::Allocator;
 
 /// Measures what watching costs.
 #[derive(Parser)]
