@@ -83,6 +83,23 @@ fn a_process_that_is_not_there_is_told() {
 }
 
 #[test]
+fn what_can_never_be_there_is_told_before_anything_is_watched() {
+    for (args, word) in [
+        (["--cgroup", "/no-such.slice"], "no such control group"),
+        (["--cgroup", "/etc/passwd"], "no such control group"),
+        (["--exe", "/usr"], "directory"),
+        (["--exe", "./no/such/file"], "not found"),
+        (["--port", "0"], "65535"),
+    ] {
+        let ran = run(&["watch", args[0], args[1]]);
+        assert_eq!(ran.status, 2, "{args:?}: {}", ran.err);
+        for word in [args[0], args[1], word] {
+            assert!(ran.err.contains(word), "{args:?}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
 fn headers_are_decoded() {
     let ran = run(&["decode", GOOD]);
     assert_eq!((ran.status, ran.err.as_str()), (0, ""));
