@@ -108,6 +108,11 @@ fn headers_are_decoded() {
     let ran = run(&["decode", BAD]);
     assert_eq!(ran.status, 1);
     assert!(ran.out.contains("invalid"), "{}", ran.out);
+
+    let ran = run(&["decode", "foo"]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.out.contains("foo is not recognised"), "{}", ran.out);
+    assert!(!ran.out.contains("by the look of it"), "{}", ran.out);
 }
 
 #[test]
@@ -121,6 +126,8 @@ fn headers_are_decoded_to_json() {
             let ran = run(&args);
             assert_eq!(ran.status, status);
             let value: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+            assert_eq!(value["kind"], "decode");
+            assert_eq!(value["parts"][0]["format"], "w3c");
             assert_eq!(value["valid"], serde_json::json!(status == 0));
         }
     }
