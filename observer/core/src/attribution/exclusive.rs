@@ -17,7 +17,7 @@ use lru::LruCache;
 
 use crate::exchange::Begun;
 use crate::ids::KernelNanos;
-use crate::route::pieces;
+use crate::route::each_piece;
 
 /// Kinds of work that are counted per process, at most.
 const MAX_TEMPLATES: usize = 1_024;
@@ -110,9 +110,7 @@ pub(super) fn call_template(begun: &Begun) -> u64 {
     let mut hasher = FixedState::default().build_hasher();
     begun.head.method.hash(&mut hasher);
     begun.head.host.hash(&mut hasher);
-    for piece in pieces(&begun.head.target) {
-        hasher.write(piece.as_bytes());
-    }
+    each_piece(&begun.head.target, |piece| hasher.write(piece.as_bytes()));
     hasher.finish()
 }
 

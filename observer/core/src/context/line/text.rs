@@ -41,11 +41,8 @@ fn has_end_of_sign(text: &[u8]) -> bool {
     bytes.any(|(at, byte)| ends_sign(&text[..at], *byte))
 }
 
-/// The bytes that signs end with.
-pub(super) const ENDS_OF_SIGNS: [u8; 5] = *b"eED-[";
-
 /// Whether a byte ends a sign of a trace id, after what stands before it.
-pub(super) fn ends_sign(before: &[u8], byte: u8) -> bool {
+fn ends_sign(before: &[u8], byte: u8) -> bool {
     match byte {
         b'e' => before.ends_with(b"rac"),
         b'E' => before.ends_with(b"RAC"),

@@ -25,18 +25,14 @@ impl Iterator for HexWords<'_> {
         // and its first one at it or before: one look per 32 bytes finds all.
         while let Some(probe) = bytes.get(self.pos + DIGITS - 1) {
             let at = self.pos + DIGITS - 1;
-            if !probe.is_ascii_hexdigit() {
+            if !is_digit(probe) {
                 self.pos = at + 1;
                 continue;
             }
             let (before, after) = bytes.split_at(at);
-            let start = at
-                - before[self.pos..]
-                    .iter()
-                    .rev()
-                    .take_while(|b| b.is_ascii_hexdigit())
-                    .count();
-            let end = at + after.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+            let before = before[self.pos..].iter().rev();
+            let start = at - before.take_while(|byte| is_digit(byte)).count();
+            let end = at + after.iter().take_while(|byte| is_digit(byte)).count();
             self.pos = end;
             let stands_alone = |next: Option<&u8>| next.is_none_or(|byte| !in_word(*byte));
             if end - start == DIGITS
@@ -49,6 +45,23 @@ impl Iterator for HexWords<'_> {
         }
         None
     }
+}
+
+/// Whether each byte is a hex digit: a run of them is looked through byte by byte.
+static DIGIT: [bool; 256] = digits();
+
+const fn digits() -> [bool; 256] {
+    let mut digits = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        digits[byte as usize] = byte.is_ascii_hexdigit();
+        byte += 1;
+    }
+    digits
+}
+
+fn is_digit(byte: &u8) -> bool {
+    DIGIT[usize::from(*byte)]
 }
 
 fn in_word(byte: u8) -> bool {
