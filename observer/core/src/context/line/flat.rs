@@ -2,6 +2,8 @@
 //! kind, so they are read in one pass over their bytes. Whatever else a line holds is left to
 //! [`json`](super::json), which this agrees with.
 
+use smallvec::SmallVec;
+
 use super::hits::{Hits, QUOTED};
 use super::json::{NAMED, is_link};
 use super::names::{Kind, kind};
@@ -14,7 +16,6 @@ const MAX_TELLING: usize = 8;
 const MAX_NUMBER: usize = 18;
 
 /// A member that may tell of a trace.
-#[derive(Clone, Copy, Default)]
 struct Member<'t> {
     /// Its name, if an id can stand there; otherwise its value mentions something like an id.
     name: Option<(&'t str, Kind)>,
@@ -24,8 +25,7 @@ struct Member<'t> {
 /// Finds ids in the object at the start of `text` and returns where it ends; `None`, with nothing
 /// found, if it is not of the plain kind.
 pub(super) fn scan(text: &str, hits: &mut Hits) -> Option<usize> {
-    let mut telling = [Member::default(); MAX_TELLING];
-    let mut count = 0;
+    let mut telling = SmallVec::<[Member<'_>; MAX_TELLING]>::new();
     let mut from = Cursor { text, at: 0 };
     from.token(b'{')?;
     loop {
@@ -33,8 +33,10 @@ pub(super) fn scan(text: &str, hits: &mut Hits) -> Option<usize> {
         let key = from.string()?;
         from.token(b':')?;
         if let Some(member) = from.member(key)? {
-            *telling.get_mut(count)? = member;
-            count += 1;
+            if telling.len() == MAX_TELLING {
+                return None;
+            }
+            telling.push(member);
         }
         match from.next()? {
             b',' => {}
@@ -42,7 +44,7 @@ pub(super) fn scan(text: &str, hits: &mut Hits) -> Option<usize> {
             _ => return None,
         }
     }
-    for Member { name, value } in &telling[..count] {
+    for Member { name, value } in telling {
         match name {
             Some((name, kind)) => hits.add(NAMED, name, value, kind.read(value)),
             None => text::scan(value, QUOTED, hits),

@@ -86,11 +86,6 @@ impl LineTraceId {
         &self.raw
     }
 
-    /// Whether it is this number, written in hex.
-    pub(super) fn is_hex_of(&self, id: u128) -> bool {
-        self.hex == Some(id)
-    }
-
     /// Calls `look` with the ids that this can mean, likely ones first: to look up whose it is.
     pub fn each_candidate(&self, mut look: impl FnMut(&TraceId)) {
         let narrow = |id: u128| u64::try_from(id).ok().filter(|id| *id != 0);

@@ -29,7 +29,7 @@ pub struct LineContext {
     /// another notation. If one of them is the request's, the line can be found.
     pub others: Vec<LineTraceId>,
     /// Words of exactly 32 hex digits, under whatever name or none, as numbers other than zero; but those
-    /// that are ids of the line already.
+    /// that stand among the ids.
     pub bare: Vec<u128>,
 }
 
@@ -79,10 +79,9 @@ pub fn scan(text: &str) -> LineContext {
         scan_into(text, &mut hits);
     }
     let mut context = hits.finish();
-    let bare = words::find_hex_ids(text);
-    context.bare = bare
-        .filter(|bare| !context.ids().any(|id| id.is_hex_of(*bare)))
-        .collect();
+    let known = |word: &str| context.ids().any(|id| id.raw() == word);
+    let bare = words::find_hex_words(text).filter(|word| !known(word));
+    context.bare = bare.filter_map(words::hex_id).collect();
     context
 }
 

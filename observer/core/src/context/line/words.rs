@@ -2,10 +2,14 @@
 
 use super::super::hex::any_case;
 
-/// The words of exactly 32 hex digits in a text, as numbers other than zero: to recognise lines that
-/// carry a known id without a field name.
-pub(super) fn find_hex_ids(text: &str) -> impl Iterator<Item = u128> {
+/// The words of exactly 32 hex digits in a text: to recognise lines that carry a known id without a field name.
+pub(super) fn find_hex_words(text: &str) -> impl Iterator<Item = &str> {
     HexWords { text, pos: 0 }
+}
+
+/// The number that such a word is, other than zero.
+pub(super) fn hex_id(word: &str) -> Option<u128> {
+    any_case(word.as_bytes(), DIGITS).filter(|id| *id != 0)
 }
 
 const DIGITS: usize = 32;
@@ -16,10 +20,10 @@ struct HexWords<'t> {
     pos: usize,
 }
 
-impl Iterator for HexWords<'_> {
-    type Item = u128;
+impl<'t> Iterator for HexWords<'t> {
+    type Item = &'t str;
 
-    fn next(&mut self) -> Option<u128> {
+    fn next(&mut self) -> Option<&'t str> {
         let bytes = self.text.as_bytes();
         // Whatever run of 32 digits begins here or later has its last byte at the probe or behind it,
         // and its first one at it or before: one look per 32 bytes finds all.
@@ -38,9 +42,8 @@ impl Iterator for HexWords<'_> {
             if end - start == DIGITS
                 && stands_alone(start.checked_sub(1).map(|before| &bytes[before]))
                 && stands_alone(bytes.get(end))
-                && let Some(id) = any_case(&bytes[start..end], DIGITS).filter(|id| *id != 0)
             {
-                return Some(id);
+                return self.text.get(start..end);
             }
         }
         None
