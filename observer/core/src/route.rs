@@ -21,9 +21,13 @@ pub fn route(target: &str) -> Text {
 /// Hands over what a target's [`route`] is made of, one after another: segments, and the slashes between them.
 pub(crate) fn each_piece<'t>(target: &'t str, mut take: impl FnMut(&'t str)) {
     let end = target.bytes().position(|byte| matches!(byte, b'?' | b'#'));
-    let path = &target[..end.unwrap_or(target.len())];
+    let mut rest = Some(&target[..end.unwrap_or(target.len())]);
     let (mut length, mut slash) = (0, "");
-    for segment in path.split('/') {
+    while let Some(path) = rest {
+        // Segments are too short for a search to pay.
+        let end = path.bytes().position(|byte| byte == b'/');
+        let segment = &path[..end.unwrap_or(path.len())];
+        rest = end.map(|slash| &path[slash + 1..]);
         let shown = if is_value(segment) { VALUE } else { segment };
         if length + shown.len() >= LENGTH {
             return;
