@@ -2,7 +2,8 @@
 
 use std::io::{self, Read, Write};
 
-use observer_core::context::explain::{explain, render_text};
+use observer_core::context::explain::{Explanation, explain, render_text};
+use serde::Serialize;
 
 use crate::cli::args::{DecodeArgs, Output};
 use crate::cli::exit::Exit;
@@ -28,7 +29,7 @@ pub fn run(args: &DecodeArgs) -> io::Result<Exit> {
     let explanation = explain(&text);
     let mut shown = match args.output {
         Output::Text => render_text(&explanation),
-        Output::Json => serde_json::to_string(&explanation)?,
+        Output::Json => serde_json::to_string(&Decoded::from(&explanation))?,
     };
     if !shown.ends_with('\n') {
         shown.push('\n');
@@ -45,8 +46,45 @@ pub fn run(args: &DecodeArgs) -> io::Result<Exit> {
     })
 }
 
+/// An explanation as an object among others.
+#[derive(Serialize)]
+struct Decoded<'e> {
+    kind: &'static str,
+    #[serde(flatten)]
+    explanation: &'e Explanation,
+}
+
+impl<'e> From<&'e Explanation> for Decoded<'e> {
+    fn from(explanation: &'e Explanation) -> Self {
+        Self {
+            kind: "decode",
+            explanation,
+        }
+    }
+}
+
 fn input() -> io::Result<String> {
     let mut bytes = Vec::new();
     io::stdin().lock().take(INPUT).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::schema;
+
+    #[test]
+    fn what_is_decoded_is_as_the_schema_says() {
+        let w3c = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let explained = [
+            explain(w3c),
+            explain(&w3c.replace("-01", "-1")),
+            explain("b3: 80f198ee56343ba864fe8b2a57d3eff7"),
+            explain("tracestate: a=1,b=2\nx-request-id: r1"),
+            explain("foo"),
+            explain(""),
+        ];
+        schema::check(explained.iter().map(Decoded::from));
+    }
 }

@@ -83,6 +83,23 @@ fn a_process_that_is_not_there_is_told() {
 }
 
 #[test]
+fn what_can_never_be_there_is_told_before_anything_is_watched() {
+    for (args, word) in [
+        (["--cgroup", "/no-such.slice"], "no such control group"),
+        (["--cgroup", "/etc/passwd"], "no such control group"),
+        (["--exe", "/usr"], "directory"),
+        (["--exe", "./no/such/file"], "not found"),
+        (["--port", "0"], "65535"),
+    ] {
+        let ran = run(&["watch", args[0], args[1]]);
+        assert_eq!(ran.status, 2, "{args:?}: {}", ran.err);
+        for word in [args[0], args[1], word] {
+            assert!(ran.err.contains(word), "{args:?}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
 fn headers_are_decoded() {
     let ran = run(&["decode", GOOD]);
     assert_eq!((ran.status, ran.err.as_str()), (0, ""));
@@ -91,6 +108,11 @@ fn headers_are_decoded() {
     let ran = run(&["decode", BAD]);
     assert_eq!(ran.status, 1);
     assert!(ran.out.contains("invalid"), "{}", ran.out);
+
+    let ran = run(&["decode", "foo"]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.out.contains("foo is not recognised"), "{}", ran.out);
+    assert!(!ran.out.contains("by the look of it"), "{}", ran.out);
 }
 
 #[test]
@@ -104,6 +126,8 @@ fn headers_are_decoded_to_json() {
             let ran = run(&args);
             assert_eq!(ran.status, status);
             let value: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+            assert_eq!(value["kind"], "decode");
+            assert_eq!(value["parts"][0]["format"], "w3c");
             assert_eq!(value["valid"], serde_json::json!(status == 0));
         }
     }

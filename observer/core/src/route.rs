@@ -1,6 +1,5 @@
 //! Routes: paths without the parts that look like values, so that calls of one kind count together.
 
-use memchr::{memchr, memchr2};
 use smol_str::SmolStrBuilder;
 
 use crate::text::Text;
@@ -15,36 +14,40 @@ const VALUE: &str = "{id}";
 #[must_use]
 pub fn route(target: &str) -> Text {
     let mut route = SmolStrBuilder::new();
-    for piece in pieces(target) {
-        route.push_str(piece);
-    }
+    each_piece(target, |piece| route.push_str(piece));
     route.finish()
 }
 
-/// What a target's [`route`] is made of: segments, and the slashes between them.
-pub(crate) fn pieces(target: &str) -> impl Iterator<Item = &str> {
-    let end = memchr2(b'?', b'#', target.as_bytes());
+/// Hands over what a target's [`route`] is made of, one after another: segments, and the slashes between them.
+pub(crate) fn each_piece<'t>(target: &'t str, mut take: impl FnMut(&'t str)) {
+    let end = target.bytes().position(|byte| matches!(byte, b'?' | b'#'));
     let mut rest = Some(&target[..end.unwrap_or(target.len())]);
     let (mut length, mut slash) = (0, "");
-    let shown = std::iter::from_fn(move || {
-        let path = rest?;
-        let end = memchr(b'/', path.as_bytes());
+    while let Some(path) = rest {
+        // Segments are too short for a search to pay.
+        let end = path.bytes().position(|byte| byte == b'/');
         let segment = &path[..end.unwrap_or(path.len())];
         rest = end.map(|slash| &path[slash + 1..]);
         let shown = if is_value(segment) { VALUE } else { segment };
-        let fits = length + shown.len() < LENGTH;
+        if length + shown.len() >= LENGTH {
+            return;
+        }
+        take(slash);
+        take(shown);
         length += slash.len() + shown.len();
-        fits.then_some([std::mem::replace(&mut slash, "/"), shown])
-    });
-    shown.flatten()
+        slash = "/";
+    }
 }
 
 /// Whether a segment is a number, a UUID, a hash or the like. Versions (`v2`) are not.
 fn is_value(segment: &str) -> bool {
-    let version = segment
+    segment.bytes().any(|byte| byte.is_ascii_digit()) && !is_version(segment)
+}
+
+fn is_version(segment: &str) -> bool {
+    segment
         .strip_prefix(['v', 'V'])
-        .is_some_and(|n| (1..=2).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()));
-    !version && segment.bytes().any(|b| b.is_ascii_digit())
+        .is_some_and(|n| (1..=2).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]

@@ -40,9 +40,12 @@ pub fn is_plain(text: &[u8]) -> bool {
 
 /// Whether all bytes are of one kind, found out many bytes at a time: `is` must not branch.
 pub(crate) fn all_of(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
-    bytes
-        .chunks(64)
-        .all(|chunk| chunk.iter().fold(true, |all, byte| all & is(*byte)))
+    let all = |block: &[u8; 16]| block.iter().fold(true, |all, byte| all & is(*byte));
+    // The last block may begin within the one before it.
+    match bytes.last_chunk() {
+        Some(last) => bytes.as_chunks().0.iter().all(all) && all(last),
+        None => bytes.iter().all(|byte| is(*byte)),
+    }
 }
 
 /// `text` with everything that would not be shown as itself written as `\u{…}`, in the notation of

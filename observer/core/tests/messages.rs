@@ -201,6 +201,34 @@ fn a_call_that_outlasts_the_answer_is_of_none() {
     assert_eq!(given, [true, false], "{:#?}", told.json());
 }
 
+/// The same of a call that ends before that answer. The second request goes on after another call of its own, so that no answer shows it.
+#[test]
+fn a_call_that_waited_for_a_connection_is_of_none_unless_the_answer_follows_from_it() {
+    let mut service = Service::new();
+    service.requests = 2;
+    let first = service.goes_on(0, 1, Stage::Idle);
+    service.goes_on(0, 1, first);
+    let second = service.goes_on(2, 2, Stage::Idle);
+    service.goes_on(2, 2, second);
+    let tid = service.reads(1, service.called[0], response());
+    let call = request("/for/2", "");
+    service.w.write(tid, service.called[0], call);
+    let back = service.gives(tid);
+    service.ends(1);
+    service.reads(1, service.called[0], response());
+    service.ends(1);
+    service.goes_on(0, 1, Stage::Back(back));
+    let back = service.goes_on(2, 2, Stage::Called);
+    service.goes_on(2, 2, back);
+    service.w.sleep(10_000_000_000);
+    service.w.tick();
+    let told = service.w.told();
+    assert_eq!(told.misgiven(), []);
+    let calls = told.exchanges(Role::Client);
+    let given = calls.iter().filter(|call| call.request.is_some());
+    assert_eq!((given.count(), calls.len()), (2, 3), "{:#?}", told.json());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod args;
 pub mod budget;
+pub mod cgroup;
 pub mod check;
 pub mod exit;
 pub mod export;

@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use observer_core::judged::{LogVerdict, SubjectId, Verdict};
+use observer_core::text::printable_bytes;
 
 use super::args::{
     Color, DetailArgs, Logs, LogsArgs, Output, Redact, ReplayArgs, SelectArgs, ShowArgs, WatchArgs,
 };
 use super::budget::Budget;
+use super::cgroup::Hierarchies;
 use super::export::{self, HealPlan};
 
 /// Why arguments make no sense.
@@ -39,6 +42,16 @@ pub enum PlanError {
     #[error("{0}: an empty value matches nothing")]
     Empty(&'static str),
     /// A path that can't be one.
+    #[error(
+        "--exe {0}: this is a directory; give the path of an executable in it, or a file name without `/`"
+    )]
+    ExeIsFolder(String),
+    /// A path that means nothing elsewhere.
+    #[error(
+        "--exe {0}: {1}; give the whole path of an executable that comes later or is in a container, or a file name without `/`"
+    )]
+    NoExe(String, io::ErrorKind),
+    /// A pattern for paths that begins like none.
     #[error("--path {0}: a path begins with `/` or `*`")]
     Path(String),
     /// `--quiet` with filters.
@@ -290,10 +303,14 @@ pub(super) fn selection(args: SelectArgs, command: bool) -> Result<Selection, Pl
     }
     let selection = Selection {
         pids: args.pid.into_iter().collect(),
-        comms: args.comm.into_iter().map(cut_comm).collect(),
-        exes: args.exe.into_iter().map(executable).collect(),
+        comms: args.comm.iter().map(|name| cut_comm(name)).collect(),
+        exes: args
+            .exe
+            .into_iter()
+            .map(executable)
+            .collect::<Result<_, _>>()?,
         ports: args.port,
-        cgroups: args.cgroup.iter().map(|path| cgroup(path)).collect(),
+        cgroups: groups(&args.cgroup),
         all: args.all,
     };
     if selection.all {
@@ -309,38 +326,33 @@ pub(super) fn selection(args: SelectArgs, command: bool) -> Result<Selection, Pl
     Ok(selection)
 }
 
-/// The kernel keeps 15 bytes of a name (`TASK_COMM_LEN` with its NUL).
-fn cut_comm(mut name: String) -> String {
-    let mut len = name.len().min(15);
-    while !name.is_char_boundary(len) {
-        len -= 1;
-    }
-    name.truncate(len);
-    name
+/// A name as it is read from `/proc/PID/comm`: the kernel keeps 15 bytes (`TASK_COMM_LEN` with its NUL), and
+/// cuts within a character, too.
+fn cut_comm(name: &str) -> String {
+    printable_bytes(&name.as_bytes()[..name.len().min(15)])
 }
 
 /// The path as `/proc/PID/exe` shows it, which knows no symbolic links: `/usr/bin/python3` is one. What does not
-/// exist here is taken as it is; it may come later, or be in a container.
-fn executable(typed: String) -> String {
+/// exist here is taken as it is, if it can be found elsewhere: it may come later, or be in a container.
+fn executable(typed: String) -> Result<String, PlanError> {
     if !typed.contains('/') {
-        return typed;
+        return Ok(typed);
     }
     match fs::canonicalize(&typed) {
-        Ok(path) => path.to_string_lossy().into_owned(),
-        Err(_) => typed,
+        Ok(path) if path.is_dir() => Err(PlanError::ExeIsFolder(typed)),
+        Ok(path) => Ok(path.to_string_lossy().into_owned()),
+        Err(_) if Path::new(&typed).is_absolute() => Ok(typed),
+        Err(error) => Err(PlanError::NoExe(typed, error.kind())),
     }
 }
 
-/// The path as `/proc/PID/cgroup` shows it.
-fn cgroup(path: &str) -> String {
-    let path = Path::new(path);
-    // Beside version 1, systemd mounts version 2 in a folder of its own.
-    let path = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
-        .iter()
-        .find_map(|mount| path.strip_prefix(mount).ok())
-        .unwrap_or(path);
-    let path = path.to_string_lossy();
-    format!("/{}", path.trim_matches('/'))
+/// The paths as `/proc/PID/cgroup` shows them.
+fn groups(typed: &[String]) -> Vec<String> {
+    if typed.is_empty() {
+        return Vec::new();
+    }
+    let mounted = Hierarchies::mounted();
+    typed.iter().map(|path| mounted.group(path)).collect()
 }
 
 fn show(args: ShowArgs) -> Result<ShowPlan, PlanError> {

@@ -40,6 +40,9 @@ fn selections_add_up() {
         [3, 7]
     );
     assert_eq!(plan.selection.comms, ["a-very-long-pro"]);
+    // The kernel counts bytes: this name is cut within its last letter.
+    let plan = watch(&["--comm", "abcdefghijklmné"]).unwrap();
+    assert_eq!(plan.selection.comms, ["abcdefghijklmn\\xc3"]);
     assert!(plan.selection.is_open());
 }
 
@@ -116,6 +119,7 @@ fn impossible_values_are_refused() {
         ["--pid", "0"],
         ["--pid", "-1"],
         ["--port", "70000"],
+        ["--port", "0"],
         ["--duration", "0"],
         ["--duration", "-3"],
         ["--duration", "soon"],
@@ -138,18 +142,17 @@ fn executables_are_found_through_symbolic_links() {
     assert_eq!(selected(link.to_str().unwrap()), [own.to_str().unwrap()]);
     assert_eq!(selected("link"), ["link"]);
     assert_eq!(selected("/no/such/file"), ["/no/such/file"]);
+    // Nobody's executable is a folder, nor has it a path that begins nowhere.
+    assert_eq!(
+        watch(&["--exe", folder.to_str().unwrap()]),
+        Err(PlanError::ExeIsFolder(folder.to_str().unwrap().to_owned()))
+    );
+    assert_eq!(
+        watch(&["--exe", "no/such/file"]),
+        Err(PlanError::NoExe(
+            "no/such/file".into(),
+            std::io::ErrorKind::NotFound
+        ))
+    );
     std::fs::remove_dir_all(&folder).unwrap();
-}
-
-#[test]
-fn control_groups_are_named_as_the_kernel_names_them() {
-    for typed in [
-        "/sys/fs/cgroup/system.slice/",
-        "/sys/fs/cgroup/unified/system.slice",
-        "/system.slice",
-        "system.slice",
-    ] {
-        let plan = watch(&["--cgroup", typed]).unwrap();
-        assert_eq!(plan.selection.cgroups, ["/system.slice"]);
-    }
 }

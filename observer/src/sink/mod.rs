@@ -12,7 +12,7 @@ mod trees;
 #[cfg(test)]
 pub mod samples;
 #[cfg(test)]
-mod schema;
+pub(crate) mod schema;
 
 use std::io::{self, Write};
 

@@ -38,7 +38,7 @@ fn forbid_unknown(schema: &mut Value) {
     }
 }
 
-fn check<T: serde::Serialize>(items: impl IntoIterator<Item = T>) {
+pub(crate) fn check<T: serde::Serialize>(items: impl IntoIterator<Item = T>) {
     let (lenient, strict) = (validator(false), validator(true));
     for item in items {
         let value = serde_json::to_value(&item).unwrap();

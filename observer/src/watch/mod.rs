@@ -20,6 +20,7 @@ use rustix::system::uname;
 
 use crate::budget::Governor;
 use crate::cli::args::{DetailArgs, Output};
+use crate::cli::cgroup::Hierarchies;
 use crate::cli::exit::Exit;
 use crate::cli::export::HealPlan;
 use crate::cli::plan::{ShowPlan, WatchPlan};
@@ -127,6 +128,7 @@ pub fn watch(
     let by_selection = BySelection::new(plan.selection.clone());
     // Before the probes are loaded: a process that ends meanwhile is noticed then.
     let pinned = select::pin(&proc, &plan.selection)?;
+    select::check_groups(&proc, &plan.selection, &Hierarchies::mounted())?;
     let config = capture_config(plan);
     let capture = Capture::start(config.clone())?;
     let anchor = clock::anchor();
@@ -359,6 +361,11 @@ pub fn announce(plan: &WatchPlan, ready: &Ready, canvas: Canvas) {
         "watching {}{names} {until}",
         words(plan).join(", ")
     ));
+    for path in select::absent_exes(&plan.selection) {
+        say(format_args!(
+            "--exe {path}: there is no such file here now; what runs one of that path in a container, or once it is there, will be watched"
+        ));
+    }
     for probe in &ready.missing {
         say(probe);
     }

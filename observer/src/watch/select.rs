@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use observer_core::ids::Tgid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::cli::cgroup::Hierarchies;
 use crate::cli::plan::Selection;
 use crate::facts::{Proc, Process};
 use crate::kernel::{self, Selector};
@@ -17,6 +19,12 @@ pub enum SelectError {
     /// No such process.
     #[error("--pid {0}: there is no such process; `ps -e` lists those there are")]
     NoProcess(u32),
+    /// No such control group.
+    #[error(
+        "--cgroup {0}: there is no such control group: no mounted hierarchy has it, and no process is in it; \
+         `cat /proc/PID/cgroup` shows that of a process, `find /sys/fs/cgroup -type d` all"
+    )]
+    NoGroup(String),
     /// Processes that listen on a port can't be found.
     #[error("--port: {0}")]
     Port(#[from] kernel::SelectError),
@@ -63,6 +71,27 @@ pub(super) fn pin(proc: &Proc, selection: &Selection) -> Result<Vec<Pinned>, Sel
     selection.pids.iter().map(one).collect()
 }
 
+/// Whether the control groups are there that a selection names: nothing would ever be in a mistyped one.
+pub(super) fn check_groups(
+    proc: &Proc,
+    selection: &Selection,
+    mounted: &Hierarchies,
+) -> Result<(), SelectError> {
+    // The observer may see processes of a hierarchy, or of a part of it, that is not mounted where it runs.
+    let inhabited = |group: &str| proc.processes().any(|p| is_in(&p, group));
+    let absent = |group: &&String| mounted.has(group) == Some(false) && !inhabited(group);
+    match selection.cgroups.iter().find(absent) {
+        Some(group) => Err(SelectError::NoGroup(group.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Executables that are not here, of those which a selection names by their paths.
+pub(super) fn absent_exes(selection: &Selection) -> impl Iterator<Item = &String> {
+    let paths = selection.exes.iter().filter(|exe| exe.contains('/'));
+    paths.filter(|path| !Path::new(path).exists())
+}
+
 /// All processes that listen on one of a selection's ports now.
 pub(super) fn listening(selection: &Selection) -> Result<BTreeSet<Tgid>, SelectError> {
     let mut found = BTreeSet::new();
@@ -100,14 +129,19 @@ fn exe_matches(process: &Process, selection: &Selection) -> bool {
 }
 
 fn cgroup_matches(process: &Process, selection: &Selection) -> bool {
-    !selection.cgroups.is_empty()
-        && process.cgroups().iter().any(|group| {
-            selection.cgroups.iter().any(|wanted| {
-                group
-                    .strip_prefix(wanted.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || wanted == "/")
-            })
-        })
+    selection
+        .cgroups
+        .iter()
+        .any(|wanted| is_in(process, wanted))
+}
+
+/// Whether a process is in the control group `wanted`, or in one below it.
+fn is_in(process: &Process, wanted: &str) -> bool {
+    process.cgroups().iter().any(|group| {
+        group
+            .strip_prefix(wanted)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || wanted == "/")
+    })
 }
 
 #[cfg(test)]
@@ -140,6 +174,41 @@ mod tests {
         assert!(!selected(|s| s.cgroups = vec![format!("{group}x")]));
         assert!(!selected(|s| s.exes = vec!["/bin/other".into()]));
         assert!(!selected(|_| ()));
+    }
+
+    #[test]
+    fn a_control_group_must_be_there() {
+        let mounted = Hierarchies::mounted();
+        let check = |group: &str| {
+            let selection = Selection {
+                cgroups: vec![group.to_owned()],
+                ..Selection::default()
+            };
+            check_groups(&Proc::default(), &selection, &mounted)
+        };
+        for there in own().cgroups() {
+            assert!(check(&there).is_ok(), "{there}");
+        }
+        assert!(check("/").is_ok());
+        // Where nothing is mounted it can't be known.
+        let known = mounted != Hierarchies::default();
+        let refused = check("/no-such-group.slice");
+        assert_eq!(
+            matches!(refused, Err(SelectError::NoGroup(_))),
+            known,
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn executables_that_are_not_here_are_noticed() {
+        let own = own().exe().unwrap();
+        let selection = Selection {
+            exes: vec![own, "python3".into(), "/no/such/file".into()],
+            ..Selection::default()
+        };
+        let absent: Vec<_> = absent_exes(&selection).collect();
+        assert_eq!(absent, ["/no/such/file"]);
     }
 
     #[test]

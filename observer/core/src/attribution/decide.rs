@@ -3,12 +3,12 @@
 
 use smallvec::SmallVec;
 
-use super::evidence::{Found, Link, compared, names};
+use super::evidence::{Found, Link, Strong, compared, names};
 use super::executions::Owner as Owned;
 use super::named::{SameTrace, by_trace, same_trace};
 use super::process::Process;
 use super::subject::{Hold, Subject, Work};
-use super::trust::{AWAITED, Compared, EVENTS, GIVEN, KINDS, MADE, PASSED};
+use super::trust::{AWAITED, Compared, EVENTS, GIVEN, MADE, PASSED};
 use super::{Attributor, PATIENCE, RETENTION, before};
 use crate::ids::{KernelNanos, Seq};
 use crate::judged::{Attribution, Evidence, Inferred, Reason, Tier};
@@ -89,10 +89,10 @@ impl Attributor {
             };
         }
         let owned = self.owned(subject, now);
-        let mut strong = self.strong(process, subject, owned, now);
+        let strong = self.strong(process, subject, owned, now);
         let compared = compared(process, subject, &strong, &same_trace);
         let ids_agree = self.ids_agree(process, subject, &strong, &same_trace);
-        let (attribution, request) = self.weigh(process, subject, &mut strong, &same_trace);
+        let (attribution, request) = self.weigh(process, subject, strong, &same_trace);
         let owner = request.zip(attribution.tier).map(|(request, tier)| Owner {
             request,
             tier,
@@ -121,19 +121,14 @@ impl Attributor {
         &self,
         process: &Process,
         subject: &Subject,
-        found: &mut [Found; KINDS],
+        found: Strong,
         same_trace: &[Seq],
     ) -> (Attribution, Option<Seq>) {
         let mut strong = Links::new();
         let mut reason = None;
         // What contradicts the ids outweighs what merely says nothing.
         let mut doubted: Option<(Seq, Reason)> = None;
-        for (kind, Found { says, .. }) in found.iter_mut().enumerate() {
-            // As most say of most subjects.
-            if matches!(says, Err(None)) {
-                continue;
-            }
-            let says = std::mem::replace(says, Err(None));
+        for Found { kind, says } in found {
             let wakes = match kind {
                 AWAITED => Some(self.believes_wakes(process, subject)),
                 GIVEN => Some(self.believes_given(process, subject.tgid)),

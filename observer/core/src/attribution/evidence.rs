@@ -1,9 +1,13 @@
 //! What each kind of evidence says about a subject that is strong enough to contradict another one.
 
+use smallvec::SmallVec;
+
 use super::executions::{self, Finding, Owner as Owned};
 use super::process::Process;
 use super::subject::{Doer, Hold, Subject, Work};
-use super::trust::{Compared, KINDS};
+use super::trust::{
+    AWAITED, Compared, DECLARED, EVENTS, EXECUTIONS, GIVEN, HANDED, MADE, PASSED, THREADS,
+};
 use super::workers::Conduct;
 use super::{Attributor, Claim, RETENTION, Served, before};
 use crate::facts::ExecutionKind;
@@ -17,10 +21,14 @@ pub(super) const MAX_CANDIDATES: usize = 8;
 
 /// What one kind of evidence says.
 pub(super) struct Found {
-    pub(super) of: &'static str,
+    /// Which kind, as [`trust`](super::trust) numbers them.
+    pub(super) kind: usize,
     /// The request that it names; or why it names none, if it knows.
     pub(super) says: Result<Link, Option<Reason>>,
 }
+
+/// The kinds that say something, in their order: of most subjects one or two do.
+pub(super) type Strong = SmallVec<[Found; 2]>;
 
 /// A link with its evidence, before the tiers are compared.
 pub(super) struct Link {
@@ -57,38 +65,30 @@ pub(super) fn either(
 }
 
 impl Attributor {
-    /// What each kind of evidence says that is strong enough to contradict another one.
+    /// What kinds of evidence say that are strong enough to contradict another one.
     pub(super) fn strong(
         &self,
         process: &Process,
         subject: &Subject,
         owned: Option<Finding>,
         now: KernelNanos,
-    ) -> [Found; KINDS] {
-        let found = |of, says| Found { of, says };
-        [
-            found("what is declared", declared(process, subject)),
-            found("executions", self.finer(process, subject, owned)),
-            found("threads and messages", self.executed(process, subject)),
-            found(
-                "threads that worked for each other",
-                self.handed(process, subject, now),
-            ),
-            found(
-                "threads that were waited for",
-                self.awaited(process, subject),
-            ),
-            found(
-                "threads that woke workers",
-                self.given(process, subject, now),
-            ),
-            found("threads that made tasks", self.made(process, subject, now)),
-            found("events", self.relayed(process, subject)),
-            found(
-                "executions that handed work to others",
-                self.handed_over(process, subject, now),
-            ),
-        ]
+    ) -> Strong {
+        let mut strong = Strong::new();
+        let mut found = |kind, says| {
+            if !matches!(says, Err(None)) {
+                strong.push(Found { kind, says });
+            }
+        };
+        found(DECLARED, declared(process, subject));
+        found(EXECUTIONS, self.finer(process, subject, owned));
+        found(THREADS, self.executed(process, subject));
+        found(HANDED, self.handed(process, subject, now));
+        found(AWAITED, self.awaited(process, subject));
+        found(GIVEN, self.given(process, subject, now));
+        found(MADE, self.made(process, subject, now));
+        found(EVENTS, self.relayed(process, subject));
+        found(PASSED, self.handed_over(process, subject, now));
+        strong
     }
 
     /// Evidence of executions finer than threads, or why there is none.
@@ -246,7 +246,7 @@ impl Attributor {
 pub(super) fn compared(
     process: &Process,
     subject: &Subject,
-    found: &[Found; KINDS],
+    strong: &[Found],
     same_trace: &[Seq],
 ) -> Compared {
     let in_flight = |request: &Seq| {
@@ -254,16 +254,19 @@ pub(super) fn compared(
             s.since <= subject.time && s.until.is_none_or(|until| until >= subject.time)
         })
     };
-    let [named] = same_trace else {
-        return Compared::default();
-    };
-    if !in_flight(named) {
-        return Compared::default();
+    let mut compared = Compared::default();
+    if let [named] = same_trace
+        && in_flight(named)
+    {
+        for Found { kind, says } in strong {
+            if let Ok(link) = says
+                && in_flight(&link.request)
+            {
+                compared[*kind] = Some(link.request == *named);
+            }
+        }
     }
-    std::array::from_fn(|kind| {
-        let link = found.get(kind)?.says.as_ref().ok()?;
-        in_flight(&link.request).then_some(link.request == *named)
-    })
+    compared
 }
 
 pub(super) fn names(requests: &[Seq]) -> Vec<ExchangeId> {

@@ -17,7 +17,7 @@ use lru::LruCache;
 
 use crate::exchange::Begun;
 use crate::ids::KernelNanos;
-use crate::route::pieces;
+use crate::route::each_piece;
 
 /// Kinds of work that are counted per process, at most.
 const MAX_TEMPLATES: usize = 1_024;
@@ -110,9 +110,7 @@ pub(super) fn call_template(begun: &Begun) -> u64 {
     let mut hasher = FixedState::default().build_hasher();
     begun.head.method.hash(&mut hasher);
     begun.head.host.hash(&mut hasher);
-    for piece in pieces(&begun.head.target) {
-        hasher.write(piece.as_bytes());
-    }
+    each_piece(&begun.head.target, |piece| hasher.write(piece.as_bytes()));
     hasher.finish()
 }
 
@@ -124,7 +122,7 @@ pub(super) fn line_template(text: &str) -> u64 {
     } else {
         let words = text.split(|c: char| !c.is_alphabetic() && !c.is_ascii_digit());
         for word in words.filter(|w| !w.bytes().any(|b| b.is_ascii_digit())) {
-            template.word(word.as_bytes());
+            template.word(&Word::of(word));
         }
     }
     template.hash
@@ -139,9 +137,18 @@ struct Template {
     left: usize,
 }
 
+/// A word of a line, as far as it was read.
+#[derive(Default)]
+struct Word {
+    hash: u64,
+    letters: usize,
+}
+
+/// As rustc's own tables take it: short, and good enough for what ends in a table that hashes again.
+const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
+
 fn mix(hash: u64, more: u64) -> u64 {
-    // As rustc's own tables do: short, and good enough for what ends in a table that hashes again.
-    (hash.rotate_left(5) ^ more).wrapping_mul(0x517c_c1b7_2722_0a95)
+    (hash.rotate_left(5) ^ more).wrapping_mul(FACTOR)
 }
 
 /// What a byte of ASCII is to a line's words: [`LETTER`], [`DIGIT`] or [`OTHER`].
@@ -175,39 +182,47 @@ impl Default for Template {
     }
 }
 
+impl Word {
+    fn of(letters: &str) -> Self {
+        let mut word = Self::default();
+        letters.bytes().for_each(|letter| word.letter(letter));
+        word
+    }
+
+    fn letter(&mut self, letter: u8) {
+        self.hash = self.hash.wrapping_mul(FACTOR).wrapping_add(letter.into());
+        self.letters += 1;
+    }
+}
+
 impl Template {
-    fn word(&mut self, letters: &[u8]) {
-        if letters.is_empty() || self.left == 0 {
-            return;
+    fn word(&mut self, word: &Word) {
+        if word.letters > 0 && self.left > 0 {
+            self.hash = mix(mix(self.hash, word.hash), word.letters as u64);
+            self.left = self.left.saturating_sub(word.letters);
         }
-        let (whole, rest) = letters.as_chunks();
-        for eight in whole {
-            self.hash = mix(self.hash, u64::from_le_bytes(*eight));
-        }
-        let rest = rest
-            .iter()
-            .fold(0, |last, byte| last << 8 | u64::from(*byte));
-        self.hash = mix(mix(self.hash, rest), letters.len() as u64);
-        self.left = self.left.saturating_sub(letters.len());
     }
 
     /// Takes the words of a text of ASCII letters; what has digits in it is none.
     fn ascii(&mut self, text: &[u8]) {
-        let mut rest = text;
-        while !rest.is_empty() && self.left > 0 {
-            let (mut end, mut signs) = (0, 0);
-            while let Some(byte) = rest.get(end)
-                && let sign = SIGNS[usize::from(*byte)]
-                && sign != OTHER
-            {
-                signs |= sign;
-                end += 1;
+        let mut bytes = text.iter();
+        let mut word = Word::default();
+        while let Some(byte) = bytes.next() {
+            match SIGNS[usize::from(*byte)] {
+                LETTER => word.letter(*byte),
+                DIGIT => {
+                    word = Word::default();
+                    bytes.find(|byte| SIGNS[usize::from(**byte)] == OTHER);
+                }
+                _ => {
+                    self.word(&std::mem::take(&mut word));
+                    if self.left == 0 {
+                        return;
+                    }
+                }
             }
-            if signs == LETTER {
-                self.word(&rest[..end]);
-            }
-            rest = rest.get(end + 1..).unwrap_or_default();
         }
+        self.word(&word);
     }
 }
 
@@ -237,7 +252,7 @@ mod tests {
             let mut words = Template::default();
             for word in text.split(|c: char| !c.is_alphanumeric()) {
                 if !word.bytes().any(|b| b.is_ascii_digit()) {
-                    words.word(word.as_bytes());
+                    words.word(&Word::of(word));
                 }
             }
             prop_assert_eq!(line_template(&text), words.hash);

@@ -15,7 +15,7 @@ use super::named;
 use super::parted::{Parted, When};
 use super::process::Process;
 use super::subject::{Subject, Work};
-use super::trust::{AWAITED, Count, DECLARED, GIVEN, KINDS};
+use super::trust::{AWAITED, Count, DECLARED, GIVEN};
 use super::{Attributor, Decision, PROOF_PATIENCE};
 use crate::exchange::Ended;
 use crate::ids::{KernelNanos, Seq};
@@ -115,7 +115,7 @@ impl Attributor {
         &self,
         process: &Process,
         subject: &Subject,
-        found: &[Found; KINDS],
+        strong: &[Found],
         same_trace: &[Seq],
     ) -> Option<bool> {
         let [named] = same_trace else {
@@ -129,9 +129,9 @@ impl Attributor {
         // What the process asks of itself carries the id of whoever asks.
         at_work(*named).filter(|served| !served.own)?;
         let mut agreed = None;
-        for (kind, Found { says, .. }) in found.iter().enumerate() {
+        for Found { kind, says } in strong {
             if let Ok(link) = says
-                && self.needs_no_ids(process, subject, kind)
+                && self.needs_no_ids(process, subject, *kind)
                 && at_work(link.request).is_some()
             {
                 let agrees = link.request == *named;

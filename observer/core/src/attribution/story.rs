@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::evidence::Found;
+use super::evidence::Link;
 use super::inference::Silence;
 use super::subject::Subject;
+use super::trust::KINDS;
 use super::{Attributor, Claim, Decision};
 use crate::ids::{KernelNanos, Seq, Tid};
-use crate::judged::{Attribution, ExchangeId, Inferred, Weighed};
+use crate::judged::{Attribution, ExchangeId, Inferred, Reason, Weighed};
 
 /// How a decision came about.
 #[derive(Debug)]
@@ -37,8 +38,16 @@ impl Attributor {
         let process = self.processes.get(&subject.tgid);
         let owned = self.owned(subject, now);
         let mut evidence = process.map_or_else(Vec::new, |process| {
-            let found = self.strong(process, subject, owned, now);
-            found.into_iter().map(weighed).collect()
+            let mut strong = self
+                .strong(process, subject, owned, now)
+                .into_iter()
+                .peekable();
+            let kinds = NAMES.iter().enumerate();
+            let says = kinds.map(|(kind, of)| {
+                let found = strong.next_if(|found| found.kind == kind);
+                weighed(of, found.map_or(Err(None), |found| found.says))
+            });
+            says.collect()
         });
         evidence.extend(inferred.map(|inferred| guessed(subject, inferred)));
         Story {
@@ -73,7 +82,20 @@ fn guessed(subject: &Subject, inferred: &Result<Inferred, Silence>) -> Weighed {
     }
 }
 
-fn weighed(Found { of, says }: Found) -> Weighed {
+/// The kinds of evidence that can contradict each other, in their order.
+const NAMES: [&str; KINDS] = [
+    "what is declared",
+    "executions",
+    "threads and messages",
+    "threads that worked for each other",
+    "threads that were waited for",
+    "threads that woke workers",
+    "threads that made tasks",
+    "events",
+    "executions that handed work to others",
+];
+
+fn weighed(of: &'static str, says: Result<Link, Option<Reason>>) -> Weighed {
     match says {
         Ok(link) => Weighed {
             of,

@@ -15,6 +15,15 @@ pub(super) const KINDS: usize = 9;
 /// What is declared: ids, other than trace-ids, and contexts that are published.
 pub(super) const DECLARED: usize = 0;
 
+/// For which request an execution finer than a thread worked.
+pub(super) const EXECUTIONS: usize = 1;
+
+/// What a thread worked for, and messages to it.
+pub(super) const THREADS: usize = 2;
+
+/// Threads that worked for each other.
+pub(super) const HANDED: usize = 3;
+
 /// What threads did before they woke one that waited.
 pub(super) const AWAITED: usize = 4;
 

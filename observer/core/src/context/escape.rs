@@ -15,11 +15,19 @@ pub(super) fn escape(bytes: &[u8], limit: usize) -> String {
 
 /// [`escape`], as text that is kept.
 pub(super) fn escape_text(bytes: &[u8], limit: usize) -> Text {
-    let same = |byte| matches!(byte, b' '..=b'~') & (byte != b'\\');
-    if bytes.len() <= limit && all_of(bytes, same) {
-        return Text::new(std::str::from_utf8(bytes).unwrap_or_default());
+    match std::str::from_utf8(bytes) {
+        Ok(text) => escape_str(text, limit),
+        Err(_) => escape(bytes, limit).into(),
     }
-    escape(bytes, limit).into()
+}
+
+/// [`escape_text`] of what is text.
+pub(super) fn escape_str(text: &str, limit: usize) -> Text {
+    let same = |byte| matches!(byte, b' '..=b'~') & (byte != b'\\');
+    if text.len() <= limit && all_of(text.as_bytes(), same) {
+        return Text::new(text);
+    }
+    escape(text.as_bytes(), limit).into()
 }
 
 /// Appends the escaped `bytes` to `out`, which grows to at most `limit` bytes.

@@ -31,6 +31,16 @@ impl TraceId {
             (a, b) => a == b,
         }
     }
+
+    /// As it is shown, to be kept.
+    #[must_use]
+    pub fn to_text(&self) -> Text {
+        match self {
+            Self::Wide(id) => Text::new(Hex::wide(*id).as_str()),
+            Self::Narrow(id) => Text::new(Hex::narrow(*id).as_str()),
+            Self::Text(id) => id.clone(),
+        }
+    }
 }
 
 impl fmt::Display for TraceId {

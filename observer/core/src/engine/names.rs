@@ -31,6 +31,11 @@ const MAX_PROCESSES: usize = 16_384;
 /// Different answers that are told of one service's executions, at most.
 const MAX_ANSWERS: usize = 8;
 
+/// Name of a process of which nothing is known.
+fn unnamed(tgid: Tgid) -> Text {
+    format_smolstr!("pid {tgid}")
+}
+
 /// What is known of processes and addresses.
 #[derive(Debug)]
 pub(super) struct Names {
@@ -173,23 +178,28 @@ impl Names {
 
     /// Name and namespace of a process's service.
     pub(super) fn of(&self, tgid: Tgid) -> Name {
-        let facts = self.facts.peek(&tgid);
-        Name {
-            namespace: facts.map_or_else(Text::default, |f| f.namespace.clone()),
-            name: self.service(tgid),
-        }
+        self.who(tgid).0
     }
 
     /// Name of a process's service.
     pub(super) fn service(&self, tgid: Tgid) -> Text {
         self.facts
             .peek(&tgid)
-            .map_or_else(|| format_smolstr!("pid {tgid}"), |f| f.service.clone())
+            .map_or_else(|| unnamed(tgid), |known| known.service.clone())
     }
 
-    /// What a process runs on.
-    pub(super) fn runtime(&self, tgid: Tgid) -> Option<Runtime> {
-        self.facts.peek(&tgid).and_then(|f| f.runtime)
+    /// Name and namespace of a process's service, and what it runs on.
+    pub(super) fn who(&self, tgid: Tgid) -> (Name, Option<Runtime>) {
+        match self.facts.peek(&tgid) {
+            Some(known) => {
+                let name = Name {
+                    namespace: known.namespace.clone(),
+                    name: known.service.clone(),
+                };
+                (name, known.runtime)
+            }
+            None => (Name::plain(unnamed(tgid)), None),
+        }
     }
 
     /// Whether the executions of a service's processes can be told apart: each answer with its count, at

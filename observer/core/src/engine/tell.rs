@@ -14,10 +14,10 @@ use crate::context::{Carrier, TraceId};
 use crate::exchange::{Begun, Ended, Malformed};
 use crate::facts::{PeerFacts, ProcessFacts};
 use crate::ids::{KernelNanos, Seq, Tgid, Tid};
-use crate::judged::counts::{Cell, Reckoned, Unread};
+use crate::judged::counts::{Cell, Name, Reckoned, Unread};
 use crate::judged::{
     Candidate, Exchange, ExchangeId, Explanation, Finding, Judged, Log, LogContext, LogId, Loss,
-    LossKind, Reason, Role, Sampling, Shares, SubjectId, Summary, share,
+    LossKind, Reason, Sampling, Shares, SubjectId, Summary, share,
 };
 use crate::message::Protocol;
 use crate::redact::redact;
@@ -204,11 +204,12 @@ impl Teller {
         if begun.head.telemetry {
             findings.push(Finding::TelemetryExport);
         }
+        let (service, circumstances) = self.circumstances(begun.tgid);
         let circumstances = Circumstances {
             left_out: begun.left_out,
-            ..self.circumstances(begun.tgid)
+            ..circumstances
         };
-        let mut exchange = self.exchange(begun, Some(ended));
+        let mut exchange = self.exchange(service, None, begun, Some(ended));
         exchange.findings = findings;
         self.counter.exchange(&exchange, &circumstances);
         Judged::Exchange(Box::new(exchange))
@@ -283,17 +284,18 @@ impl Teller {
         let same_format = owner.is_none_or(|s| shares_format(inbound(s), outbound));
         let same_execution = decision.owner.is_some_and(|o| o.same_execution);
         let trace = owner.and_then(|s| trace_of(inbound(s)));
-        let peer_namespace = self
-            .names
-            .other_side(&call.begun)
-            .map(|name| name.namespace);
+        let (peer_namespace, peer_service) = match self.names.other_side(&call.begun) {
+            Some(Name { namespace, name }) => (namespace, Some(name)),
+            None => (Text::default(), None),
+        };
+        let (service, circumstances) = self.circumstances(by.tgid);
         let circumstances = Circumstances {
-            peer_namespace: peer_namespace.unwrap_or_default(),
+            peer_namespace,
             same_execution,
             same_format,
             trace,
             left_out: call.begun.left_out,
-            ..self.circumstances(by.tgid)
+            ..circumstances
         };
         let exchange = Exchange {
             request: decision.owner.map(|o| ExchangeId(o.request)),
@@ -301,7 +303,7 @@ impl Teller {
             inferred: decision.inferred,
             verdict: Some(verdict),
             findings,
-            ..self.exchange(*call.begun, call.ended.as_ref())
+            ..self.exchange(service, peer_service, *call.begun, call.ended.as_ref())
         };
         self.counter.exchange(&exchange, &circumstances);
         Judged::Exchange(Box::new(exchange))
@@ -372,11 +374,16 @@ impl Teller {
             Cow::Borrowed(_) => None,
             Cow::Owned(shown) => Some(shown),
         };
+        let (service, circumstances) = self.circumstances(by.tgid);
+        let circumstances = Circumstances {
+            trace,
+            ..circumstances
+        };
         let log = Log {
             id: LogId(seq),
             pid: by.tgid,
             tid: by.tid,
-            service: self.names.service(by.tgid),
+            service,
             source: line.source,
             time: self.config.anchor.wall(by.time),
             line: shown.unwrap_or(line.line.text),
@@ -386,19 +393,18 @@ impl Teller {
             inferred: decision.inferred,
             verdict,
         };
-        let circumstances = Circumstances {
-            trace,
-            ..self.circumstances(by.tgid)
-        };
         self.counter.log(&log, &circumstances);
         Judged::Log(Box::new(log))
     }
 
-    fn exchange(&mut self, begun: Begun, ended: Option<&Ended>) -> Exchange {
-        let peer_service = match begun.role {
-            Role::Client => self.names.other_side(&begun).map(|name| name.name),
-            Role::Server => None,
-        };
+    /// An exchange of `service`, with what is known by itself.
+    fn exchange(
+        &self,
+        service: Text,
+        peer_service: Option<Text>,
+        begun: Begun,
+        ended: Option<&Ended>,
+    ) -> Exchange {
         let complete = ended.filter(|e| e.outcome.is_ok());
         let head = begun.head;
         Exchange {
@@ -406,7 +412,7 @@ impl Teller {
             role: begun.role,
             pid: begun.tgid,
             tid: begun.moved.tid,
-            service: self.names.service(begun.tgid),
+            service,
             protocol: head.version.name(),
             tls: false,
             start: self.config.anchor.wall(begun.moved.since),
@@ -432,12 +438,15 @@ impl Teller {
         }
     }
 
-    fn circumstances(&self, tgid: Tgid) -> Circumstances {
-        Circumstances {
-            namespace: self.names.of(tgid).namespace,
-            runtime: self.names.runtime(tgid),
+    /// The service of a process, and what of its exchanges and lines is the same for all.
+    fn circumstances(&self, tgid: Tgid) -> (Text, Circumstances) {
+        let (Name { namespace, name }, runtime) = self.names.who(tgid);
+        let circumstances = Circumstances {
+            namespace,
+            runtime,
             ..Circumstances::default()
-        }
+        };
+        (name, circumstances)
     }
 
     /// What was counted, with the records that the pipeline took in.

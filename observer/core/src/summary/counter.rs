@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use smol_str::{ToSmolStr, format_smolstr};
+use smol_str::{SmolStrBuilder, ToSmolStr};
 
 use super::tally::{Edge, Service, Tally};
 use crate::context::TraceId;
@@ -12,7 +12,7 @@ use crate::judged::{
     Address, Attribution, Exchange, Finding, Log, LogVerdict, LossKind, Role, Verdict,
 };
 use crate::message::Protocol;
-use crate::route::route;
+use crate::route::each_piece;
 use crate::text::Text;
 
 /// Services that are counted apart, at most; what is beyond goes into [`OTHER`].
@@ -201,7 +201,11 @@ fn wants_example(verdict: Verdict) -> bool {
 }
 
 fn route_name(exchange: &Exchange) -> Text {
-    format_smolstr!("{} {}", exchange.method, route(&exchange.target))
+    let mut name = SmolStrBuilder::new();
+    name.push_str(&exchange.method);
+    name.push(' ');
+    each_piece(&exchange.target, |piece| name.push_str(piece));
+    name.finish()
 }
 
 fn inbound(exchange: &Exchange) -> Inbound {
@@ -259,8 +263,8 @@ fn call_sample(
         peer: Some(peer),
         verdict: Text::new_static(verdict.name()),
         what: route_name(exchange),
-        trace_id: trace.map(ToSmolStr::to_smolstr),
-        sent_trace_id: other.map(ToSmolStr::to_smolstr),
+        trace_id: trace.map(TraceId::to_text),
+        sent_trace_id: other.map(TraceId::to_text),
     }
 }
 
@@ -274,7 +278,7 @@ fn line_sample(log: &Log, service: Name, circumstances: &Circumstances) -> Sampl
         peer: None,
         verdict: Text::new_static(log.verdict.name()),
         what: log.source.clone(),
-        trace_id: circumstances.trace.as_ref().map(ToSmolStr::to_smolstr),
+        trace_id: circumstances.trace.as_ref().map(TraceId::to_text),
         sent_trace_id: carried,
     }
 }

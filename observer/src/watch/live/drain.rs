@@ -105,21 +105,22 @@ impl Live {
                 if part == Capture::PARTS {
                     last = time(raw).unwrap_or(last);
                 }
-                // Only with rules are programs of other processes reported.
-                let executed_by = told_by(raw, abi::kind::EXEC);
-                // A new program ends what the old one was, even if it is the same file.
-                ended.extend(exits(raw).or(executed_by));
-                if let Some(tgid) = told_by(raw, abi::kind::SPAWN) {
-                    follower.thread_started(tgid);
+                let life = Life::told(raw);
+                match life {
+                    // A new program ends what the old one was, even if it is the same file.
+                    Some(Life::Executed(tgid) | Life::Ended(tgid)) => ended.push(tgid),
+                    Some(Life::StartedThread(tgid)) => follower.thread_started(tgid),
+                    None => {}
                 }
-                match executed_by {
+                match life {
+                    // Only with rules are programs of other processes reported.
                     // Nothing is told of who is not watched, but without the record its CPU's sequence would have a
                     // hole.
-                    Some(tgid) if by_rule && !tracker.knows(tgid) => {
+                    Some(Life::Executed(tgid)) if by_rule && !tracker.knows(tgid) => {
                         executed.push(tgid);
                         into(Input::Record(raw));
                     }
-                    Some(tgid) if strict => {
+                    Some(Life::Executed(tgid)) if strict => {
                         executed.push(tgid);
                         tracker.record(raw, into);
                     }
@@ -158,18 +159,31 @@ impl Live {
     }
 }
 
-/// The process that a record says to have ended.
-fn exits(raw: &[u8]) -> Option<Tgid> {
-    let tgid = told_by(raw, abi::kind::EXIT)?;
-    (word(raw, offset_of!(abi::Header, tid))? == tgid.0).then_some(tgid)
+/// What a record tells of the life of a process. Most tell nothing of it: they are looked at once, and only at their kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// It has executed a program.
+    Executed(Tgid),
+    /// It has ended: its main thread has.
+    Ended(Tgid),
+    /// It has started a thread.
+    StartedThread(Tgid),
 }
 
-/// The process that did what a record tells, if it is of that kind.
-fn told_by(raw: &[u8], kind: u8) -> Option<Tgid> {
-    if raw.get(offset_of!(abi::Header, kind)) != Some(&kind) {
-        return None;
+impl Life {
+    fn told(raw: &[u8]) -> Option<Self> {
+        let tgid = || word(raw, offset_of!(abi::Header, tgid)).map(Tgid);
+        match *raw.get(offset_of!(abi::Header, kind))? {
+            abi::kind::EXEC => tgid().map(Self::Executed),
+            abi::kind::SPAWN => tgid().map(Self::StartedThread),
+            abi::kind::EXIT => {
+                let tgid = tgid()?;
+                let tid = word(raw, offset_of!(abi::Header, tid))?;
+                (tid == tgid.0).then_some(Self::Ended(tgid))
+            }
+            _ => None,
+        }
     }
-    word(raw, offset_of!(abi::Header, tgid)).map(Tgid)
 }
 
 fn word(raw: &[u8], at: usize) -> Option<u32> {
@@ -182,4 +196,36 @@ fn time(raw: &[u8]) -> Option<KernelNanos> {
     Some(KernelNanos(u64::from_ne_bytes(
         *raw.get(at..)?.first_chunk()?,
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(kind: u8, tgid: u32, tid: u32) -> Vec<u8> {
+        let mut raw = vec![0; size_of::<abi::Header>()];
+        raw[offset_of!(abi::Header, kind)] = kind;
+        for (at, word) in [
+            (offset_of!(abi::Header, tgid), tgid),
+            (offset_of!(abi::Header, tid), tid),
+        ] {
+            raw[at..at + 4].copy_from_slice(&word.to_ne_bytes());
+        }
+        raw
+    }
+
+    #[test]
+    fn lives_are_told_by_their_records_alone() {
+        let told = |kind, tid| Life::told(&record(kind, 7, tid));
+        assert_eq!(told(abi::kind::EXEC, 8), Some(Life::Executed(Tgid(7))));
+        assert_eq!(
+            told(abi::kind::SPAWN, 8),
+            Some(Life::StartedThread(Tgid(7)))
+        );
+        assert_eq!(told(abi::kind::EXIT, 7), Some(Life::Ended(Tgid(7))));
+        assert_eq!(told(abi::kind::EXIT, 8), None);
+        assert_eq!(told(abi::kind::DATA, 7), None);
+        let cut = &record(abi::kind::EXEC, 7, 7)[..offset_of!(abi::Header, tgid)];
+        assert_eq!((Life::told(cut), Life::told(&[])), (None, None));
+    }
 }

@@ -151,6 +151,11 @@ impl Turns {
                 }
             }
             Told::Called { file, at } => {
+                let before = match self.connections.peek(&file) {
+                    Some(Resumes::Caller(before) | Resumes::First(before)) => Some(*before),
+                    _ => None,
+                };
+                self.passed.called(file, at, before);
                 let resumes = match self.connections.contains(&file) {
                     true => Resumes::Caller(at),
                     false => Resumes::First(at),

@@ -24,7 +24,8 @@
 //! **What was taken from another turn's message is told only if the request's answer follows from it.** A thread that takes messages may collect what several
 //! gave, or be one that the process wanted anyway, and nothing else would show that.
 //!
-//! What was called in a turn of none, on a connection that was opened for a request (`opened`), is told in the same way.
+//! What was called in a turn of none, on a connection that was opened for a request (`opened`), is told in the same way, and so is a call on a connection for
+//! which another one may have waited (`passed`).
 //!
 //! A process may be watched for a share of the time (`gaps`): then only requests count of which everything was seen that
 //! may speak against them.
@@ -34,6 +35,7 @@ mod gaps;
 mod held;
 mod opened;
 mod owners;
+mod passed;
 mod requests;
 mod thread;
 
@@ -47,6 +49,7 @@ use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::record::{Execution, Turn};
 use held::{Held, Told};
 use opened::Opened;
+use passed::Passed;
 use requests::Requests;
 use thread::{Resumes, Running, Taken, Thread};
 
@@ -113,12 +116,17 @@ enum Guess {
     Message(ThreadKey, u64),
     /// The first call on the connection that an id of a thread names, made in a turn of none, is of the request that had it opened.
     Opened(ThreadKey, u64),
+    /// A call that a turn wrote on a connection is of the request that the turn works for, and not of one that had waited for the connection.
+    Passed(ThreadKey, u64, FileId),
 }
 
 impl Guess {
     fn thread(self) -> ThreadKey {
         match self {
-            Self::Id(thread, _) | Self::Message(thread, _) | Self::Opened(thread, _) => thread,
+            Self::Id(thread, _)
+            | Self::Message(thread, _)
+            | Self::Opened(thread, _)
+            | Self::Passed(thread, ..) => thread,
         }
     }
 }
@@ -137,6 +145,7 @@ pub(super) struct Turns {
     /// Messages that were taken, and on which guess it rests whose they were.
     taken: LruCache<Guess, Option<Guess>>,
     opened: Opened,
+    passed: Passed,
     held: Held,
     /// How often has changed what findings rest on, by the keys of `findings`.
     changes: Changes,
@@ -152,6 +161,7 @@ impl Default for Turns {
             queued: LruCache::sparse(MAX_MESSAGES),
             taken: LruCache::sparse(MAX_MESSAGES),
             opened: Opened::default(),
+            passed: Passed::default(),
             held: Held::default(),
             changes: Changes::default(),
         }
@@ -267,6 +277,7 @@ impl Turns {
             0 => running.message.is_nothing() && thread.continued(&ended).is_some(),
             _ => matches!(running.resumes(), Some(Resumes::Request(_))),
         };
+        ended.frees = turn.reads > 0 && !ended.serves;
         if let Taken::One { time, .. } = running.message {
             ended.begun = ended.begun.max(time);
         }
@@ -347,12 +358,8 @@ impl Turns {
                 self.confirm(guess);
                 Some(of)
             }
-            // A message, or a connection, that ends in another's answer: the service has a queue of its own.
             worked => worked
-                .filter(|worked| {
-                    matches!(worked.guess, Some(Guess::Message(..) | Guess::Opened(..)))
-                        || self.is_confirmed(worked.guess)
-                })
+                .filter(|worked| self.shows_a_queue(worked.guess))
                 .map(|worked| worked.request),
         };
         let turn = self.threads.peek(&at.thread).and_then(|t| t.turn(at.turn));
@@ -378,6 +385,7 @@ impl Turns {
         cache::remove(&mut self.taken, |guess, _| guess.thread().0 == tgid);
         cache::remove(&mut self.queued, |(of, _), _| *of == tgid);
         self.opened.process_ended(tgid);
+        self.passed.process_ended(tgid);
         self.held.process_ended(tgid);
         self.requests.process_ended(tgid);
     }

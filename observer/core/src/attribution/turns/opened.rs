@@ -117,10 +117,18 @@ impl Turns {
         rest: &mut Rest,
     ) -> Finding {
         let found = self.owner(tgid, execution, now, rest);
+        let at = Position::of(tgid, execution);
+        if let Some(worked) = self.resolve(at) {
+            let passed = self.passed_on(file, at, worked);
+            if passed != worked {
+                // Guesses may turn out right, and be forgotten.
+                rest.nothing();
+                return self.finding(tgid, passed, now, rest);
+            }
+        }
         if found.owner != Owner::Unknown || !found.settled {
             return found;
         }
-        let at = Position::of(tgid, execution);
         if self.resolve(at).is_some() {
             return found;
         }

@@ -23,16 +23,24 @@ impl Turns {
         if turn.root <= 1 {
             return None;
         }
+        let passed = |at, worked| match running.file() {
+            Some(file) => self.passed_on(file, at, worked),
+            None => worked,
+        };
         match running.resumes()? {
             Resumes::Request(request) => Some(Worked {
                 request,
                 by_id: false,
                 guess: None,
             }),
-            Resumes::Caller(at) => self.resolve(at).or_else(|| self.late(at)),
+            Resumes::Caller(at) => self
+                .resolve(at)
+                .map(|worked| passed(at, worked))
+                .or_else(|| self.late(at)),
             Resumes::Nobody => None,
             Resumes::First(at) => self
                 .resolve(at)
+                .map(|worked| passed(at, worked))
                 .or_else(|| self.late(at))
                 .or_else(|| self.opener(thread, turn, at)),
         }
@@ -128,6 +136,7 @@ impl Turns {
                     self.confirm_together(thread, id);
                     self.guess_behind(thread, id)
                 }
+                Guess::Passed(thread, turn, file) => self.before_passed((thread, turn, file)),
                 Guess::Message(..) => self.taken.peek(&guess).copied().flatten(),
             };
         }

@@ -1,6 +1,7 @@
 mod answers;
 mod messages;
 mod opened;
+mod passed;
 mod rests;
 mod steps;
 

@@ -116,6 +116,8 @@ pub(super) struct Ended {
     pub(super) mixed: bool,
     /// It is about a connection on which requests come in.
     pub(super) serves: bool,
+    /// It read a response, after which a call that waited for a connection may be written.
+    pub(super) frees: bool,
     /// It took a message of a thread that was just starting, and was first seen then.
     pub(super) starting: Option<KernelNanos>,
 }
@@ -176,6 +178,7 @@ impl Thread {
             late: None,
             mixed: false,
             serves: false,
+            frees: false,
             starting: None,
         }
     }

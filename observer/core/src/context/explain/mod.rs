@@ -15,7 +15,7 @@ use crate::text::Text;
 use super::escape::{RAW_LIMIT, escape};
 use super::extract::{Extractor, is_carrier};
 use super::fields::Fields;
-use super::formats::{Found, Repeats, Row};
+use super::formats::{Found, Repeats, Row, TABLE};
 use super::rule::Broken;
 use super::{Carrier, Format};
 
@@ -27,10 +27,12 @@ const MAX_BARE: usize = 32;
 /// What some headers say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// There is at least one propagation header, and no rule is broken.
+    /// There is at least one propagation header, no rule is broken, and nothing was not recognised.
     pub valid: bool,
     /// The formats found: named headers in the order of the formats, then values without a name.
     pub parts: Vec<Part>,
+    /// Values without a name that look like no format, escaped.
+    pub unrecognised: Vec<String>,
     /// Remarks on the headers together and on how they were read, printable.
     pub notes: Vec<String>,
 }
@@ -118,21 +120,29 @@ pub fn explain(text: &str) -> Explanation {
         .seen()
         .map(|row| part(row, named.fields(), false))
         .collect();
-    parts.extend(
-        bare.iter()
-            .take(MAX_BARE)
-            .flat_map(|value| guess::parts(value)),
-    );
+    let mut unrecognised = Vec::new();
+    for value in bare.iter().take(MAX_BARE) {
+        let guessed = guess::parts(value);
+        if guessed.is_empty() {
+            unrecognised.push(escape(value.as_bytes(), RAW_LIMIT).to_string());
+        }
+        parts.extend(guessed);
+    }
     if bare.len() > MAX_BARE {
         notes.push(format!(
             "Only the first {MAX_BARE} values without a name were read."
         ));
     }
     note(&named.finish(), &parts, &mut notes);
-    let valid = !parts.is_empty() && parts.iter().all(|part| part.broken.is_none());
+    note_unrecognised(&unrecognised, &mut notes);
+    if parts.is_empty() && unrecognised.is_empty() {
+        notes.push("There is no propagation header in this text.".to_owned());
+    }
+    let fits = parts.iter().all(|part| part.broken.is_none());
     Explanation {
-        valid,
+        valid: fits && !parts.is_empty() && unrecognised.is_empty(),
         parts,
+        unrecognised,
         notes,
     }
 }
@@ -148,12 +158,19 @@ enum Line<'t> {
 }
 
 fn read_line(line: &str) -> Line<'_> {
-    let Some((name, value)) = line.split_once(':') else {
-        return Line::Bare(line);
-    };
-    if is_carrier(name.trim().as_bytes()) {
+    let field = line.split_once(':');
+    if let Some((name, value)) = field
+        && is_carrier(name.trim().as_bytes())
+    {
         return Line::Carrier(name.trim(), value);
     }
+    // The first line of a request or response, whose head was given as it is.
+    if line.starts_with("HTTP/") || line.contains(" HTTP/") {
+        return Line::Other(line);
+    }
+    let Some((name, value)) = field else {
+        return Line::Bare(line);
+    };
     // Jaeger's values have colons too, but neither white space nor letters after f.
     let is_name = value.starts_with([' ', '\t'])
         || (name
@@ -259,7 +276,20 @@ fn note(carrier: &Carrier, parts: &[Part], notes: &mut Vec<String>) {
             "The formats name different traces: which one counts depends on the reader.".to_owned(),
         );
     }
-    if parts.is_empty() {
-        notes.push("There is no propagation header in this text.".to_owned());
+}
+
+/// Says of values that look like no format which ones there are.
+fn note_unrecognised(values: &[String], notes: &mut Vec<String>) {
+    if values.is_empty() {
+        return;
     }
+    let said = |value| {
+        format!("{value} is not recognised: it has the shape of no propagation header's value.")
+    };
+    notes.extend(values.iter().map(said));
+    let names: Vec<&str> = TABLE.iter().map(|row| row.names[0]).collect();
+    notes.push(format!(
+        "What can be read: {}. With its name, as in `baggage: …`, a value is taken for what it is meant to be.",
+        names.join(", ")
+    ));
 }

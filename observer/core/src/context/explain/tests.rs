@@ -168,12 +168,60 @@ fn broken_bare_values_are_blamed_in_the_format_they_resemble() {
         ("Root=1-5759e988", "xray-root"),
         ("105445aa/1;o=1", "gcp-trace-id"),
         ("123456789012345678901", "datadog-trace-id"),
-        ("garbage", "version-length"),
+        ("00-4bf92f3577b34da6", "trace-id-length"),
+        (
+            "000-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "version-length",
+        ),
+        (
+            "00-4bx92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "trace-id-illegal-character",
+        ),
     ] {
         let explanation = explain(value);
         assert!(!explanation.valid);
         let broken = only(&explanation).broken.as_ref().expect("a broken rule");
         assert_eq!(broken.rule, rule, "{value}");
+    }
+}
+
+#[test]
+fn what_looks_like_no_format_is_not_blamed_in_one() {
+    for value in [
+        "foo",
+        "garbage",
+        "cart-service",
+        "fed-ex",
+        "a-b-c-d-e-f-g-h",
+        "ab-testing",
+        "foo/bar",
+        "/index.html",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "\u{1b}[31m",
+    ] {
+        let explanation = explain(value);
+        assert!(!explanation.valid, "{value}");
+        assert_eq!(explanation.parts, [], "{value}");
+        assert_eq!(explanation.unrecognised.len(), 1, "{value}");
+    }
+    assert_eq!(
+        render_text(&explain("foo")),
+        "note: foo is not recognised: it has the shape of no propagation header's value.\n\
+         note: What can be read: traceparent, tracestate, baggage, b3, x-b3-traceid, uber-trace-id, \
+         x-datadog-trace-id, x-amzn-trace-id, x-cloud-trace-context, sw8, elastic-apm-traceparent, x-request-id. \
+         With its name, as in `baggage: …`, a value is taken for what it is meant to be.\n"
+    );
+    // Beside a valid value it still counts.
+    let both = explain(&format!("{VALUE}\nfoo"));
+    assert_eq!((both.valid, both.parts.len()), (false, 1));
+}
+
+#[test]
+fn a_whole_head_may_be_given() {
+    for first in ["GET /cart?a=1 HTTP/1.1", "HTTP/1.1 200 OK"] {
+        let explanation = explain(&format!("{first}\r\nHost: x\r\ntraceparent: {VALUE}\r\n"));
+        assert!(explanation.valid, "{explanation:?}");
+        only(&explanation);
     }
 }
 

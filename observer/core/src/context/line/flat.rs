@@ -2,6 +2,8 @@
 //! kind, so they are read in one pass over their bytes. Whatever else a line holds is left to
 //! [`json`](super::json), which this agrees with.
 
+use smallvec::SmallVec;
+
 use super::hits::{Hits, QUOTED};
 use super::json::{NAMED, is_link};
 use super::names::{Kind, kind};
@@ -14,7 +16,6 @@ const MAX_TELLING: usize = 8;
 const MAX_NUMBER: usize = 18;
 
 /// A member that may tell of a trace.
-#[derive(Clone, Copy, Default)]
 struct Member<'t> {
     /// Its name, if an id can stand there; otherwise its value mentions something like an id.
     name: Option<(&'t str, Kind)>,
@@ -24,17 +25,18 @@ struct Member<'t> {
 /// Finds ids in the object at the start of `text` and returns where it ends; `None`, with nothing
 /// found, if it is not of the plain kind.
 pub(super) fn scan(text: &str, hits: &mut Hits) -> Option<usize> {
-    let mut telling = [Member::default(); MAX_TELLING];
-    let mut count = 0;
+    let mut telling = SmallVec::<[Member<'_>; MAX_TELLING]>::new();
     let mut from = Cursor { text, at: 0 };
     from.token(b'{')?;
     loop {
         from.token(b'"')?;
-        let (key, _) = from.string()?;
+        let key = from.string()?;
         from.token(b':')?;
         if let Some(member) = from.member(key)? {
-            *telling.get_mut(count)? = member;
-            count += 1;
+            if telling.len() == MAX_TELLING {
+                return None;
+            }
+            telling.push(member);
         }
         match from.next()? {
             b',' => {}
@@ -42,7 +44,7 @@ pub(super) fn scan(text: &str, hits: &mut Hits) -> Option<usize> {
             _ => return None,
         }
     }
-    for Member { name, value } in &telling[..count] {
+    for Member { name, value } in telling {
         match name {
             Some((name, kind)) => hits.add(NAMED, name, value, kind.read(value)),
             None => text::scan(value, QUOTED, hits),
@@ -77,12 +79,12 @@ impl<'t> Cursor<'t> {
     fn member(&mut self, key: &'t str) -> Option<Option<Member<'t>>> {
         let first = self.next()?;
         if first == b'"' {
-            let (value, signs) = self.string()?;
+            let value = self.string()?;
             if is_link(key) {
                 return Some(None);
             }
             let name = kind(key).map(|kind| (key, kind));
-            let tells = name.is_some() || (signs && text::may_have_id(value));
+            let tells = name.is_some() || text::may_have_id(value);
             return Some(tells.then_some(Member { name, value }));
         }
         self.at -= 1;
@@ -97,23 +99,15 @@ impl<'t> Cursor<'t> {
         Some(None)
     }
 
-    /// The string whose opening quote was read, and whether it may hold a sign of an id.
-    fn string(&mut self) -> Option<(&'t str, bool)> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let mut signs = false;
-        for (at, byte) in rest.iter().enumerate() {
-            match MEANING[usize::from(*byte)] {
-                PLAIN => {}
-                SIGN => signs |= text::ends_sign(&rest[..at], *byte),
-                END => {
-                    let start = self.at;
-                    self.at = start + at + 1;
-                    return Some((self.text.get(start..start + at)?, signs));
-                }
-                _ => return None,
-            }
+    /// The string whose opening quote was read.
+    fn string(&mut self) -> Option<&'t str> {
+        let start = self.at;
+        let end = start + plain(&self.text.as_bytes()[start..]);
+        self.at = end + 1;
+        match self.text.as_bytes().get(end)? {
+            b'"' => self.text.get(start..end),
+            _ => None,
         }
-        None
     }
 
     fn word(&mut self, word: &str) -> Option<()> {
@@ -148,33 +142,28 @@ impl<'t> Cursor<'t> {
     }
 }
 
-/// A byte of a string that is nothing but itself.
-const PLAIN: u8 = 0;
-/// The quote that ends a string.
-const END: u8 = 1;
-/// The last byte of a sign of an id, perhaps.
-const SIGN: u8 = 2;
-/// What begins an escape, or must be escaped.
-const ODD: u8 = 3;
-
-/// What each byte means in a string.
-static MEANING: [u8; 256] = meanings();
-
-const fn meanings() -> [u8; 256] {
-    let mut meanings = [PLAIN; 256];
-    let mut control = 0;
-    while control < 0x20 {
-        meanings[control] = ODD;
-        control += 1;
+/// How many bytes of a string stand before its end, an escape, or what must be escaped.
+fn plain(text: &[u8]) -> usize {
+    let (words, rest) = text.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let odd = odd(u64::from_le_bytes(*word));
+        if odd != 0 {
+            return index * size_of::<u64>() + odd.trailing_zeros() as usize / 8;
+        }
     }
-    meanings[b'\\' as usize] = ODD;
-    meanings[b'"' as usize] = END;
-    let mut sign = 0;
-    while sign < text::ENDS_OF_SIGNS.len() {
-        meanings[text::ENDS_OF_SIGNS[sign] as usize] = SIGN;
-        sign += 1;
-    }
-    meanings
+    let odd = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
+    let plain = rest.iter().position(odd).unwrap_or(rest.len());
+    text.len() - rest.len() + plain
+}
+
+/// The highest bit of each of eight bytes that is a quote, a backslash or a control character; of others, too, but
+/// only above one of these.
+fn odd(bytes: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // Borrows where the byte is smaller than the bound, unless it has its highest bit set.
+    let below = |bytes: u64, bound: u8| bytes.wrapping_sub(ONES * u64::from(bound)) & !bytes;
+    let is = |byte: u8| below(bytes ^ (ONES * u64::from(byte)), 1);
+    (below(bytes, b' ') | is(b'"') | is(b'\\')) & (ONES << 7)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Ids found in a line, and which of them is the line's own.
 
-use super::super::escape::escape_text;
+use super::super::escape::escape_str;
 use super::id::{LineTraceId, Reading};
 use super::names::MAX_NAME;
 use super::{LineContext, LineId};
@@ -27,7 +27,7 @@ impl Hits {
     /// Takes what the value of a field says. The best is an id before a zero one before a malformed
     /// one; then that of the lowest rank; then the first.
     pub fn add(&mut self, rank: u8, field: &str, value: &str, reading: Reading) {
-        let field = || escape_text(field.as_bytes(), MAX_NAME);
+        let field = || escape_str(field, MAX_NAME);
         let new = match reading {
             Reading::Nothing => return,
             Reading::Zero => LineId::Zero { field: field() },
@@ -36,7 +36,7 @@ impl Hits {
                 field: field(),
             },
             Reading::Malformed => LineId::Malformed {
-                raw: escape_text(value.as_bytes(), 128),
+                raw: escape_str(value, 128),
                 field: field(),
             },
         };

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::super::TraceId;
 use super::super::formats::{parse_traceparent, xray_root};
 use super::super::hex::{any_case, decimal_wide, low};
-use crate::text::Text;
+use crate::text::{Text, all_of};
 
 /// Longest id kept, in bytes.
 const MAX_RAW: usize = 128;
@@ -117,9 +117,9 @@ impl LineTraceId {
             if hex.is_none() && decimal.is_none() {
                 return None;
             }
-            let form = match bytes.iter().any(u8::is_ascii_uppercase) {
-                true => Form::Uppercase { digits },
-                false => Form::Plain { digits },
+            let form = match all_of(bytes, |byte| !byte.is_ascii_uppercase()) {
+                true => Form::Plain { digits },
+                false => Form::Uppercase { digits },
             };
             Some((hex, decimal, form))
         };
@@ -237,7 +237,8 @@ fn is_placeholder(value: &str) -> bool {
         "unknown",
         "nan",
     ];
-    WORDS.iter().any(|word| word.eq_ignore_ascii_case(value))
+    const LONGEST: usize = "undefined".len();
+    value.len() <= LONGEST && WORDS.iter().any(|word| word.eq_ignore_ascii_case(value))
 }
 
 /// The value of a UUID: 8-4-4-4-12 hex digits.

@@ -28,7 +28,8 @@ pub struct LineContext {
     /// Further ids that it mentions, at most 7: of links, of other requests, of the same trace in
     /// another notation. If one of them is the request's, the line can be found.
     pub others: Vec<LineTraceId>,
-    /// Words of exactly 32 hex digits, under whatever name or none, as numbers other than zero.
+    /// Words of exactly 32 hex digits, under whatever name or none, as numbers other than zero; but those
+    /// that stand among the ids.
     pub bare: Vec<u128>,
 }
 
@@ -77,10 +78,11 @@ pub fn scan(text: &str) -> LineContext {
     if text::may_have_id(text) {
         scan_into(text, &mut hits);
     }
-    LineContext {
-        bare: words::find_hex_ids(text).collect(),
-        ..hits.finish()
-    }
+    let mut context = hits.finish();
+    let known = |word: &str| context.ids().any(|id| id.raw() == word);
+    let bare = words::find_hex_words(text).filter(|word| !known(word));
+    context.bare = bare.filter_map(words::hex_id).collect();
+    context
 }
 
 /// Finds ids in the text before a JSON object, in the object, and after it.

@@ -23,30 +23,6 @@ pub(super) enum Kind {
     SkyWalking,
 }
 
-/// Names in lower case without `_`, `-`, `.` and spaces.
-const TABLE: &[(&str, Kind)] = &[
-    // trace_id, traceId, trace.id, trace-id, TraceId, and (after a dot) mdc.traceId, dt.trace_id
-    ("traceid", Kind::Id),
-    // OpenTelemetry's Python log record factory
-    ("oteltraceid", Kind::Id),
-    // Datadog, where the dot became something else
-    ("ddtraceid", Kind::Id),
-    ("xdatadogtraceid", Kind::Id),
-    ("xtraceid", Kind::Id),
-    ("xb3traceid", Kind::Id),
-    ("b3traceid", Kind::Id),
-    ("ubertraceid", Kind::Jaeger),
-    ("traceparent", Kind::Traceparent),
-    ("elasticapmtraceparent", Kind::Traceparent),
-    ("logginggoogleapiscom/trace", Kind::Google),
-    ("trace", Kind::Trace),
-    ("xcloudtracecontext", Kind::CloudTraceContext),
-    ("awsxraytraceid", Kind::Xray),
-    ("xraytraceid", Kind::Xray),
-    ("xamzntraceid", Kind::Xray),
-    ("amazontraceid", Kind::Xray),
-];
-
 /// Longest name looked up, in bytes.
 pub(super) const MAX_NAME: usize = 64;
 
@@ -59,8 +35,10 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
     if name == "TID" {
         return Some(Kind::SkyWalking);
     }
-    // Every other name has a `c` in it, which few fields have.
-    memchr::memchr2(b'c', b'C', name.as_bytes())?;
+    // Every other name has a `c` in it, which few fields have. They are too short for a search to pay.
+    if !name.bytes().any(|byte| byte | 0x20 == b'c') {
+        return None;
+    }
     let mut rest = name.as_bytes();
     loop {
         if let Some(kind) = in_table(rest) {
@@ -79,9 +57,30 @@ fn in_table(name: &[u8]) -> Option<Kind> {
         letters[length] = byte.to_ascii_lowercase();
         length += usize::from(!matches!(byte, b'_' | b'-' | b'.' | b' '));
     }
-    let letters = &letters[..length];
-    let known = TABLE.iter().find(|(known, _)| known.as_bytes() == letters);
-    known.map(|(_, kind)| *kind)
+    in_lower_case(&letters[..length])
+}
+
+/// What stands under a name in lower case without `_`, `-`, `.` and spaces.
+fn in_lower_case(name: &[u8]) -> Option<Kind> {
+    Some(match name {
+        // trace_id, traceId, trace.id, trace-id, TraceId, and (after a dot) mdc.traceId, dt.trace_id
+        b"traceid"
+        // OpenTelemetry's Python log record factory
+        | b"oteltraceid"
+        // Datadog, where the dot became something else
+        | b"ddtraceid"
+        | b"xdatadogtraceid"
+        | b"xtraceid"
+        | b"xb3traceid"
+        | b"b3traceid" => Kind::Id,
+        b"ubertraceid" => Kind::Jaeger,
+        b"traceparent" | b"elasticapmtraceparent" => Kind::Traceparent,
+        b"logginggoogleapiscom/trace" => Kind::Google,
+        b"trace" => Kind::Trace,
+        b"xcloudtracecontext" => Kind::CloudTraceContext,
+        b"awsxraytraceid" | b"xraytraceid" | b"xamzntraceid" | b"amazontraceid" => Kind::Xray,
+        _ => return None,
+    })
 }
 
 impl Kind {

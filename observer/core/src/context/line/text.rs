@@ -38,14 +38,25 @@ pub(super) fn may_have_id(text: &str) -> bool {
 /// takes longer than going through it.
 fn has_end_of_sign(text: &[u8]) -> bool {
     let mut bytes = text.iter().enumerate();
-    bytes.any(|(at, byte)| ends_sign(&text[..at], *byte))
+    bytes.any(|(at, byte)| MAY_END_SIGN[usize::from(*byte)] && ends_sign(&text[..at], *byte))
 }
 
-/// The bytes that signs end with.
-pub(super) const ENDS_OF_SIGNS: [u8; 5] = *b"eED-[";
+/// Which bytes [`ends_sign`] knows.
+static MAY_END_SIGN: [bool; 256] = ends_of_signs();
+
+const fn ends_of_signs() -> [bool; 256] {
+    const ENDS: [u8; 5] = *b"eED-[";
+    let mut known = [false; 256];
+    let mut end = 0;
+    while end < ENDS.len() {
+        known[ENDS[end] as usize] = true;
+        end += 1;
+    }
+    known
+}
 
 /// Whether a byte ends a sign of a trace id, after what stands before it.
-pub(super) fn ends_sign(before: &[u8], byte: u8) -> bool {
+fn ends_sign(before: &[u8], byte: u8) -> bool {
     match byte {
         b'e' => before.ends_with(b"rac"),
         b'E' => before.ends_with(b"RAC"),

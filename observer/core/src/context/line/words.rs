@@ -2,10 +2,14 @@
 
 use super::super::hex::any_case;
 
-/// The words of exactly 32 hex digits in a text, as numbers other than zero: to recognise lines that
-/// carry a known id without a field name.
-pub(super) fn find_hex_ids(text: &str) -> impl Iterator<Item = u128> {
+/// The words of exactly 32 hex digits in a text: to recognise lines that carry a known id without a field name.
+pub(super) fn find_hex_words(text: &str) -> impl Iterator<Item = &str> {
     HexWords { text, pos: 0 }
+}
+
+/// The number that such a word is, other than zero.
+pub(super) fn hex_id(word: &str) -> Option<u128> {
+    any_case(word.as_bytes(), DIGITS).filter(|id| *id != 0)
 }
 
 const DIGITS: usize = 32;
@@ -16,39 +20,51 @@ struct HexWords<'t> {
     pos: usize,
 }
 
-impl Iterator for HexWords<'_> {
-    type Item = u128;
+impl<'t> Iterator for HexWords<'t> {
+    type Item = &'t str;
 
-    fn next(&mut self) -> Option<u128> {
+    fn next(&mut self) -> Option<&'t str> {
         let bytes = self.text.as_bytes();
         // Whatever run of 32 digits begins here or later has its last byte at the probe or behind it,
         // and its first one at it or before: one look per 32 bytes finds all.
         while let Some(probe) = bytes.get(self.pos + DIGITS - 1) {
             let at = self.pos + DIGITS - 1;
-            if !probe.is_ascii_hexdigit() {
+            if !is_digit(probe) {
                 self.pos = at + 1;
                 continue;
             }
             let (before, after) = bytes.split_at(at);
-            let start = at
-                - before[self.pos..]
-                    .iter()
-                    .rev()
-                    .take_while(|b| b.is_ascii_hexdigit())
-                    .count();
-            let end = at + after.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+            let before = before[self.pos..].iter().rev();
+            let start = at - before.take_while(|byte| is_digit(byte)).count();
+            let end = at + after.iter().take_while(|byte| is_digit(byte)).count();
             self.pos = end;
             let stands_alone = |next: Option<&u8>| next.is_none_or(|byte| !in_word(*byte));
             if end - start == DIGITS
                 && stands_alone(start.checked_sub(1).map(|before| &bytes[before]))
                 && stands_alone(bytes.get(end))
-                && let Some(id) = any_case(&bytes[start..end], DIGITS).filter(|id| *id != 0)
             {
-                return Some(id);
+                return self.text.get(start..end);
             }
         }
         None
     }
+}
+
+/// Whether each byte is a hex digit: a run of them is looked through byte by byte.
+static DIGIT: [bool; 256] = digits();
+
+const fn digits() -> [bool; 256] {
+    let mut digits = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        digits[byte as usize] = byte.is_ascii_hexdigit();
+        byte += 1;
+    }
+    digits
+}
+
+fn is_digit(byte: &u8) -> bool {
+    DIGIT[usize::from(*byte)]
 }
 
 fn in_word(byte: u8) -> bool {

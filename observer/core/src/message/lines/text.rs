@@ -23,9 +23,11 @@ impl TextCheck {
             return false;
         }
         let sample = &bytes[..bytes.len().min(SAMPLE)];
-        let odd = sample.iter().map(|&b| u16::from(is_odd(b))).sum::<u16>();
-        let text = usize::from(odd) * 8 <= sample.len()
-            && (memchr(0, sample).is_none() || may_hold_nul(sample));
+        // So many as the sample has bytes fit.
+        let odd = sample.iter().map(|&b| u8::from(is_odd(b))).sum::<u8>();
+        let text = odd == 0
+            || usize::from(odd) * 8 <= sample.len()
+                && (memchr(0, sample).is_none() || may_hold_nul(sample));
         self.binary_calls = if text { 0 } else { self.binary_calls + 1 };
         self.any |= !text;
         text

@@ -29,7 +29,7 @@ fn responds(l: &mut Loop, file: u64, handle: u64, what: impl FnOnce(&mut Loop)) 
     l.end(handle);
 }
 
-fn told(l: &Loop, at: Execution, file: u64) -> Option<u64> {
+pub(super) fn told(l: &Loop, at: Execution, file: u64) -> Option<u64> {
     settled(
         l.turns
             .caller(NODE, at, FileId(file), later(l.now), &mut Rest::none()),
