@@ -128,7 +128,9 @@ pub fn watch(
     let by_selection = BySelection::new(plan.selection.clone());
     // Before the probes are loaded: a process that ends meanwhile is noticed then.
     let pinned = select::pin(&proc, &plan.selection)?;
-    select::check_groups(&proc, &plan.selection, &Hierarchies::mounted())?;
+    if !plan.selection.cgroups.is_empty() {
+        select::check_groups(&proc, &plan.selection, &Hierarchies::mounted())?;
+    }
     let config = capture_config(plan);
     let capture = Capture::start(config.clone())?;
     let anchor = clock::anchor();

@@ -2,9 +2,11 @@
 
 use crate::ids::KernelNanos;
 
-const _: () = assert!(observer_abi::UNSEQUENCED as usize >= MAX_CPUS);
 /// CPUs that are followed; Linux supports 8192 at most on the largest configurations.
 const MAX_CPUS: usize = 8_192;
+
+// What stands outside of the sequences is no CPU that is followed.
+const _: () = assert!(observer_abi::UNSEQUENCED as usize >= MAX_CPUS);
 
 /// What was found lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +30,6 @@ impl Sequences {
     /// A record was taken in. Returns what is missing before it.
     pub(super) fn record(&mut self, cpu: u32, seq: u32, time: KernelNanos) -> Option<Missed> {
         let cpu = cpu as usize;
-        // So is a record that stands outside of the sequences.
         if cpu >= MAX_CPUS {
             return None;
         }

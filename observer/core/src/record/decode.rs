@@ -173,12 +173,7 @@ pub(crate) fn bounds(bytes: &[u8]) -> Option<Bounds> {
         return None;
     }
     let f = Fields::<{ abi::DATA_V1 }>::of(body).ok()?;
-    let len = f.u32(offset!(abi::Data, len));
-    let captured = f.u32(offset!(abi::Data, captured));
-    let start = payload_at(header.u8(offset!(abi::Header, abi)));
-    if captured > len || body.len() < start + captured as usize {
-        return None;
-    }
+    let (len, _) = moved(&f, body, header.u8(offset!(abi::Header, abi))).ok()?;
     let flags = header.u8(offset!(abi::Header, flags));
     Some(Bounds {
         time: KernelNanos(header.u64(offset!(abi::Header, time))),
@@ -225,6 +220,27 @@ pub fn payload_at(version: u8) -> usize {
     }
 }
 
+/// How many bytes a data record tells of, and those that were captured.
+#[inline]
+fn moved<'a>(
+    f: &Fields<'_, { abi::DATA_V1 }>,
+    body: &'a [u8],
+    version: u8,
+) -> Result<(u32, &'a [u8]), DecodeError> {
+    let captured = f.u32(offset!(abi::Data, captured)) as usize;
+    let len = f.u32(offset!(abi::Data, len));
+    let start = payload_at(version);
+    if captured > len as usize {
+        return Err(DecodeError::Field("captured"));
+    }
+    let payload = body.get(start..start + captured);
+    let cut = DecodeError::Truncated {
+        have: body.len(),
+        need: start + captured,
+    };
+    Ok((len, payload.ok_or(cut)?))
+}
+
 #[inline]
 fn data(body: &[u8], version: u8, flags: u8) -> Result<Event<'_>, DecodeError> {
     let execution = if version == 1 {
@@ -238,18 +254,7 @@ fn data(body: &[u8], version: u8, flags: u8) -> Result<Event<'_>, DecodeError> {
         )?
     };
     let f = Fields::<{ abi::DATA_V1 }>::of(body)?;
-    let captured = f.u32(offset!(abi::Data, captured)) as usize;
-    let len = f.u32(offset!(abi::Data, len));
-    let start = payload_at(version);
-    if captured > len as usize {
-        return Err(DecodeError::Field("captured"));
-    }
-    let Some(payload) = body.get(start..start + captured) else {
-        return Err(DecodeError::Truncated {
-            have: body.len(),
-            need: start + captured,
-        });
-    };
+    let (len, payload) = moved(&f, body, version)?;
     let end = if flags & data_flag::ERROR != 0 {
         Some(End::Error(f.u16(offset!(abi::Data, errno))))
     } else if flags & (data_flag::EOF | data_flag::WRITE) == data_flag::EOF {

@@ -151,15 +151,16 @@ impl Turns {
                 }
             }
             Told::Called { file, at } => {
-                let before = match self.connections.peek(&file) {
+                let known = self.connections.peek(&file);
+                let before = match known {
                     Some(Resumes::Caller(before) | Resumes::First(before)) => Some(*before),
                     _ => None,
                 };
-                self.passed.called(file, at, before);
-                let resumes = match self.connections.contains(&file) {
-                    true => Resumes::Caller(at),
-                    false => Resumes::First(at),
+                let resumes = match known {
+                    Some(_) => Resumes::Caller(at),
+                    None => Resumes::First(at),
                 };
+                self.passed.called(file, at, before);
                 self.connections.push(file, resumes);
             }
             Told::Unseen { file } => {

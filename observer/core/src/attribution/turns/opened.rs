@@ -120,16 +120,14 @@ impl Turns {
         let at = Position::of(tgid, execution);
         if let Some(worked) = self.resolve(at) {
             let passed = self.passed_on(file, at, worked);
-            if passed != worked {
-                // Guesses may turn out right, and be forgotten.
-                rest.nothing();
-                return self.finding(tgid, passed, now, rest);
+            if passed == worked {
+                return found;
             }
+            // Guesses may turn out right, and be forgotten.
+            rest.nothing();
+            return self.finding(tgid, passed, now, rest);
         }
         if found.owner != Owner::Unknown || !found.settled {
-            return found;
-        }
-        if self.resolve(at).is_some() {
             return found;
         }
         rest.nothing();

@@ -104,16 +104,24 @@ fn first<'a>(rest: &'a [u8], list: &'a [u8]) -> Result<Option<Member<'a>>, Broke
         return Ok(Some(usual));
     }
     let mut rest = rest;
+    let Some(text) = next(&mut rest) else {
+        return Ok(None);
+    };
+    let (key, value) = member(text, offset(list, text))?;
+    Ok(Some((key, value, rest)))
+}
+
+/// The first member of a list that is not empty, which is taken from what is left of it.
+fn next<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     while !rest.is_empty() {
         let end = memchr::memchr(b',', rest).unwrap_or(rest.len());
         let text = trim(&rest[..end]);
-        rest = rest.get(end + 1..).unwrap_or_default();
+        *rest = rest.get(end + 1..).unwrap_or_default();
         if !text.is_empty() {
-            let (key, value) = member(text, offset(list, text))?;
-            return Ok(Some((key, value, rest)));
+            return Some(text);
         }
     }
-    Ok(None)
+    None
 }
 
 /// Key, value, and what follows the comma.
@@ -147,10 +155,9 @@ fn usual(rest: &[u8]) -> Option<Member<'_>> {
 /// The non-empty members of all headers, each with its place in its header's value.
 fn list<'a>(fields: &Fields<'a>) -> impl Iterator<Item = (&'a [u8], usize)> {
     fields.all(NAME).flat_map(|value| {
-        let members = value.split(|byte| *byte == b',').map(trim);
-        members
-            .filter(|member| !member.is_empty())
-            .map(move |member| (member, offset(value, member)))
+        let mut rest = value;
+        let members = std::iter::from_fn(move || next(&mut rest));
+        members.map(move |member| (member, offset(value, member)))
     })
 }
 
