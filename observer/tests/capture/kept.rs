@@ -6,7 +6,7 @@ use std::{
     ptr,
     sync::{
         OnceLock,
-        atomic::{AtomicPtr, AtomicU32, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::SeqCst},
     },
 };
 
@@ -23,6 +23,9 @@ const ROUNDS: u32 = 500;
 /// Where the kept threads wait; and what to write once they do not.
 static WORDS: [AtomicPtr<AtomicU32>; 2] = [const { AtomicPtr::new(ptr::null_mut()) }; 2];
 static GIVEN: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
+/// Whether who gave it something has woken it, too. Ruby's threads do both holding a lock that the kept one takes before it
+/// goes on; so the wake that one waits for is never that of whoever gave it something before.
+static WOKEN: [AtomicBool; 2] = [const { AtomicBool::new(false) }; 2];
 static PIPE: OnceLock<std::io::PipeWriter> = OnceLock::new();
 
 fn futex(word: *const AtomicU32, operation: i32) {
@@ -53,6 +56,9 @@ extern "C" fn keep(number: *mut libc::c_void) -> *mut libc::c_void {
         while word.compare_exchange(1, 0, SeqCst, SeqCst).is_err() {
             futex(&raw const word, libc::FUTEX_WAIT);
         }
+        while !WOKEN[number].swap(false, SeqCst) {
+            std::thread::yield_now();
+        }
         let by = GIVEN[number].load(SeqCst);
         let mut pipe = PIPE.get().unwrap();
         pipe.write_all(format!("{by} {number}").as_bytes()).unwrap();
@@ -75,6 +81,7 @@ fn give() {
         // SAFETY: as above.
         unsafe { (*word).store(1, SeqCst) };
         futex(word, libc::FUTEX_WAKE);
+        WOKEN[number].store(true, SeqCst);
     }
 }
 
