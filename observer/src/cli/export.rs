@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args, ValueEnum};
 use observer_core::healing::{Settings, Spans};
 
-use super::plan::PlanError;
+use super::error::PlanError;
 
 /// What to heal, and where to export to; the same for `watch`, `logs` and `replay`.
 #[derive(Clone, Debug, Default, Args)]

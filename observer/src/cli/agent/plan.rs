@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use observer_core::healing::{Settings, Spans};
 
-use super::super::args::{DetailArgs, Logs, Redact};
 use super::super::budget::{Budget, CpuBudget};
 use super::super::export::{HealPlan, OtlpPlan, Protocol, Signal, WhichSpans};
+use super::super::probes::DetailArgs;
+use super::super::show::{Logs, Redact};
 use super::super::size::{Share, Size};
 use super::{AgentArgs, File, FileError, KubernetesMode, Listen, Rule};
 
