@@ -8,11 +8,11 @@ use std::time::Duration;
 use anyhow::Result;
 use observer_e2e::app::{Service, root};
 use observer_e2e::driver::{Clients, finish};
-use observer_e2e::observer::{Observer, unavailable};
+use observer_e2e::observer::Observer;
 use observer_e2e::otlp::{Collector, Span};
 use observer_e2e::process::Ended;
+use observer_e2e::run::can_watch_unless;
 use observer_e2e::server::{Delay, Downstream};
-use observer_e2e::skip::skip;
 
 use super::found::spans_told;
 use super::{SERVICES, WRITING};
@@ -22,14 +22,7 @@ const CLIENTS: usize = 16;
 pub(super) fn can_run(test: &str) -> bool {
     let python = root().join("target/e2e/venv/bin/python");
     let python = (!python.exists()).then(|| "the Python services are missing".to_owned());
-    let why = unavailable().map(str::to_owned);
-    match why.or_else(Collector::missing).or(python) {
-        Some(why) => {
-            skip(test, &why);
-            false
-        }
-        None => true,
-    }
+    can_watch_unless(Collector::missing().or(python), test)
 }
 
 /// gateway → orders → billing → ledger → the test's own downstream.
