@@ -3,9 +3,10 @@ use proptest::prelude::*;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-use super::super::args::{Cli, Command, Logs};
+use super::super::args::{Cli, Command};
 use super::super::budget::CpuBudget;
 use super::super::export::{Protocol, Signal};
+use super::super::show::Logs;
 use super::*;
 
 const SCHEMA: &str = include_str!("../../../../docs/schema/agent-config.schema.json");
