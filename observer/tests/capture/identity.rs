@@ -190,7 +190,7 @@ fn a_read_belongs_to_the_description_it_began_on() {
             check(unsafe { libc::read(fd, (&raw mut byte).cast(), 1) });
             byte
         });
-        asleep(begins.recv().unwrap());
+        reading(begins.recv().unwrap());
         // The descriptor's number goes to another connection while the thread reads from it.
         let (two, mut partner) = UnixStream::pair().unwrap();
         // SAFETY: replaces a descriptor that nobody owns.
@@ -208,11 +208,12 @@ fn a_read_belongs_to_the_description_it_began_on() {
     assert_eq!(seen.bytes(Class::Unix, Direction::Read), [b"x", b"y"]);
 }
 
-/// Waits until the thread sleeps, as it does in a call that blocks.
-fn asleep(tid: i32) {
+/// Waits until the thread is inside `read`. That it sleeps would not do: it may do so before, for a lock of the channel.
+fn reading(tid: i32) {
+    let call = format!("{} ", libc::SYS_read);
     loop {
-        let stat = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat")).unwrap();
-        if stat.contains(") S ") {
+        let inside = std::fs::read_to_string(format!("/proc/self/task/{tid}/syscall")).unwrap();
+        if inside.starts_with(&call) {
             return;
         }
         std::thread::yield_now();

@@ -6,15 +6,14 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
-    time::{Duration, Instant},
 };
 
-use observer::kernel::CaptureConfig;
+use observer::kernel::{Capture, CaptureConfig};
 use observer_abi::control::Reckoned;
 use observer_core::ids::FileId;
 use observer_core::record::{Class, Direction, Event, File};
 
-use crate::support::{Seen, observe_with};
+use crate::support::{Seen, in_turns, next_turn, observe_with};
 
 /// Connections of each kind.
 const N: usize = 200;
@@ -72,7 +71,7 @@ fn connections(seen: &Seen) -> Vec<[File<'_>; 2]> {
 
 #[test]
 fn both_ends_of_a_connection_are_observed_or_none() {
-    let half = |capture: &observer::kernel::Capture, _: &[Vec<u8>]| capture.sample(HALF, 7);
+    let half = |capture: &Capture| capture.sample(HALF, 7);
     let Some(seen) = observe_with(CaptureConfig::default(), workload, half) else {
         return;
     };
@@ -131,10 +130,11 @@ fn both_ends_of_a_connection_are_observed_or_none() {
 /// Connections that last.
 const LASTING: usize = 8;
 
-/// How long they carry exchanges.
-const LAST: Duration = Duration::from_secs(1);
+/// Turns of theirs, and what each connection carries in one. At least once in two turns all are drawn anew.
+const TURNS: usize = 50;
+const EXCHANGES: usize = 40;
 
-/// Each connection carries one exchange after the other, in turn: a byte there, then one back.
+/// Each connection carries one exchange after the other: a byte there, then one back.
 fn lasting() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -143,11 +143,12 @@ fn lasting() {
         (client, listener.accept().unwrap().0)
     };
     let mut all: Vec<_> = (0..LASTING).map(connect).collect();
-    let began = Instant::now();
-    while began.elapsed() < LAST {
-        for (client, server) in &mut all {
-            client.write_all(b"a").unwrap();
-            answer(client, server);
+    while next_turn() {
+        for _ in 0..EXCHANGES {
+            for (client, server) in &mut all {
+                client.write_all(b"a").unwrap();
+                answer(client, server);
+            }
         }
     }
 }
@@ -155,11 +156,11 @@ fn lasting() {
 #[test]
 fn connections_are_left_out_and_taken_up_again_between_exchanges() {
     let mut window = 0;
-    let next = |capture: &observer::kernel::Capture, _: &[Vec<u8>]| {
+    let next = |capture: &Capture| {
         window += 1;
         capture.sample(HALF, window);
     };
-    let Some(seen) = observe_with(CaptureConfig::default(), lasting, next) else {
+    let Some(seen) = in_turns(TURNS, lasting, next) else {
         return;
     };
     let mut moved: BTreeMap<FileId, Vec<(Direction, u64)>> = BTreeMap::new();
@@ -225,7 +226,7 @@ fn logging() {
 
 /// Of each line, whether the connection before it was left out, and whether it was itself.
 fn logged(config: CaptureConfig) -> Option<Vec<(bool, bool)>> {
-    let half = |capture: &observer::kernel::Capture, _: &[Vec<u8>]| capture.sample(HALF, 7);
+    let half = |capture: &Capture| capture.sample(HALF, 7);
     let seen = observe_with(config, logging, half)?;
     let (mut lines, mut served, mut written) = (Vec::new(), false, 0);
     for record in seen.decoded() {

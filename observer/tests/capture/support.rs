@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::{Read, Write},
     os::fd::RawFd,
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -21,7 +22,8 @@ use observer_abi::control::Reckoned;
 use crate::common::start;
 
 const ROLE: &str = "OBSERVER_TEST_WORKLOAD";
-const DEADLINE: Duration = Duration::from_secs(60);
+/// What no workload takes, not even where all else goes first.
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// What the probes said of a workload, and what they counted.
 pub struct Seen {
@@ -34,20 +36,65 @@ pub struct Seen {
 
 /// Runs `workload` in a process that is watched from its first instruction to its end.
 pub fn observe(workload: fn()) -> Option<Seen> {
-    observe_with(CaptureConfig::default(), workload, |_, _| {})
+    observe_with(CaptureConfig::default(), workload, |_| {})
 }
 
-/// As [`observe`], with a configuration, and with a look at each batch of records as it comes: the first is empty, and
-/// comes before the workload begins.
+/// As [`observe`], with a configuration, and with a look at the capture before the workload begins, and at each batch of
+/// records.
 pub fn observe_with(
     config: CaptureConfig,
     workload: fn(),
-    mut batch: impl FnMut(&Capture, &[Vec<u8>]),
+    mut look: impl FnMut(&Capture),
+) -> Option<Seen> {
+    watched(config, workload, Stdio::null(), |capture, _, _| {
+        look(capture);
+    })
+}
+
+/// A workload in turns, which it takes with [`next_turn`]; `look` as above. The next turn is given once the one before was seen
+/// to begin: what two of them have to tell is the most that is ever in the ring, however slow its reader.
+pub fn in_turns(turns: usize, workload: fn(), mut look: impl FnMut(&Capture)) -> Option<Seen> {
+    let (mut given, mut begun) = (0, 0);
+    let mut input = None;
+    let config = CaptureConfig::default();
+    watched(config, workload, Stdio::piped(), |capture, child, batch| {
+        look(capture);
+        let Some(child) = child else { return };
+        let records = batch.iter().map(|record| decode(record).expect("whole"));
+        let begin = |event| matches!(event, Event::Data(data) if data.class == Class::Pipe && data.payload == TURN);
+        begun += records.filter(|record| begin(record.event)).count();
+        if given == begun && given < turns {
+            let input = input.get_or_insert_with(|| child.take_stdin().expect("piped"));
+            input.write_all(TURN).expect("the workload reads");
+            given += 1;
+        } else if begun == turns {
+            drop(input.take());
+        }
+    })
+}
+
+/// What a turn begins with.
+const TURN: &[u8] = b"t";
+
+/// In the workload: waits for the next turn; whether there is one.
+pub fn next_turn() -> bool {
+    let mut turn = [0];
+    std::io::stdin().read(&mut turn).expect("a pipe") == TURN.len()
+}
+
+/// Runs `workload` with this standard input. `look` is called before it begins, without it, and with each batch of records.
+fn watched(
+    config: CaptureConfig,
+    workload: fn(),
+    input: Stdio,
+    mut look: impl FnMut(&Capture, Option<&mut Spawned>, &[Vec<u8>]),
 ) -> Option<Seen> {
     be_workload(workload);
     let mut capture = start(config)?;
-    batch(&capture, &[]);
-    let mut child = Spawned::start(command(), &capture).expect("the test can be executed");
+    look(&capture, None, &[]);
+    let mut command = command();
+    command.stdin(input);
+    let mut child = Spawned::start(command, &capture).expect("the test can be executed");
     let tgid = child.tgid();
     let mut records = Vec::new();
     let began = Instant::now();
@@ -56,7 +103,7 @@ pub fn observe_with(
         capture.wait(Duration::from_millis(100)).expect("a ring");
         let before = records.len();
         capture.drain(|record| records.push(record.to_vec()));
-        batch(&capture, &records[before..]);
+        look(&capture, Some(&mut child), &records[before..]);
         if let Some(status) = ended {
             assert!(status.success(), "the workload failed: {status}");
             break;
@@ -128,14 +175,23 @@ pub fn wait_for_feedback() {
 
 /// Waits until there is something to be read, or the end.
 pub fn readable(fd: RawFd) {
+    assert!(readable_within(fd, DEADLINE));
+}
+
+/// In the workload: whether standard input is closed within `limit`.
+pub fn ends(limit: Duration) -> bool {
+    readable_within(0, limit)
+}
+
+fn readable_within(fd: RawFd, limit: Duration) -> bool {
     let mut fds = [libc::pollfd {
         fd,
         events: libc::POLLIN,
         revents: 0,
     }];
-    let limit = i32::try_from(DEADLINE.as_millis()).expect("a minute");
+    let limit = i32::try_from(limit.as_millis()).expect("some minutes at most");
     // SAFETY: one element. Polled, not read: that would be a record.
-    assert_eq!(unsafe { libc::poll(fds.as_mut_ptr(), 1, limit) }, 1);
+    check(unsafe { libc::poll(fds.as_mut_ptr(), 1, limit) }) == 1
 }
 
 /// Becomes the workload, if this process was started to be one.

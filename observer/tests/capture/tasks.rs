@@ -16,7 +16,7 @@ use observer_core::{
 
 use crate::{
     common::start,
-    support::{be_workload, command, observe},
+    support::{be_workload, command, ends, observe},
 };
 
 #[test]
@@ -168,10 +168,14 @@ fn only_what_was_selected_is_reported() {
 
 #[test]
 fn everything_is_watched_but_the_observer() {
+    /// Writes until standard input is closed: the others of this machine may have so much to tell that there is no room for
+    /// what is written once.
     fn workload() {
         let (mut reader, mut writer) = std::io::pipe().unwrap();
-        writer.write_all(b"seen").unwrap();
-        reader.read_exact(&mut [0; 4]).unwrap();
+        while !ends(Duration::from_millis(5)) {
+            writer.write_all(b"seen").unwrap();
+            reader.read_exact(&mut [0; 4]).unwrap();
+        }
     }
     be_workload(workload);
     let config = CaptureConfig {
@@ -181,29 +185,26 @@ fn everything_is_watched_but_the_observer() {
     let Some(mut capture) = start(config) else {
         return;
     };
-    let mut child = command().spawn().unwrap();
-    let tgid = Tgid(child.id());
+    let mut child = command().stdin(Stdio::piped()).spawn().unwrap();
+    let (tgid, own) = (Tgid(child.id()), Tgid(std::process::id()));
     let (mut reader, mut writer) = std::io::pipe().unwrap();
-    writer.write_all(b"own").unwrap();
-    reader.read_exact(&mut [0; 3]).unwrap();
-    let own = Tgid(std::process::id());
     let (mut seen, mut mine) = (false, false);
-    loop {
-        let ended = child.try_wait().unwrap();
-        // The others of this machine may have much to tell.
+    while !seen {
+        writer.write_all(b"own").unwrap();
+        reader.read_exact(&mut [0; 3]).unwrap();
         capture.drain(|record| {
             let record = decode(record).unwrap();
             mine |= record.tgid == own;
             seen |= record.tgid == tgid
                 && matches!(record.event, Event::Data(data) if data.payload == b"seen");
         });
-        if let Some(status) = ended {
-            assert!(status.success(), "{status}");
-            break;
-        }
+        assert_eq!(child.try_wait().unwrap(), None, "it waits to be seen");
         capture.wait(Duration::from_millis(100)).unwrap();
     }
-    assert!(seen && !mine);
+    drop(child.stdin.take());
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{status}");
+    assert!(!mine);
 }
 
 #[test]

@@ -16,8 +16,9 @@ const server = http.createServer(async (request, response) => {
   const trace = (TRACEPARENT.exec(traceparent ?? '') ?? B3.exec(b3 ?? ''))?.[1];
   // Long enough for requests to overlap.
   await pause(2 + Math.random() * 4);
-  say(trace ? { message: 'served', log: 'linked', trace_id: trace } : { message: 'served', log: 'absent' });
+  // Whoever reads the lines takes `served` for the last of a request.
   say({ message: 'written', log: trace ? 'missing' : 'absent' });
+  say(trace ? { message: 'served', log: 'linked', trace_id: trace } : { message: 'served', log: 'absent' });
   response.end('done\n');
 });
 

@@ -19,6 +19,9 @@ use crate::process::{Process, Stream};
 /// How long the agent may take to begin, to judge everything, and to end.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// A budget of more processor time than it can use, for a configuration without one: nothing is left out, however slow the machine.
+pub const EVERYTHING: &str = "budget: {cpu: 64}\n";
+
 /// A running agent, with a configuration of its own.
 pub struct Agent {
     /// Its process.
@@ -29,6 +32,14 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// Starts one with this configuration and [`EVERYTHING`], as [`start`](Self::start) does.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn observing_all(name: &str, configuration: &str) -> Result<Self> {
+        Self::start(name, &format!("{configuration}{EVERYTHING}"))
+    }
+
     /// Starts one with this configuration, without Kubernetes, on a port of its own, and waits until it observes.
     ///
     /// # Errors

@@ -290,6 +290,9 @@ fn reap(mut child: Child, pid: Pid, shared: &Arc<Shared>) {
 mod tests {
     use super::*;
 
+    /// A shell that is waited for longer hangs.
+    const SOON: Duration = Duration::from_secs(60);
+
     fn shell(script: &str) -> Process {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
@@ -299,11 +302,11 @@ mod tests {
     #[test]
     fn a_line_is_waited_for_and_the_rest_is_collected() {
         let process = shell("echo one; echo ready 7; echo oops >&2; exit 3");
-        let port = process.wait_for(Stream::Out, ENDING, |l| {
+        let port = process.wait_for(Stream::Out, SOON, |l| {
             l.strip_prefix("ready ")?.parse::<u16>().ok()
         });
         assert_eq!(port.unwrap(), 7);
-        let ended = process.ended(ENDING).unwrap();
+        let ended = process.ended(SOON).unwrap();
         assert_eq!(ended.status.code(), Some(3));
         assert_eq!((ended.out.len(), ended.err.join("").as_str()), (2, "oops"));
     }
@@ -312,7 +315,7 @@ mod tests {
     fn an_early_end_is_told_with_its_reason() {
         let process = shell("echo broken >&2; exit 1");
         let error = process
-            .wait_for(Stream::Out, ENDING, |_| Some(()))
+            .wait_for(Stream::Out, SOON, |_| Some(()))
             .unwrap_err();
         assert!(error.to_string().contains("broken"), "{error}");
     }
@@ -321,10 +324,10 @@ mod tests {
     fn a_signal_ends_it() {
         let process = shell("echo up; exec sleep 1000");
         process
-            .wait_for(Stream::Out, ENDING, |l| (l == "up").then_some(()))
+            .wait_for(Stream::Out, SOON, |l| (l == "up").then_some(()))
             .unwrap();
         assert_eq!(
-            process.stop(Signal::TERM, ENDING).unwrap().status.code(),
+            process.stop(Signal::TERM, SOON).unwrap().status.code(),
             None
         );
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use observer_e2e::agent::{Agent, LIMIT, until};
+use observer_e2e::agent::{Agent, EVERYTHING, LIMIT, until};
 use observer_e2e::app::root;
 use observer_e2e::fleet::{Fleet, PROXY, Truth, missing, ports};
 use observer_e2e::observer::{Observer, command};
@@ -174,7 +174,7 @@ fn agents(fleet: &Fleet, folder: &Path) -> Result<Vec<Agent>> {
         let (first, last) = ports(number);
         let json = folder.join(format!("host-{number}.jsonl"));
         let configuration = format!(
-            "include: [{{port: {first}-{last}}}]\njson: {{file: {}, logs: none}}\n",
+            "include: [{{port: {first}-{last}}}]\njson: {{file: {}, logs: none}}\n{EVERYTHING}",
             json.display()
         );
         Agent::start_on(

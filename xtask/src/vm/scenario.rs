@@ -84,7 +84,18 @@ pub const PLAIN: Scenario = Scenario {
         (
             "smoke",
             &[
-                OBSERVER, "watch", "--output", "json", "--", GUEST, "workload", REQUESTS, TRUTH,
+                OBSERVER,
+                "watch",
+                "--output",
+                "json",
+                // An emulated machine has too little time to observe everything within a budget.
+                "--cpu-budget",
+                "off",
+                "--",
+                GUEST,
+                "workload",
+                REQUESTS,
+                TRUTH,
             ],
         ),
         ("truth", &[GUEST, "show", TRUTH]),
@@ -156,6 +167,8 @@ pub const PLAIN: Scenario = Scenario {
                 TYPES,
                 "--output",
                 "json",
+                "--cpu-budget",
+                "off",
                 "--",
                 GUEST,
                 "workload",

@@ -6,6 +6,25 @@ use serde_json::Value;
 
 use super::machine::Run;
 
+/// What must be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Demand {
+    /// Everything; nothing may be lost.
+    All,
+    /// The same, but for what a few records that were lost may have told. A task that is preempted inside a map operation of
+    /// `bpf(2)` keeps the kernel from running any program of perf's on its CPU until it goes on (docs/journal/kernels.md): on
+    /// a host without time for the machine that may take as long as ten records.
+    AllButLost,
+    /// Anything, or nothing, if it is right.
+    Right,
+}
+
+/// Of [`Demand::AllButLost`]: one record in so many may be lost. Of raw tracepoints that are preempted it is one in four.
+const LOST_IN: u64 = 20;
+
+/// How `doctor` tells that calls are seen through perf.
+const PERF: &str = "calls are seen through perf";
+
 /// Fails unless everything that the workload did in the step `watched` was judged, and rightly; `truth` shows what it did.
 pub fn told(run: &Run, watched: &str, truth: &str) -> Result<()> {
     let ran = run.step(watched)?;
@@ -15,27 +34,29 @@ pub fn told(run: &Run, watched: &str, truth: &str) -> Result<()> {
         ran.status,
         ran.err.trim()
     );
-    compare(&ran.out, &run.step(truth)?.out, false)
+    let demand = match run.step("doctor")?.out.contains(PERF) {
+        true => Demand::AllButLost,
+        false => Demand::All,
+    };
+    compare(&ran.out, &run.step(truth)?.out, demand)
 }
 
 /// As [`told`], but the observer may say nothing, or that it does not know.
 pub fn not_wrong(run: &Run, watched: &str, truth: &str) -> Result<()> {
-    compare(&run.step(watched)?.out, &run.step(truth)?.out, true)
+    compare(
+        &run.step(watched)?.out,
+        &run.step(truth)?.out,
+        Demand::Right,
+    )
 }
 
-/// Compares the observer's output with the truth, each a line of JSON for each item. With `silence` it may be
-/// inconclusive, or say nothing; what it says must be right.
-fn compare(output: &str, truth: &str, silence: bool) -> Result<()> {
+/// Compares the observer's output with the truth, each a line of JSON for each item.
+fn compare(output: &str, truth: &str, demand: Demand) -> Result<()> {
     let output: Vec<Value> = lines(output).context("reading the observer's output")?;
     let truth: Vec<Truth> = lines(truth).context("reading the truth")?;
     ensure!(!truth.is_empty(), "the workload did nothing");
-    let losses = output.iter().filter(|item| item["kind"] == "loss");
-    let losses: Vec<String> = losses.map(Value::to_string).collect();
-    ensure!(
-        silence || losses.is_empty(),
-        "records were lost: {}",
-        losses.join(" ")
-    );
+    // It may be inconclusive, or say nothing; what it says must be right.
+    let silence = demand == Demand::Right || !nothing_is_lost(&output, demand)?;
     let mut wrong = Vec::new();
     for truth in &truth {
         let (what, verdict, told): (_, _, Vec<&Value>) = match truth {
@@ -70,6 +91,32 @@ fn compare(output: &str, truth: &str, silence: bool) -> Result<()> {
     Ok(())
 }
 
+/// Whether no record was lost.
+///
+/// # Errors
+///
+/// If more was than may be.
+fn nothing_is_lost(output: &[Value], demand: Demand) -> Result<bool> {
+    let losses: Vec<_> = (output.iter())
+        .filter(|item| item["kind"] == "loss")
+        .collect();
+    if losses.is_empty() {
+        return Ok(true);
+    }
+    let of_records = losses.iter().filter(|loss| loss["what"] == "records");
+    let counts: Vec<u64> = of_records.filter_map(|l| l["count"].as_u64()).collect();
+    let lost: u64 = counts.iter().sum();
+    let summary = output.iter().find(|item| item["kind"] == "summary");
+    let records = summary.and_then(|summary| summary["records"].as_u64());
+    let records = records.unwrap_or_default();
+    ensure!(
+        demand == Demand::AllButLost && counts.len() == losses.len() && lost * LOST_IN <= records,
+        "of {records} records were lost: {losses:?}"
+    );
+    println!("    {lost} of {records} records were lost: not every verdict could be told");
+    Ok(false)
+}
+
 fn lines<T: serde::de::DeserializeOwned>(text: &str) -> Result<Vec<T>> {
     let lines = text.lines().filter(|line| !line.is_empty());
     lines
@@ -87,10 +134,40 @@ mod tests {
         r#"{"kind":"exchange","role":"client","target":"/leaf/dropping/1","verdict":"dropped"}"#;
     const LINE: &str = r#"{"kind":"log","line":"{\"message\":\"worked on /dropping/1\",\"trace_id\":\"1\"}","verdict":"linked"}"#;
 
+    const SUMMARY: &str = r#"{"kind":"summary","records":1000}"#;
+
+    fn loss(what: &str, count: u32) -> String {
+        format!(r#"{{"kind":"loss","what":"{what}","count":{count}}}"#)
+    }
+
     #[test]
     fn what_was_judged_rightly_passes() {
-        for silence in [false, true] {
-            compare(&format!("{CALL}\n{LINE}\n"), TRUE, silence).expect("is right");
+        for demand in [Demand::All, Demand::AllButLost, Demand::Right] {
+            compare(&format!("{CALL}\n{LINE}\n"), TRUE, demand).expect("is right");
+        }
+    }
+
+    #[test]
+    fn a_few_lost_records_excuse_silence_but_no_wrong_verdict() {
+        let lost = format!("{}\n{SUMMARY}", loss("records", 10));
+        let unknown = CALL.replace("dropped", "inconclusive");
+        let wrong = CALL.replace("dropped", "propagated");
+        compare(&format!("{unknown}\n{lost}"), TRUE, Demand::AllButLost).expect("is excused");
+        for (output, demand) in [
+            (format!("{CALL}\n{LINE}\n{lost}"), Demand::All),
+            (format!("{wrong}\n{LINE}\n{lost}"), Demand::AllButLost),
+            (format!("{unknown}\n{LINE}\n{SUMMARY}"), Demand::AllButLost),
+            (
+                format!("{}\n{SUMMARY}", loss("records", 51)),
+                Demand::AllButLost,
+            ),
+            (
+                format!("{}\n{SUMMARY}", loss("evicted", 1)),
+                Demand::AllButLost,
+            ),
+            (loss("records", 1), Demand::AllButLost),
+        ] {
+            assert!(compare(&output, TRUE, demand).is_err(), "{output}");
         }
     }
 
@@ -104,16 +181,21 @@ mod tests {
             format!("{CALL}\n{LINE}\n{{\"kind\":\"loss\"}}"),
             format!("{CALL}\n{LINE}\nnonsense"),
         ] {
-            assert!(compare(&output, TRUE, false).is_err(), "{output}");
+            assert!(compare(&output, TRUE, Demand::All).is_err(), "{output}");
         }
-        assert!(compare("", "", false).is_err(), "nothing was done");
+        assert!(compare("", "", Demand::All).is_err(), "nothing was done");
     }
 
     #[test]
     fn silence_is_no_wrong_verdict_but_an_accusation_is() {
         let unknown = CALL.replace("dropped", "inconclusive");
-        compare(&format!("{unknown}\n{{\"kind\":\"loss\"}}"), TRUE, true).expect("says nothing");
+        compare(
+            &format!("{unknown}\n{{\"kind\":\"loss\"}}"),
+            TRUE,
+            Demand::Right,
+        )
+        .expect("says nothing");
         let wrong = CALL.replace("dropped", "propagated");
-        assert!(compare(&wrong, TRUE, true).is_err());
+        assert!(compare(&wrong, TRUE, Demand::Right).is_err());
     }
 }

@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use observer_e2e::agent::{Agent, LIMIT, until};
+use observer_e2e::agent::{Agent, EVERYTHING, LIMIT, until};
 use observer_e2e::app::{App, Service};
 use observer_e2e::driver::Clients;
 use observer_e2e::observer::command;
@@ -85,7 +85,7 @@ fn the_counts_of_each_service_are_those_of_its_workload() -> Result<()> {
         .iter()
         .map(|bed| format!("- port: {}", bed.service.address.port()))
         .collect();
-    let agent = Agent::start("counts", &format!("include:\n{}\n", rules.join("\n")))?;
+    let agent = Agent::observing_all("counts", &format!("include:\n{}\n", rules.join("\n")))?;
     ensure!(agent.get("/readyz", "*/*")? == "ready\n");
     for bed in &beds {
         bed.drive()?;
@@ -143,7 +143,10 @@ fn a_reload_changes_who_is_observed_and_a_wrong_file_changes_nothing() -> Result
         return Ok(());
     }
     let (one, two) = (Bed::start(App::THREADS, 1)?, Bed::start(App::THREADS, 2)?);
-    let only = |bed: &Bed| format!("include: [{{port: {}}}]\n", bed.service.address.port());
+    let only = |bed: &Bed| {
+        let port = bed.service.address.port();
+        format!("include: [{{port: {port}}}]\n{EVERYTHING}")
+    };
     let agent = Agent::start("reload", &only(&one))?;
     agent.configure("include: [{prot: 1}]\n")?;
     agent.said("1:12: unknown key `prot`; did you mean `port`?")?;

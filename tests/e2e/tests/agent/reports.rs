@@ -50,8 +50,8 @@ fn reports_of_agents_and_of_their_prometheus_are_those_of_the_workload() -> Resu
     let beds = [Bed::start(App::THREADS, 3)?, Bed::start(App::FLASK, 4)?];
     let only = |bed: &Bed| format!("include: [{{port: {}}}]\n", bed.service.address.port());
     let agents = [
-        Agent::start("report-1", &only(&beds[0]))?,
-        Agent::start("report-2", &only(&beds[1]))?,
+        Agent::observing_all("report-1", &only(&beds[0]))?,
+        Agent::observing_all("report-2", &only(&beds[1]))?,
     ];
     let prometheus = Prometheus::start("agents", &agents.each_ref().map(|a| a.address))?;
     // A counter's first sample is what it is counted from.
@@ -118,7 +118,7 @@ fn what_sampling_leaves_out_is_estimated_alike_by_all_sources() -> Result<()> {
     let agent = Agent::start(
         "sampled",
         &format!(
-            "include: [{{port: {port}}}]\nbudget: {{sample: 0.5}}\njson: {{file: {}}}\n",
+            "include: [{{port: {port}}}]\nbudget: {{cpu: 64, sample: 0.5}}\njson: {{file: {}}}\n",
             output.display()
         ),
     )?;

@@ -1,10 +1,10 @@
 //! Where counts come from.
 
-use std::net::TcpListener;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use observer_core::judged::counts::Series;
+use observer_e2e::ports::free_address;
 use observer_e2e::prometheus::Prometheus;
 use observer_e2e::skip::skip;
 use serde_json::Value;
@@ -55,11 +55,12 @@ fn only_what_was_counted_in_the_time_counts() -> Result<()> {
     let agent = Agent::start(first.clone())?;
     let prometheus = Prometheus::start("span", &[agent.address])?;
     prometheus.has("count_over_time(observer_records_total[1m]) > bool 4", 1.0)?;
-    let began = Instant::now();
+    // After the first scrapes of the old counts; the first of the new ones comes a second or more after the last of these. So it is
+    // between them for whoever begins to ask up to three seconds late.
+    let began = Instant::now() - Duration::from_secs(2);
     let more = sum(&[&first, &second]);
     agent.count(None, more.clone());
     prometheus.has("observer_records_total", records(&more))?;
-    // From between the last scrape of the old counts and the first of the new ones.
     let since = format!("{}ms", began.elapsed().as_millis());
     let told = report(&["--prometheus", &prometheus.url(), "--since", &since])?;
     let records: u64 = second
@@ -83,8 +84,8 @@ fn only_what_was_counted_in_the_time_counts() -> Result<()> {
 fn sources_that_fail_do_so_alone() -> Result<()> {
     let (path, _) = recorded("flask")?;
     let path = path.to_string_lossy();
-    // Nobody listens there: the port was given to a listener that is gone.
-    let away = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    // Nobody listens there.
+    let away = free_address()?.to_string();
     let ended = run(&[
         "report", "--format", "json", &path, "--agent", &away, "/nowhere",
     ])?;

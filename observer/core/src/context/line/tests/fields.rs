@@ -298,8 +298,7 @@ proptest! {
     }
 
     #[test]
-    fn text_around_a_field_does_not_matter(before in "[ -Z^-q]{0,40}", after in "[ -Z^-q]{0,40}") {
-        prop_assume!(!before.contains('"'));
+    fn text_around_a_field_does_not_matter(before in "[ !#-Z^-q]{0,40}", after in "[ -Z^-q]{0,40}") {
         let line = format!("{before} trace_id={ID} {after}");
         prop_assert_eq!(id(&line), format!("trace_id={ID}"));
     }
