@@ -16,6 +16,7 @@ use crate::cli::agent::{JsonPlan, Target};
 use crate::cli::args::Output;
 use crate::cli::plan::ShowPlan;
 use crate::sink::{self, Canvas, Sink};
+use crate::stderr::say;
 
 /// Tells the board what was counted, and `json` everything.
 pub struct AgentSink<'a> {
@@ -118,9 +119,9 @@ impl Lasting {
     fn failed(&mut self, error: &io::Error) {
         if !self.failing {
             let name = self.name();
-            eprintln!(
-                "observer: {name} can't be written to: {error}; what is found is not written there until it can"
-            );
+            say(format_args!(
+                "{name} can't be written to: {error}; what is found is not written there until it can"
+            ));
         }
         self.failing = true;
     }

@@ -29,6 +29,7 @@ use crate::cli::budget::Budget;
 use crate::cli::exit::Exit;
 use crate::cli::plan::{Selection, ShowPlan, WatchPlan};
 use crate::sink::{Canvas, Sink};
+use crate::stderr::say;
 use crate::watch;
 
 /// Requests shown in full: what three services did for three customers, one of them with a discount.
@@ -60,10 +61,10 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     if let Some(customers) = customers {
         let served = customers.join().unwrap_or(0);
         if served < args.requests {
-            eprintln!(
-                "observer: the demo ended after {served} of {} customers",
+            say(format_args!(
+                "the demo ended after {served} of {} customers",
                 args.requests
-            );
+            ));
         }
     }
     Ok(Exit::Ok)
