@@ -2,7 +2,6 @@
 
 mod files;
 mod input;
-mod names;
 mod pause;
 mod relay;
 mod run;

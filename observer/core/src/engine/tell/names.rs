@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 
 use lru::LruCache;
 use observer_abi::control::Reckoned as Place;
 use opentelemetry_semantic_conventions::resource::SERVICE_NAMESPACE;
 use smol_str::format_smolstr;
 
-use super::tell::limit;
 use crate::exchange::Begun;
 use crate::facts::{Executions, PeerFacts, ProcessFacts, Runtime};
 use crate::ids::{Seq, Tgid};
@@ -17,16 +17,16 @@ use crate::judged::{Address, ExecutionsCount, Role, ServiceSummary};
 use crate::text::{Text, printable};
 
 /// Addresses at which a service was seen to serve, that are remembered.
-const MAX_ADDRESSES: usize = 4_096;
+const MAX_ADDRESSES: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 
 /// Addresses outside of what is observed whose names are remembered.
-const MAX_PEERS: usize = 65_536;
+const MAX_PEERS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 
 /// Calls whose other end is known, that are remembered.
-const MAX_CALLS: usize = 16_384;
+const MAX_CALLS: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 
 /// Processes whose facts are remembered.
-const MAX_PROCESSES: usize = 16_384;
+const MAX_PROCESSES: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 
 /// Different answers that are told of one service's executions, at most.
 const MAX_ANSWERS: usize = 8;
@@ -66,11 +66,11 @@ struct Known {
 impl Names {
     pub(super) fn new() -> Self {
         Self {
-            facts: LruCache::sparse(limit(MAX_PROCESSES)),
+            facts: LruCache::sparse(MAX_PROCESSES),
             places: BTreeMap::new(),
-            serves: LruCache::sparse(limit(MAX_ADDRESSES)),
-            peers: LruCache::sparse(limit(MAX_PEERS)),
-            served_by: LruCache::sparse(limit(MAX_CALLS)),
+            serves: LruCache::sparse(MAX_ADDRESSES),
+            peers: LruCache::sparse(MAX_PEERS),
+            served_by: LruCache::sparse(MAX_CALLS),
         }
     }
 
