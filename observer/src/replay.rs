@@ -10,6 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::replay::ReplayPlan;
 use crate::otlp::StartError;
 use crate::session::{self, OpenError, Replay, SessionError};
+use crate::stderr::say;
 
 /// Why a recording can't be replayed, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +54,7 @@ pub fn run(plan: &ReplayPlan) -> Result<Exit, Error> {
     match session::run(&mut replay, config, sink, None) {
         Ok(_) => Ok(Exit::Ok),
         Err(SessionError::Source(source)) if source.leaves_a_beginning() => {
-            eprintln!("observer: {}: {source}", path.display());
+            say(format_args!("{}: {source}", path.display()));
             Ok(Exit::Partly)
         }
         Err(SessionError::Source(source)) => Err(Error::Read {

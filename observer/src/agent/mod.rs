@@ -43,6 +43,7 @@ use crate::kernel::CaptureConfig;
 use crate::kubernetes::{self, At, Directory, Naming, Peer};
 use crate::otlp::StartError;
 use crate::privileges::{self, PrivilegeError};
+use crate::stderr::say;
 use crate::watch::{self, Pulse, Ready, Setup};
 
 /// Why the agent can't begin, or not go on.
@@ -118,7 +119,7 @@ pub fn run(args: &AgentArgs) -> Result<Exit, Error> {
         );
         serve::start(listener, Arc::new(server))?;
         if let Some(address) = address {
-            eprintln!("observer: metrics and status are at http://{address}/");
+            say(format_args!("metrics and status are at http://{address}/"));
         }
     }
     let sink = AgentSink::new(
@@ -156,7 +157,7 @@ pub fn run(args: &AgentArgs) -> Result<Exit, Error> {
     });
     board.set_ready(false);
     watched?;
-    eprintln!("observer: everything is delivered or counted; the agent ends");
+    say("everything is delivered or counted; the agent ends");
     Ok(Exit::Ok)
 }
 
@@ -174,7 +175,7 @@ fn pulse(board: Arc<Board>, mut governor: Governor, directory: Option<Arc<Direct
         }
         if let Some(change) = governor.look(capture, |ceiling| board.over(ceiling)) {
             if change.is_of_share() {
-                eprintln!("observer: {change}");
+                say(change);
                 board.set_keep(change.keep, change.every);
                 board.note(SAMPLED, change.leaves_out());
             }
@@ -284,11 +285,11 @@ fn describe(plan: &AgentPlan) -> Vec<String> {
 /// Says that the probes are attached. Scripts wait for this line.
 fn announce(plan: &AgentPlan, ready: &Ready) {
     let observed = &describe(plan)[0];
-    eprintln!(
-        "observer: {observed} ({} processes now), until SIGTERM",
+    say(format_args!(
+        "{observed} ({} processes now), until SIGTERM",
         ready.names.len()
-    );
+    ));
     for probe in &ready.missing {
-        eprintln!("observer: {probe}");
+        say(probe);
     }
 }

@@ -13,6 +13,7 @@ use super::choose::Current;
 use super::rules;
 use crate::budget::Limits;
 use crate::cli::agent::{AgentArgs, AgentPlan, load};
+use crate::stderr::say;
 
 /// Puts a new configuration into force, as far as that goes without a new start.
 pub struct Reloader {
@@ -64,8 +65,8 @@ impl Reloader {
         let plan = match load(&self.args) {
             Ok(plan) => plan,
             Err(error) => {
-                eprintln!("observer: {error}");
-                eprintln!("observer: the configuration before it stays in force");
+                say(&error);
+                say("the configuration before it stays in force");
                 return false;
             }
         };
@@ -83,7 +84,7 @@ impl Reloader {
             [] => String::new(),
             names => format!("; {} changes with the next start", names.join(", ")),
         };
-        eprintln!("observer: the configuration was read again{but}");
+        say(format_args!("the configuration was read again{but}"));
         true
     }
 }

@@ -15,6 +15,7 @@ use super::now;
 use crate::cli::agent::{JsonPlan, Target};
 use crate::cli::show::{Output, ShowPlan};
 use crate::sink::{self, Canvas, Sink};
+use crate::stderr::say;
 
 /// Tells the board what was counted, and `json` everything.
 pub struct AgentSink<'a> {
@@ -117,9 +118,9 @@ impl Lasting {
     fn failed(&mut self, error: &io::Error) {
         if !self.failing {
             let name = self.name();
-            eprintln!(
-                "observer: {name} can't be written to: {error}; what is found is not written there until it can"
-            );
+            say(format_args!(
+                "{name} can't be written to: {error}; what is found is not written there until it can"
+            ));
         }
         self.failing = true;
     }

@@ -70,9 +70,9 @@ pub fn run(plan: &CheckPlan) -> Result<Exit, Error> {
         report::write(&xml, Some(path))?;
     }
     if let Some(status) = status.filter(|status| *status != 0) {
-        eprintln!(
-            "observer: the command failed with status {status}, which is the status of this check"
-        );
+        say(format_args!(
+            "the command failed with status {status}, which is the status of this check"
+        ));
         return Ok(Exit::Command(status));
     }
     Ok(match outcome.state() {

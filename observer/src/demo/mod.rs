@@ -32,6 +32,7 @@ use crate::cli::select::Selection;
 use crate::cli::show::ShowPlan;
 use crate::cli::watch::WatchPlan;
 use crate::sink::{Canvas, Sink};
+use crate::stderr::say;
 use crate::watch;
 
 /// Requests shown in full: what three services did for three customers, one of them with a discount.
@@ -63,10 +64,10 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     if let Some(customers) = customers {
         let served = customers.join().unwrap_or(0);
         if served < args.requests {
-            eprintln!(
-                "observer: the demo ended after {served} of {} customers",
+            say(format_args!(
+                "the demo ended after {served} of {} customers",
                 args.requests
-            );
+            ));
         }
     }
     Ok(Exit::Ok)

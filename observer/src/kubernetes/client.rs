@@ -18,6 +18,7 @@ use tokio::runtime::Builder;
 
 use super::directory::At;
 use super::{Directory, Owner, Peer, Pod};
+use crate::stderr::say;
 
 /// How long one request may take; watches are asked for anew before that.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -260,17 +261,17 @@ impl Told {
         if !self.failing {
             self.failing = true;
             let what = self.what;
-            eprintln!(
-                "observer: the Kubernetes API does not tell {what}: {}; names come from the host alone until it does",
+            say(format_args!(
+                "the Kubernetes API does not tell {what}: {}; names come from the host alone until it does",
                 reason(error)
-            );
+            ));
         }
     }
 
     fn works(&mut self) {
         if self.failing {
             self.failing = false;
-            eprintln!("observer: the Kubernetes API tells {} again", self.what);
+            say(format_args!("the Kubernetes API tells {} again", self.what));
         }
     }
 }

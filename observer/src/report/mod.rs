@@ -25,6 +25,7 @@ use crate::cli::exit::Exit;
 use observer_core::judged::Summary;
 
 use crate::cli::report::{Format, ReportPlan, Sources};
+use crate::stderr::say;
 pub(crate) use compare::Worse;
 use model::{Report, State};
 
@@ -75,11 +76,11 @@ pub fn run(plan: &ReportPlan) -> Result<Exit, Error> {
         .filter(|s| s.state != State::Complete)
     {
         for note in &line.notes {
-            eprintln!("observer: {}: {note}", line.name);
+            say(format_args!("{}: {note}", line.name));
         }
     }
     for warning in &gathered.warnings {
-        eprintln!("observer: {warning}");
+        say(warning);
     }
     let states = || gathered.sources.iter().map(|s| s.state);
     if states().all(|state| state == State::Unreachable) {

@@ -1,11 +1,13 @@
 //! The program as people and scripts meet it: how it starts, ends, and behaves when things go wrong.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use observer_e2e::app::{App, Service, root};
 use observer_e2e::driver::Clients;
 use observer_e2e::observer::{Observer, command, program};
@@ -40,6 +42,22 @@ fn run(args: &[&str]) -> Result<Ended> {
 fn no_panic(ended: &Ended) {
     let text = ended.err.join("\n");
     assert!(!text.contains("panicked"), "{text}");
+}
+
+#[test]
+fn a_message_that_nobody_takes_does_no_harm() -> Result<()> {
+    let recording = std::fs::read(root().join("tests/recordings/flask.rec"))?;
+    let mut replay = command(["replay", "-", "--quiet"])?
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(File::options().write(true).open("/dev/full")?)
+        .spawn()?;
+    let mut stdin = replay.stdin.take().context("a pipe")?;
+    stdin.write_all(&recording[..recording.len() / 2])?;
+    drop(stdin);
+    // Of a recording that is cut short it says so, and that is all.
+    ensure!(replay.wait()?.code() == Some(1));
+    Ok(())
 }
 
 #[test]

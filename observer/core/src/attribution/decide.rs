@@ -92,7 +92,16 @@ impl Attributor {
         let strong = self.strong(process, subject, owned, now);
         let compared = compared(process, subject, &strong, &same_trace);
         let ids_agree = self.ids_agree(process, subject, &strong, &same_trace);
-        let (attribution, request) = self.weigh(process, subject, strong, &same_trace);
+        let (attribution, request) = match self.weigh(process, subject, strong, &same_trace) {
+            (attribution, Some(_))
+                if let Some(unseen) = &ids_doubt
+                    && rests_on_ids(&attribution)
+                    && !process.siblings.are_rare() =>
+            {
+                (Attribution::none(unseen.clone()), None)
+            }
+            known => known,
+        };
         let owner = request.zip(attribution.tier).map(|(request, tier)| Owner {
             request,
             tier,
@@ -271,6 +280,11 @@ fn tells_more(reason: &Reason) -> bool {
             | Reason::Batched
             | Reason::Distrusted { .. }
     )
+}
+
+/// Whether ids that came in are all that names the request.
+pub(super) fn rests_on_ids(attribution: &Attribution) -> bool {
+    attribution.evidence.iter().all(Evidence::is_an_id)
 }
 
 fn undecided(reason: Reason) -> Decision {

@@ -10,6 +10,7 @@
 //!
 //! Where nothing else ever names a request, times of calls may still speak against their ids (`parted`).
 
+use super::decide::rests_on_ids;
 use super::evidence::Found;
 use super::named;
 use super::parted::{Parted, When};
@@ -19,7 +20,7 @@ use super::trust::{AWAITED, Count, DECLARED, GIVEN};
 use super::{Attributor, Decision, PROOF_PATIENCE};
 use crate::exchange::Ended;
 use crate::ids::{KernelNanos, Seq};
-use crate::judged::{Evidence, Reason};
+use crate::judged::Reason;
 
 /// Comparisons after which ids are known to be right.
 const MIN_COMPARED: u32 = 20;
@@ -105,7 +106,7 @@ impl Carried {
 impl Decision {
     /// Whether ids that came in are all that names the request.
     pub(super) fn rests_on_ids(&self) -> bool {
-        self.owner.is_some() && self.attribution.evidence.iter().all(Evidence::is_an_id)
+        self.owner.is_some() && rests_on_ids(&self.attribution)
     }
 }
 

@@ -71,6 +71,7 @@ mod requests;
 mod rest;
 mod runtimes;
 mod served;
+mod siblings;
 mod story;
 mod streams;
 mod subject;

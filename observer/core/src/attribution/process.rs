@@ -11,7 +11,8 @@ use super::ids::Ids;
 use super::parted::When;
 use super::pinned::Pinned;
 use super::served::{Broken, Claim, Reader, Served};
-use super::traces::Traces;
+use super::siblings::Siblings;
+use super::traces::{Traces, share_trace};
 use super::trust::Trust;
 use super::workers::{Conduct, Workers};
 use crate::exchange::{Begun, Ended};
@@ -36,6 +37,7 @@ pub(super) struct Process {
     pub(super) exclusive: Exclusive,
     pub(super) trust: Trust,
     pub(super) ids: Ids,
+    pub(super) siblings: Siblings,
     pub(super) workers: Workers,
     pub(super) pinned: Pinned,
     /// Requests may be in flight that can't be seen.
@@ -72,6 +74,7 @@ impl Process {
             exclusive: Exclusive::new(now),
             trust: Trust::default(),
             ids: Ids::default(),
+            siblings: Siblings::default(),
             workers: Workers::default(),
             pinned: Pinned::default(),
             blind: false,
@@ -109,11 +112,26 @@ impl Process {
         self.ends.numbered(begun.seq);
         self.open.insert(begun.seq);
         self.latest = Some(begun.seq);
+        self.note_trace(begun);
         self.traces.insert(begun.seq, &begun.head.carrier);
         self.correlations.insert(begun.seq, &begun.head.carrier);
         let overlaps = self.open.len() > 1;
         let served = Served::new(begun, by, overlaps, own.is_some());
         self.served.insert(begun.seq, Box::new(served));
+    }
+
+    /// A request comes in with a trace, perhaps with that of another one.
+    fn note_trace(&mut self, begun: &Begun) {
+        let contexts = &begun.head.carrier.contexts;
+        if contexts.is_empty() {
+            return;
+        }
+        let has_sibling = contexts
+            .iter()
+            .flat_map(|context| self.traces.candidates(&context.trace_id))
+            .filter_map(|request| self.served(request))
+            .any(|served| share_trace(contexts, &served.carrier.contexts));
+        self.siblings.note(begun.left_out, has_sibling);
     }
 
     /// It is decided for which request a call was made.

@@ -25,6 +25,8 @@ use tokio::runtime::Builder;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::stderr::say;
+
 /// Connections at once, at most; more wait to be accepted.
 const CONNECTIONS: usize = 64;
 
@@ -97,7 +99,7 @@ pub fn start(listener: TcpListener, server: Arc<Server>) -> Result<(), ServeErro
             runtime.block_on(async {
                 match tokio::net::TcpListener::from_std(listener) {
                     Ok(listener) => accept(listener, server).await,
-                    Err(error) => eprintln!("observer: the HTTP server ended: {error}"),
+                    Err(error) => say(format_args!("the HTTP server ended: {error}")),
                 }
             });
         })
