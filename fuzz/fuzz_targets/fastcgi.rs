@@ -6,6 +6,7 @@ mod moves;
 use libfuzzer_sys::fuzz_target;
 use moves::Moves;
 use observer_core::message::HttpEvent;
+use observer_core::message::connection::Heads;
 use observer_core::message::conversation::Conversation;
 use observer_core::record::End;
 
@@ -14,6 +15,7 @@ const BEGIN: &[u8] = &[0, 16, 1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
 
 fuzz_target!(|data: &[u8]| {
     let mut conversation = Conversation::default();
+    let mut heads = Heads::default();
     let mut open = 0_usize;
     let mut ignored = false;
     let mut begun = BEGIN.to_vec();
@@ -38,7 +40,7 @@ fuzz_target!(|data: &[u8]| {
         if one.ended {
             conversation.end(one.direction, End::Eof, &mut sink);
         }
-        conversation.chunk(one.direction, &one.chunk, &mut sink);
+        conversation.chunk(one.direction, &one.chunk, &mut heads, &mut sink);
         if let Some(until) = conversation.skip_until(one.direction) {
             assert!(until > one.end());
         }

@@ -9,6 +9,7 @@ use super::{Begun, Draw, Ended, ExchangeEvent, Malformed, Sighting};
 use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::{Address, Role, Unfinished};
+use crate::message::connection::Heads;
 use crate::message::conversation::Conversation;
 use crate::message::{Flaw, HttpEvent, MessageKind, Moved, Protocol, RequestHead};
 use crate::record::{Direction, End};
@@ -118,6 +119,7 @@ impl Conn {
         &mut self,
         direction: Direction,
         chunk: Chunk<'_>,
+        heads: &mut Heads,
         links: &mut Links,
         seq: &mut impl FnMut() -> Seq,
         emit: &mut impl FnMut(ExchangeEvent),
@@ -134,7 +136,7 @@ impl Conn {
             ..
         } = self;
         let (tgid, time) = (self.tgid, chunk.time);
-        messages.chunk(direction, &chunk, &mut |event| match event {
+        messages.chunk(direction, &chunk, heads, &mut |event| match event {
             HttpEvent::Request {
                 direction,
                 head,

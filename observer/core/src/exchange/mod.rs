@@ -21,6 +21,7 @@ use crate::feedback::Feedback;
 use crate::ids::{FileId, KernelNanos, Seq, Tgid, Tid};
 use crate::judged::counts::LeftOut;
 use crate::judged::{Role, Unfinished};
+use crate::message::connection::Heads;
 use crate::message::{Flaw, MessageKind, Moved, Protocol, RequestHead};
 use crate::record::{Direction, End};
 use crate::stream::Chunk;
@@ -128,6 +129,7 @@ pub struct Ended {
 pub struct Exchanges {
     connections: LruCache<FileId, Box<Conn>>,
     links: Links,
+    heads: Heads,
     feedback: Vec<Feedback>,
     /// No exchange has waited too long before this.
     late_at: KernelNanos,
@@ -139,6 +141,7 @@ impl Default for Exchanges {
         Self {
             connections: LruCache::sparse(LIMIT),
             links: Links::default(),
+            heads: Heads::default(),
             feedback: Vec::new(),
             late_at: KernelNanos::default(),
         }
@@ -160,7 +163,8 @@ impl Exchanges {
             return;
         };
         conn.tgid = source.tgid;
-        conn.chunk(direction, chunk, &mut self.links, seq, emit);
+        let Self { heads, links, .. } = self;
+        conn.chunk(direction, chunk, heads, links, seq, emit);
         conn.feedback(source.file, direction, &mut self.feedback);
     }
 

@@ -1,6 +1,6 @@
 //! A connection between processes, whatever it carries: follows the protocol that its bytes show.
 
-use super::connection::Connection;
+use super::connection::{Connection, Heads};
 use super::fastcgi::FastCgi;
 use super::{HttpEvent, Protocol};
 use crate::record::{Direction, End};
@@ -22,18 +22,19 @@ impl Default for Conversation {
 }
 
 impl Conversation {
-    /// Takes bytes that moved.
+    /// Takes bytes that moved; `heads` are those that came lately, of any connections.
     pub fn chunk(
         &mut self,
         direction: Direction,
         chunk: &Chunk<'_>,
+        heads: &mut Heads,
         sink: &mut impl FnMut(HttpEvent),
     ) {
         match self {
             Self::FastCgi(fastcgi) => fastcgi.chunk(direction, chunk, sink),
             Self::Http(http) => {
                 let mut fastcgi = false;
-                http.chunk(direction, chunk, &mut |event| match event {
+                http.chunk(direction, chunk, heads, &mut |event| match event {
                     HttpEvent::Ignored(Protocol::FastCgi) => fastcgi = true,
                     event => sink(event),
                 });

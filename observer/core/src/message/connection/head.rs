@@ -7,7 +7,7 @@ use httparse::{Header, ParserConfig, Status};
 use memchr::memchr;
 
 use super::body::{BodyFields, Framing};
-use crate::context::Extractor;
+use crate::context::{Extractor, is_carrier};
 use crate::message::{Flaw, RequestHead, Version, telemetry};
 use crate::text::Text;
 
@@ -19,6 +19,12 @@ const MAX_METHOD: usize = 32;
 const MAX_TARGET: usize = 4096;
 /// Bytes kept of `Host`.
 const MAX_HOST: usize = 255;
+
+const HOST: &[u8] = b"Host";
+const USER_AGENT: &[u8] = b"User-Agent";
+const CONTENT_TYPE: &[u8] = b"Content-Type";
+const CONTENT_LENGTH: &[u8] = b"Content-Length";
+const TRANSFER_ENCODING: &[u8] = b"Transfer-Encoding";
 
 /// What parsing came to.
 #[derive(Debug)]
@@ -58,63 +64,115 @@ impl Response {
     }
 }
 
-/// Fields in place, without the cost of zeroing them.
-fn fields<'a>() -> [MaybeUninit<Header<'a>>; MAX_FIELDS] {
+/// The first line of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestLine<'a> {
+    method: &'a str,
+    target: &'a str,
+    /// 10 or 11.
+    version: u8,
+}
+
+/// A request head in place.
+pub(super) struct RawRequest<'h, 'a> {
+    pub line: RequestLine<'a>,
+    pub fields: &'h [Header<'a>],
+}
+
+/// Places for fields, without the cost of zeroing them.
+pub(super) type Space<'a> = [MaybeUninit<Header<'a>>; MAX_FIELDS];
+
+pub(super) const fn space<'a>() -> Space<'a> {
     [const { MaybeUninit::uninit() }; MAX_FIELDS]
 }
 
-/// Parses a request head at the start of `bytes`.
-pub(super) fn request(bytes: &[u8]) -> Parsed<Request> {
-    let mut space = fields();
+/// The first line of a request, and what follows it, if it is at the start of `bytes` and whole.
+pub(super) fn request_line(bytes: &[u8]) -> Option<(RequestLine<'_>, &[u8])> {
+    let (line, rest) = bytes.split_at(memchr(b'\n', bytes)? + 1);
     let mut parsed = httparse::Request::new(&mut []);
-    let used = match parsed.parse_with_uninit_headers(bytes, &mut space) {
+    match parsed.parse_with_uninit_headers(line, &mut []) {
+        // All that is missing are the fields.
+        Ok(Status::Partial) => Some((RequestLine::of(&parsed)?, rest)),
+        Ok(Status::Complete(_)) | Err(_) => None,
+    }
+}
+
+/// Finds the parts of a request head at the start of `bytes`.
+pub(super) fn request<'h, 'a>(
+    bytes: &'a [u8],
+    space: &'h mut Space<'a>,
+) -> Parsed<RawRequest<'h, 'a>> {
+    let mut parsed = httparse::Request::new(&mut []);
+    let used = match parsed.parse_with_uninit_headers(bytes, space) {
         Ok(Status::Complete(used)) => used,
         Ok(Status::Partial) => return Parsed::Partial,
         Err(error) => return Parsed::Invalid(flaw(error)),
     };
-    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
-    else {
+    let Some(line) = RequestLine::of(&parsed) else {
         return Parsed::Invalid(Flaw::FirstLine);
     };
-    let version = 10 + minor;
-    let mut body = BodyFields::default();
-    let mut host = None;
-    let mut told = telemetry::Told::default();
-    let mut carrier = Extractor::default();
-    for field in parsed.headers.iter() {
-        let (name, value) = (field.name, field.value);
-        match name.len() {
-            4 if host.is_none() && is(name, "Host") => host = Some(text(value, MAX_HOST)),
-            10 if is(name, "User-Agent") => told.user_agent = value,
-            12 if is(name, "Content-Type") => told.content_type = value,
-            14 if is(name, "Content-Length") => body.content_length(value),
-            17 if is(name, "Transfer-Encoding") => body.transfer_encoding(value),
-            _ => carrier.push(name.as_bytes(), value),
-        }
+    let fields = parsed.headers;
+    Parsed::Complete(used, RawRequest { line, fields })
+}
+
+impl<'a> RequestLine<'a> {
+    fn of(parsed: &httparse::Request<'_, 'a>) -> Option<Self> {
+        Some(Self {
+            method: parsed.method?,
+            target: parsed.path?,
+            version: 10 + parsed.version?,
+        })
     }
-    let framing = match body.of_request(version) {
-        Ok(framing) => framing,
-        Err(flaw) => return Parsed::Invalid(flaw),
-    };
-    let head = RequestHead {
-        at: 0,
-        method: keep(method, MAX_METHOD),
-        target: keep(target, MAX_TARGET),
-        host,
-        carrier: Arc::new(carrier.finish()),
-        version: if version == 10 {
-            Version::Http10
-        } else {
-            Version::Http11
-        },
-        telemetry: telemetry::is_delivery(method, target, &told),
-    };
-    Parsed::Complete(used, Request { head, framing })
+
+    /// The request that has these fields, of which those that [don't matter](matters) may be left out.
+    pub fn with(self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Request, Flaw> {
+        let mut body = BodyFields::default();
+        let mut host = None;
+        let mut told = telemetry::Told::default();
+        let mut carrier = Extractor::default();
+        for (name, value) in fields {
+            match name.len() {
+                4 if host.is_none() && is(name, HOST) => host = Some(text(value, MAX_HOST)),
+                10 if is(name, USER_AGENT) => told.user_agent = value,
+                12 if is(name, CONTENT_TYPE) => told.content_type = value,
+                14 if is(name, CONTENT_LENGTH) => body.content_length(value),
+                17 if is(name, TRANSFER_ENCODING) => body.transfer_encoding(value),
+                _ => carrier.push(name, value),
+            }
+        }
+        let framing = body.of_request(self.version)?;
+        let head = RequestHead {
+            at: 0,
+            method: keep(self.method, MAX_METHOD),
+            target: keep(self.target, MAX_TARGET),
+            host,
+            carrier: Arc::new(carrier.finish()),
+            version: if self.version == 10 {
+                Version::Http10
+            } else {
+                Version::Http11
+            },
+            telemetry: telemetry::is_delivery(self.method, self.target, &told),
+        };
+        Ok(Request { head, framing })
+    }
+}
+
+/// Whether anything is read of a request's field of this name.
+pub(super) fn matters(name: &[u8]) -> bool {
+    let read = [
+        HOST,
+        USER_AGENT,
+        CONTENT_TYPE,
+        CONTENT_LENGTH,
+        TRANSFER_ENCODING,
+    ];
+    read.iter().any(|read| is(name, read)) || is_carrier(name)
 }
 
 /// Parses a response head at the start of `bytes`.
 pub(super) fn response(bytes: &[u8]) -> Parsed<Response> {
-    let mut space = fields();
+    let mut space = space();
     let mut parsed = httparse::Response::new(&mut []);
     let mut config = ParserConfig::default();
     // Folded fields are obsolete, but user agents must cope with them (RFC 9112 §5.2).
@@ -135,10 +193,11 @@ pub(super) fn response(bytes: &[u8]) -> Parsed<Response> {
     let mut fields = BodyFields::default();
     let mut to_http2 = false;
     for field in parsed.headers.iter() {
-        match field.name.len() {
-            7 if is(field.name, "Upgrade") => to_http2 = field.value.eq_ignore_ascii_case(b"h2c"),
-            14 if is(field.name, "Content-Length") => fields.content_length(field.value),
-            17 if is(field.name, "Transfer-Encoding") => fields.transfer_encoding(field.value),
+        let name = field.name.as_bytes();
+        match name.len() {
+            7 if is(name, b"Upgrade") => to_http2 = field.value.eq_ignore_ascii_case(b"h2c"),
+            14 if is(name, CONTENT_LENGTH) => fields.content_length(field.value),
+            17 if is(name, TRANSFER_ENCODING) => fields.transfer_encoding(field.value),
             _ => {}
         }
     }
@@ -183,7 +242,7 @@ pub(super) fn has_first_line(bytes: &[u8]) -> bool {
 }
 
 /// Whether a field has a name, which most senders write as given.
-fn is(name: &str, usual: &str) -> bool {
+fn is(name: &[u8], usual: &[u8]) -> bool {
     name == usual || name.eq_ignore_ascii_case(usual)
 }
 

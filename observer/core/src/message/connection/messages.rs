@@ -4,7 +4,7 @@ use super::asked::Asked;
 use super::body::Framing;
 use super::half::State;
 use super::head::{self, Parsed};
-use super::{Connection, other};
+use super::{Connection, Heads, other};
 use crate::message::sniff::Dark;
 use crate::message::{Flaw, HttpEvent, Moved, Protocol};
 use crate::record::Direction;
@@ -15,6 +15,7 @@ impl Connection {
         &mut self,
         direction: Direction,
         bytes: &[u8],
+        heads: &mut Heads,
         sink: &mut impl FnMut(HttpEvent),
     ) -> Parsed<()> {
         let is_request = match self.requests {
@@ -22,7 +23,7 @@ impl Connection {
             None => !bytes.starts_with(b"HTTP/"),
         };
         if is_request {
-            match head::request(bytes) {
+            match heads.request(bytes) {
                 Parsed::Complete(used, request) => {
                     self.request(direction, request, sink);
                     Parsed::Complete(used, ())
@@ -31,7 +32,7 @@ impl Connection {
                 Parsed::Invalid(flaw) => Parsed::Invalid(flaw),
             }
         } else {
-            match head::response(bytes) {
+            match heads.response(bytes) {
                 Parsed::Complete(used, response) => {
                     match self.response(direction, response, sink) {
                         Ok(()) => Parsed::Complete(used, ()),

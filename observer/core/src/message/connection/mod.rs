@@ -4,6 +4,7 @@ mod asked;
 mod body;
 mod half;
 mod head;
+mod heads;
 mod malformed;
 mod messages;
 mod start;
@@ -11,6 +12,7 @@ mod start;
 use asked::Waiting;
 use half::{BodyStep, Half, MAX_HEAD, State};
 use head::Parsed;
+pub use heads::Heads;
 
 use super::moved::By;
 use super::sniff::{Dark, Sniffer};
@@ -57,11 +59,12 @@ impl Connection {
         Self::default()
     }
 
-    /// Takes bytes that moved.
+    /// Takes bytes that moved; `heads` are those that came lately, of any connections.
     pub fn chunk(
         &mut self,
         direction: Direction,
         chunk: &Chunk<'_>,
+        heads: &mut Heads,
         sink: &mut impl FnMut(HttpEvent),
     ) {
         if self.ignored || chunk.len == 0 {
@@ -78,7 +81,7 @@ impl Connection {
             self.in_the_dark(direction, step.bytes, chunk.len, sink);
         }
         let end = chunk.pos.saturating_add(step.bytes.len() as u64);
-        self.bytes(direction, step.bytes, end, by, sink);
+        self.bytes(direction, step.bytes, end, by, heads, sink);
         if step.cut > 0 && !self.ignored {
             self.gap(direction, step.cut, Some(by), sink);
         }
@@ -233,6 +236,7 @@ impl Connection {
         bytes: &[u8],
         end: u64,
         by: By,
+        heads: &mut Heads,
         sink: &mut impl FnMut(HttpEvent),
     ) {
         let mut rest = bytes;
@@ -250,7 +254,7 @@ impl Connection {
                     if half.buffer.is_empty() {
                         half.at = end.saturating_sub(rest.len() as u64);
                     }
-                    match self.head(direction, rest, by, sink) {
+                    match self.head(direction, rest, by, heads, sink) {
                         Some(used) => rest = &rest[used..],
                         None => return,
                     }
@@ -282,6 +286,7 @@ impl Connection {
         direction: Direction,
         bytes: &[u8],
         by: By,
+        heads: &mut Heads,
         sink: &mut impl FnMut(HttpEvent),
     ) -> Option<usize> {
         let (requests, responses) = (
@@ -296,9 +301,9 @@ impl Connection {
             }
             half.span.clear();
             half.span.add(by);
-            return match self.parse(direction, bytes, sink) {
+            return match self.parse(direction, bytes, heads, sink) {
                 Parsed::Complete(used, ()) => Some(used),
-                Parsed::Partial => self.gather(direction, bytes, sink),
+                Parsed::Partial => self.gather(direction, bytes, heads, sink),
                 Parsed::Invalid(flaw) => {
                     self.no_head(direction, bytes, flaw, sink);
                     None
@@ -310,7 +315,7 @@ impl Connection {
             return Some(0);
         }
         half.span.add(by);
-        self.gather(direction, bytes, sink)
+        self.gather(direction, bytes, heads, sink)
     }
 
     /// Adds to an incomplete head, and parses it when it is complete.
@@ -318,6 +323,7 @@ impl Connection {
         &mut self,
         direction: Direction,
         bytes: &[u8],
+        heads: &mut Heads,
         sink: &mut impl FnMut(HttpEvent),
     ) -> Option<usize> {
         let half = self.half(direction);
@@ -334,7 +340,7 @@ impl Connection {
             return Some(bytes.len());
         };
         let buffer = std::mem::take(&mut half.buffer);
-        match self.parse(direction, &buffer[..end], sink) {
+        match self.parse(direction, &buffer[..end], heads, sink) {
             Parsed::Complete(used, ()) if used == end => Some(end - seen),
             parsed => {
                 let flaw = match parsed {

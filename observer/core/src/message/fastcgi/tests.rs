@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use crate::ids::{KernelNanos, Tid};
+use crate::message::connection::Heads;
 use crate::message::conversation::Conversation;
 use crate::message::{HttpEvent, Version};
 use crate::record::{Direction, End};
@@ -48,7 +49,8 @@ impl Wire {
         *pos += u64::from(chunk.len);
         let Self { told, heads, .. } = self;
         let mut sink = |event| tell(event, told, heads);
-        self.conversation.chunk(direction, &chunk, &mut sink);
+        let heads = &mut Heads::default();
+        self.conversation.chunk(direction, &chunk, heads, &mut sink);
         self
     }
 

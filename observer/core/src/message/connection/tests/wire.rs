@@ -1,7 +1,7 @@
 //! A connection under test: sends bytes and collects events in short words.
 
 use crate::ids::{KernelNanos, Tid};
-use crate::message::connection::Connection;
+use crate::message::connection::{Connection, Heads};
 use crate::message::{HttpEvent, Moved};
 use crate::record::{Direction, End};
 use crate::stream::Chunk;
@@ -13,6 +13,7 @@ pub(super) const WRITE: Direction = Direction::Write;
 #[derive(Debug, Default)]
 pub(super) struct Wire {
     pub connection: Connection,
+    heads: Heads,
     pub events: Vec<HttpEvent>,
     pos: [u64; 2],
     time: u64,
@@ -47,7 +48,9 @@ impl Wire {
         *pos += u64::from(len);
         let events = &mut self.events;
         self.connection
-            .chunk(direction, &chunk, &mut |event| events.push(event));
+            .chunk(direction, &chunk, &mut self.heads, &mut |event| {
+                events.push(event);
+            });
         self
     }
 
