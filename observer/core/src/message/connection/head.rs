@@ -25,6 +25,7 @@ const USER_AGENT: &[u8] = b"User-Agent";
 const CONTENT_TYPE: &[u8] = b"Content-Type";
 const CONTENT_LENGTH: &[u8] = b"Content-Length";
 const TRANSFER_ENCODING: &[u8] = b"Transfer-Encoding";
+const UPGRADE: &[u8] = b"Upgrade";
 
 /// What parsing came to.
 #[derive(Debug)]
@@ -73,9 +74,18 @@ pub(super) struct RequestLine<'a> {
     version: u8,
 }
 
-/// A request head in place.
-pub(super) struct RawRequest<'h, 'a> {
-    pub line: RequestLine<'a>,
+/// The first line of a response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StatusLine {
+    /// At least 100.
+    status: u16,
+    /// 10 or 11.
+    version: u8,
+}
+
+/// A head in place.
+pub(super) struct Raw<'h, 'a, Line> {
+    pub line: Line,
     pub fields: &'h [Header<'a>],
 }
 
@@ -101,7 +111,7 @@ pub(super) fn request_line(bytes: &[u8]) -> Option<(RequestLine<'_>, &[u8])> {
 pub(super) fn request<'h, 'a>(
     bytes: &'a [u8],
     space: &'h mut Space<'a>,
-) -> Parsed<RawRequest<'h, 'a>> {
+) -> Parsed<Raw<'h, 'a, RequestLine<'a>>> {
     let mut parsed = httparse::Request::new(&mut []);
     let used = match parsed.parse_with_uninit_headers(bytes, space) {
         Ok(Status::Complete(used)) => used,
@@ -112,7 +122,7 @@ pub(super) fn request<'h, 'a>(
         return Parsed::Invalid(Flaw::FirstLine);
     };
     let fields = parsed.headers;
-    Parsed::Complete(used, RawRequest { line, fields })
+    Parsed::Complete(used, Raw { line, fields })
 }
 
 impl<'a> RequestLine<'a> {
@@ -124,7 +134,7 @@ impl<'a> RequestLine<'a> {
         })
     }
 
-    /// The request that has these fields, of which those that [don't matter](matters) may be left out.
+    /// The request that has these fields, of which those that [don't matter](matters_of_request) may be left out.
     pub fn with(self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Request, Flaw> {
         let mut body = BodyFields::default();
         let mut host = None;
@@ -159,7 +169,7 @@ impl<'a> RequestLine<'a> {
 }
 
 /// Whether anything is read of a request's field of this name.
-pub(super) fn matters(name: &[u8]) -> bool {
+pub(super) fn matters_of_request(name: &[u8]) -> bool {
     let read = [
         HOST,
         USER_AGENT,
@@ -170,46 +180,57 @@ pub(super) fn matters(name: &[u8]) -> bool {
     read.iter().any(|read| is(name, read)) || is_carrier(name)
 }
 
-/// Parses a response head at the start of `bytes`.
-pub(super) fn response(bytes: &[u8]) -> Parsed<Response> {
-    let mut space = space();
+/// Finds the parts of a response head at the start of `bytes`.
+pub(super) fn response<'h, 'a>(
+    bytes: &'a [u8],
+    space: &'h mut Space<'a>,
+) -> Parsed<Raw<'h, 'a, StatusLine>> {
     let mut parsed = httparse::Response::new(&mut []);
     let mut config = ParserConfig::default();
     // Folded fields are obsolete, but user agents must cope with them (RFC 9112 §5.2).
     config.allow_obsolete_multiline_headers_in_responses(true);
     // So does white space after a field's name (§5.1), which requests must be refused for.
     config.allow_spaces_after_header_name_in_responses(true);
-    let used = match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut space) {
+    let used = match config.parse_response_with_uninit_headers(&mut parsed, bytes, space) {
         Ok(Status::Complete(used)) => used,
         Ok(Status::Partial) => return Parsed::Partial,
         Err(error) => return Parsed::Invalid(flaw(error)),
     };
-    let (Some(status), Some(minor)) = (parsed.code, parsed.version) else {
+    let (Some(status @ 100..), Some(minor)) = (parsed.code, parsed.version) else {
         return Parsed::Invalid(Flaw::FirstLine);
     };
-    if status < 100 {
-        return Parsed::Invalid(Flaw::FirstLine);
-    }
-    let mut fields = BodyFields::default();
-    let mut to_http2 = false;
-    for field in parsed.headers.iter() {
-        let name = field.name.as_bytes();
-        match name.len() {
-            7 if is(name, b"Upgrade") => to_http2 = field.value.eq_ignore_ascii_case(b"h2c"),
-            14 if is(name, CONTENT_LENGTH) => fields.content_length(field.value),
-            17 if is(name, TRANSFER_ENCODING) => fields.transfer_encoding(field.value),
-            _ => {}
+    let version = 10 + minor;
+    let line = StatusLine { status, version };
+    let fields = parsed.headers;
+    Parsed::Complete(used, Raw { line, fields })
+}
+
+impl StatusLine {
+    /// The response that has these fields, of which those that [don't matter](matters_of_response) may be left out.
+    pub fn with<'a>(self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Response {
+        let mut body = BodyFields::default();
+        let mut to_http2 = false;
+        for (name, value) in fields {
+            match name.len() {
+                7 if is(name, UPGRADE) => to_http2 = value.eq_ignore_ascii_case(b"h2c"),
+                14 if is(name, CONTENT_LENGTH) => body.content_length(value),
+                17 if is(name, TRANSFER_ENCODING) => body.transfer_encoding(value),
+                _ => {}
+            }
+        }
+        Response {
+            status: self.status,
+            version: self.version,
+            fields: body,
+            to_http2,
         }
     }
-    Parsed::Complete(
-        used,
-        Response {
-            status,
-            version: 10 + minor,
-            fields,
-            to_http2,
-        },
-    )
+}
+
+/// Whether anything is read of a response's field of this name.
+pub(super) fn matters_of_response(name: &[u8]) -> bool {
+    let read = [UPGRADE, CONTENT_LENGTH, TRANSFER_ENCODING];
+    read.iter().any(|read| is(name, read))
 }
 
 fn flaw(error: httparse::Error) -> Flaw {

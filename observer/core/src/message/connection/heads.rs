@@ -1,14 +1,13 @@
-//! Heads that came lately, so that what is the same in the next ones need not be read again.
+//! Heads that came lately, so that what is the same in the next ones need not be found out again.
 //!
-//! Whoever sends many messages sends nearly the same head each time: responses of a server differ by their date, once a second, requests of a
-//! client by their target and by ids. What a head says follows from its bytes alone. So a response whose head is known byte by byte says what that
-//! one said. Of a request the fields that matter here are read each time, but where these are follows from the bytes around their values.
+//! Whoever sends many messages sends nearly the same head each time: the same fields, of which most values have the same length. Where fields are
+//! follows from the bytes around their values. So these are compared, and a head is searched for its fields only if they differ. No values are kept.
 
 use std::ops::Range;
 
 use httparse::Header;
 
-use super::head::{self, Parsed, Request, Response};
+use super::head::{self, Parsed, Request, Response, StatusLine};
 use crate::message::Flaw;
 use crate::text::is_plain;
 
@@ -18,11 +17,13 @@ const KEPT: usize = 8;
 /// A longer head is not remembered, in bytes.
 const LONGEST: usize = 1024;
 
-/// Heads of connections that came lately, of whichever connections. What is told of a head does not depend on what is known.
+/// What is known of heads that came lately, on whichever connections. What is told of a head does not depend on it.
 #[derive(Debug, Default)]
 pub struct Heads {
-    requests: Latest<KnownRequest>,
-    responses: Latest<KnownResponse>,
+    /// What follows the first lines of requests.
+    requests: Latest<Known>,
+    /// Whole heads of responses.
+    responses: Latest<(StatusLine, Known)>,
 }
 
 /// The latest of something.
@@ -33,11 +34,12 @@ struct Latest<T> {
     next: usize,
 }
 
-/// What follows the first line of a request, up to the end of its head.
+/// Lines up to the end of a head.
 #[derive(Debug)]
-struct KnownRequest {
+struct Known {
+    /// The bytes, with nothing in place of values.
     lines: Box<[u8]>,
-    /// The fields that matter, in the order in which they came.
+    /// In the order in which they came.
     fields: Vec<Field>,
 }
 
@@ -46,12 +48,7 @@ struct KnownRequest {
 struct Field {
     name: Range<usize>,
     value: Range<usize>,
-}
-
-#[derive(Debug)]
-struct KnownResponse {
-    bytes: Box<[u8]>,
-    says: Response,
+    matters: bool,
 }
 
 impl<T> Default for Latest<T> {
@@ -73,26 +70,32 @@ impl<T> Latest<T> {
     }
 }
 
-impl KnownRequest {
-    /// What follows the first line of a request that has these fields; `None` if it is not worth remembering.
-    fn new(lines: &[u8], fields: &[Header<'_>]) -> Option<Self> {
+impl Known {
+    /// Lines with these fields, of which those matter whose names say so; `None` if they are not worth remembering.
+    fn new(lines: &[u8], fields: &[Header<'_>], matters: fn(&[u8]) -> bool) -> Option<Self> {
         if lines.len() > LONGEST {
             return None;
         }
-        let matter = fields.iter().filter(|f| head::matters(f.name.as_bytes()));
         let place = |field: &Header<'_>| {
+            let name = place(field.name.as_bytes(), lines)?;
             Some(Field {
-                name: place(field.name.as_bytes(), lines)?,
-                value: place(field.value, lines)?,
+                value: match field.value {
+                    [] => name.end..name.end,
+                    value => place(value, lines)?,
+                },
+                matters: matters(field.name.as_bytes()),
+                name,
             })
         };
-        Some(Self {
-            fields: matter.map(place).collect::<Option<_>>()?,
-            lines: lines.into(),
-        })
+        let fields: Vec<Field> = fields.iter().map(place).collect::<Option<_>>()?;
+        let mut lines: Box<[u8]> = lines.into();
+        for field in &fields {
+            lines[field.value.clone()].fill(0);
+        }
+        Some(Self { lines, fields })
     }
 
-    /// Whether `lines` begin with these, but for values. Theirs have the same length and nothing in them that ends one, or is left out at its ends.
+    /// Whether `lines` begin with these, but for values. Theirs have the same length and nothing in them that ends one, or is no part of it.
     fn fits(&self, lines: &[u8]) -> bool {
         let Some(lines) = lines.get(..self.lines.len()) else {
             return false;
@@ -110,21 +113,27 @@ impl KnownRequest {
 
     /// The fields that matter of `lines`, which fit.
     fn fields<'a>(&self, lines: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        let fields = self.fields.iter();
-        fields.map(|field| (&lines[field.name.clone()], &lines[field.value.clone()]))
+        let matter = self.fields.iter().filter(|field| field.matters);
+        matter.map(|field| (&lines[field.name.clone()], &lines[field.value.clone()]))
     }
 }
 
-/// Where `part` is in `whole`; `None` if it is empty.
+/// Where `part` is in `whole`.
 fn place(part: &[u8], whole: &[u8]) -> Option<Range<usize>> {
     let from = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
     let place = from..from + part.len();
-    (!place.is_empty() && whole.get(place.clone()) == Some(part)).then_some(place)
+    (whole.get(place.clone()) == Some(part)).then_some(place)
 }
 
 /// Whether a value is printable ASCII, and begins and ends with something other than a space.
 fn is_whole(value: &[u8]) -> bool {
     is_plain(value) && value.first() != Some(&b' ') && value.last() != Some(&b' ')
+}
+
+fn parts<'a>(fields: &[Header<'a>]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    fields
+        .iter()
+        .map(|field| (field.name.as_bytes(), field.value))
 }
 
 impl Heads {
@@ -138,36 +147,37 @@ impl Heads {
             return complete(used, line.with(known.fields(rest)));
         }
         let mut space = head::space();
-        let (used, raw) = match head::request(bytes, &mut space) {
-            Parsed::Complete(used, raw) => (used, raw),
+        let (used, head) = match head::request(bytes, &mut space) {
+            Parsed::Complete(used, head) => (used, head),
             Parsed::Partial => return Parsed::Partial,
             Parsed::Invalid(flaw) => return Parsed::Invalid(flaw),
         };
-        if let Some((_, rest)) = line
-            && let Some(known) =
-                KnownRequest::new(&bytes[bytes.len() - rest.len()..used], raw.fields)
-        {
-            self.requests.push(known);
+        if let Some((_, rest)) = line {
+            let lines = &bytes[bytes.len() - rest.len()..used];
+            if let Some(known) = Known::new(lines, head.fields, head::matters_of_request) {
+                self.requests.push(known);
+            }
         }
-        let fields = raw.fields.iter();
-        let fields = fields.map(|field| (field.name.as_bytes(), field.value));
-        complete(used, raw.line.with(fields))
+        complete(used, head.line.with(parts(head.fields)))
     }
 
     /// Parses a response head at the start of `bytes`.
     pub(super) fn response(&mut self, bytes: &[u8]) -> Parsed<Response> {
         let mut known = self.responses.kept.iter();
-        if let Some(known) = known.find(|known| bytes.starts_with(&known.bytes)) {
-            return Parsed::Complete(known.bytes.len(), known.says);
+        if let Some((line, known)) = known.find(|(_, known)| known.fits(bytes)) {
+            return Parsed::Complete(known.lines.len(), line.with(known.fields(bytes)));
         }
-        let parsed = head::response(bytes);
-        if let Parsed::Complete(used, says) = parsed
-            && used <= LONGEST
-        {
-            let bytes = bytes[..used].into();
-            self.responses.push(KnownResponse { bytes, says });
+        let mut space = head::space();
+        let (used, head) = match head::response(bytes, &mut space) {
+            Parsed::Complete(used, head) => (used, head),
+            Parsed::Partial => return Parsed::Partial,
+            Parsed::Invalid(flaw) => return Parsed::Invalid(flaw),
+        };
+        let lines = &bytes[..used];
+        if let Some(known) = Known::new(lines, head.fields, head::matters_of_response) {
+            self.responses.push((head.line, known));
         }
-        parsed
+        Parsed::Complete(used, head.line.with(parts(head.fields)))
     }
 }
 
@@ -196,7 +206,7 @@ mod tests {
         "Accept",
     ];
 
-    const VALUES: [&str; 12] = [
+    const VALUES: [&str; 13] = [
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
         "a",
@@ -208,6 +218,7 @@ mod tests {
         "\u{e9}t\u{e9}",
         "chunked",
         "identi\ry",
+        "x\r\n y",
         "h2c",
     ];
 
@@ -281,9 +292,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_not_searched_for_fields() {
+    fn of_heads_that_differ_by_values_one_is_kept_without_them() {
         let head = |id: &str, agent: &str| {
-            format!("GET / HTTP/1.1\r\nHost: a\r\nAccept: {agent}\r\nX-Request-Id: {id}\r\n\r\n")
+            format!(
+                "GET /{agent} HTTP/1.1\r\nHost: a\r\nX-Request-Id: {id}\r\nUser-Agent: {agent}\r\n\r\n"
+            )
         };
         let mut heads = Heads::default();
         let mut kept = |text: String| {
@@ -291,15 +304,17 @@ mod tests {
             heads.requests.kept.len()
         };
         assert_eq!(kept(head("abc", "x")), 1);
-        assert_eq!(kept(head("def", "x")), 1);
-        assert_eq!(kept(head("abc", "y")), 2);
+        assert_eq!(kept(head("def", "y")), 1);
+        assert_eq!(kept(head("abcd", "x")), 2);
         assert_eq!(
-            kept(head("ab ", "x")),
+            kept(head("abc ", "x")),
             3,
             "a space at the end is no part of the value"
         );
-        for n in 0..100 {
+        for n in 1..100 {
             assert!(kept(head("abc", &"z".repeat(n))) <= KEPT);
         }
+        let lines = heads.requests.kept.iter().map(|known| &known.lines);
+        assert!(lines.flatten().all(|byte| !matches!(byte, b'z' | b'b')));
     }
 }
