@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use observer_abi as abi;
 use observer_core::ids::{KernelNanos, Tid};
-use observer_core::message::connection::Connection;
+use observer_core::message::connection::{Connection, Heads};
 use observer_core::message::lines::Lines;
 use observer_core::record::Direction;
 use observer_core::stream::{Chunk, Settle};
@@ -63,19 +63,25 @@ fn split() -> u64 {
 
 fn exchanges(requests: &[&[u8]], responses: &[&[u8]]) -> u64 {
     let mut connection = Connection::new();
+    let mut heads = Heads::default();
     let mut events = 0;
     let (mut read, mut written) = (0, 0);
     for time in 0..ROUNDS {
         for bytes in requests {
-            connection.chunk(Direction::Read, &chunk(time, read, bytes), &mut |event| {
-                black_box(&event);
-                events += 1;
-            });
+            connection.chunk(
+                Direction::Read,
+                &chunk(time, read, bytes),
+                &mut heads,
+                &mut |event| {
+                    black_box(&event);
+                    events += 1;
+                },
+            );
             read += bytes.len() as u64;
         }
         for bytes in responses {
             let chunk = chunk(time, written, bytes);
-            connection.chunk(Direction::Write, &chunk, &mut |event| {
+            connection.chunk(Direction::Write, &chunk, &mut heads, &mut |event| {
                 black_box(&event);
                 events += 1;
             });
