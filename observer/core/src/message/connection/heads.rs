@@ -14,6 +14,9 @@ use crate::text::is_plain;
 /// Heads that are remembered, of requests and of responses.
 const KEPT: usize = 8;
 
+/// Heads in a row that were none of these, after which one of so many is remembered.
+const MANY: u32 = 64;
+
 /// A longer head is not remembered, in bytes.
 const LONGEST: usize = 1024;
 
@@ -32,6 +35,8 @@ struct Latest<T> {
     kept: Vec<T>,
     /// Where the oldest is, once there are so many.
     next: usize,
+    /// How many came in a row that are none of these.
+    missed: u32,
 }
 
 /// Lines up to the end of a head.
@@ -56,11 +61,23 @@ impl<T> Default for Latest<T> {
         Self {
             kept: Vec::new(),
             next: 0,
+            missed: 0,
         }
     }
 }
 
 impl<T> Latest<T> {
+    fn find(&mut self, fits: impl Fn(&T) -> bool) -> Option<&T> {
+        let at = self.kept.iter().position(fits);
+        self.missed = at.map_or(self.missed.saturating_add(1), |_| 0);
+        Some(&self.kept[at?])
+    }
+
+    /// Whether what was not found should be the next time. Where hardly anything comes again, remembering all of it is in vain.
+    fn wants(&self) -> bool {
+        self.missed <= MANY || self.missed.is_multiple_of(MANY)
+    }
+
     fn push(&mut self, item: T) {
         if self.kept.len() < KEPT {
             return self.kept.push(item);
@@ -100,15 +117,17 @@ impl Known {
         let Some(lines) = lines.get(..self.lines.len()) else {
             return false;
         };
-        let mut from = 0;
-        for Field { value, .. } in &self.fields {
-            let around = from..value.start;
-            if lines[around.clone()] != self.lines[around] || !is_whole(&lines[value.clone()]) {
-                return false;
-            }
-            from = value.end;
+        // Those of another length don't end here: nearly all that don't fit.
+        let last = self.fields.last().map_or(0, |field| field.value.end);
+        if lines[last..] != self.lines[last..] {
+            return false;
         }
-        lines[from..] == self.lines[from..]
+        let mut from = 0;
+        self.fields.iter().all(|Field { value, .. }| {
+            let around = from..value.start;
+            from = value.end;
+            lines[around.clone()] == self.lines[around] && is_whole(&lines[value.clone()])
+        })
     }
 
     /// The fields that matter of `lines`, which fit.
@@ -141,7 +160,7 @@ impl Heads {
     pub(super) fn request(&mut self, bytes: &[u8]) -> Parsed<Request> {
         let line = head::request_line(bytes);
         if let Some((line, rest)) = line
-            && let Some(known) = self.requests.kept.iter().find(|known| known.fits(rest))
+            && let Some(known) = self.requests.find(|known| known.fits(rest))
         {
             let used = bytes.len() - rest.len() + known.lines.len();
             return complete(used, line.with(known.fields(rest)));
@@ -152,7 +171,9 @@ impl Heads {
             Parsed::Partial => return Parsed::Partial,
             Parsed::Invalid(flaw) => return Parsed::Invalid(flaw),
         };
-        if let Some((_, rest)) = line {
+        if let Some((_, rest)) = line
+            && self.requests.wants()
+        {
             let lines = &bytes[bytes.len() - rest.len()..used];
             if let Some(known) = Known::new(lines, head.fields, head::matters_of_request) {
                 self.requests.push(known);
@@ -163,8 +184,7 @@ impl Heads {
 
     /// Parses a response head at the start of `bytes`.
     pub(super) fn response(&mut self, bytes: &[u8]) -> Parsed<Response> {
-        let mut known = self.responses.kept.iter();
-        if let Some((line, known)) = known.find(|(_, known)| known.fits(bytes)) {
+        if let Some((line, known)) = self.responses.find(|(_, known)| known.fits(bytes)) {
             return Parsed::Complete(known.lines.len(), line.with(known.fields(bytes)));
         }
         let mut space = head::space();
@@ -173,8 +193,9 @@ impl Heads {
             Parsed::Partial => return Parsed::Partial,
             Parsed::Invalid(flaw) => return Parsed::Invalid(flaw),
         };
-        let lines = &bytes[..used];
-        if let Some(known) = Known::new(lines, head.fields, head::matters_of_response) {
+        if self.responses.wants()
+            && let Some(known) = Known::new(&bytes[..used], head.fields, head::matters_of_response)
+        {
             self.responses.push((head.line, known));
         }
         Parsed::Complete(used, head.line.with(parts(head.fields)))
