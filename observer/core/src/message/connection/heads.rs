@@ -262,22 +262,21 @@ mod tests {
         // Nearly the same fields come again and again.
         let fields = prop::collection::vec(field, 0..5);
         (fields, prop::collection::vec(one_of(), 1..12)).prop_map(|(fields, ones)| {
-            let head =
-                |(first, change, byte): (&str, Option<(usize, &str)>, Option<(usize, u8)>)| {
-                    let mut text = format!("{first}\r\n");
-                    for (at, (name, value, end)) in fields.iter().enumerate() {
-                        let value = change
-                            .filter(|(of, _)| *of == at)
-                            .map_or(*value, |(_, v)| v);
-                        text += &format!("{name}: {value}{end}");
-                    }
-                    let mut bytes = (text + "\r\nbody").into_bytes();
-                    if let Some((at, byte)) = byte {
-                        let at = at % bytes.len();
-                        bytes[at] = byte;
-                    }
-                    bytes
-                };
+            let head = |(first, change, byte): One| {
+                let mut text = format!("{first}\r\n");
+                for (at, (name, value, end)) in fields.iter().enumerate() {
+                    let value = change
+                        .filter(|(of, _)| *of == at)
+                        .map_or(*value, |(_, v)| v);
+                    text += &format!("{name}: {value}{end}");
+                }
+                let mut bytes = (text + "\r\nbody").into_bytes();
+                if let Some((at, byte)) = byte {
+                    let at = at % bytes.len();
+                    bytes[at] = byte;
+                }
+                bytes
+            };
             ones.into_iter().map(head).collect()
         })
     }
