@@ -5,8 +5,9 @@ use std::io::{self, Read, Write};
 use observer_core::context::explain::{Explanation, explain, render_text};
 use serde::Serialize;
 
-use crate::cli::args::{DecodeArgs, Output};
+use crate::cli::args::DecodeArgs;
 use crate::cli::exit::Exit;
+use crate::cli::show::Output;
 
 /// The longest standard input that is read, bytes: the head of any HTTP message fits.
 const INPUT: u64 = 64 * 1024;

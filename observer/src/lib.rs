@@ -30,7 +30,6 @@ use clap::Parser;
 
 use cli::args::{Cli, Command};
 use cli::exit::Exit;
-use cli::plan;
 use stderr::say;
 
 /// Runs the program with its command line.
@@ -61,10 +60,10 @@ fn with_causes(error: &anyhow::Error) -> String {
 
 fn run(command: Command) -> anyhow::Result<Exit> {
     Ok(match command {
-        Command::Watch(args) => watch::run(&plan::watch(args)?)?,
-        Command::Logs(args) => watch::run(&plan::logs(args)?)?,
+        Command::Watch(args) => watch::run(&cli::watch::plan(args)?)?,
+        Command::Logs(args) => watch::run(&cli::watch::logs(args)?)?,
         Command::Agent(args) => agent::run(&args)?,
-        Command::Replay(args) => replay::run(&plan::replay(args)?)?,
+        Command::Replay(args) => replay::run(&cli::replay::plan(args)?)?,
         Command::Report(args) => report::run(&cli::report::plan(args)?)?,
         Command::Check(args) => check::run(&cli::check::plan(args)?)?,
         Command::Completions(args) => generate::completions(args.shell)?,

@@ -5,7 +5,7 @@ use std::io;
 use rustix::fs::{FileType, Stat, fstat};
 use rustix::io::Errno;
 
-use crate::cli::args::Color;
+use crate::cli::show::Color;
 use crate::sink::Canvas;
 
 /// Whether standard output failed with this because nobody reads it any more: a pipe's reader has gone away, or

@@ -7,7 +7,7 @@ use observer_core::engine::Config;
 use observer_core::recording::ReadError;
 
 use crate::cli::exit::Exit;
-use crate::cli::plan::ReplayPlan;
+use crate::cli::replay::ReplayPlan;
 use crate::otlp::StartError;
 use crate::session::{self, OpenError, Replay, SessionError};
 

@@ -72,7 +72,6 @@ const HOUSES: [House; 2] = [
             "watch",
             "check",
             "agent",
-            "check",
             "doctor",
             "shop",
             "demo",

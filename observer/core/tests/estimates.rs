@@ -26,8 +26,7 @@ fn story(reckoned: impl IntoIterator<Item = Fed>) -> Summary {
         let server = w.tcp(SHOP, 80, 5000 + port, false);
         let client = w.tcp(SHOP, 6000 + port, 90, false);
         w.read(20, server, request("/in", ""));
-        w.write(20, client, request("/out", ""));
-        w.read(20, client, response());
+        w.calls(20, client, "/out");
         w.write(20, server, response());
         w.tick();
     }

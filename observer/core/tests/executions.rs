@@ -23,7 +23,7 @@ struct Shop {
 
 fn shop() -> Shop {
     let mut w = World::new();
-    let (a, b) = (w.tcp(SHOP, 80, 5000, true), w.tcp(SHOP, 80, 5001, true));
+    let (a, b) = w.serves_both(SHOP, true);
     let client = w.tcp(SHOP, 6000, 90, true);
     let out = w.stdout(SHOP);
     Shop {
@@ -39,13 +39,17 @@ impl Shop {
     /// Both requests are read, in a context that belongs to none of them.
     fn read_both(&mut self, runtime: u8) {
         self.w.run(LOOP, runtime, 1);
-        self.w.read(LOOP, self.a, request("/a", &traceparent(1, 1)));
-        self.w.read(LOOP, self.b, request("/b", &traceparent(2, 2)));
+        self.w.reads_both([LOOP, LOOP], (self.a, self.b));
     }
 
     fn call(&mut self) {
-        self.w.write(LOOP, self.client, request("/out", ""));
-        self.w.read(LOOP, self.client, response());
+        self.w.calls(LOOP, self.client, "/out");
+    }
+
+    /// What runs on the loop from now on answers.
+    fn answers(&mut self, runtime: u8, execution: u64, socket: Socket) {
+        self.w.run(LOOP, runtime, execution);
+        self.w.write(LOOP, socket, response());
     }
 
     fn told(mut self) -> Told {
@@ -75,8 +79,7 @@ fn the_execution_that_answers_owned_the_request() {
         s.w.run(LOOP, runtime, 22);
         s.w.write(LOOP, s.out, "said by b\n");
         s.w.write(LOOP, s.b, response());
-        s.w.run(LOOP, runtime, 21);
-        s.w.write(LOOP, s.a, response());
+        s.answers(runtime, 21, s.a);
         let told = s.told();
         assert_eq!(call_of(&told), (Some("/a"), Some(Tier::Execution), None));
         assert_eq!(told.call("/out").verdict, Some(Verdict::Dropped));
@@ -109,8 +112,7 @@ fn work_before_the_request_was_read_is_not_for_it() {
     s.call();
     s.w.read(LOOP, s.a, request("/a", &traceparent(1, 1)));
     s.w.write(LOOP, s.a, response());
-    s.w.run(LOOP, PYTHON, 22);
-    s.w.write(LOOP, s.b, response());
+    s.answers(PYTHON, 22, s.b);
     assert_eq!(call_of(&s.told()).0, None);
 }
 
@@ -122,10 +124,8 @@ fn one_that_was_begun_for_the_request_works_for_it() {
     s.w.branch(SHOP, LOOP, PYTHON, 31, 32);
     s.w.run(LOOP, PYTHON, 32);
     s.call();
-    s.w.run(LOOP, PYTHON, 21);
-    s.w.write(LOOP, s.a, response());
-    s.w.run(LOOP, PYTHON, 22);
-    s.w.write(LOOP, s.b, response());
+    s.answers(PYTHON, 21, s.a);
+    s.answers(PYTHON, 22, s.b);
     let told = s.told();
     assert_eq!(call_of(&told), (Some("/a"), Some(Tier::Execution), None));
 }
@@ -137,12 +137,10 @@ fn one_that_outlives_the_request_serves_the_process() {
     s.w.branch(SHOP, LOOP, PYTHON, 21, 31);
     s.w.run(LOOP, PYTHON, 31);
     s.call();
-    s.w.run(LOOP, PYTHON, 21);
-    s.w.write(LOOP, s.a, response());
+    s.answers(PYTHON, 21, s.a);
     s.w.run(LOOP, PYTHON, 31);
     s.w.write(LOOP, s.out, "still here\n");
-    s.w.run(LOOP, PYTHON, 22);
-    s.w.write(LOOP, s.b, response());
+    s.answers(PYTHON, 22, s.b);
     let told = s.told();
     assert_eq!(call_of(&told), (None, None, Some(Reason::OutlivedRequest)));
     assert_eq!(told.line("still here").request, None);
@@ -155,10 +153,8 @@ fn an_identity_that_is_given_out_again_is_another_execution() {
     s.w.run(LOOP, PYTHON, 31);
     s.call();
     s.w.branch(SHOP, LOOP, PYTHON, 1, 31);
-    s.w.run(LOOP, PYTHON, 31);
-    s.w.write(LOOP, s.a, response());
-    s.w.run(LOOP, PYTHON, 22);
-    s.w.write(LOOP, s.b, response());
+    s.answers(PYTHON, 31, s.a);
+    s.answers(PYTHON, 22, s.b);
     assert_eq!(call_of(&s.told()).0, None);
 }
 
@@ -172,10 +168,8 @@ fn a_pooled_connection_serves_who_took_it() {
     s.w.take(LOOP, s.client);
     s.w.run(LOOP, GO, 50);
     s.call();
-    s.w.run(LOOP, GO, 22);
-    s.w.write(LOOP, s.b, response());
-    s.w.run(LOOP, GO, 21);
-    s.w.write(LOOP, s.a, response());
+    s.answers(GO, 22, s.b);
+    s.answers(GO, 21, s.a);
     assert_eq!(
         call_of(&s.told()),
         (Some("/b"), Some(Tier::Execution), None)
@@ -189,10 +183,8 @@ fn without_the_taking_the_writer_of_a_pooled_connection_tells_nothing() {
     s.w.branch(SHOP, LOOP, GO, 21, 50);
     s.w.run(LOOP, GO, 50);
     s.call();
-    s.w.run(LOOP, GO, 22);
-    s.w.write(LOOP, s.b, response());
-    s.w.run(LOOP, GO, 21);
-    s.w.write(LOOP, s.a, response());
+    s.answers(GO, 22, s.b);
+    s.answers(GO, 21, s.a);
     assert_eq!(call_of(&s.told()).0, None);
 }
 
@@ -203,8 +195,7 @@ fn an_attribution_is_explained() {
     s.w.run(LOOP, PYTHON, 21);
     s.call();
     s.w.write(LOOP, s.a, response());
-    s.w.run(LOOP, PYTHON, 22);
-    s.w.write(LOOP, s.b, response());
+    s.answers(PYTHON, 22, s.b);
     s.w.sleep(3 * SECOND);
     s.w.tick();
     let call = s.w.told().call("/out").id;
@@ -237,7 +228,7 @@ fn an_attribution_is_explained() {
 /// 21 began.
 fn leaking(child: bool) -> Told {
     let mut w = World::new();
-    let (a, b) = (w.tcp(SHOP, 80, 5000, true), w.tcp(SHOP, 80, 5001, true));
+    let (a, b) = w.serves_both(SHOP, true);
     let client = w.tcp(SHOP, 6000, 90, true);
     let call = |w: &mut World, path: &str, headers: &str| {
         w.write(LOOP, client, request(path, headers));
@@ -303,10 +294,8 @@ fn the_task_that_hands_a_call_over_and_is_answered_has_asked() {
         s.w.run(LOOP, TOKIO, connection);
         s.call();
         s.w.nudge(SHOP, LOOP, TOKIO, connection, answered);
-        s.w.run(LOOP, TOKIO, b);
-        s.w.write(LOOP, s.b, response());
-        s.w.run(LOOP, TOKIO, a);
-        s.w.write(LOOP, s.a, response());
+        s.answers(TOKIO, b, s.b);
+        s.answers(TOKIO, a, s.a);
         let (request, tier, _) = call_of(&s.told());
         if answered == b {
             assert_eq!((request, tier), (Some("/b"), Some(Tier::Execution)));
@@ -321,8 +310,7 @@ fn a_thread_that_publishes_its_trace_names_the_request() {
     for (published, expected) in [(1, Some("/a")), (2, Some("/b")), (3, None)] {
         let mut s = shop();
         s.w.run(LOOP, PUBLISHED, 0);
-        s.w.read(LOOP, s.a, request("/a", &traceparent(1, 1)));
-        s.w.read(LOOP, s.b, request("/b", &traceparent(2, 2)));
+        s.w.reads_both([LOOP, LOOP], (s.a, s.b));
         s.w.run(LOOP, PUBLISHED, published);
         s.call();
         s.w.write(LOOP, s.b, response());
@@ -349,8 +337,7 @@ fn a_trace_that_two_requests_came_in_with_names_none() {
 fn a_context_that_nobody_detached_says_nothing_after_its_request() {
     let mut s = shop();
     s.w.run(LOOP, PUBLISHED, 1);
-    s.w.read(LOOP, s.a, request("/a", &traceparent(1, 1)));
-    s.w.read(LOOP, s.b, request("/b", &traceparent(2, 2)));
+    s.w.reads_both([LOOP, LOOP], (s.a, s.b));
     s.w.write(LOOP, s.a, response());
     s.call();
     s.w.write(LOOP, s.b, response());
@@ -366,21 +353,16 @@ fn pinned(rounds: u32, told: impl Fn(u32) -> [u64; 2], caller: u32) -> Told {
         s.w.run(LOOP, PINNED, 0);
         s.w.read(LOOP, s.a, request("/x", &traceparent(1, 1)));
         s.w.read(LOOP, s.b, request("/y", &traceparent(2, 2)));
-        s.w.run(LOOP, PINNED, b);
-        s.w.write(LOOP, s.b, response());
-        s.w.run(LOOP, PINNED, a);
-        s.w.write(LOOP, s.a, response());
+        s.answers(PINNED, b, s.b);
+        s.answers(PINNED, a, s.a);
     }
     s.w.run(LOOP, PINNED, 0);
     s.w.read(LOOP, s.a, request("/a", &traceparent(3, 3)));
     s.w.read(LOOP, s.b, request("/b", &traceparent(4, 4)));
     s.w.run(caller, PINNED, 3);
-    s.w.write(caller, s.client, request("/out", ""));
-    s.w.read(caller, s.client, response());
-    s.w.run(LOOP, PINNED, 4);
-    s.w.write(LOOP, s.b, response());
-    s.w.run(LOOP, PINNED, 3);
-    s.w.write(LOOP, s.a, response());
+    s.w.calls(caller, s.client, "/out");
+    s.answers(PINNED, 4, s.b);
+    s.answers(PINNED, 3, s.a);
     s.told()
 }
 

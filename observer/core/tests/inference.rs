@@ -194,8 +194,7 @@ fn work_that_is_done_without_requests_is_never_inferred() {
     // The same call, by a timer.
     let w = &mut shop.world;
     w.sleep(5_000 * MS);
-    w.write(SHOP, shop.clients[0], request("/out/9000", ""));
-    w.read(SHOP, shop.clients[0], response());
+    w.calls(SHOP, shop.clients[0], "/out/9000");
     w.tick();
     shop.rounds(5, [DROPS; 2]);
     assert_eq!(named(&shop.inferring()), []);

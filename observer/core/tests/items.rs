@@ -31,8 +31,7 @@ struct Two {
 impl Two {
     fn new(nonblocking: bool) -> Self {
         let mut w = World::new();
-        let a = w.tcp(SHOP, 80, 5000, nonblocking);
-        let b = w.tcp(SHOP, 80, 5001, nonblocking);
+        let (a, b) = w.serves_both(SHOP, nonblocking);
         let (out, log) = (w.tcp(SHOP, 6000, 90, false), w.stdout(SHOP));
         Self { w, a, b, out, log }
     }
@@ -40,8 +39,7 @@ impl Two {
     /// On two threads.
     fn threads() -> Self {
         let mut two = Self::new(false);
-        two.w.read(A, two.a, request("/a", &traceparent(1, 1)));
-        two.w.read(B, two.b, request("/b", &traceparent(2, 2)));
+        two.w.reads_both([A, B], (two.a, two.b));
         two
     }
 
@@ -50,8 +48,7 @@ impl Two {
     }
 
     fn call(&mut self, tid: u32, target: &str) {
-        self.w.write(tid, self.out, request(target, ""));
-        self.w.read(tid, self.out, response());
+        self.w.calls(tid, self.out, target);
     }
 
     fn answered(&mut self) {
@@ -100,8 +97,7 @@ fn what_is_taken_is_done_for_whoever_gave_it() {
 #[test]
 fn a_task_of_an_event_loop_gives_work_for_its_request() {
     let mut two = Two::new(true);
-    two.w.read(A, two.a, request("/a", &traceparent(1, 1)));
-    two.w.read(A, two.b, request("/b", &traceparent(2, 2)));
+    two.w.reads_both([A, A], (two.a, two.b));
     two.w.run(A, PYTHON, 21);
     two.item(A, GIVEN, 1);
     two.w.run(A, PYTHON, 22);

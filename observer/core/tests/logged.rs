@@ -8,7 +8,7 @@ use observer_abi::item::{GIVEN, TAKEN};
 use observer_abi::runtime::PYTHON;
 use observer_core::judged::{Reason, Tier};
 use proptest::prelude::*;
-use world::{Socket, Told, World, request, response, traceparent};
+use world::{Socket, Told, World, response};
 
 const SHOP: u32 = 10;
 /// Threads that serve.
@@ -29,8 +29,7 @@ struct Two {
 impl Two {
     fn new(nonblocking: bool) -> Self {
         let mut w = World::new();
-        let a = w.tcp(SHOP, 80, 5000, nonblocking);
-        let b = w.tcp(SHOP, 80, 5001, nonblocking);
+        let (a, b) = w.serves_both(SHOP, nonblocking);
         let log = w.stdout(SHOP);
         Self { w, a, b, log }
     }
@@ -38,8 +37,7 @@ impl Two {
     /// On two threads.
     fn threads() -> Self {
         let mut two = Self::new(false);
-        two.w.read(A, two.a, request("/a", &traceparent(1, 1)));
-        two.w.read(B, two.b, request("/b", &traceparent(2, 2)));
+        two.w.reads_both([A, B], (two.a, two.b));
         two
     }
 
@@ -102,8 +100,7 @@ fn a_line_is_of_whoever_logged_its_record_also_after_the_response() {
 #[test]
 fn a_task_of_an_event_loop_logs_for_its_request() {
     let mut two = Two::new(true);
-    two.w.read(A, two.a, request("/a", &traceparent(1, 1)));
-    two.w.read(A, two.b, request("/b", &traceparent(2, 2)));
+    two.w.reads_both([A, A], (two.a, two.b));
     two.w.run(A, PYTHON, 21);
     two.logs(A, 1);
     two.w.run(A, PYTHON, 22);
@@ -206,12 +203,10 @@ fn whoever_writes_records_does_nothing_else_for_their_requests() {
     two.logs(A, 1);
     two.takes(1);
     // It delivers, starts threads, and gives work.
-    two.w.write(LISTENER, out, request("/deliver", ""));
-    two.w.read(LISTENER, out, response());
+    two.w.calls(LISTENER, out, "/deliver");
     two.w.item(SHOP, LISTENER, GIVEN, 2);
     two.w.item(SHOP, 50, TAKEN, 2);
-    two.w.write(50, out, request("/work", ""));
-    two.w.read(50, out, response());
+    two.w.calls(50, out, "/work");
     two.answered();
     let told = two.told();
     for call in ["/deliver", "/work"] {

@@ -235,8 +235,7 @@ fn what_goes_on_in_a_pause_is_of_nobody() {
     let stdout = w.stdout(SHOP);
     for n in 1..=3 {
         w.read(20, server, request(&format!("/in/{n}"), &traceparent(n, n)));
-        w.write(20, client, request(&format!("/out/{n}"), ""));
-        w.read(20, client, response());
+        w.calls(20, client, &format!("/out/{n}"));
         w.write(20, stdout, format!("line-{n}\n"));
         w.write(20, server, response());
         w.tick();

@@ -46,6 +46,15 @@ impl Server {
         server
     }
 
+    /// One in Java, whose worker 21 has served so many requests, each the only one in flight.
+    fn seen(times: usize) -> Self {
+        let mut server = Self::new(Runtime::Java, &EXEC);
+        for _ in 0..times {
+            server.serve(21, 21, 21);
+        }
+        server
+    }
+
     /// A request comes in on `lane`; its number is returned.
     fn read(&mut self, lane: usize, tid: u32) -> u64 {
         self.served += 1;
@@ -118,10 +127,7 @@ fn one_request_at_a_time_is_given_what_its_worker_does() {
 
 #[test]
 fn so_few_that_nothing_is_shown_are_given_nothing() {
-    let mut server = Server::new(Runtime::Java, &EXEC);
-    for _ in 0..4 {
-        server.serve(21, 21, 21);
-    }
+    let mut server = Server::seen(4);
     let told = server.told();
     assert_eq!(given(&told), 0);
     assert!(reasons(&told).contains(&Reason::UnprovenWorker));
@@ -199,10 +205,7 @@ fn an_asynchronous_servlet_that_another_thread_answers_is_given_nothing() {
 
 #[test]
 fn who_comes_back_to_a_connection_after_another_thread_may_have_been_elsewhere() {
-    let mut server = Server::new(Runtime::Java, &EXEC);
-    for _ in 0..4 {
-        server.serve(21, 21, 21);
-    }
+    let mut server = Server::seen(4);
     // An asynchronous servlet: what is done for the request after the one that 21 has answered is done by 21, too.
     server.serve(22, 21, 22);
     server.serve(21, 21, 21);
@@ -256,10 +259,7 @@ fn what_overlaps_is_given_nothing_for_its_threads_name() {
 
 #[test]
 fn a_thread_that_is_something_else_by_now_is_given_nothing() {
-    let mut server = Server::new(Runtime::Java, &EXEC);
-    for _ in 0..8 {
-        server.serve(21, 21, 21);
-    }
+    let mut server = Server::seen(8);
     server.w.has_workers(SHOP, Runtime::Java, &[22]);
     server.serve(21, 21, 21);
     assert_eq!(given(&server.told()), 8);

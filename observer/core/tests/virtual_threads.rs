@@ -30,7 +30,7 @@ impl Two {
     fn new() -> Self {
         let mut w = World::new();
         w.runs_on(SHOP, Runtime::Java);
-        let (a, b) = (w.tcp(SHOP, 80, 5000, true), w.tcp(SHOP, 80, 5001, true));
+        let (a, b) = w.serves_both(SHOP, true);
         w.run(CARRIERS[0], JAVA, A);
         w.read(CARRIERS[0], a, request("/a", &traceparent(1, 1)));
         w.run(CARRIERS[0], JAVA, B);
@@ -44,8 +44,7 @@ impl Two {
 
     /// A call on a carrier, or on another thread, as what runs there.
     fn call(&mut self, tid: u32, client: Socket, target: &str) {
-        self.w.write(tid, client, request(target, ""));
-        self.w.read(tid, client, response());
+        self.w.calls(tid, client, target);
     }
 
     fn told(mut self) -> Told {
@@ -215,8 +214,7 @@ fn carriers_are_no_workers() {
         if work {
             // What runs there meanwhile can't be read.
             w.run(CARRIERS[0], NONE, 0);
-            w.write(CARRIERS[0], clients.0, request("/other", ""));
-            w.read(CARRIERS[0], clients.0, response());
+            w.calls(CARRIERS[0], clients.0, "/other");
         }
         for (tid, socket) in [(CARRIERS[0], a), (CARRIERS[1], b)] {
             w.run(tid, JAVA, 1000 + u64::from(n) * 2 + u64::from(tid));

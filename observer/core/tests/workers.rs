@@ -190,8 +190,7 @@ fn a_thread_that_waits_for_events_before_it_answers_is_no_worker() {
         }
         for (tid, lane) in [(21, a), (22, b)] {
             server.w.wait(tid, EVENT_LOOP);
-            server.w.write(tid, lane.1, request("/out/0", ""));
-            server.w.read(tid, lane.1, response());
+            server.w.calls(tid, lane.1, "/out/0");
             server.w.write(tid, lane.0, response());
         }
         server.w.tick();
@@ -238,8 +237,7 @@ fn what_a_worker_does_for_a_request_that_another_thread_read_is_not_its_last_one
     server
         .w
         .read(20, other.0, request("/in/77", &traceparent(77, 1)));
-    server.w.write(21, other.1, request("/out/77", ""));
-    server.w.read(21, other.1, response());
+    server.w.calls(21, other.1, "/out/77");
     server.w.write(21, other.0, response());
     // It goes on with the connection that it had answered on before.
     server

@@ -13,8 +13,7 @@ use observer_core::summary::Tally;
 use super::board::{Board, Snapshot};
 use super::now;
 use crate::cli::agent::{JsonPlan, Target};
-use crate::cli::args::Output;
-use crate::cli::plan::ShowPlan;
+use crate::cli::show::{Output, ShowPlan};
 use crate::sink::{self, Canvas, Sink};
 
 /// Tells the board what was counted, and `json` everything.

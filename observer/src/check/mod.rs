@@ -8,11 +8,12 @@ use std::path::PathBuf;
 
 use observer_core::judged::Summary;
 
-use crate::cli::args::DetailArgs;
 use crate::cli::budget::Budget;
 use crate::cli::check::{CheckPlan, From};
 use crate::cli::exit::Exit;
-use crate::cli::plan::{ShowPlan, WatchPlan};
+use crate::cli::probes::DetailArgs;
+use crate::cli::show::ShowPlan;
+use crate::cli::watch::WatchPlan;
 use crate::report::{self, model::Report};
 use crate::sink::Keep;
 use crate::stderr::say;

@@ -1,18 +1,14 @@
 //! What is typed: the definition that parsing, help, man page and completions come from.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use observer_core::judged::SubjectId;
-
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::agent::AgentArgs;
-use super::budget::BudgetArgs;
 use super::check::CheckArgs;
-use super::export::HealArgs;
+use super::probes::KernelArgs;
+use super::replay::ReplayArgs;
 use super::report::ReportArgs;
+use super::show::{Color, Output};
+use super::watch::{LogsArgs, WatchArgs};
 
 /// Shows which service drops trace context, on which call, how often and why.
 ///
@@ -120,224 +116,6 @@ Examples:
   observer decode 'b3: 80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1'
   curl -sv http://localhost/ 2>&1 | sed -n 's/^> //p' | observer decode -";
 
-/// Arguments of `watch`.
-#[derive(Debug, Args)]
-pub struct WatchArgs {
-    #[command(flatten)]
-    /// What to watch.
-    pub select: SelectArgs,
-    /// Stop after this time, for example 30s or 5m; plain numbers are seconds
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub duration: Option<Duration>,
-    /// Write everything that is captured to FILE, for `observer replay`
-    ///
-    /// The file holds message heads and log lines as they were: treat it like the traffic itself.
-    #[arg(long, value_name = "FILE")]
-    pub record: Option<PathBuf>,
-    #[command(flatten)]
-    /// How to show it.
-    pub show: ShowArgs,
-    #[command(flatten)]
-    /// What to heal, and where to export to.
-    pub heal: HealArgs,
-    #[command(flatten)]
-    /// How closely some runtimes are followed.
-    pub detail: DetailArgs,
-    #[command(flatten)]
-    /// What it may take.
-    pub budget: BudgetArgs,
-    #[command(flatten)]
-    /// What is said of the kernel.
-    pub kernel: KernelArgs,
-    /// Start this command and watch it from its first instruction; ends when it ends
-    #[arg(last = true, value_name = "CMD")]
-    pub command: Vec<OsString>,
-}
-
-/// Arguments of `logs`.
-#[derive(Debug, Args)]
-pub struct LogsArgs {
-    #[command(flatten)]
-    /// What to watch.
-    pub select: SelectArgs,
-    /// Stop after this time, for example 30s or 5m; plain numbers are seconds
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub duration: Option<Duration>,
-    #[command(flatten)]
-    /// What to heal, and where to export to.
-    pub heal: HealArgs,
-    #[command(flatten)]
-    /// How closely some runtimes are followed.
-    pub detail: DetailArgs,
-    #[command(flatten)]
-    /// What it may take.
-    pub budget: BudgetArgs,
-    #[command(flatten)]
-    /// What is said of the kernel.
-    pub kernel: KernelArgs,
-    /// Start this command and watch it from its first instruction; ends when it ends
-    #[arg(last = true, value_name = "CMD")]
-    pub command: Vec<OsString>,
-}
-
-/// What is said of the kernel; the same for all that put probes into it.
-#[derive(Clone, Debug, Default, Args)]
-pub struct KernelArgs {
-    /// The types of this kernel, if it does not tell them itself: BTF, or a vmlinux with it
-    #[arg(long, value_name = "FILE", env = "OBSERVER_BTF")]
-    pub btf: Option<PathBuf>,
-}
-
-/// What to watch. Several selections add up.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Selection (several add up)")]
-pub struct SelectArgs {
-    /// This process, its threads and children
-    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
-    pub pid: Vec<u32>,
-    /// Processes of this name (as in `ps -o comm`), those that start later as well
-    #[arg(long, value_name = "NAME")]
-    pub comm: Vec<String>,
-    /// Processes that run this executable: a path, or a file name
-    #[arg(long, value_name = "PATH")]
-    pub exe: Vec<String>,
-    /// Processes that listen on this TCP port
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: Vec<u16>,
-    /// Processes in this control group and those below it: a path as in /proc/PID/cgroup, or under /sys/fs/cgroup
-    #[arg(long, value_name = "PATH")]
-    pub cgroup: Vec<String>,
-    /// Every process on this host
-    #[arg(long)]
-    pub all: bool,
-}
-
-/// How to show what is found; the same for `watch` and `replay`.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub struct ShowArgs {
-    /// For people, or JSON Lines for programs
-    #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t)]
-    pub output: Output,
-    /// Only what has one of these verdicts, of calls or log lines (separate several by commas)
-    ///
-    /// Text shows the whole request that something like this happened in; JSON only the objects
-    /// themselves. The summary always counts everything.
-    #[arg(long, value_name = "VERDICT", value_delimiter = ',', action = ArgAction::Append)]
-    pub only: Vec<String>,
-    /// Only requests and calls with this path: a prefix, or a pattern with `*` and `?`
-    #[arg(long, value_name = "PATTERN")]
-    pub path: Vec<String>,
-    /// Only requests from and calls to this peer: a service, HOST, HOST:PORT or :PORT
-    #[arg(long, value_name = "PEER")]
-    pub peer: Vec<String>,
-    /// What to hide in request targets: the values of query parameters, or nothing
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
-    pub redact: Redact,
-    /// Which log lines to show; they are judged and counted in any case
-    #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
-    pub logs: Logs,
-    /// Tell nothing but how this call or log line was attributed: an id as in the JSON output, x17 or l42
-    ///
-    /// Shows which requests were in flight, what each kind of evidence says, and why one was
-    /// chosen or none. A replay gives the same ids as the watch that made the recording.
-    #[arg(long, value_name = "ID")]
-    pub explain: Option<SubjectId>,
-    /// Show the likeliest request of what no evidence links to one, marked as inferred
-    ///
-    /// By timing, and by what is usually done for such requests; only where that could be checked and was
-    /// right. It changes no verdict and no count, and nothing is exported of it.
-    #[arg(long)]
-    pub infer: bool,
-    /// Show only the summary
-    #[arg(long, short)]
-    pub quiet: bool,
-    /// When to use colours; `auto` heeds NO_COLOR and leaves pipes and files plain
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
-    pub color: Color,
-}
-
-/// How closely runtimes are followed in which that takes probes which run often.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
-pub struct DetailArgs {
-    /// When turns of Node's event loop are told apart
-    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
-    pub node: Detail,
-    /// When it is followed what goroutines hand to each other through channels
-    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
-    pub go: Detail,
-}
-
-/// When probes inside of programs are in place that run often.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Detail {
-    /// For as large a share of the time as takes at most a tenth of the service's CPU time; always where they are cheap.
-    #[default]
-    Auto,
-    /// Always, wherever it is possible.
-    Precise,
-    /// Nowhere.
-    Off,
-}
-
-/// Forms of output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    #[default]
-    Text,
-    /// JSON Lines.
-    Json,
-}
-
-/// What to hide.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Redact {
-    /// Values of query parameters.
-    #[default]
-    Query,
-    /// Nothing.
-    Off,
-}
-
-/// Which log lines to show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Logs {
-    /// All of them.
-    #[default]
-    All,
-    /// Those that lost their request's id.
-    Lost,
-    /// None.
-    None,
-}
-
-/// When to use colours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-/// Arguments of `replay`.
-#[derive(Debug, Args)]
-pub struct ReplayArgs {
-    /// A file that `observer watch --record` wrote; `-` for standard input
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    #[command(flatten)]
-    /// How to show it.
-    pub show: ShowArgs,
-    #[command(flatten)]
-    /// What to heal, and where to export to.
-    pub heal: HealArgs,
-}
-
 /// Arguments of `decode`.
 #[derive(Debug, Args)]
 pub struct DecodeArgs {
@@ -405,16 +183,4 @@ pub enum ShopService {
     Cart,
     /// Takes their money.
     Payments,
-}
-
-/// `30s`, `5m`, `1h 30m`; a plain number is seconds.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string()),
-        Err(_) => humantime::parse_duration(text).map_err(|e| e.to_string()),
-    }?;
-    if parsed.is_zero() {
-        return Err("must be longer than nothing".into());
-    }
-    Ok(parsed)
 }

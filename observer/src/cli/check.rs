@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::args::{Color, KernelArgs, SelectArgs};
-use super::plan::{self, Command, PlanError, Selection};
+use super::error::PlanError;
+use super::probes::KernelArgs;
+use super::select::{self, SelectArgs, Selection};
+use super::show::Color;
+use super::watch::{self, Command};
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -19,7 +22,7 @@ pub struct CheckArgs {
     /// What to watch.
     pub select: SelectArgs,
     /// Stop after this time, for example 30s or 5m; plain numbers are seconds
-    #[arg(long, value_name = "TIME", value_parser = super::args::duration)]
+    #[arg(long, value_name = "TIME", value_parser = super::size::duration)]
     pub duration: Option<Duration>,
     #[command(flatten)]
     /// What is asked for.
@@ -112,9 +115,9 @@ pub struct Limits {
 /// See [`PlanError`].
 pub fn plan(args: CheckArgs) -> Result<CheckPlan, PlanError> {
     let from = if args.files.is_empty() {
-        let command = plan::command(args.command);
+        let command = watch::command(args.command);
         From::Watch {
-            selection: plan::selection(args.select, command.is_some())?,
+            selection: select::plan(args.select, command.is_some())?,
             command,
             duration: args.duration,
             types: args.kernel.btf,

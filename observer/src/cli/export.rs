@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args, ValueEnum};
 use observer_core::healing::{Settings, Spans};
 
-use super::plan::PlanError;
+use super::error::PlanError;
 
 /// What to heal, and where to export to; the same for `watch`, `logs` and `replay`.
 #[derive(Clone, Debug, Default, Args)]
@@ -70,14 +70,25 @@ impl Signal {
 }
 
 /// Which spans to make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum WhichSpans {
     /// Where a trace is broken, or the application makes none.
+    #[default]
     Bridge,
     /// Of every exchange.
     All,
     /// None.
     Off,
+}
+
+impl WhichSpans {
+    pub(super) fn meant(self) -> Spans {
+        match self {
+            Self::Bridge => Spans::Bridge,
+            Self::All => Spans::All,
+            Self::Off => Spans::Off,
+        }
+    }
 }
 
 /// What to heal, and where to export to.
@@ -129,15 +140,12 @@ pub(super) fn plan(args: HealArgs) -> Result<Option<HealPlan>, PlanError> {
         }
     }
     let settings = Settings {
-        spans: match args.spans {
-            Some(WhichSpans::Bridge) | None => Spans::Bridge,
-            Some(WhichSpans::All) => Spans::All,
-            Some(WhichSpans::Off) => Spans::Off,
-        },
+        spans: args.spans.unwrap_or_default().meant(),
         unsampled: args.heal_unsampled,
     };
     let wanted = args.otlp.is_some() || args.spans.is_some() || args.heal_unsampled;
-    let headers: Result<Vec<_>, _> = args.otlp_header.into_iter().map(header).collect();
+    let read = |text: String| header(&text).ok_or(PlanError::Header(text));
+    let headers: Result<Vec<_>, _> = args.otlp_header.into_iter().map(read).collect();
     let (protocol, mut signals, headers) = (args.otlp_protocol, args.otlp_signals, headers?);
     if signals.is_empty() {
         signals = Signal::ALL.to_vec();
@@ -151,13 +159,11 @@ pub(super) fn plan(args: HealArgs) -> Result<Option<HealPlan>, PlanError> {
     Ok(wanted.then_some(HealPlan { settings, otlp }))
 }
 
-fn header(text: String) -> Result<(String, String), PlanError> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.trim().is_empty() => {
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
-        }
-        _ => Err(PlanError::Header(text)),
-    }
+/// A header to send, given as `NAME=VALUE`.
+pub(super) fn header(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once('=')?;
+    let (name, value) = (name.trim(), value.trim());
+    (!name.is_empty()).then(|| (name.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]

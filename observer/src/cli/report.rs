@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::args::Color;
+use super::show::Color;
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
@@ -20,13 +20,13 @@ pub struct ReportArgs {
     #[arg(long, value_name = "URL")]
     pub prometheus: Option<String>,
     /// How far back to look in Prometheus
-    #[arg(long, value_name = "TIME", value_parser = super::args::duration, default_value = "24h", requires = "prometheus")]
+    #[arg(long, value_name = "TIME", value_parser = super::size::duration, default_value = "24h", requires = "prometheus")]
     pub since: Duration,
     /// Send this header to Prometheus, for example X-Scope-OrgID=team
     #[arg(long, value_name = "NAME=VALUE", requires = "prometheus")]
     pub prometheus_header: Vec<String>,
     /// Give up asking an agent or server after this time
-    #[arg(long, value_name = "TIME", value_parser = super::args::duration, default_value = "30s")]
+    #[arg(long, value_name = "TIME", value_parser = super::size::duration, default_value = "30s")]
     pub timeout: Duration,
     /// Form of the report
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]

@@ -1,7 +1,8 @@
-//! Shares and sizes, as people write them.
+//! Shares, sizes and times, as people write them.
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// A share: above 0; `0.25` or `25%`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,6 +86,18 @@ impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} MiB", self.0 >> 20)
     }
+}
+
+/// `30s`, `5m`, `1h 30m`; a plain number is seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string()),
+        Err(_) => humantime::parse_duration(text).map_err(|e| e.to_string()),
+    }?;
+    if parsed.is_zero() {
+        return Err("must be longer than nothing".into());
+    }
+    Ok(parsed)
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use clap::{CommandFactory, Parser};
 use observer_core::judged::{LogVerdict, Verdict};
 
 use super::args::{Cli, Command};
-use super::plan::{self, PlanError, WatchPlan};
+use super::error::PlanError;
+use super::watch::WatchPlan;
 
 fn watch(args: &[&str]) -> Result<WatchPlan, PlanError> {
     let typed = ["observer", "watch"].iter().chain(args);
     match Cli::try_parse_from(typed).unwrap().command {
-        Command::Watch(args) => plan::watch(args),
+        Command::Watch(args) => super::watch::plan(args),
         other => panic!("{other:?}"),
     }
 }

@@ -24,10 +24,13 @@ use std::thread::{self, JoinHandle};
 use observer_core::ids::KernelNanos;
 use observer_core::judged::{Judged, Summary};
 
-use crate::cli::args::{DemoArgs, DetailArgs};
+use crate::cli::args::DemoArgs;
 use crate::cli::budget::Budget;
 use crate::cli::exit::Exit;
-use crate::cli::plan::{Selection, ShowPlan, WatchPlan};
+use crate::cli::probes::DetailArgs;
+use crate::cli::select::Selection;
+use crate::cli::show::ShowPlan;
+use crate::cli::watch::WatchPlan;
 use crate::sink::{Canvas, Sink};
 use crate::watch;
 

@@ -11,8 +11,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::cli::args::{DoctorArgs, Output};
+use crate::cli::args::DoctorArgs;
 use crate::cli::exit::Exit;
+use crate::cli::show::Output;
 
 /// How well something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -12,7 +12,7 @@ use super::pools::Pools;
 use super::stirs::Stirs;
 use super::windows::{Account, BUDGET, Turnover, Windows};
 use super::{Plan, java, pause, pinned, plan_again, published, read_heap};
-use crate::cli::args::{Detail, DetailArgs};
+use crate::cli::probes::{Detail, DetailArgs};
 use crate::facts::Process;
 use crate::kernel::{self, Capture, UserLink, UserProbe};
 

@@ -9,7 +9,7 @@ use observer_core::ids::Tgid;
 use super::followed::{Followed, Program};
 use super::read_heap;
 use super::windows::BUDGET;
-use crate::cli::args::DetailArgs;
+use crate::cli::probes::DetailArgs;
 use crate::facts::Proc;
 use crate::kernel::Capture;
 

@@ -66,7 +66,7 @@ impl Write for Shared {
 
 fn json(out: Shared) -> Box<dyn Sink> {
     let mut plan = samples::plan();
-    plan.output = crate::cli::args::Output::Json;
+    plan.output = crate::cli::show::Output::Json;
     crate::sink::open(&plan, crate::sink::Canvas::default(), out)
 }
 
@@ -122,7 +122,7 @@ fn a_reader_that_has_enough_ends_the_session() {
         }
     }
     let mut plan = samples::plan();
-    plan.output = crate::cli::args::Output::Json;
+    plan.output = crate::cli::show::Output::Json;
     let sink = crate::sink::open(&plan, crate::sink::Canvas::default(), Closed);
     let ended = run(&mut Noise(0), config(), sink, None);
     assert!(matches!(

@@ -6,7 +6,7 @@ use observer_core::ids::KernelNanos;
 use observer_core::judged::{Explanation, Judged, Summary};
 
 use super::Sink;
-use crate::cli::args::Output;
+use crate::cli::show::Output;
 use crate::stderr::say;
 
 /// Writes the explanation when it comes.

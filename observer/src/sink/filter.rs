@@ -3,9 +3,8 @@
 use observer_core::judged::{Exchange, Log};
 
 use super::trees::{Part, Tree};
-use crate::cli::args::Logs;
 use crate::cli::pattern;
-use crate::cli::plan::{Filter, ShowPlan};
+use crate::cli::show::{Filter, Logs, ShowPlan};
 
 /// What a [`ShowPlan`] lets through.
 #[derive(Clone, Debug)]

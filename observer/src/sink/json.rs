@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Sink;
 use super::filter::Sieve;
 use super::trees::{Part, Trees};
-use crate::cli::plan::ShowPlan;
+use crate::cli::show::ShowPlan;
 
 /// Written out when this many bytes have come together, or at a tick.
 const BUFFER: usize = 64 * 1024;

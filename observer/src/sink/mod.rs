@@ -24,8 +24,7 @@ use observer_core::summary::Tally;
 
 pub use keep::Keep;
 
-use crate::cli::args::Output;
-use crate::cli::plan::ShowPlan;
+use crate::cli::show::{Output, ShowPlan};
 
 /// Takes what the pipeline tells, in its order.
 pub trait Sink {

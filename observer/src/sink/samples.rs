@@ -15,8 +15,7 @@ use observer_core::message::{Flaw, MessageKind, Protocol};
 use observer_core::text::Text;
 
 use super::trees::{Part, Tree};
-use crate::cli::args::Color;
-use crate::cli::plan::ShowPlan;
+use crate::cli::show::{Color, ShowPlan};
 
 /// 2026-11-21T04:16:35Z.
 const START: u64 = 1_795_234_595_000_000_000;

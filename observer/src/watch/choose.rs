@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use observer_core::ids::Tgid;
 
 use super::select::{self, SelectError};
-use crate::cli::plan::Selection;
+use crate::cli::select::Selection;
 use crate::facts::{Proc, Process};
 
 /// What has changed in who is to be watched.

@@ -19,11 +19,12 @@ use observer_core::recording::{ByteOrder, ProbeState, Startup};
 use rustix::system::uname;
 
 use crate::budget::Governor;
-use crate::cli::args::{DetailArgs, Output};
 use crate::cli::cgroup::Hierarchies;
 use crate::cli::exit::Exit;
 use crate::cli::export::HealPlan;
-use crate::cli::plan::{ShowPlan, WatchPlan};
+use crate::cli::probes::DetailArgs;
+use crate::cli::show::{Output, ShowPlan};
+use crate::cli::watch::WatchPlan;
 use crate::facts::{Enrich, Proc};
 use crate::kernel::{self, Capture, CaptureConfig, CaptureError, SpawnError, Spawned, WatchError};
 use crate::otlp::StartError;
@@ -278,7 +279,7 @@ fn capture_config(plan: &WatchPlan) -> CaptureConfig {
     }
 }
 
-fn to_run(command: &crate::cli::plan::Command, show: &ShowPlan) -> Command {
+fn to_run(command: &crate::cli::watch::Command, show: &ShowPlan) -> Command {
     let mut run = Command::new(&command.program);
     run.args(&command.args);
     // Its lines are in the JSON; among the JSON they would be an error.

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::cli::cgroup::Hierarchies;
-use crate::cli::plan::Selection;
+use crate::cli::select::Selection;
 use crate::facts::{Proc, Process};
 use crate::kernel::{self, Selector};
 

@@ -43,6 +43,17 @@ fn duplicate(of: &impl AsRawFd, to: RawFd) {
     check(unsafe { libc::dup2(of.as_raw_fd(), to) });
 }
 
+/// The other end of a pair whose end that was written to has no descriptors but 300, 301 and 420.
+fn duplicated() -> UnixStream {
+    let (mut one, mut other) = UnixStream::pair().unwrap();
+    one.write_all(b"x").unwrap();
+    other.read_exact(&mut [0]).unwrap();
+    for number in [300, 301, 420] {
+        duplicate(&one, number);
+    }
+    other
+}
+
 /// What is said of the exchanges: the side, and why there is no response.
 fn ends(seen: &Seen) -> Vec<(Role, Option<Unfinished>)> {
     let mut engine = Engine::new(Config {
@@ -78,13 +89,7 @@ fn closes(seen: &Seen, class: Class) -> Vec<bool> {
 #[test]
 fn a_range_that_is_closed_ends_what_has_no_descriptor_elsewhere() {
     fn workload() {
-        let (mut one, mut other) = UnixStream::pair().unwrap();
-        one.write_all(b"x").unwrap();
-        other.read_exact(&mut [0]).unwrap();
-        for number in [300, 301, 420] {
-            duplicate(&one, number);
-        }
-        drop(one);
+        let mut other = duplicated();
         // Nothing is closed by marking, nor by a call that fails.
         close_range(300, 420, 4);
         // SAFETY: fails before anything is done.
@@ -104,13 +109,7 @@ fn a_range_that_is_closed_ends_what_has_no_descriptor_elsewhere() {
 #[test]
 fn duplicates_that_are_closed_together_end_with_the_last_one() {
     fn workload() {
-        let (mut one, mut other) = UnixStream::pair().unwrap();
-        one.write_all(b"x").unwrap();
-        other.read_exact(&mut [0]).unwrap();
-        for number in [300, 301, 420] {
-            duplicate(&one, number);
-        }
-        drop(one);
+        let mut other = duplicated();
         close_range(300, 500, 0);
         assert_eq!(other.read(&mut [0]).unwrap(), 0);
     }

@@ -19,8 +19,8 @@ pub use groups::Group;
 use crate::agent::until;
 use crate::app::root;
 use crate::deploy::{fine, helm};
-use crate::nginx::missing;
 use crate::process::{Process, Stream};
+use crate::skip::missing;
 
 /// How long the servers may take to start and to end.
 const LIMIT: Duration = Duration::from_secs(120);

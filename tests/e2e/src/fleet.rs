@@ -103,7 +103,7 @@ pub fn missing() -> Option<String> {
     let absent = files.iter().find(|file| !root().join(file).exists());
     let absent = absent.map(|file| format!("{file} is missing (run tests/setup.sh)"));
     crate::hosts::unusable()
-        .or_else(|| crate::nginx::missing(&programs))
+        .or_else(|| crate::skip::missing(&programs))
         .or(absent)
 }
 

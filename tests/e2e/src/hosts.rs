@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::nginx::missing;
 use crate::observer::unavailable;
+use crate::skip::missing;
 
 /// What is missing to have hosts.
 #[must_use]

@@ -108,16 +108,3 @@ pub fn answered(ended: &Ended) -> Result<u64> {
     });
     answered.context("wrk does not say how many requests were answered")
 }
-
-/// The first of `programs` that is not on the path, in words.
-#[must_use]
-pub fn missing(programs: &[&str]) -> Option<String> {
-    let on_path = |name: &&&str| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
-    };
-    programs
-        .iter()
-        .find(|name| !on_path(name))
-        .map(|name| format!("{name} is missing (run tests/setup.sh)"))
-}

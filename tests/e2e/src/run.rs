@@ -30,13 +30,17 @@ pub fn turn() -> MutexGuard<'static, ()> {
 /// Whether `app` can be watched here; if not, the skip of `test` is noted.
 #[must_use]
 pub fn can_watch(app: App, test: &str) -> bool {
-    match unavailable().map(str::to_owned).or_else(|| app.missing()) {
-        Some(why) => {
-            skip(test, &why);
-            false
-        }
-        None => true,
+    can_watch_unless(app.missing(), test)
+}
+
+/// Whether it can be watched here what lacks nothing, or what is `missing`; if not, the skip of `test` is noted.
+#[must_use]
+pub fn can_watch_unless(missing: Option<String>, test: &str) -> bool {
+    let why = unavailable().map(str::to_owned).or(missing);
+    if let Some(why) = &why {
+        skip(test, why);
     }
+    why.is_none()
 }
 
 /// A service under load.

@@ -7,13 +7,13 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use observer_e2e::nginx::{self, Nginx};
-use observer_e2e::observer::{Observer, unavailable};
+use observer_e2e::nginx::Nginx;
+use observer_e2e::observer::Observer;
 use observer_e2e::ports::free_address;
 use observer_e2e::process::Stream;
-use observer_e2e::run::turn;
+use observer_e2e::run::{can_watch_unless, turn};
 use observer_e2e::server::{Delay, Downstream};
-use observer_e2e::skip::skip;
+use observer_e2e::skip::missing;
 use serde_json::Value;
 
 /// Much more than the buffers of both sockets hold.
@@ -159,8 +159,7 @@ fn check(told: &[Value]) -> Result<()> {
 #[test]
 fn what_follows_a_long_body_is_judged_as_ever() -> Result<()> {
     let _turn = turn();
-    if let Some(why) = nginx::missing(&["nginx"]).or(unavailable().map(str::to_owned)) {
-        skip("long bodies", &why);
+    if !can_watch_unless(missing(&["nginx"]), "long bodies") {
         return Ok(());
     }
     let service = Downstream::start(Delay::NONE)?;

@@ -5,12 +5,11 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use observer_e2e::app::{App, root};
 use observer_e2e::driver::Clients;
-use observer_e2e::observer::{command, unavailable};
+use observer_e2e::observer::command;
 use observer_e2e::plan::{LogMode, Mix, Mode};
 use observer_e2e::process::{Ended, Process, Stream};
-use observer_e2e::run::turn;
+use observer_e2e::run::{can_watch_unless, turn};
 use observer_e2e::server::{Delay, Downstream};
-use observer_e2e::skip::skip;
 use rustix::process::Signal;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -30,13 +29,6 @@ fn check(mix: &Mix, count: usize, args: &[&str]) -> Result<Ended> {
     check.ended(SOON)
 }
 
-fn can_watch(test: &str) -> bool {
-    if let Some(why) = unavailable() {
-        skip(test, why);
-    }
-    unavailable().is_none()
-}
-
 fn of(mode: Mode) -> Mix {
     Mix {
         logs: vec![LogMode::Linked],
@@ -47,7 +39,7 @@ fn of(mode: Mode) -> Mix {
 #[test]
 fn a_service_that_drops_context_breaks_the_check_and_is_named() -> Result<()> {
     let _turn = turn();
-    if !can_watch("check: broken") {
+    if !can_watch_unless(None, "check: broken") {
         return Ok(());
     }
     let junit = root().join("target/e2e/check.xml");
@@ -70,7 +62,7 @@ fn a_service_that_drops_context_breaks_the_check_and_is_named() -> Result<()> {
 #[test]
 fn a_service_that_propagates_passes() -> Result<()> {
     let _turn = turn();
-    if !can_watch("check: clean") {
+    if !can_watch_unless(None, "check: clean") {
         return Ok(());
     }
     let ended = check(&of(Mode::Propagate), 60, &["--min-requests", "50"])?;
@@ -81,7 +73,7 @@ fn a_service_that_propagates_passes() -> Result<()> {
 #[test]
 fn too_few_requests_decide_nothing() -> Result<()> {
     let _turn = turn();
-    if !can_watch("check: inconclusive") {
+    if !can_watch_unless(None, "check: inconclusive") {
         return Ok(());
     }
     let ended = check(&of(Mode::Propagate), 10, &["--min-requests", "500"])?;
@@ -92,7 +84,7 @@ fn too_few_requests_decide_nothing() -> Result<()> {
 #[test]
 fn a_command_that_fails_gives_its_own_status() -> Result<()> {
     let _turn = turn();
-    if !can_watch("check: failing command") {
+    if !can_watch_unless(None, "check: failing command") {
         return Ok(());
     }
     let ended =

@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use observer_e2e::app::{App, Service, root};
 use observer_e2e::driver::Clients;
-use observer_e2e::observer::{Observer, command, program, unavailable};
+use observer_e2e::observer::{Observer, command, program};
 use observer_e2e::plan::{Mix, Planned};
 use observer_e2e::process::{Ended, Process, Stream};
-use observer_e2e::run::turn;
+use observer_e2e::run::{can_watch_unless, turn};
 use observer_e2e::score::truth::Truth;
 use observer_e2e::score::{Demand, score, told};
 use observer_e2e::server::{Delay, Downstream};
-use observer_e2e::skip::skip;
 use rustix::process::Signal;
 
 /// How long anything here may take to end by itself.
@@ -23,13 +22,6 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// Status when the program could not do what it was asked to.
 const CANNOT: i32 = 2;
-
-fn can_watch(test: &str) -> bool {
-    if let Some(why) = unavailable() {
-        skip(test, why);
-    }
-    unavailable().is_none()
-}
 
 fn service() -> Result<(Downstream, Service)> {
     let downstream = Downstream::start(Delay::UNEVEN)?;
@@ -52,7 +44,7 @@ fn no_panic(ended: &Ended) {
 
 #[test]
 fn a_pid_that_is_not_there_is_told() -> Result<()> {
-    if !can_watch("no such pid") {
+    if !can_watch_unless(None, "no such pid") {
         return Ok(());
     }
     // Above the largest pid that Linux can be configured to give.
@@ -67,7 +59,7 @@ fn a_pid_that_is_not_there_is_told() -> Result<()> {
 #[test]
 fn watching_ends_when_the_watched_process_does() -> Result<()> {
     let _turn = turn();
-    if !can_watch("pid exits") {
+    if !can_watch_unless(None, "pid exits") {
         return Ok(());
     }
     let (_downstream, service) = service()?;
@@ -84,7 +76,7 @@ fn watching_ends_when_the_watched_process_does() -> Result<()> {
 
 #[test]
 fn a_started_command_gives_its_exit_status() -> Result<()> {
-    if !can_watch("exit status of a command") {
+    if !can_watch_unless(None, "exit status of a command") {
         return Ok(());
     }
     for status in [0, 7] {
@@ -127,7 +119,7 @@ fn programs_of(pid: u32) -> Result<BTreeSet<u32>> {
 #[test]
 fn ctrl_c_leaves_nothing_behind_and_sums_up() -> Result<()> {
     let _turn = turn();
-    if !can_watch("Ctrl-C") {
+    if !can_watch_unless(None, "Ctrl-C") {
         return Ok(());
     }
     let (_downstream, service) = service()?;
@@ -146,7 +138,7 @@ fn ctrl_c_leaves_nothing_behind_and_sums_up() -> Result<()> {
 #[test]
 fn being_killed_leaves_nothing_behind() -> Result<()> {
     let _turn = turn();
-    if !can_watch("SIGKILL") {
+    if !can_watch_unless(None, "SIGKILL") {
         return Ok(());
     }
     let (_downstream, service) = service()?;
@@ -176,7 +168,7 @@ fn gone(programs: &BTreeSet<u32>) -> Result<()> {
 #[test]
 fn a_closed_output_ends_it() -> Result<()> {
     let _turn = turn();
-    if !can_watch("closed stdout") {
+    if !can_watch_unless(None, "closed stdout") {
         return Ok(());
     }
     let (_downstream, service) = service()?;
@@ -224,7 +216,7 @@ impl Drop for Temporary {
 #[test]
 fn a_recording_replays_to_the_same_bytes() -> Result<()> {
     let _turn = turn();
-    if !can_watch("record and replay") {
+    if !can_watch_unless(None, "record and replay") {
         return Ok(());
     }
     let file = Temporary::new("recording")?;
@@ -252,7 +244,7 @@ fn a_recording_replays_to_the_same_bytes() -> Result<()> {
 #[test]
 fn connections_that_are_open_already_are_followed() -> Result<()> {
     let _turn = turn();
-    if !can_watch("attach to open connections") {
+    if !can_watch_unless(None, "attach to open connections") {
         return Ok(());
     }
     let (downstream, service) = service()?;

@@ -8,13 +8,12 @@ use observer_e2e::agent::{LIMIT, until};
 use observer_e2e::app::{App, root};
 use observer_e2e::container::{bind, start};
 use observer_e2e::driver::Clients;
-use observer_e2e::nginx::missing;
 use observer_e2e::observer::program;
 use observer_e2e::plan::{Mix, Mode};
 use observer_e2e::process::{Process, Stream};
 use observer_e2e::run::{can_watch, turn};
 use observer_e2e::server::{Delay, Downstream};
-use observer_e2e::skip::skip;
+use observer_e2e::skip::{missing, skip};
 use rustix::process::Signal;
 
 /// Runs the agent for the process that listens on `port`. The program of the tests is not static, so the libraries of

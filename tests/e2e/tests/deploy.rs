@@ -5,8 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use observer_e2e::app::root;
 use observer_e2e::deploy::{CHART, file, fine, helm, run};
-use observer_e2e::nginx::missing;
-use observer_e2e::skip::skip;
+use observer_e2e::skip::{missing, skip};
 
 /// The chart for the version of which `deploy/kubernetes.yaml` is made.
 fn template(more: &[&str]) -> Option<Command> {

@@ -7,24 +7,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use observer_e2e::app::{App, Service, root};
 use observer_e2e::driver::Clients;
-use observer_e2e::observer::{Observer, command, program, unavailable};
+use observer_e2e::observer::{Observer, command, program};
 use observer_e2e::plan::{Mix, Planned};
 use observer_e2e::process::{Ended, Process, Stream};
-use observer_e2e::run::turn;
+use observer_e2e::run::{can_watch_unless, turn};
 use observer_e2e::score::told::{self, Told};
 use observer_e2e::server::{Delay, Downstream};
-use observer_e2e::skip::skip;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, test_kill_process};
 
 /// How long anything here may take to end by itself.
 const SOON: Duration = Duration::from_secs(60);
-
-fn can_watch(test: &str) -> bool {
-    if let Some(why) = unavailable() {
-        skip(test, why);
-    }
-    unavailable().is_none()
-}
 
 fn service() -> Result<(Downstream, Service)> {
     let downstream = Downstream::start(Delay::NONE)?;
@@ -95,7 +87,7 @@ fn sums_up(ended: &Ended) -> Result<Vec<Told>> {
 #[test]
 fn a_hangup_ends_it_with_its_summary_and_a_whole_recording() -> Result<()> {
     let _turn = turn();
-    if !can_watch("SIGHUP") {
+    if !can_watch_unless(None, "SIGHUP") {
         return Ok(());
     }
     let folder = Folder::new("hangup")?;
@@ -117,7 +109,7 @@ fn a_hangup_ends_it_with_its_summary_and_a_whole_recording() -> Result<()> {
 #[test]
 fn under_nohup_it_goes_on() -> Result<()> {
     let _turn = turn();
-    if !can_watch("nohup") {
+    if !can_watch_unless(None, "nohup") {
         return Ok(());
     }
     let (_downstream, service) = service()?;
@@ -143,7 +135,7 @@ fn under_nohup_it_goes_on() -> Result<()> {
 #[test]
 fn a_closed_terminal_leaves_a_whole_recording_and_nothing_else() -> Result<()> {
     let _turn = turn();
-    if !can_watch("closed terminal") || !Path::new("/usr/bin/script").exists() {
+    if !can_watch_unless(None, "closed terminal") || !Path::new("/usr/bin/script").exists() {
         return Ok(());
     }
     let folder = Folder::new("terminal")?;
@@ -200,7 +192,7 @@ fn is_zombie(pid: Pid) -> bool {
 #[test]
 fn a_full_disk_keeps_what_was_recorded_until_then() -> Result<()> {
     let _turn = turn();
-    if !can_watch("full disk") {
+    if !can_watch_unless(None, "full disk") {
         return Ok(());
     }
     const KIB: u32 = 64;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use observer_e2e::nginx::{self, STARTING};
-use observer_e2e::observer::{Observer, replays, unavailable};
-use observer_e2e::run::{keep, turn};
+use observer_e2e::observer::{Observer, replays};
+use observer_e2e::run::{can_watch_unless, keep, turn};
 use observer_e2e::server::{Delay, Downstream};
-use observer_e2e::skip::skip;
+use observer_e2e::skip::missing;
 use serde_json::Value;
 
 const TEST: &str = "few busy connections";
@@ -21,9 +21,7 @@ const BUSY: usize = 8;
 #[test]
 fn what_few_connections_carry_is_estimated_right_or_not_at_all() -> Result<()> {
     let _turn = turn();
-    let missing = nginx::missing(&["nginx", "wrk"]);
-    if let Some(why) = missing.or(unavailable().map(str::to_owned)) {
-        skip(TEST, &why);
+    if !can_watch_unless(missing(&["nginx", "wrk"]), TEST) {
         return Ok(());
     }
     let downstream = Downstream::start(Delay::NONE)?;

@@ -11,13 +11,12 @@ use observer_e2e::container::{bind, start};
 use observer_e2e::dns;
 use observer_e2e::driver::Clients;
 use observer_e2e::image::{Image, program};
-use observer_e2e::nginx::missing;
 use observer_e2e::otlp::{Answer, Fake};
 use observer_e2e::plan::{Mix, Mode, Planned};
 use observer_e2e::process::{Process, Stream};
 use observer_e2e::run::{can_watch, turn};
 use observer_e2e::server::{Delay, Downstream};
-use observer_e2e::skip::skip;
+use observer_e2e::skip::{missing, skip};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

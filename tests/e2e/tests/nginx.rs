@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
 use observer_e2e::nginx::{self, STARTING, proxy};
-use observer_e2e::observer::{Observer, replays, unavailable};
-use observer_e2e::run::{keep, turn};
+use observer_e2e::observer::{Observer, replays};
+use observer_e2e::run::{can_watch_unless, keep, turn};
 use observer_e2e::score::truth::{Done, Truth};
 use observer_e2e::score::{Demand, Score, score, told};
 use observer_e2e::server::{Delay, Downstream};
-use observer_e2e::skip::skip;
+use observer_e2e::skip::{missing, skip};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -32,9 +32,7 @@ fn load(address: SocketAddr, connections: usize, seconds: u32, delay: usize) -> 
     nginx::answered(&ended)
 }
 
-fn missing() -> Option<String> {
-    nginx::missing(&["nginx", "wrk"])
-}
+const PROGRAMS: [&str; 2] = ["nginx", "wrk"];
 
 /// The score, and how many requests there were.
 fn watched(
@@ -75,8 +73,7 @@ fn watched(
 
 fn check(test: &str, headers: &str, verdict: &'static str, attributed: f64) -> Result<()> {
     let _turn = turn();
-    if let Some(why) = missing().or(unavailable().map(str::to_owned)) {
-        skip(test, &why);
+    if !can_watch_unless(missing(&PROGRAMS), test) {
         return Ok(());
     }
     for connections in [16, 64] {
@@ -108,7 +105,7 @@ fn stripping_the_header_is_judged_by_events() -> Result<()> {
 #[test]
 fn the_proxy_does_as_configured() -> Result<()> {
     let _turn = turn();
-    if let Some(why) = missing() {
+    if let Some(why) = missing(&PROGRAMS) {
         skip("nginx by itself", &why);
         return Ok(());
     }
@@ -143,8 +140,7 @@ const KEPT: usize = 32;
 fn at_its_limit_a_share_of_a_server_is_observed_and_nothing_is_accused() -> Result<()> {
     const TEST: &str = "nginx at its limit";
     let _turn = turn();
-    if let Some(why) = missing().or(unavailable().map(str::to_owned)) {
-        skip(TEST, &why);
+    if !can_watch_unless(missing(&PROGRAMS), TEST) {
         return Ok(());
     }
     let downstream = Downstream::start(Delay::NONE)?;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use observer_e2e::nginx::{self, STARTING};
-use observer_e2e::observer::{Observer, replays, unavailable};
-use observer_e2e::run::{keep, turn};
+use observer_e2e::observer::{Observer, replays};
+use observer_e2e::run::{can_watch_unless, keep, turn};
 use observer_e2e::server::{Delay, Downstream};
-use observer_e2e::skip::skip;
+use observer_e2e::skip::missing;
 use serde_json::Value;
 
 const TEST: &str = "nginx in pauses";
@@ -83,9 +83,7 @@ fn mixed(told: &[Value]) -> Vec<String> {
 #[test]
 fn what_happens_in_pauses_is_taken_for_nothing_else() -> Result<()> {
     let _turn = turn();
-    let missing = nginx::missing(&["nginx", "wrk"]);
-    if let Some(why) = missing.or(unavailable().map(str::to_owned)) {
-        skip(TEST, &why);
+    if !can_watch_unless(missing(&["nginx", "wrk"]), TEST) {
         return Ok(());
     }
     let downstream = Downstream::start(Delay::NONE)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use observer::cli::args::{Detail, DetailArgs};
+use observer::cli::probes::{Detail, DetailArgs};
 use observer::facts::{Proc, process};
 use observer::kernel::{Capture, CaptureConfig};
 use observer::runtimes::Follower;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use observer::cli::args::{Detail, DetailArgs};
+use observer::cli::probes::{Detail, DetailArgs};
 use observer::facts::{Proc, Process, process};
 use observer::kernel::{Capture, CaptureConfig};
 use observer::runtimes::windows::{Account, BUDGET, Windows};

@@ -276,10 +276,8 @@ impl Drop for Qemu {
 mod tests {
     use super::*;
 
-    /// Runs a shell script in place of QEMU, which writes to `$C`, the console, and `$R`, the report.
-    fn run(script: &str, limit: Duration, silence: Duration) -> (Run, tempfile::TempDir) {
-        let folder = tempfile::tempdir().expect("made");
-        let machine = Machine {
+    fn machine(folder: &Path, limit: Duration, silence: Duration) -> Machine<'static> {
+        Machine {
             arch: Arch::X86_64,
             image: Path::new("/none"),
             initramfs: Path::new("/none"),
@@ -288,8 +286,14 @@ mod tests {
             processors: Processors::Parallel,
             limit,
             silence,
-            folder: folder.path().to_owned(),
-        };
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// Runs a shell script in place of QEMU, which writes to `$C`, the console, and `$R`, the report.
+    fn run(script: &str, limit: Duration, silence: Duration) -> (Run, tempfile::TempDir) {
+        let folder = tempfile::tempdir().expect("made");
+        let machine = machine(folder.path(), limit, silence);
         let at = folder.path().display();
         let script = format!("C={at}/console.txt R={at}/report.jsonl; {script}");
         let run = machine.run_by("/bin/sh", &["-c".into(), script.into()]);
@@ -393,17 +397,7 @@ mod tests {
     #[test]
     fn without_qemu_the_message_says_how_to_get_it() {
         let folder = tempfile::tempdir().expect("made");
-        let machine = Machine {
-            arch: Arch::X86_64,
-            image: Path::new("/none"),
-            initramfs: Path::new("/none"),
-            parameters: "",
-            host: false,
-            processors: Processors::Parallel,
-            limit: LONG,
-            silence: LONG,
-            folder: folder.path().to_owned(),
-        };
+        let machine = machine(folder.path(), LONG, LONG);
         let error = machine.run_by("/none/qemu", &[]).expect_err("is not there");
         assert!(error.to_string().contains("tests/setup.sh"), "{error}");
     }

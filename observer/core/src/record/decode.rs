@@ -1,6 +1,6 @@
 //! From the bytes of the ring buffer, or of a recording, to a [`Record`].
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use observer_abi::{self as abi, class, data_flag, file_flag, kind};
 
@@ -8,7 +8,6 @@ use super::fields::{Fields, offset};
 use super::runtimes::{branch, execution, heap, item, nudge, passed, take, turn, woke};
 use super::{
     Class, Data, Direction, End, Event, Execution, File, Record, Short, TcpAddresses, Waited,
-    canonical,
 };
 use crate::ids::{FileId, KernelNanos, Tgid, Tid};
 
@@ -352,4 +351,9 @@ fn tcp_addresses(f: &Fields<'_, FILE>, raw_class: u8) -> Option<TcpAddresses> {
             f.u16(offset!(abi::File, remote_port)),
         ),
     })
+}
+
+/// An address as the kernel holds it: IPv4-mapped ones become IPv4.
+fn canonical(addr: IpAddr, port: u16) -> SocketAddr {
+    SocketAddr::new(addr.to_canonical(), port)
 }

@@ -1,4 +1,4 @@
-//! Records about what runtimes execute.
+//! Decodes what records tell of who runs what.
 
 use observer_abi as abi;
 

@@ -23,9 +23,7 @@ fn threads_that_end_with_the_request_belong_to_it() {
 
 #[test]
 fn a_thread_noted_to_end_right_after_the_answer_belongs_to_the_request() {
-    let mut two = Two::new();
-    two.w.spawn(SHOP, A, 40);
-    let client = two.w.tcp(SHOP, 6000, 90, false);
+    let (mut two, client) = born();
     two.call(40, client, "/out");
     two.answer();
     two.w.exit(SHOP, 40);
@@ -35,9 +33,7 @@ fn a_thread_noted_to_end_right_after_the_answer_belongs_to_the_request() {
 
 #[test]
 fn a_pool_thread_started_for_one_request_is_not_its_own() {
-    let mut two = Two::new();
-    two.w.spawn(SHOP, A, 40);
-    let client = two.w.tcp(SHOP, 6000, 90, false);
+    let (mut two, client) = born();
     // What lay first in the queue was work of the other request.
     two.call(40, client, "/of-b");
     two.answer();
@@ -56,9 +52,7 @@ fn a_pool_thread_started_for_one_request_is_not_its_own() {
 
 #[test]
 fn a_thread_that_works_on_after_the_answer_and_then_ends_is_none_of_its() {
-    let mut two = Two::new();
-    two.w.spawn(SHOP, A, 40);
-    let client = two.w.tcp(SHOP, 6000, 90, false);
+    let (mut two, client) = born();
     two.call(40, client, "/during");
     two.answer();
     two.call(40, client, "/after");
@@ -71,9 +65,7 @@ fn a_thread_that_works_on_after_the_answer_and_then_ends_is_none_of_its() {
 
 #[test]
 fn the_end_of_the_process_does_not_show_for_what_threads_were_started() {
-    let mut two = Two::new();
-    two.w.spawn(SHOP, A, 40);
-    let client = two.w.tcp(SHOP, 6000, 90, false);
+    let (mut two, client) = born();
     two.call(40, client, "/out");
     two.answer();
     two.w.exit(SHOP, 40);
@@ -86,20 +78,17 @@ fn the_end_of_the_process_does_not_show_for_what_threads_were_started() {
 fn who_is_born_for_a_request_and_answers_it_owned_it() {
     let mut w = World::new();
     // A selector reads without blocking and starts a thread per request.
-    let (a, b) = (w.tcp(SHOP, 80, 5000, true), w.tcp(SHOP, 80, 5001, true));
-    w.read(SHOP, a, request("/a", &traceparent(1, 1)));
-    w.read(SHOP, b, request("/b", &traceparent(2, 2)));
+    let (a, b) = w.serves_both(SHOP, true);
+    w.reads_both([SHOP, SHOP], (a, b));
     for (child, port) in [(40, 6000), (41, 6001)] {
         w.spawn(SHOP, SHOP, child);
         let client = w.tcp(SHOP, port, 90, false);
-        w.write(child, client, request(&format!("/by/{child}"), ""));
-        w.read(child, client, response());
+        w.calls(child, client, &format!("/by/{child}"));
     }
     // One of them has help.
     w.spawn(SHOP, 40, 42);
     let client = w.tcp(SHOP, 6002, 90, false);
-    w.write(42, client, request("/by/42", ""));
-    w.read(42, client, response());
+    w.calls(42, client, "/by/42");
     w.exit(SHOP, 42);
     w.write(41, a, response());
     w.write(40, b, response());
@@ -127,8 +116,7 @@ fn who_answers_several_or_was_there_before_owned_none() {
     w.spawn(SHOP, SHOP, 40);
     for (tid, port) in [(40, 6000), (39, 6001)] {
         let client = w.tcp(SHOP, port, 90, false);
-        w.write(tid, client, request(&format!("/by/{tid}"), ""));
-        w.read(tid, client, response());
+        w.calls(tid, client, &format!("/by/{tid}"));
     }
     w.write(40, a, response());
     w.write(40, b, response());

@@ -4,10 +4,8 @@ use super::*;
 
 /// Two requests in flight, and thread 40, which is kept.
 fn kept() -> (Two, Socket) {
-    let mut two = Two::new();
-    two.w.spawn(SHOP, A, 40);
+    let (mut two, client) = born();
     two.w.park(SHOP, 40);
-    let client = two.w.tcp(SHOP, 6000, 90, false);
     (two, client)
 }
 
@@ -48,9 +46,7 @@ fn a_kept_thread_works_for_nobody_until_it_is_given_something() {
 
 #[test]
 fn a_life_that_began_before_it_was_told_may_be_several() {
-    let mut two = Two::new();
-    two.w.spawn(SHOP, A, 40);
-    let client = two.w.tcp(SHOP, 6000, 90, false);
+    let (mut two, client) = born();
     two.call(40, client, "/out");
     two.w.park(SHOP, 40);
     let told = two.told();
@@ -60,9 +56,7 @@ fn a_life_that_began_before_it_was_told_may_be_several() {
 
 /// Thread 40 calls, and is the first that is kept; others are kept, and given something, so many times.
 fn first_of(times: usize) -> Two {
-    let mut two = Two::new();
-    two.w.spawn(SHOP, A, 40);
-    let client = two.w.tcp(SHOP, 6000, 90, false);
+    let (mut two, client) = born();
     two.call(40, client, "/out");
     two.w.park(SHOP, 40);
     two.w.spawn(SHOP, B, 41);
@@ -132,9 +126,7 @@ fn what_runs_on_in_a_kept_thread_is_not_the_requests_own() {
 fn a_thread_that_waits_as_kept_ones_do_and_goes_on_was_not_kept() {
     // A library's thread, started lazily: it sends, waits on its own stack for its time to come, and sends again.
     for goes_on in [false, true] {
-        let mut two = Two::new();
-        two.w.spawn(SHOP, A, 40);
-        let client = two.w.tcp(SHOP, 6000, 90, false);
+        let (mut two, client) = born();
         two.w.park(SHOP, 41);
         two.w.spawn(SHOP, A, 42);
         two.call(42, client, "/sends");

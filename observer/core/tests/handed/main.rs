@@ -41,9 +41,8 @@ struct Two {
 impl Two {
     fn new() -> Self {
         let mut w = World::new();
-        let (a, b) = (w.tcp(SHOP, 80, 5000, false), w.tcp(SHOP, 80, 5001, false));
-        w.read(A, a, request("/a", &traceparent(1, 1)));
-        w.read(B, b, request("/b", &traceparent(2, 2)));
+        let (a, b) = w.serves_both(SHOP, false);
+        w.reads_both([A, B], (a, b));
         Self { w, a, b }
     }
 
@@ -52,8 +51,7 @@ impl Two {
     }
 
     fn call(&mut self, tid: u32, client: Socket, target: &str) {
-        self.w.write(tid, client, request(target, ""));
-        self.w.read(tid, client, response());
+        self.w.calls(tid, client, target);
     }
 
     fn answer(&mut self) {
@@ -66,4 +64,12 @@ impl Two {
         self.answer();
         self.w.told()
     }
+}
+
+/// Two requests in flight, and thread 40, started for the first one; with a connection on which to call.
+fn born() -> (Two, Socket) {
+    let mut two = Two::new();
+    two.w.spawn(SHOP, A, 40);
+    let client = two.w.tcp(SHOP, 6000, 90, false);
+    (two, client)
 }

@@ -50,8 +50,7 @@ fn play(steps: &[Step]) -> World {
     let own: Vec<Socket> = (0..3).map(|i| w.tcp(SHOP, 6100 + i, 90, false)).collect();
     let (mut open, mut served, mut next, mut pool) = ([0_u64; 3], 0, 100, None);
     let call = |w: &mut World, tid, socket, request_of: u64, n: usize| {
-        w.write(tid, socket, request(&format!("/for/{request_of}/{n}"), ""));
-        w.read(tid, socket, response());
+        w.calls(tid, socket, &format!("/for/{request_of}/{n}"));
     };
     for (n, step) in steps.iter().enumerate() {
         let thread = |lane: usize| A + u32::try_from(lane).unwrap();

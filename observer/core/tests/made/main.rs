@@ -17,6 +17,13 @@ fn owner(told: &Told, call: &str) -> Option<String> {
     told.owner(call).0
 }
 
+/// A request is read in the first lane, and its thread makes something, which waits to be run.
+fn made(mut jvm: Jvm) -> (Jvm, u64) {
+    jvm.reads(0);
+    let made = jvm.makes(server(0));
+    (jvm, made)
+}
+
 #[test]
 fn a_task_belongs_to_the_request_whose_thread_made_it() {
     let mut jvm = Jvm::proven();
@@ -59,10 +66,8 @@ fn what_was_seen_before_virtual_threads_were_known_tells_nothing() {
 
 /// A list that the task of whoever finds it empty empties, as `SubmissionPublisher` does; a collection comes in between, or not.
 fn emptied(collects: bool) -> (Told, String) {
-    let mut jvm = Jvm::proven();
-    let b = jvm.requests + 2;
-    jvm.reads(0);
-    let mut task = [jvm.makes(server(0))];
+    let (mut jvm, task) = made(Jvm::proven());
+    let (mut task, b) = ([task], jvm.requests + 1);
     jvm.runs(1, task[0]);
     jvm.calls(1, 0);
     jvm.reads(1);
@@ -90,10 +95,9 @@ fn a_task_that_goes_on_after_its_request_has_worked_for_others() {
 
 #[test]
 fn what_a_task_logs_that_is_seen_to_go_on_later_is_nobody_s() {
-    let mut jvm = Jvm::proven();
+    let (mut jvm, task) = made(Jvm::proven());
+    let mut task = [task];
     let stdout = jvm.w.stdout(SHOP);
-    jvm.reads(0);
-    let mut task = [jvm.makes(server(0))];
     jvm.runs(1, task[0]);
     jvm.reads(1);
     jvm.heap(pooled(1));
@@ -109,10 +113,8 @@ fn what_a_task_logs_that_is_seen_to_go_on_later_is_nobody_s() {
 
 #[test]
 fn who_takes_a_connection_for_a_task_may_write_the_call_in_another_one() {
-    let mut jvm = Jvm::proven();
-    let a = jvm.requests + 1;
-    jvm.reads(0);
-    let task = jvm.makes(server(0));
+    let (mut jvm, task) = made(Jvm::proven());
+    let a = jvm.requests;
     jvm.runs(1, task);
     jvm.heap(pooled(1));
     jvm.w

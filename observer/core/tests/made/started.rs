@@ -3,8 +3,8 @@
 use observer_core::judged::{Reason, Role};
 
 use super::jvm::{Jvm, pooled, server};
-use super::owner;
-use super::world::{Told, request, response};
+use super::world::Told;
+use super::{made, owner};
 
 /// The request to which a line is given.
 fn logger(told: &Told, line: &str) -> Option<String> {
@@ -36,15 +36,12 @@ fn what_a_thread_was_started_to_run_is_of_whoever_made_it() {
 
 #[test]
 fn one_that_goes_on_after_the_request_serves_the_process() {
-    let mut jvm = Jvm::new();
-    jvm.reads(0);
-    let target = jvm.makes(server(0));
+    let (mut jvm, target) = made(Jvm::new());
     let tid = jvm.starts(pooled(0), target);
     jvm.logs(tid, "early");
     jvm.answers(0);
     jvm.heap(tid);
-    jvm.w.write(tid, jvm.pooled, request("/late", ""));
-    jvm.w.read(tid, jvm.pooled, response());
+    jvm.w.calls(tid, jvm.pooled, "/late");
     jvm.ends(tid);
     let told = jvm.told();
     assert_eq!(logger(&told, "early"), None);
@@ -53,10 +50,8 @@ fn one_that_goes_on_after_the_request_serves_the_process() {
 
 #[test]
 fn what_several_threads_were_started_to_run_is_of_nobody() {
-    let mut jvm = Jvm::new();
-    jvm.reads(0);
     // Made lazily for a timer, which has it run again and again.
-    let target = jvm.makes(server(0));
+    let (mut jvm, target) = made(Jvm::new());
     for line in ["once", "again"] {
         let tid = jvm.starts(pooled(0), target);
         jvm.logs(tid, line);
@@ -91,9 +86,8 @@ fn who_starts_a_thread_for_another_one_does_not_get_what_that_does() {
 
 #[test]
 fn what_a_collection_has_moved_before_it_runs_is_of_nobody() {
-    let mut jvm = Jvm::new();
-    jvm.reads(0);
-    let mut target = [jvm.makes(server(0))];
+    let (mut jvm, target) = made(Jvm::new());
+    let mut target = [target];
     jvm.collects(&mut target);
     let tid = jvm.starts(pooled(0), target[0]);
     jvm.logs(tid, "moved");

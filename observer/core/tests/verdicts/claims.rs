@@ -4,15 +4,14 @@ use observer_abi::waited;
 use observer_core::judged::{LogVerdict, Reason, Verdict};
 
 use super::world::{World, request, response, traceparent};
-use super::{SHOP, WORKER};
+use super::{SHOP, WORKER, ended, shop};
 
 #[test]
 fn a_thread_that_cannot_block_is_no_evidence() {
     let mut w = World::new();
-    let (a, b) = (w.tcp(SHOP, 80, 5000, true), w.tcp(SHOP, 80, 5001, true));
+    let (a, b) = w.serves_both(SHOP, true);
     let client = w.tcp(SHOP, 6000, 90, true);
-    w.read(SHOP, a, request("/a", &traceparent(1, 1)));
-    w.read(SHOP, b, request("/b", &traceparent(2, 2)));
+    w.reads_both([SHOP, SHOP], (a, b));
     w.write(SHOP, client, request("/out", ""));
     w.write(SHOP, b, response());
     w.write(SHOP, a, response());
@@ -41,8 +40,7 @@ fn what_a_process_does_that_was_begun_amid_requests_of_another_may_be_for_these(
         (ITS_OWN, ("/bare-too", "/carrying-too")),
     ] {
         let client = w.tcp(process, 6000, 90, false);
-        w.write(process, client, request(bare, ""));
-        w.read(process, client, response());
+        w.calls(process, client, bare);
         w.write(process, client, request(carrying, &traceparent(1, 3)));
         w.read(process, client, response());
     }
@@ -50,8 +48,7 @@ fn what_a_process_does_that_was_begun_amid_requests_of_another_may_be_for_these(
     w.sleep(3_000_000_000);
     w.fork(SHOP, WORKER, LATER);
     let client = w.tcp(LATER, 6001, 90, false);
-    w.write(LATER, client, request("/later", ""));
-    w.read(LATER, client, response());
+    w.calls(LATER, client, "/later");
     w.tick();
     let told = w.told();
     for call in ["/bare", "/carrying", "/bare-too", "/carrying-too"] {
@@ -78,8 +75,7 @@ fn a_process_that_serves_requests_itself_works_for_these_whoever_began_it() {
     w.eof(OTHER, server);
     w.sleep(3_000_000_000);
     let client = w.tcp(OTHER, 6000, 90, false);
-    w.write(OTHER + 9, client, request("/poll", ""));
-    w.read(OTHER + 9, client, response());
+    w.calls(OTHER + 9, client, "/poll");
     w.tick();
     assert_eq!(w.told().call("/poll").verdict, Some(Verdict::Absent));
 }
@@ -91,15 +87,13 @@ fn what_is_done_right_after_attaching_may_be_for_a_request_that_came_in_before()
     w.fork(1, 1, BEGUN);
     for (process, target) in [(SHOP, "/first"), (BEGUN, "/its-first")] {
         let client = w.tcp(process, 6000, 90, false);
-        w.write(process, client, request(target, ""));
-        w.read(process, client, response());
+        w.calls(process, client, target);
     }
     let out = w.stdout(SHOP);
     w.write(SHOP, out, "first line\n");
     w.sleep(6_000_000_000);
     let client = w.tcp(SHOP, 6001, 90, false);
-    w.write(SHOP, client, request("/later", ""));
-    w.read(SHOP, client, response());
+    w.calls(SHOP, client, "/later");
     w.write(SHOP, out, "later line\n");
     w.tick();
     let told = w.told();
@@ -125,14 +119,11 @@ fn what_follows_an_upgrade_is_not_the_upgrading_requests() {
             "HTTP/1.1 200 OK\r\n\r\n",
         ),
     ] {
-        let mut w = World::new();
-        let server = w.tcp(SHOP, 80, 5000, false);
-        let client = w.tcp(SHOP, 6000, 90, false);
+        let (mut w, server, client) = shop();
         w.read(WORKER, server, asked);
         w.write(WORKER, server, answer);
         for pushed in ["/first", "/second"] {
-            w.write(WORKER, client, request(pushed, ""));
-            w.read(WORKER, client, response());
+            w.calls(WORKER, client, pushed);
             w.read(WORKER, server, "\u{1}\u{5}hello");
         }
         w.close(WORKER, server);
@@ -148,16 +139,11 @@ fn what_follows_an_upgrade_is_not_the_upgrading_requests() {
 
 #[test]
 fn an_event_loop_in_between_breaks_the_claim() {
-    let mut w = World::new();
-    let server = w.tcp(SHOP, 80, 5000, false);
-    let client = w.tcp(SHOP, 6000, 90, false);
+    let (mut w, server, client) = shop();
     w.read(WORKER, server, request("/in", &traceparent(1, 2)));
     w.wait(WORKER, waited::EVENT_LOOP);
     w.write(WORKER, client, request("/out", ""));
-    w.read(WORKER, client, response());
-    w.write(WORKER, server, response());
-    w.tick();
-    let told = w.told();
+    let told = ended(w, server, client);
     let call = told.call("/out");
     assert_eq!(
         call.verdict,
@@ -173,12 +159,9 @@ fn an_event_loop_in_between_breaks_the_claim() {
 
 #[test]
 fn a_response_by_another_thread_breaks_the_claim() {
-    let mut w = World::new();
-    let server = w.tcp(SHOP, 80, 5000, false);
-    let client = w.tcp(SHOP, 6000, 90, false);
+    let (mut w, server, client) = shop();
     w.read(WORKER, server, request("/in", &traceparent(1, 2)));
-    w.write(WORKER, client, request("/out", ""));
-    w.read(WORKER, client, response());
+    w.calls(WORKER, client, "/out");
     w.write(33, server, response());
     w.tick();
     let told = w.told();
@@ -192,16 +175,12 @@ fn a_response_by_another_thread_breaks_the_claim() {
 
 #[test]
 fn work_of_a_timer_is_never_given_to_a_request() {
-    let mut w = World::new();
-    let server = w.tcp(SHOP, 80, 5000, false);
-    let client = w.tcp(SHOP, 6000, 90, false);
+    let (mut w, server, client) = shop();
     let stdout = w.stdout(SHOP);
-    w.write(44, client, request("/bg", ""));
-    w.read(44, client, response());
+    w.calls(44, client, "/bg");
     w.write(44, stdout, "tick\n");
     w.read(WORKER, server, request("/in", &traceparent(1, 2)));
-    w.write(44, client, request("/bg2", ""));
-    w.read(44, client, response());
+    w.calls(44, client, "/bg2");
     w.write(WORKER, server, response());
     w.tick();
     let told = w.told();

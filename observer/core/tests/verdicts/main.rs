@@ -7,22 +7,41 @@ mod claims;
 mod world;
 
 use observer_core::judged::{LogVerdict, Reason, Role, Tier, Verdict};
-use world::{Told, World, request, response, traceparent};
+use world::{Socket, Told, World, request, response, traceparent};
 
 const SHOP: u32 = 10;
 const WORKER: u32 = 11;
 
-/// A thread serves a request and makes one call with these headers.
-fn one_call(inbound: &str, outbound: &str) -> (Verdict, Option<Tier>) {
+/// A service, with a connection on which it serves and one on which it calls.
+fn shop() -> (World, Socket, Socket) {
     let mut w = World::new();
     let server = w.tcp(SHOP, 80, 5000, false);
     let client = w.tcp(SHOP, 6000, 90, false);
-    w.read(WORKER, server, request("/in", inbound));
-    w.write(WORKER, client, request("/out", outbound));
+    (w, server, client)
+}
+
+/// A service in which threads 21 and 22 have read a request each, for `/a` of trace 1 and for `/b` of trace 2.
+fn two() -> (World, Socket, Socket) {
+    let mut w = World::new();
+    let (a, b) = w.serves_both(SHOP, false);
+    w.reads_both([21, 22], (a, b));
+    (w, a, b)
+}
+
+/// What is told once the worker has the response of its call, and has answered.
+fn ended(mut w: World, server: Socket, client: Socket) -> Told {
     w.read(WORKER, client, response());
     w.write(WORKER, server, response());
     w.tick();
-    let told = w.told();
+    w.told()
+}
+
+/// A thread serves a request and makes one call with these headers.
+fn one_call(inbound: &str, outbound: &str) -> (Verdict, Option<Tier>) {
+    let (mut w, server, client) = shop();
+    w.read(WORKER, server, request("/in", inbound));
+    w.write(WORKER, client, request("/out", outbound));
+    let told = ended(w, server, client);
     let call = told.call("/out");
     assert_eq!(
         call.request,
@@ -94,11 +113,8 @@ fn what_a_process_with_a_ring_does_is_judged_by_ids_alone() {
 
 #[test]
 fn context_of_another_request_is_crossed() {
-    let mut w = World::new();
-    let (a, b) = (w.tcp(SHOP, 80, 5000, false), w.tcp(SHOP, 80, 5001, false));
+    let (mut w, a, b) = two();
     let client = w.tcp(SHOP, 6000, 90, false);
-    w.read(21, a, request("/a", &traceparent(1, 1)));
-    w.read(22, b, request("/b", &traceparent(2, 2)));
     w.write(22, client, request("/out", &traceparent(1, 7)));
     w.read(22, client, response());
     w.write(22, b, response());
@@ -203,10 +219,7 @@ fn an_id_is_not_unknown_where_some_come_in_unseen_and_nothing_was_lost() {
     w.read(WORKER, unseen, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     w.read(WORKER, server, request("/in", &traceparent(1, 2)));
     w.write(WORKER, client, request("/out", &traceparent(9, 3)));
-    w.read(WORKER, client, response());
-    w.write(WORKER, server, response());
-    w.tick();
-    let told = w.told();
+    let told = ended(w, server, client);
     let call = told.call("/out");
     assert_eq!(call.verdict, Some(Verdict::Inconclusive));
     let reason = call.attribution.as_ref().unwrap().reason.clone();
@@ -215,11 +228,8 @@ fn an_id_is_not_unknown_where_some_come_in_unseen_and_nothing_was_lost() {
 
 #[test]
 fn lines_are_judged_by_the_request_of_their_thread() {
-    let mut w = World::new();
-    let (a, b) = (w.tcp(SHOP, 80, 5000, false), w.tcp(SHOP, 80, 5001, false));
+    let (mut w, a, b) = two();
     let stdout = w.stdout(SHOP);
-    w.read(21, a, request("/a", &traceparent(1, 1)));
-    w.read(22, b, request("/b", &traceparent(2, 2)));
     w.write(21, stdout, format!("trace_id={:032x} good\n", 1));
     w.write(21, stdout, "bare\n");
     w.write(21, stdout, format!("trace_id={:032x} zeros\n", 0));
@@ -249,12 +259,9 @@ fn lines_are_judged_by_the_request_of_their_thread() {
 
 #[test]
 fn a_log_queue_in_a_pipe_is_followed() {
-    let mut w = World::new();
-    let (a, b) = (w.tcp(SHOP, 80, 5000, false), w.tcp(SHOP, 80, 5001, false));
+    let (mut w, a, b) = two();
     let stdout = w.stdout(SHOP);
     let (reader, writer) = w.pipe(SHOP);
-    w.read(21, a, request("/a", &traceparent(1, 1)));
-    w.read(22, b, request("/b", &traceparent(2, 2)));
     w.write_first(21, writer, "\0\0\0\x14message of thread 21");
     w.write(22, writer, "\0\0\0\x14message of thread 22");
     w.read(30, reader, "\0\0\0\x14");
@@ -308,7 +315,7 @@ fn both_ends_of_a_connection_are_joined() {
 #[test]
 fn correlation_ids_join_across_threads() {
     let mut w = World::new();
-    let (a, b) = (w.tcp(SHOP, 80, 5000, true), w.tcp(SHOP, 80, 5001, true));
+    let (a, b) = w.serves_both(SHOP, true);
     let client = w.tcp(SHOP, 6000, 90, true);
     let id = |n| format!("X-Request-Id: request-number-{n}\r\n");
     w.read(SHOP, a, request("/a", &(traceparent(1, 1) + &id(1))));
@@ -340,8 +347,7 @@ fn the_only_request_is_evidence_once_background_work_is_ruled_out() {
             request(&format!("/in/{n}"), &traceparent(n + 1, 2)),
         );
         w.sleep(1_000_000);
-        w.write(SHOP, client, request(&format!("/out/{n}"), ""));
-        w.read(SHOP, client, response());
+        w.calls(SHOP, client, &format!("/out/{n}"));
         w.write(SHOP, server, response());
         w.tick();
     }

@@ -2,7 +2,7 @@
 
 use observer_abi as abi;
 
-use super::{Fed, Socket, World, bytes_of};
+use super::{Socket, World};
 
 impl World {
     fn describe(
@@ -34,7 +34,7 @@ impl World {
             left_out: 0,
         };
         fill(&mut record);
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
         file
     }
 

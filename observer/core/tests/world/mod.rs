@@ -6,6 +6,7 @@
     reason = "each test binary uses a part; a test may panic"
 )]
 
+mod both;
 mod files;
 mod lossy;
 mod owners;
@@ -102,8 +103,7 @@ impl World {
         Self::with_files(100)
     }
 
-    /// A world that numbers its descriptions from here, so that it can be mixed with another.
-    /// One in which watching begins now.
+    /// A world in which watching begins now.
     pub fn just_attached() -> Self {
         Self {
             now: 1_000_000_000,
@@ -111,6 +111,7 @@ impl World {
         }
     }
 
+    /// A world that numbers its descriptions from here, so that it can be mixed with another.
     pub fn with_files(next_file: u64) -> Self {
         Self {
             inputs: Vec::new(),
@@ -140,6 +141,10 @@ impl World {
         };
         self.seq = self.seq.wrapping_add(1);
         header
+    }
+
+    fn push<T>(&mut self, record: &T) {
+        self.inputs.push(Fed::Record(bytes_of(record).to_vec()));
     }
 
     /// The next record has the time of the last one.
@@ -222,7 +227,7 @@ impl World {
             offered: missing,
             ret: 0,
         };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
     }
 
     /// A write to a pipe that was empty.
@@ -249,7 +254,7 @@ impl World {
             fd: 7,
             last: 1,
         };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
     }
 
     /// The time of the last record.

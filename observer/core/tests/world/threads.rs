@@ -2,7 +2,7 @@
 
 use observer_abi as abi;
 
-use super::{Fed, STEP, Socket, World, bytes_of};
+use super::{STEP, Socket, World};
 
 impl World {
     /// A thread waits for something (`abi::waited`), to be told with its next record.
@@ -27,7 +27,7 @@ impl World {
             again: 0,
             reserved: [0; 6],
         };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
     }
 
     /// A thread, and what runs on it, gives an executor work, or takes work from it (`abi::item`).
@@ -57,7 +57,7 @@ impl World {
             runtime,
             reserved: [0; 3],
         };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
     }
 
     fn put(&mut self, tgid: u32, tid: u32, how: u8, what: u8, item: u64) {
@@ -73,7 +73,7 @@ impl World {
             what,
             reserved: [0; 5],
         };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
     }
 
     /// What the runtime keeps of a thread that does something next: told with the time of that.
@@ -81,7 +81,7 @@ impl World {
         let header = self.header(abi::kind::HEAP, 0, tgid, tid, size_of::<abi::Heap>());
         self.rewind();
         let record = abi::Heap { header, ..heap };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
     }
 
     /// A value passes between goroutines (`abi::passed`).
@@ -92,7 +92,7 @@ impl World {
             runtime: abi::runtime::GO,
             ..passed
         };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
     }
 
     /// An execution begins another one.
@@ -106,7 +106,7 @@ impl World {
             runtime,
             reserved: [0; 7],
         };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
     }
 
     /// What runs on a thread takes a connection for its next exchange.
@@ -124,7 +124,7 @@ impl World {
             how: abi::take::CLIENT,
             reserved: 0,
         };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
     }
 
     /// A thread, or what runs on it, takes a connection (`abi::take`).
@@ -146,7 +146,7 @@ impl World {
             how,
             ..abi::Take::default()
         };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
     }
 
     fn task(&mut self, kind: u8, tgid: u32, tid: u32, subject: u32) {
@@ -157,7 +157,7 @@ impl World {
             tid: subject,
             comm: [0; 16],
         };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
     }
 
     /// A thread, or the virtual thread that runs on it, starts another.
@@ -178,7 +178,7 @@ impl World {
             runtime,
             reserved: [0; 7],
         };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
     }
 
     /// A thread begins a process.
@@ -190,7 +190,7 @@ impl World {
             tid: child,
             comm: [0; 16],
         };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
     }
 
     /// A thread ends.
@@ -221,6 +221,6 @@ impl World {
             waker,
             reserved: 0,
         };
-        self.inputs.push(Fed::Record(bytes_of(&record).to_vec()));
+        self.push(&record);
     }
 }

@@ -10,8 +10,9 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_saphyr::{DefaultMessageFormatter, Error, MessageFormatter};
 
-use super::super::args::{Detail, Logs, Redact};
 use super::super::export::{Protocol, Signal, WhichSpans};
+use super::super::probes::Detail;
+use super::super::show::{Logs, Redact};
 use super::{KubernetesMode, Listen, Rule};
 use crate::cli::size::{Share, Size};
 

@@ -21,8 +21,9 @@ pub use plan::{
 pub use rule::{Ports, Rule, RuleError};
 use serde::Deserialize;
 
-use super::args::{Detail, Logs, Redact};
 use super::export::{Protocol, Signal, WhichSpans};
+use super::probes::Detail;
+use super::show::{Logs, Redact};
 use super::size::{Share, Size};
 
 /// Arguments of `agent`.

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use observer_core::healing::{Settings, Spans};
+use observer_core::healing::Settings;
 
-use super::super::args::{DetailArgs, Logs, Redact};
 use super::super::budget::{Budget, CpuBudget};
-use super::super::export::{HealPlan, OtlpPlan, Protocol, Signal, WhichSpans};
+use super::super::export::{HealPlan, OtlpPlan, Protocol, Signal, WhichSpans, header};
+use super::super::probes::DetailArgs;
+use super::super::show::{Logs, Redact};
 use super::super::size::{Share, Size};
 use super::{AgentArgs, File, FileError, KubernetesMode, Listen, Rule};
 
@@ -191,7 +192,9 @@ fn merge(args: AgentArgs, file: File) -> Result<AgentPlan, ReadError> {
     if sample.get() > 1.0 {
         return Err(ReadError::Sample(sample));
     }
-    let headers: Result<Vec<_>, _> = args.otlp_headers.into_iter().map(header).collect();
+    // The value may hold a secret, and without a name all of it may be one.
+    let read = |text: &String| header(text).ok_or_else(|| ReadError::Header("…".into()));
+    let headers: Result<Vec<_>, _> = args.otlp_headers.iter().map(read).collect();
     let headers = first(headers?, file.otlp.headers.into_iter().collect());
     let otlp = OtlpSettings {
         endpoint: args.otlp_endpoint.or(file.otlp.endpoint),
@@ -291,11 +294,7 @@ fn heal(
     let wanted = otlp.endpoint.is_some() || spans.is_some() || unsampled == Some(true);
     wanted.then(|| HealPlan {
         settings: Settings {
-            spans: match spans {
-                Some(WhichSpans::Bridge) | None => Spans::Bridge,
-                Some(WhichSpans::All) => Spans::All,
-                Some(WhichSpans::Off) => Spans::Off,
-            },
+            spans: spans.unwrap_or_default().meant(),
             unsampled: unsampled.unwrap_or(false),
         },
         otlp: otlp.endpoint.map(|endpoint| OtlpPlan {
@@ -305,14 +304,4 @@ fn heal(
             signals: first(otlp.signals, Signal::ALL.to_vec()),
         }),
     })
-}
-
-fn header(text: String) -> Result<(String, String), ReadError> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.trim().is_empty() => {
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
-        }
-        // The value may hold a secret, and without a name all of it may be one.
-        _ => Err(ReadError::Header("…".into())),
-    }
 }

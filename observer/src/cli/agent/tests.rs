@@ -4,9 +4,10 @@ use clap::{CommandFactory, Parser};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::args::{Cli, Command, Logs};
+use super::super::args::{Cli, Command};
 use super::super::budget::CpuBudget;
 use super::super::export::{Protocol, Signal};
+use super::super::show::Logs;
 use super::*;
 
 const SCHEMA: &str = include_str!("../../../../docs/schema/agent-config.schema.json");

@@ -15,7 +15,7 @@ use observer_core::judged::{Judged, Summary};
 use super::filter::Sieve;
 use super::trees::{Part, Tree, Trees};
 use super::{Canvas, Sink};
-use crate::cli::plan::ShowPlan;
+use crate::cli::show::ShowPlan;
 
 /// Shows requests when they are complete.
 pub(super) struct TextSink<W> {

@@ -17,7 +17,7 @@ use super::choose::{Changes, Chooser};
 use super::select::Pinned;
 use super::{SpawnError, Spawned, WatchError};
 use crate::budget::Turn;
-use crate::cli::args::DetailArgs;
+use crate::cli::probes::DetailArgs;
 use crate::facts::{Enrich, Proc, Tracker};
 use crate::kernel::{Capture, ProbeState};
 use crate::runtimes::Follower;

@@ -13,13 +13,12 @@ use anyhow::{Context, Result, ensure};
 use observer_e2e::agent::{Agent, LIMIT, until};
 use observer_e2e::app::{App, Service};
 use observer_e2e::driver::Clients;
-use observer_e2e::nginx::missing;
 use observer_e2e::observer::command;
 use observer_e2e::plan::{Mix, Planned};
 use observer_e2e::process::Process;
 use observer_e2e::run::{can_watch, turn};
 use observer_e2e::server::{Delay, Downstream};
-use observer_e2e::skip::skip;
+use observer_e2e::skip::{missing, skip};
 
 /// A service with its own downstream, by whose address its calls are told from others.
 struct Bed {
