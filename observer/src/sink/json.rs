@@ -116,7 +116,16 @@ fn make_visible(buffer: &mut Vec<u8>, start: usize) {
     if is_plain(&buffer[start..]) {
         return;
     }
-    let text = String::from_utf8_lossy(&buffer[start..]).into_owned();
+    // Most others have a few characters that show: `…` where a query's value is hidden.
+    let line = &buffer[start..];
+    let beyond = |byte: &u8| !matches!(byte, b' '..=b'~');
+    let ends = (line.iter().position(beyond)).zip(line.iter().rposition(beyond));
+    let shown =
+        |(first, last)| str::from_utf8(&line[first..=last]).is_ok_and(|s| s.chars().all(shows));
+    if ends.is_none_or(shown) {
+        return;
+    }
+    let text = String::from_utf8_lossy(line).into_owned();
     buffer.truncate(start);
     let mut bytes = [0; 4];
     for c in text.chars() {

@@ -126,6 +126,14 @@ pub(super) struct Finding {
     pub(super) settled: bool,
 }
 
+impl Finding {
+    /// That nothing is known, which may be `settled`.
+    pub(super) fn unknown(settled: bool) -> Self {
+        let owner = Owner::Unknown;
+        Self { owner, settled }
+    }
+}
+
 /// What is known of a process when an owner is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {

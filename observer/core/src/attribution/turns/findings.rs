@@ -58,27 +58,35 @@ impl Turns {
         rest: &mut Rest,
     ) -> Finding {
         let at = Position::of(tgid, execution);
-        let thread = self.threads.peek(&at.thread);
-        if thread.is_some_and(|thread| thread.running.turn <= at.turn) {
+        if self.goes_on(at) {
             rest.nothing();
-            return Finding {
-                owner: Owner::Unknown,
-                settled: false,
-            };
+            return Finding::unknown(false);
         }
         match self.resolve(at) {
-            Some(worked) => {
-                let found = self.finding(tgid, worked, now, rest);
-                if !found.settled {
-                    self.rests_on(at, worked, rest);
-                }
-                found
-            }
-            None => Finding {
-                owner: Owner::Unknown,
-                settled: true,
-            },
+            Some(worked) => self.finding_at(at, worked, now, rest),
+            None => Finding::unknown(true),
         }
+    }
+
+    /// Whether the turn of a place has not ended yet.
+    pub(super) fn goes_on(&self, at: Position) -> bool {
+        let thread = self.threads.peek(&at.thread);
+        thread.is_some_and(|thread| thread.running.turn <= at.turn)
+    }
+
+    /// What it is worth that something was done at a place, which works for `worked`.
+    pub(super) fn finding_at(
+        &self,
+        at: Position,
+        worked: Worked,
+        now: Now,
+        rest: &mut Rest,
+    ) -> Finding {
+        let found = self.finding(at.thread.0, worked, now, rest);
+        if !found.settled {
+            self.rests_on(at, worked, rest);
+        }
+        found
     }
 
     /// What it is worth that something was done for a request; how long it stays so, if it is not settled and its standing
@@ -128,6 +136,10 @@ impl Turns {
                 watermark,
                 usual,
             } => {
+                if guess.is_some() {
+                    // It may be forgotten that the guess turned out right. Before the answer, guesses decide nothing.
+                    rest.nothing();
+                }
                 let late = now.time.since(until) >= wait;
                 rest.no_longer_than(until, OVERLAPS);
                 if usual && late {
@@ -157,8 +169,7 @@ impl Turns {
             let kept = thread.is_kept(turn) && by_id.is_none_or(|turn| thread.is_kept(turn));
             kept.then_some(id)
         });
-        // Guesses may turn out right, and be forgotten.
-        let (Some(id), None) = (kept, worked.guess) else {
+        let Some(id) = kept else {
             return rest.nothing();
         };
         rest.on(&self.changes, thread(at.thread));

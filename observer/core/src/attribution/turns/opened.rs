@@ -14,7 +14,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-use super::super::executions::{Finding, Now, Owner};
+use super::super::executions::{Finding, Now};
 use super::super::rest::Rest;
 use super::thread::{Ended, Resumes, Running};
 use super::{Guess, Position, ThreadKey, Turns, Worked, cache};
@@ -116,29 +116,22 @@ impl Turns {
         now: Now,
         rest: &mut Rest,
     ) -> Finding {
-        let found = self.owner(tgid, execution, now, rest);
         let at = Position::of(tgid, execution);
-        if let Some(worked) = self.resolve(at) {
-            let passed = self.passed_on(file, at, worked);
-            if passed == worked {
-                return found;
-            }
-            // Guesses may turn out right, and be forgotten.
+        if self.goes_on(at) {
             rest.nothing();
-            return self.finding(tgid, passed, now, rest);
+            return Finding::unknown(false);
         }
-        if found.owner != Owner::Unknown || !found.settled {
-            return found;
+        if let Some(worked) = self.resolve(at) {
+            // That it may have been passed on makes a guess of it, and changes nothing else.
+            let worked = self.passed_on(file, at, worked);
+            return self.finding_at(at, worked, now, rest);
         }
+        // Guesses may turn out right, and be forgotten.
         rest.nothing();
         match self.opened.calls.peek(&(at.thread, at.turn, file)) {
             Some(worked) => self.finding(tgid, *worked, now, rest),
-            // What reads the response tells.
-            None if self.connections.peek(&file) == Some(&Resumes::First(at)) => Finding {
-                settled: false,
-                ..found
-            },
-            None => found,
+            // What reads the response tells, if nothing was read yet.
+            None => Finding::unknown(self.connections.peek(&file) != Some(&Resumes::First(at))),
         }
     }
 }

@@ -244,14 +244,28 @@ impl Thread {
 
     /// Whether a turn is remembered at least for an era.
     pub(super) fn is_kept(&self, turn: &Ended) -> bool {
-        let at = self.ended.partition_point(|ended| ended.turn < turn.turn);
+        let at = self.place(turn.turn);
         at + (MAX_TURNS - self.ended.len()) >= ERA
     }
 
     /// A turn that has ended.
     pub(super) fn turn(&self, turn: u64) -> Option<&Ended> {
-        let at = self.ended.partition_point(|ended| ended.turn < turn);
+        let at = self.place(turn);
         self.ended.get(at).filter(|ended| ended.turn == turn)
+    }
+
+    /// How many of the turns that are remembered came before turn `turn`.
+    fn place(&self, turn: u64) -> usize {
+        // Where none is missing, they lie as far apart as their numbers.
+        let behind = self.ended.back().map(|last| last.turn.wrapping_sub(turn));
+        let behind = behind.and_then(|behind| usize::try_from(behind).ok());
+        let at = behind.and_then(|behind| (self.ended.len() - 1).checked_sub(behind));
+        if let Some(at) = at
+            && self.ended.get(at).is_some_and(|ended| ended.turn == turn)
+        {
+            return at;
+        }
+        self.ended.partition_point(|ended| ended.turn < turn)
     }
 
     /// The turn in which an id was given out.
