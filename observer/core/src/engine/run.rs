@@ -352,7 +352,7 @@ impl Stages {
     fn close(&mut self, file: FileId, last: bool, record: &Record<'_>) {
         self.attributor.touched(record.tid, file);
         if !last {
-            return;
+            return self.exchanges.left(file, record.tgid);
         }
         let mut events = std::mem::take(&mut self.events);
         self.exchanges

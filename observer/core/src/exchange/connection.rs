@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::holders::Holders;
 use super::links::Links;
 use super::sighting::Ends;
 use super::{Begun, Draw, Ended, ExchangeEvent, Malformed, Sighting};
@@ -75,7 +76,7 @@ impl Open {
 
 #[derive(Debug)]
 pub(super) struct Conn {
-    pub(super) tgid: Tgid,
+    holders: Holders,
     pub(super) open: VecDeque<Open>,
     side: Side,
     messages: Conversation,
@@ -99,7 +100,7 @@ struct Side {
 impl Conn {
     pub(super) fn new(source: Source<'_>) -> Self {
         Self {
-            tgid: source.tgid,
+            holders: Holders::new(source.tgid),
             open: VecDeque::new(),
             side: Side {
                 file: source.file,
@@ -112,6 +113,21 @@ impl Conn {
             first: None,
             skipped: [0; 2],
         }
+    }
+
+    /// The process that moved bytes last, of those that still have it.
+    pub(super) fn tgid(&self) -> Tgid {
+        self.holders.last
+    }
+
+    /// A process moves bytes.
+    pub(super) fn moved_by(&mut self, tgid: Tgid) {
+        self.holders.moved_by(tgid);
+    }
+
+    /// A process has it no more; whether that is all that are known to have it.
+    pub(super) fn given_up_by(&mut self, tgid: Tgid) -> bool {
+        self.holders.given_up_by(tgid)
     }
 
     pub(super) fn chunk(
@@ -133,7 +149,7 @@ impl Conn {
             ignored,
             ..
         } = self;
-        let (tgid, time) = (self.tgid, chunk.time);
+        let (tgid, time) = (self.holders.last, chunk.time);
         messages.chunk(direction, &chunk, &mut |event| match event {
             HttpEvent::Request {
                 direction,
@@ -265,7 +281,7 @@ impl Conn {
         let tcp = matches!(self.side.endpoint.local, Address::Tcp(_));
         if tcp && !self.ignored && self.messages.is_unknown() {
             emit(ExchangeEvent::NotObserved {
-                tgid: self.tgid,
+                tgid: self.tgid(),
                 file: self.side.file,
                 protocol: Protocol::Unknown,
                 served: self.first == Some(Direction::Read),
@@ -276,7 +292,7 @@ impl Conn {
     pub(super) fn lost(&mut self, time: KernelNanos, emit: &mut impl FnMut(ExchangeEvent)) {
         self.messages.lost(Direction::Write, &mut |_| {});
         if !self.open.is_empty() {
-            emit(ExchangeEvent::Lost { tgid: self.tgid });
+            emit(ExchangeEvent::Lost { tgid: self.tgid() });
         }
         self.give_up(Unfinished::Lost, time, emit);
     }

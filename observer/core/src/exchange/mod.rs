@@ -2,6 +2,7 @@
 
 mod connection;
 mod draw;
+mod holders;
 mod links;
 mod sighting;
 
@@ -159,7 +160,7 @@ impl Exchanges {
         let Some(conn) = self.connections.get_mut(&source.file) else {
             return;
         };
-        conn.tgid = source.tgid;
+        conn.moved_by(source.tgid);
         conn.chunk(direction, chunk, &mut self.links, seq, emit);
         conn.feedback(source.file, direction, &mut self.feedback);
     }
@@ -203,7 +204,14 @@ impl Exchanges {
         }
     }
 
-    /// Ends what a process left open when its program ended.
+    /// A process has closed a description, which others still have.
+    pub fn left(&mut self, file: FileId, tgid: Tgid) {
+        if let Some(conn) = self.connections.peek_mut(&file) {
+            conn.given_up_by(tgid);
+        }
+    }
+
+    /// Ends what a process left open when its program ended, and no other one is known to have.
     pub fn process_ended(
         &mut self,
         tgid: Tgid,
@@ -212,9 +220,8 @@ impl Exchanges {
     ) {
         let mut gone: Vec<FileId> = self
             .connections
-            .iter()
-            .filter(|(_, c)| c.tgid == tgid)
-            .map(|(f, _)| *f)
+            .iter_mut()
+            .filter_map(|(file, conn)| conn.given_up_by(tgid).then_some(*file))
             .collect();
         gone.sort_unstable();
         for file in gone {
@@ -314,7 +321,7 @@ impl Exchanges {
             if let Some((_, mut old)) = self.connections.push(source.file, conn)
                 && !old.open.is_empty()
             {
-                emit(ExchangeEvent::Evicted { tgid: old.tgid });
+                emit(ExchangeEvent::Evicted { tgid: old.tgid() });
                 let since = old
                     .open
                     .front()

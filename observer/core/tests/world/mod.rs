@@ -92,6 +92,13 @@ pub struct Socket {
     class: u8,
 }
 
+impl Socket {
+    /// The same, which another process has, too.
+    pub fn of(self, tgid: u32) -> Self {
+        Self { tgid, ..self }
+    }
+}
+
 fn bytes_of<T>(value: &T) -> &[u8] {
     // SAFETY: the structures of the ABI are `repr(C)` without padding (its size asserts prove it),
     // so every byte is initialised.
@@ -240,19 +247,23 @@ impl World {
         );
     }
 
+    /// The description is closed for good.
     pub fn close(&mut self, tid: u32, socket: Socket) {
-        let header = self.header(
-            abi::kind::CLOSE,
-            0,
-            socket.tgid,
-            tid,
-            size_of::<abi::Close>(),
-        );
+        self.closes(tid, socket, 1);
+    }
+
+    /// A descriptor of several is closed.
+    pub fn close_one(&mut self, tid: u32, socket: Socket) {
+        self.closes(tid, socket, 0);
+    }
+
+    fn closes(&mut self, tid: u32, socket: Socket, last: u32) {
+        let len = size_of::<abi::Close>();
         let record = abi::Close {
-            header,
+            header: self.header(abi::kind::CLOSE, 0, socket.tgid, tid, len),
             file: socket.file,
             fd: 7,
-            last: 1,
+            last,
         };
         self.push(&record);
     }
